@@ -1,0 +1,62 @@
+# One-word commands. Each sets up what it needs: a newcomer has Python 3.10 or newer, make and git.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Nothing of the user's own Airflow, AWS or pip-installed uv takes part.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test unit integration acceptance parity lint format demo ui bench constraints clean
+
+help: ## Show these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Create .venv with everything that development needs
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[crt,local]' --group dev
+	@touch $@
+
+test: unit integration parity acceptance ## Prove the package: every tier
+
+unit: $(STAMP) ## The fast tier: no server, no Airflow process
+	$(BIN)/pytest tests/unit
+
+integration: $(STAMP) ## Against the local SageMaker over HTTP
+	$(BIN)/pytest tests/integration
+
+acceptance: $(STAMP) ## The example DAGs through real Airflow
+	$(BIN)/pytest tests/acceptance
+
+parity: $(STAMP) ## Byte for byte against the SageMaker SDK, in an environment of its own
+	$(BIN)/pytest tests/parity
+
+lint: $(STAMP) ## ruff, mypy --strict, and the laws of the architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Put the code in its standard form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo: $(STAMP) ## Run a real pipeline through Airflow on the local SageMaker
+	$(BIN)/python -m demo
+
+ui: $(STAMP) ## Start Airflow and the local SageMaker on loopback with the examples loaded
+	$(BIN)/python -m demo.ui
+
+bench: $(STAMP) ## Measure: import cost, uploads
+	$(BIN)/python -m benchmarks
+
+constraints: ## Renew the pinned versions
+	$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --python-version 3.10 --extra crt --extra local --group dev --output-file constraints.txt pyproject.toml
+	@echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" >> constraints.txt
+
+clean: ## Remove what the commands made
+	rm -rf $(VENV) .venv-* .demo .ui build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

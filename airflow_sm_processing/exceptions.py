@@ -1,0 +1,183 @@
+"""Every error of the package.
+
+    ProcessingError
+    ├── DefinitionError          what was asked for can't be right: every problem at once; retrying can't help
+    │   └── JobRejectedError     SageMaker itself said so, on CreateProcessingJob
+    ├── UploadError              local files didn't reach S3
+    │   └── BucketError          the bucket is missing, forbidden, or somebody else's
+    ├── ServiceError             an AWS call failed
+    │   ├── AccessDeniedError    a permission or a credential is missing
+    │   ├── JobNotFoundError     no such job in this account and region
+    │   ├── JobNameInUseError    a job of that name exists already
+    │   └── TransientError       throttling, 5xx, lost connections, quota and capacity: it may pass
+    ├── WaitTimeoutError         the time to wait is over, the job isn't
+    └── JobEndedError            the job ended, and not in success
+        ├── JobFailedError
+        └── JobStoppedError
+
+Exceptions carry data; their text says what was wrong, where, and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "AccessDeniedError",
+    "BucketError",
+    "DefinitionError",
+    "JobEndedError",
+    "JobFailedError",
+    "JobNameInUseError",
+    "JobNotFoundError",
+    "JobRejectedError",
+    "JobStoppedError",
+    "Problem",
+    "ProcessingError",
+    "ServiceError",
+    "TransientError",
+    "UploadError",
+    "WaitTimeoutError",
+]
+
+
+class ProcessingError(Exception):
+    """Base of every error that this package raises."""
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with a definition."""
+
+    parameter: str
+    """The parameter as its user writes it, such as `inputs[0].destination`."""
+    value: object
+    rule: str
+    """What the value breaks, such as `must be at most 63 characters, has 70`."""
+
+    def __str__(self) -> str:
+        return f"{self.parameter}={_shortened(self.value)}: {self.rule}"
+
+
+class DefinitionError(ProcessingError, ValueError):
+    """What was asked for can't be right; `problems` has every reason. Retrying can't help."""
+
+    def __init__(self, problems: Sequence[Problem], *, subject: str = "processing job") -> None:
+        self.problems = tuple(problems)
+        self.subject = subject
+        lines = "".join(f"\n  - {problem}" for problem in self.problems)
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        super().__init__(f"{count} in the definition of {subject}:{lines}")
+
+
+class JobRejectedError(DefinitionError):
+    """SageMaker refused CreateProcessingJob for a reason that no retry mends."""
+
+    def __init__(self, job_name: str, *, code: str, reason: str) -> None:
+        self.job_name = job_name
+        self.code = code
+        self.reason = reason
+        super().__init__([Problem("CreateProcessingJob", job_name, f"{code}: {reason}")], subject=job_name)
+
+
+class UploadError(ProcessingError):
+    """Local files didn't reach S3."""
+
+
+class BucketError(UploadError):
+    """The bucket is missing, forbidden, or belongs to another account."""
+
+
+class ServiceError(ProcessingError):
+    """An AWS call failed: `operation` (such as DescribeProcessingJob) and the service's own `code`."""
+
+    def __init__(self, message: str, *, operation: str, code: str) -> None:
+        self.operation = operation
+        self.code = code
+        super().__init__(message)
+
+
+class AccessDeniedError(ServiceError):
+    """A permission or a credential is missing."""
+
+
+class JobNotFoundError(ServiceError):
+    """No such job in this account and region."""
+
+
+class JobNameInUseError(ServiceError):
+    """A job of that name exists already."""
+
+
+class TransientError(ServiceError):
+    """Throttling, 5xx, a lost connection, a quota or missing capacity: the same call may work later."""
+
+
+class WaitTimeoutError(ProcessingError, TimeoutError):
+    """The time to wait is over and the job isn't."""
+
+    def __init__(self, job_name: str, *, waited_seconds: float) -> None:
+        self.job_name = job_name
+        self.waited_seconds = waited_seconds
+        super().__init__(f"Processing job {job_name} had not ended after {waited_seconds:.0f} s.")
+
+
+class JobEndedError(ProcessingError):
+    """The job ended, and not in success.
+
+    Args:
+        job_name: The job's name.
+        status: Its terminal status, `Failed` or `Stopped`.
+        failure_reason: SageMaker's FailureReason, if it gave one.
+        exit_message: What the script wrote to `/opt/ml/output/message`, at most 1 KB.
+        log_tails: The last log lines of each host, oldest first.
+        links: Where to look further, by title.
+    """
+
+    def __init__(
+        self,
+        job_name: str,
+        *,
+        status: str,
+        failure_reason: str | None = None,
+        exit_message: str | None = None,
+        log_tails: Mapping[str, Sequence[str]] | None = None,
+        links: Mapping[str, str] | None = None,
+    ) -> None:
+        self.job_name = job_name
+        self.status = status
+        self.failure_reason = failure_reason
+        self.exit_message = exit_message
+        self.log_tails = {host: tuple(lines) for host, lines in (log_tails or {}).items()}
+        self.links = dict(links or {})
+        super().__init__("\n".join(self._lines()))
+
+    def _lines(self) -> list[str]:
+        lines = [f"Processing job {self.job_name} ended as {self.status}."]
+        if self.failure_reason:
+            lines.append(f"  FailureReason: {self.failure_reason}")
+        if self.exit_message:
+            lines.append(f"  ExitMessage: {self.exit_message}")
+        for host, tail in self.log_tails.items():
+            lines.append(f"  Last log lines of {host}:")
+            lines.extend(f"    {line}" for line in tail)
+        lines.extend(f"  {title}: {url}" for title, url in self.links.items())
+        return lines
+
+
+class JobFailedError(JobEndedError):
+    """The job ended as Failed."""
+
+
+class JobStoppedError(JobEndedError):
+    """The job ended as Stopped: by a user, by this package, or by MaxRuntimeInSeconds."""
+
+
+_SHOWN_CHARACTERS = 120
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}… ({len(text)} characters)"
