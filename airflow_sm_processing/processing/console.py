@@ -1,0 +1,31 @@
+"""Addresses of the AWS console, for people."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+__all__ = ["job_links"]
+
+LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
+_DOMAINS = {
+    "aws": "console.aws.amazon.com",
+    "aws-cn": "console.amazonaws.cn",
+    "aws-us-gov": "console.amazonaws-us-gov.com",
+}
+
+
+def job_links(job_name: str, *, region: str, partition: str) -> dict[str, str]:
+    """Give the console pages of a job and of its logs, by title."""
+    domain = _DOMAINS.get(partition, _DOMAINS["aws"])
+    name = quote(job_name, safe="")
+    log_filter = _fragment(f"{job_name}/")
+    return {
+        "Job": f"https://{domain}/sagemaker/home?region={region}#/processing-jobs/{name}",
+        "Logs": f"https://{domain}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{_fragment(LOG_GROUP)}"
+        f"$3FlogStreamNameFilter$3D{log_filter}",
+    }
+
+
+def _fragment(text: str) -> str:
+    """Encode as the CloudWatch console does in its fragment: percent-encoded twice, with `$` for the outer percent."""
+    return quote(quote(text, safe=""), safe="").replace("%", "$")

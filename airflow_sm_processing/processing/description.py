@@ -1,0 +1,71 @@
+"""DescribeProcessingJob's response, parsed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.processing.inputs import ProcessingInput
+from airflow_sm_processing.processing.outputs import ProcessingOutput
+from airflow_sm_processing.processing.status import JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+__all__ = ["JobDescription"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobDescription:
+    """A processing job as SageMaker describes it at one moment."""
+
+    job_name: str
+    job_arn: str
+    status: JobStatus
+    inputs: tuple[ProcessingInput, ...] = ()
+    outputs: tuple[ProcessingOutput, ...] = ()
+    output_kms_key: str | None = None
+    failure_reason: str | None = None
+    exit_message: str | None = None
+    """What the script wrote to `/opt/ml/output/message`, at most 1 KB."""
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    """When the instances were up and the container started; None for a job that never did."""
+    ended_at: datetime | None = None
+    instance_type: str | None = None
+    """The selected type where there were preferences."""
+    instance_count: int = 1
+
+    @classmethod
+    def from_response(cls, response: Mapping[str, Any]) -> JobDescription:
+        """Read a DescribeProcessingJob response."""
+        output_config = response.get("ProcessingOutputConfig") or {}
+        cluster = response.get("ProcessingResources", {}).get("ClusterConfig", {})
+        return cls(
+            job_name=response["ProcessingJobName"],
+            job_arn=response["ProcessingJobArn"],
+            status=JobStatus(response["ProcessingJobStatus"]),
+            inputs=tuple(ProcessingInput.from_boto(item) for item in response.get("ProcessingInputs") or ()),
+            outputs=tuple(ProcessingOutput.from_boto(item) for item in output_config.get("Outputs") or ()),
+            output_kms_key=output_config.get("KmsKeyId"),
+            failure_reason=response.get("FailureReason"),
+            exit_message=response.get("ExitMessage"),
+            created_at=response.get("CreationTime"),
+            started_at=response.get("ProcessingStartTime"),
+            ended_at=response.get("ProcessingEndTime"),
+            instance_type=cluster.get("SelectedInstanceType") or cluster.get("InstanceType"),
+            instance_count=cluster.get("SelectedInstanceCount") or cluster.get("InstanceCount") or 1,
+        )
+
+    @property
+    def duration_seconds(self) -> float | None:
+        """Seconds from the container's start to the job's end; None before the end, or if it never started."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at).total_seconds()
+
+    @property
+    def instance_seconds(self) -> float | None:
+        """`duration_seconds` on all instances together, which is what the job costs."""
+        return None if self.duration_seconds is None else self.duration_seconds * self.instance_count

@@ -1,0 +1,231 @@
+"""A processing job that SageMaker knows."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.exceptions import (
+    JobEndedError,
+    JobFailedError,
+    JobStoppedError,
+    ServiceError,
+)
+from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.processing.console import job_links
+from airflow_sm_processing.processing.description import JobDescription
+from airflow_sm_processing.processing.logs import JobLogs
+from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.processing.submission import submit
+from airflow_sm_processing.processing.waiting import Waiter, WaitSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from airflow_sm_processing.exceptions import Problem
+    from airflow_sm_processing.processing.definition import JobDefinition
+    from airflow_sm_processing.processing.inputs import ProcessingInput
+    from airflow_sm_processing.processing.outputs import ProcessingOutput
+    from airflow_sm_processing.processing.processor import Processor
+    from airflow_sm_processing.processing.session import Session
+    from airflow_sm_processing.processing.waiting import LineSink
+
+__all__ = ["ProcessingJob"]
+
+log = logging.getLogger(__name__)
+line_log = logging.getLogger(f"{__name__}.lines")
+
+
+class ProcessingJob:
+    """One job: its name, and its inputs and outputs as they were resolved."""
+
+    def __init__(
+        self,
+        sagemaker_session: Session,
+        job_name: str,
+        inputs: Sequence[ProcessingInput] | None,
+        outputs: Sequence[ProcessingOutput] | None,
+        output_kms_key: str | None = None,
+        *,
+        job_arn: str | None = None,
+    ) -> None:
+        self.sagemaker_session = sagemaker_session
+        self.job_name = job_name
+        self.inputs = list(inputs or ())
+        self.outputs = list(outputs or ())
+        self.output_kms_key = output_kms_key
+        self.job_arn = job_arn
+        self._logs = JobLogs(sagemaker_session.logs_client, job_name)
+
+    def __repr__(self) -> str:
+        return f"ProcessingJob({self.job_name!r})"
+
+    @property
+    def name(self) -> str:
+        """The job's name, as the SDK's jobs call it too."""
+        return self.job_name
+
+    @property
+    def output_uris(self) -> dict[str, str]:
+        """The S3 URI of each output that has one, by output name."""
+        return {str(item.output_name): item.destination for item in self.outputs if item.destination}
+
+    @classmethod
+    def start_new(
+        cls,
+        processor: Processor,
+        inputs: Sequence[ProcessingInput] | None,
+        outputs: Sequence[ProcessingOutput | str] | None,
+        experiment_config: Mapping[str, str] | None,
+        *,
+        arguments: Sequence[str] | None = None,
+        job_name: str | None = None,
+        kms_key: str | None = None,
+    ) -> ProcessingJob:
+        """Upload what is local and create the job.
+
+        Raises:
+            DefinitionError: Something is wrong with the definition; nothing was uploaded.
+            UploadError: A local file didn't reach S3; no job was created.
+            ServiceError: AWS refused or couldn't be reached.
+        """
+        definition = processor.define(
+            inputs=inputs,
+            outputs=outputs,
+            arguments=arguments,
+            job_name=job_name,
+            experiment_config=experiment_config,
+            kms_key=kms_key,
+        )
+        return cls.submit(definition, processor.sagemaker_session)
+
+    @classmethod
+    def submit(
+        cls, definition: JobDefinition, session: Session, *, extra_problems: Iterable[Problem] = ()
+    ) -> ProcessingJob:
+        """Do what `start_new` does, for a definition; `extra_problems` are reported along with its own."""
+        submitted = submit(definition, session, extra_problems=extra_problems)
+        return cls(
+            session,
+            submitted.plan.job_name,
+            submitted.plan.inputs,
+            submitted.plan.outputs,
+            definition.output_kms_key,
+            job_arn=submitted.job_arn,
+        )
+
+    @classmethod
+    def from_processing_name(cls, sagemaker_session: Session, processing_job_name: str) -> ProcessingJob:
+        """Give a job that exists already.
+
+        Raises:
+            JobNotFoundError: There is no job of that name in the account and region.
+        """
+        description = JobDescription.from_response(_describe(sagemaker_session, processing_job_name))
+        return cls(
+            sagemaker_session,
+            processing_job_name,
+            description.inputs,
+            description.outputs,
+            description.output_kms_key,
+            job_arn=description.job_arn,
+        )
+
+    @classmethod
+    def from_processing_arn(cls, sagemaker_session: Session, processing_job_arn: str) -> ProcessingJob:
+        """Give a job that exists already, by its ARN."""
+        return cls.from_processing_name(sagemaker_session, processing_job_arn.rpartition("processing-job/")[2])
+
+    def describe(self) -> Mapping[str, Any]:
+        """Give DescribeProcessingJob's response."""
+        return _describe(self.sagemaker_session, self.job_name)
+
+    def description(self) -> JobDescription:
+        """Give the job as it is now, parsed."""
+        return JobDescription.from_response(self.describe())
+
+    def stop(self) -> None:
+        """Ask SageMaker to stop the job: SIGTERM, then SIGKILL. A job that has ended stays as it is."""
+        try:
+            with aws_call("StopProcessingJob", self.job_name):
+                self.sagemaker_session.sagemaker_client.stop_processing_job(ProcessingJobName=self.job_name)
+        except ServiceError as error:
+            if error.code != "ValidationException" or not self.description().status.is_terminal:
+                raise
+            log.info("Processing job %s had ended before it could be stopped.", self.job_name)
+        else:
+            log.info("Asked SageMaker to stop processing job %s.", self.job_name)
+
+    def wait(
+        self, logs: bool = True, *, settings: WaitSettings | None = None, sink: LineSink | None = None
+    ) -> JobDescription:
+        """Wait until the job has ended in success.
+
+        Args:
+            logs: Whether to hand out the job's log lines.
+            settings: Intervals and bounds.
+            sink: Takes the lines; if None, they are logged.
+
+        Raises:
+            JobFailedError: The job failed.
+            JobStoppedError: The job was stopped.
+            WaitTimeoutError: `settings.max_wait` is over; the job goes on.
+        """
+        description = self.wait_for_end(logs, settings=settings, sink=sink)
+        self.raise_unless_completed(description)
+        return description
+
+    def wait_for_end(
+        self, logs: bool = True, *, settings: WaitSettings | None = None, sink: LineSink | None = None
+    ) -> JobDescription:
+        """Wait until the job has ended, in whatever way, and give its description."""
+        started = time.monotonic()
+        description = Waiter(
+            self.job_name,
+            describe=self.description,
+            logs=self._logs if logs else None,
+            sink=sink or _log_line,
+            settings=settings or WaitSettings(),
+        ).wait()
+        log.info(
+            "Processing job %s ended as %s after %.0f s of waiting.",
+            self.job_name,
+            description.status,
+            time.monotonic() - started,
+        )
+        return description
+
+    def raise_unless_completed(self, description: JobDescription) -> None:
+        """Raise the error of a job that ended as Failed or Stopped, with the last log lines of each host."""
+        if description.status.is_success:
+            return
+        cls: type[JobEndedError] = JobStoppedError if description.status is JobStatus.STOPPED else JobFailedError
+        raise cls(
+            self.job_name,
+            status=description.status.value,
+            failure_reason=description.failure_reason,
+            exit_message=description.exit_message,
+            log_tails=self._tails(),
+            links=self.links(),
+        )
+
+    def links(self) -> dict[str, str]:
+        """Give the AWS console's pages of the job, by title."""
+        meta = self.sagemaker_session.sagemaker_client.meta
+        return job_links(self.job_name, region=meta.region_name, partition=meta.partition)
+
+    def _tails(self) -> Mapping[str, Sequence[str]]:
+        try:
+            return self._logs.last_tails()
+        except ServiceError as error:
+            return {"every host": (f"(the log can't be read: {error})",)}
+
+
+def _describe(session: Session, job_name: str) -> Mapping[str, Any]:
+    with aws_call("DescribeProcessingJob", job_name):
+        return session.sagemaker_client.describe_processing_job(ProcessingJobName=job_name)
+
+
+def _log_line(line: object) -> None:
+    line_log.info("%s", line)

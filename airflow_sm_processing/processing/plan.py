@@ -1,0 +1,172 @@
+"""From a definition to the exact request and the uploads that it needs: pure, without AWS."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_sm_processing.processing.code import with_code
+from airflow_sm_processing.processing.local_paths import local_path
+from airflow_sm_processing.processing.names import base_name_from_image, job_name_from_base
+from airflow_sm_processing.processing.s3_uris import is_s3_uri, join
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_sm_processing.processing.definition import JobDefinition
+    from airflow_sm_processing.processing.inputs import ProcessingInput
+    from airflow_sm_processing.processing.outputs import ProcessingOutput
+
+__all__ = ["KeyMaker", "SubmissionPlan", "Upload", "default_keys", "plan_submission"]
+
+
+class KeyMaker(Protocol):
+    """Makes the S3 URI of something in the default bucket."""
+
+    def __call__(self, *parts: str) -> str:
+        """Give `s3://<default bucket>/<prefix>/<part>/<part>`."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A local file or folder, and the S3 prefix that it goes to."""
+
+    path: Path
+    s3_uri: str
+    """A file becomes `<s3_uri>/<its name>`, a folder's files `<s3_uri>/<their relative paths>`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmissionPlan:
+    """A request that is ready to be sent once its uploads are done."""
+
+    request: dict[str, Any]
+    """CreateProcessingJob's parameters."""
+    uploads: tuple[Upload, ...]
+    inputs: tuple[ProcessingInput, ...]
+    """With their names and their data in S3."""
+    outputs: tuple[ProcessingOutput, ...]
+    """With their names and destinations."""
+
+    @property
+    def job_name(self) -> str:
+        """The job's name."""
+        name: str = self.request["ProcessingJobName"]
+        return name
+
+
+def default_keys(bucket: str, prefix: str | None) -> KeyMaker:
+    """Give the maker of keys in a bucket, below a prefix."""
+
+    def make(*parts: str) -> str:
+        return join(bucket, prefix, *parts)
+
+    return make
+
+
+def plan_submission(definition: JobDefinition, *, role_arn: str, key: KeyMaker) -> SubmissionPlan:
+    """Resolve names, S3 URIs and the request.
+
+    Args:
+        definition: What the user defined; it isn't changed.
+        role_arn: The ARN of the definition's role.
+        key: Called only where something needs the default bucket.
+    """
+    job_name = _job_name(definition)
+    definition = with_code(definition)
+    staged = [_stage(item, index, job_name, key) for index, item in enumerate(definition.inputs, 1)]
+    inputs = tuple(item for item, _ in staged)
+    outputs = tuple(_place(item, index, job_name, key) for index, item in enumerate(definition.outputs, 1))
+    return SubmissionPlan(
+        request=_request(definition, job_name, role_arn, inputs, outputs),
+        uploads=tuple(upload for _, upload in staged if upload is not None),
+        inputs=inputs,
+        outputs=outputs,
+    )
+
+
+def _job_name(definition: JobDefinition) -> str:
+    if definition.job_name is not None:
+        return str(definition.job_name)
+    return job_name_from_base(definition.base_job_name or base_name_from_image(definition.image_uri or ""))
+
+
+def _stage(item: ProcessingInput, position: int, job_name: str, key: KeyMaker) -> tuple[ProcessingInput, Upload | None]:
+    named = dataclasses.replace(item, input_name=item.input_name or f"input-{position}")
+    source = named.source
+    if named.dataset_definition is not None or source is None or is_s3_uri(source):
+        return named, None
+    path = local_path(source)
+    if path is None:
+        return named, None
+    prefix = key(job_name, "input", named.input_name or "")
+    is_folder = path.is_dir()
+    return named.at(prefix if is_folder else f"{prefix}/{path.name}"), Upload(path, prefix)
+
+
+def _place(item: ProcessingOutput, position: int, job_name: str, key: KeyMaker) -> ProcessingOutput:
+    name = item.output_name or f"output-{position}"
+    if item.source is None or item.destination:
+        return dataclasses.replace(item, output_name=name)
+    return dataclasses.replace(item, output_name=name, destination=key(job_name, "output", name))
+
+
+def _request(
+    definition: JobDefinition,
+    job_name: str,
+    role_arn: str,
+    inputs: tuple[ProcessingInput, ...],
+    outputs: tuple[ProcessingOutput, ...],
+) -> dict[str, Any]:
+    request: dict[str, Any] = {
+        "ProcessingJobName": job_name,
+        "ProcessingResources": {"ClusterConfig": _cluster(definition)},
+        "AppSpecification": _app_specification(definition),
+        "RoleArn": role_arn,
+    }
+    optional = {
+        "ProcessingInputs": [item.to_boto() for item in inputs] or None,
+        "ProcessingOutputConfig": _output_config(definition, outputs),
+        "Environment": None if definition.env is None else dict(definition.env),
+        "NetworkConfig": definition.network_config and definition.network_config.to_boto(),
+        "StoppingCondition": _stopping_condition(definition),
+        "Tags": [dict(tag) for tag in definition.tags or ()] or None,
+        "ExperimentConfig": dict(definition.experiment_config or {}) or None,
+    }
+    return request | {name: value for name, value in optional.items() if value is not None}
+
+
+def _cluster(definition: JobDefinition) -> dict[str, Any]:
+    if definition.instance_preferences:
+        machines: dict[str, Any] = {
+            "InstancePreferences": [preference.to_boto() for preference in definition.instance_preferences],
+        }
+    else:
+        machines = {"InstanceType": definition.instance_type}
+    if definition.instance_count is not None:
+        machines["InstanceCount"] = definition.instance_count
+    if definition.volume_kms_key is not None:
+        machines["VolumeKmsKeyId"] = definition.volume_kms_key
+    return machines | {"VolumeSizeInGB": definition.volume_size_in_gb}
+
+
+def _app_specification(definition: JobDefinition) -> dict[str, Any]:
+    specification: dict[str, Any] = {"ImageUri": definition.image_uri}
+    if definition.arguments:
+        specification["ContainerArguments"] = list(definition.arguments)
+    if definition.entrypoint:
+        specification["ContainerEntrypoint"] = list(definition.entrypoint)
+    return specification
+
+
+def _output_config(definition: JobDefinition, outputs: tuple[ProcessingOutput, ...]) -> dict[str, Any] | None:
+    if not outputs:
+        return None
+    config: dict[str, Any] = {"Outputs": [item.to_boto() for item in outputs]}
+    return config if definition.output_kms_key is None else config | {"KmsKeyId": definition.output_kms_key}
+
+
+def _stopping_condition(definition: JobDefinition) -> dict[str, Any] | None:
+    seconds = definition.max_runtime_in_seconds
+    return None if seconds is None else {"MaxRuntimeInSeconds": seconds}

@@ -1,0 +1,159 @@
+"""What can be wrong with a definition that no limit of the API's model says.
+
+The rules look at strings only: a value that isn't known yet (an XComArg, a template) is left for later. They need
+neither boto3 nor AWS, so that a DAG file learns of its mistakes when it is parsed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import product
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.exceptions import Problem
+from airflow_sm_processing.processing.code import (
+    CODE_CONTAINER_PATH,
+    CODE_INPUT_NAME,
+    code_file_problems,
+    code_problems,
+)
+from airflow_sm_processing.processing.local_paths import local_path
+from airflow_sm_processing.processing.s3_uris import is_s3_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import TypeAlias
+
+    from airflow_sm_processing.processing.definition import JobDefinition
+    from airflow_sm_processing.processing.inputs import ProcessingInput
+
+    _NamedPaths: TypeAlias = list[tuple[str, PurePosixPath]]
+
+__all__ = ["definition_problems", "local_file_problems", "wait_problems"]
+
+_CONTAINER_ROOT = PurePosixPath("/opt/ml/processing")
+
+
+def definition_problems(definition: JobDefinition) -> Iterator[Problem]:
+    """Yield what is wrong whatever the account, the region and the files on this machine are."""
+    yield from _cluster_problems(definition)
+    yield from code_problems(definition)
+    yield from _input_problems(definition)
+    yield from _output_problems(definition)
+    yield from _container_path_problems(definition)
+
+
+def local_file_problems(definition: JobDefinition) -> Iterator[Problem]:
+    """Yield the local code and inputs that aren't there."""
+    yield from code_file_problems(definition)
+    for index, item in enumerate(definition.inputs):
+        source = item.source
+        if item.dataset_definition is None and isinstance(source, str) and not is_s3_uri(source):
+            path = local_path(source)
+            if path is None:
+                yield Problem(f"inputs[{index}].source", source, "must be an S3 URI, a local path or a file:// URI")
+            elif not path.exists():
+                yield Problem(f"inputs[{index}].source", source, f"no such file or folder: {path.absolute()}")
+            elif path.is_dir() and not _has_files(path):
+                yield Problem(f"inputs[{index}].source", source, f"the folder has no files: {path.absolute()}")
+
+
+def wait_problems(*, wait: bool, logs: bool) -> Iterator[Problem]:
+    """Yield the contradiction of showing logs of a job that isn't waited for."""
+    if logs and not wait:
+        yield Problem("logs", logs, "can only be shown while waiting: set wait=True, or logs=False")
+
+
+def _cluster_problems(definition: JobDefinition) -> Iterator[Problem]:
+    for name in ("role", "image_uri"):
+        if not getattr(definition, name):
+            yield Problem(name, getattr(definition, name), "is required")
+    if definition.instance_type and definition.instance_preferences:
+        yield Problem("instance_type", definition.instance_type, "can't be given beside instance_preferences")
+    if not definition.instance_type and not definition.instance_preferences:
+        yield Problem("instance_type", None, "is required, or instance_preferences instead")
+    if definition.instance_count is None and not definition.instance_preferences:
+        yield Problem("instance_count", None, "is required")
+
+
+def _input_problems(definition: JobDefinition) -> Iterator[Problem]:
+    taken = [] if definition.code is None else [CODE_INPUT_NAME]
+    yield from _duplicates("inputs", "input_name", [*(item.input_name for item in definition.inputs), *taken])
+    for index, item in enumerate(definition.inputs):
+        for field, value, rule in _one_input(item):
+            yield Problem(f"inputs[{index}].{field}", value, rule)
+
+
+def _one_input(item: ProcessingInput) -> Iterator[tuple[str, Any, str]]:
+    if item.s3_input is None and item.dataset_definition is None:
+        yield "source", None, "is required, or a dataset_definition instead"
+    elif item.container_path is None and not item.app_managed:
+        yield "destination", None, "is required unless the input is app_managed"
+    if item.s3_compression_type == "Gzip" and item.s3_input_mode != "Pipe":
+        yield "s3_compression_type", "Gzip", "data can only be gzipped when s3_input_mode is Pipe"
+    queries = item.dataset_definition and (
+        item.dataset_definition.athena_dataset_definition,
+        item.dataset_definition.redshift_dataset_definition,
+    )
+    if queries and sum(query is not None for query in queries) != 1:
+        yield (
+            "dataset_definition",
+            item.dataset_definition,
+            "must have exactly one of the Athena and Redshift queries",
+        )
+
+
+def _output_problems(definition: JobDefinition) -> Iterator[Problem]:
+    yield from _duplicates("outputs", "output_name", [item.output_name for item in definition.outputs])
+    for index, item in enumerate(definition.outputs):
+        if item.source is None and item.feature_store_output is None:
+            yield Problem(f"outputs[{index}].source", None, "is required, or a feature_store_output instead")
+        destination = item.destination
+        if destination and isinstance(destination, str) and not is_s3_uri(destination):
+            yield Problem(f"outputs[{index}].destination", destination, "must be an S3 URI, or absent")
+
+
+def _container_path_problems(definition: JobDefinition) -> Iterator[Problem]:
+    inputs = _known_paths((f"inputs[{i}].destination", item.container_path) for i, item in enumerate(definition.inputs))
+    outputs = _known_paths((f"outputs[{i}].source", item.source) for i, item in enumerate(definition.outputs))
+    if definition.code is not None:
+        inputs.append(("code", CODE_CONTAINER_PATH))
+    for name, path in inputs:
+        if _CONTAINER_ROOT not in path.parents or ".." in path.parts:
+            yield Problem(name, str(path), f"must be a path below {_CONTAINER_ROOT}")
+    for name, path in outputs:
+        if not path.is_absolute() or ".." in path.parts:
+            yield Problem(name, str(path), "must be an absolute path in the container")
+    yield from _same_paths(inputs)
+    yield from _same_paths(outputs)
+    yield from _overlaps(inputs, outputs)
+
+
+def _known_paths(paths: Iterable[tuple[str, Any]]) -> list[tuple[str, PurePosixPath]]:
+    return [(name, PurePosixPath(path)) for name, path in paths if isinstance(path, str)]
+
+
+def _overlaps(inputs: _NamedPaths, outputs: _NamedPaths) -> Iterator[Problem]:
+    for (name, output), (taken, source) in product(outputs, inputs):
+        if output == source or output in source.parents or source in output.parents:
+            yield Problem(name, str(output), f"overlaps {taken}={str(source)!r}: what was read would be uploaded")
+
+
+def _same_paths(paths: _NamedPaths) -> Iterator[Problem]:
+    first: dict[PurePosixPath, str] = {}
+    for name, path in paths:
+        if path in first:
+            yield Problem(name, str(path), f"is the container path of {first[path]} as well")
+        first.setdefault(path, name)
+
+
+def _duplicates(parameter: str, field: str, names: list[Any]) -> Iterator[Problem]:
+    counts = Counter(name for name in names if isinstance(name, str))
+    for name, count in counts.items():
+        if count > 1:
+            yield Problem(f"{parameter}[…].{field}", name, f"must be unique, is used {count} times")
+
+
+def _has_files(folder: Path) -> bool:
+    return any(path.is_file() for path in folder.rglob("*"))

@@ -1,0 +1,33 @@
+"""S3 URIs as strings: telling, joining and splitting them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["S3Location", "is_s3_uri", "join"]
+
+SCHEME = "s3://"
+
+
+class S3Location(NamedTuple):
+    """A bucket and a key, or a bucket and a prefix."""
+
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, uri: str) -> S3Location:
+        """Split `s3://bucket/key`."""
+        bucket, _, key = uri.removeprefix(SCHEME).partition("/")
+        return cls(bucket, key)
+
+
+def is_s3_uri(text: str) -> bool:
+    """Tell whether the text names a place in S3 rather than a local path."""
+    return text[: len(SCHEME)].lower() == SCHEME
+
+
+def join(bucket: str, *parts: str | None) -> str:
+    """Give `s3://bucket/part/part` without empty, doubled or trailing slashes, as the SDK's s3_path_join does."""
+    segments = [segment for part in parts if part for segment in part.split("/") if segment]
+    return SCHEME + "/".join([bucket, *segments])

@@ -1,0 +1,204 @@
+"""AWS as the core sees it: clients, the default bucket, role names."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_sm_processing.exceptions import BucketError, DefinitionError, Problem, ServiceError
+from airflow_sm_processing.processing.aws_errors import aws_call
+
+if TYPE_CHECKING:
+    import boto3
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker import SageMakerClient
+    from mypy_boto3_sts import STSClient
+
+__all__ = ["ClientFactory", "Session"]
+
+log = logging.getLogger(__name__)
+
+_US_EAST_1 = "us-east-1"  # the one region that CreateBucket takes no LocationConstraint for
+_ALREADY_OURS = frozenset({"BucketAlreadyOwnedByYou", "OperationAborted"})  # somebody of ours is creating it as well
+
+
+class ClientFactory(Protocol):
+    """Makes the clients of a session: the seam for endpoints, TLS settings and botocore configuration."""
+
+    def __call__(self, service_name: str, /) -> Any:
+        """Give a boto3 client of the service, such as `s3`."""
+
+
+class Session:
+    """Clients and account-wide settings that processors and jobs share.
+
+    Clients are made on first use, once each; all methods may be called from several threads.
+    """
+
+    def __init__(
+        self,
+        boto_session: boto3.Session | None = None,
+        sagemaker_client: SageMakerClient | None = None,
+        default_bucket: str | None = None,
+        default_bucket_prefix: str | None = None,
+        *,
+        client_factory: ClientFactory | None = None,
+    ) -> None:
+        """Take what is given; the rest comes from boto3's own configuration chain.
+
+        Args:
+            boto_session: Credentials and region.
+            sagemaker_client: Used for the processing-job calls.
+            default_bucket: Takes local inputs, code and outputs without a destination. It must exist: it is neither
+                looked for nor created, so that no ListBuckets or CreateBucket permission is needed. If not given, it
+                is `sagemaker-<region>-<account>`, created if missing.
+            default_bucket_prefix: Stands before every key that is made in the default bucket.
+            client_factory: Makes the other clients, `boto_session.client` if not given.
+        """
+        self._boto_session = boto_session
+        self._clients: dict[str, Any] = {} if sagemaker_client is None else {"sagemaker": sagemaker_client}
+        self._client_factory = client_factory
+        self._explicit_bucket = default_bucket
+        self._ensured_bucket: str | None = None
+        self._lock = threading.RLock()
+        self.default_bucket_prefix = default_bucket_prefix
+
+    @cached_property
+    def boto_session(self) -> boto3.Session:
+        """The boto3 session, made on first use."""
+        import boto3
+
+        return self._boto_session or boto3.Session()
+
+    @property
+    def boto_region_name(self) -> str:
+        """The region of the session.
+
+        Raises:
+            DefinitionError: None is configured.
+        """
+        region = self.boto_session.region_name or self._region_of_given_client()
+        if region is None:
+            rule = "no AWS region is configured: set region_name, the connection's region, or AWS_DEFAULT_REGION"
+            raise DefinitionError([Problem("region_name", None, rule)])
+        return region
+
+    def client(self, service_name: str) -> Any:
+        """Give the session's client of a service."""
+        with self._lock:
+            if service_name not in self._clients:
+                self._clients[service_name] = self._make_client(service_name)
+            return self._clients[service_name]
+
+    @property
+    def sagemaker_client(self) -> SageMakerClient:
+        """The client of the processing-job calls."""
+        client: SageMakerClient = self.client("sagemaker")
+        return client
+
+    @property
+    def s3_client(self) -> S3Client:
+        """The client of uploads and of the default bucket."""
+        client: S3Client = self.client("s3")
+        return client
+
+    @property
+    def logs_client(self) -> CloudWatchLogsClient:
+        """The client of the jobs' log lines."""
+        client: CloudWatchLogsClient = self.client("logs")
+        return client
+
+    @cached_property
+    def account_id(self) -> str:
+        """The account of the session's credentials, as STS says."""
+        sts: STSClient = self.client("sts")
+        with aws_call("GetCallerIdentity", "the session's credentials"):
+            return sts.get_caller_identity()["Account"]
+
+    @property
+    def default_bucket_name(self) -> str:
+        """The default bucket's name, whether or not it exists."""
+        return self._explicit_bucket or f"sagemaker-{self.boto_region_name}-{self.account_id}"
+
+    @property
+    def default_bucket_owner(self) -> str | None:
+        """The account that must own the default bucket; None if the user chose the bucket."""
+        return None if self._explicit_bucket else self.account_id
+
+    def default_bucket(self) -> str:
+        """Give the default bucket's name; create `sagemaker-<region>-<account>` if it is missing.
+
+        Raises:
+            BucketError: Another account owns the bucket of that name, or access to it is forbidden.
+        """
+        with self._lock:
+            if self._ensured_bucket is None:
+                if not self._explicit_bucket:
+                    self._ensure_bucket(self.default_bucket_name)
+                self._ensured_bucket = self.default_bucket_name
+            return self._ensured_bucket
+
+    def expand_role(self, role: str) -> str:
+        """Give the ARN of a role name, as iam:GetRole says; what has a slash in it is an ARN already.
+
+        Raises:
+            DefinitionError: IAM knows no such role.
+        """
+        if "/" in role:
+            return role
+        iam: IAMClient = self.client("iam")
+        try:
+            with aws_call("GetRole", role):
+                return iam.get_role(RoleName=role)["Role"]["Arn"]
+        except ServiceError as error:
+            if error.code not in {"NoSuchEntity", "NoSuchEntityException"}:
+                raise
+            rule = "IAM knows no role of that name in this account: check the name, or give the role's ARN"
+            raise DefinitionError([Problem("role", role, rule)]) from error
+
+    def _make_client(self, service_name: str) -> Any:
+        if self._client_factory is not None:
+            return self._client_factory(service_name)
+        return self.boto_session.client(service_name, region_name=self.boto_region_name)  # type: ignore[call-overload]  # any service
+
+    def _region_of_given_client(self) -> str | None:
+        client = self._clients.get("sagemaker")
+        return None if client is None else client.meta.region_name
+
+    def _ensure_bucket(self, bucket: str) -> None:
+        from botocore.exceptions import ClientError
+
+        try:
+            self.s3_client.head_bucket(Bucket=bucket, ExpectedBucketOwner=self.account_id)
+        except ClientError as error:
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            if status == 404:  # noqa: PLR2004  # HTTP's own
+                self._create_bucket(bucket)
+                return
+            raise _unusable_bucket(bucket, self.account_id, error) from error
+
+    def _create_bucket(self, bucket: str) -> None:
+        from botocore.exceptions import ClientError
+
+        region: Any = self.boto_region_name
+        try:
+            if region == _US_EAST_1:
+                self.s3_client.create_bucket(Bucket=bucket)
+            else:
+                self.s3_client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _ALREADY_OURS:
+                raise _unusable_bucket(bucket, self.account_id, error) from error
+        else:
+            log.info("Created the default bucket s3://%s", bucket)
+
+
+def _unusable_bucket(bucket: str, account_id: str, error: Exception) -> BucketError:
+    return BucketError(
+        f"The default bucket {bucket} can't be used by account {account_id}: {error}. It belongs to another account, "
+        "or access to it is forbidden. Give default_bucket, or a destination in S3 for every output and S3 URIs as inputs."
+    )

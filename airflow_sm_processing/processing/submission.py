@@ -1,0 +1,75 @@
+"""From a definition to a job: check, upload, create."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.processing.plan import SubmissionPlan, plan_submission
+from airflow_sm_processing.processing.s3_uris import S3Location, join
+from airflow_sm_processing.processing.validation import check_definition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow_sm_processing.exceptions import Problem
+    from airflow_sm_processing.processing.definition import JobDefinition
+    from airflow_sm_processing.processing.plan import KeyMaker
+    from airflow_sm_processing.processing.session import Session
+
+__all__ = ["SubmittedJob", "submit"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SubmittedJob:
+    """What CreateProcessingJob answered, and to what."""
+
+    plan: SubmissionPlan
+    job_arn: str
+
+
+def submit(definition: JobDefinition, session: Session, *, extra_problems: Iterable[Problem] = ()) -> SubmittedJob:
+    """Check the definition, upload its local files and create the job, in that order.
+
+    Raises:
+        DefinitionError: Something is wrong with the definition; nothing was uploaded.
+        UploadError: A local file didn't reach S3; no job was created.
+        ServiceError: AWS refused or couldn't be reached.
+    """
+    operation = session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
+    check_definition(definition, operation, extra=extra_problems)
+    plan = plan_submission(definition, role_arn=session.expand_role(str(definition.role)), key=_keys_of(session))
+    _upload(plan, definition, session)
+    with aws_call("CreateProcessingJob", plan.job_name):
+        response = session.sagemaker_client.create_processing_job(**plan.request)
+    log.info("Created processing job %s", plan.job_name)
+    return SubmittedJob(plan, response["ProcessingJobArn"])
+
+
+def _keys_of(session: Session) -> KeyMaker:
+    """Give the maker of keys in the session's default bucket, which is created when the first key is asked for."""
+
+    def make(*parts: str) -> str:
+        return join(session.default_bucket(), session.default_bucket_prefix, *parts)
+
+    return make
+
+
+def _upload(plan: SubmissionPlan, definition: JobDefinition, session: Session) -> None:
+    from airflow_sm_processing.processing.uploads import upload
+
+    for item in plan.uploads:
+        bucket, key_prefix = S3Location.parse(item.s3_uri)
+        upload(
+            item.path,
+            bucket=bucket,
+            key_prefix=key_prefix,
+            s3_client=session.s3_client,
+            boto_session=session.boto_session,
+            kms_key=definition.kms_key,
+            expected_bucket_owner=session.default_bucket_owner,
+        )

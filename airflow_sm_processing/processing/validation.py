@@ -1,0 +1,90 @@
+"""Every problem of a definition at once, before anything is uploaded or created."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.exceptions import DefinitionError, Problem
+from airflow_sm_processing.processing.limits import request_problems
+from airflow_sm_processing.processing.plan import default_keys, plan_submission
+from airflow_sm_processing.processing.rules import definition_problems, local_file_problems
+from airflow_sm_processing.processing.s3_uris import is_s3_uri
+from airflow_sm_processing.processing.values import snake_case
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from botocore.model import OperationModel
+
+    from airflow_sm_processing.processing.definition import JobDefinition
+
+__all__ = ["check_definition"]
+
+# Stand-ins for what only AWS knows; as long as the real ones.
+_BUCKET = "sagemaker-us-east-1-123456789012"
+_ROLE_ARN = "arn:aws:iam::123456789012:role/"
+
+# How the request's paths are called by the user, longest first.
+_PARAMETERS = (
+    (r"ProcessingInputs(\[\d+\])\.S3Input\.S3Uri", r"inputs\1.source"),
+    (r"ProcessingInputs(\[\d+\])\.S3Input\.LocalPath", r"inputs\1.destination"),
+    (r"ProcessingInputs(\[\d+\])\.S3Input\.", r"inputs\1."),
+    (r"ProcessingInputs", r"inputs"),
+    (r"ProcessingOutputConfig\.Outputs(\[\d+\])\.S3Output\.S3Uri", r"outputs\1.destination"),
+    (r"ProcessingOutputConfig\.Outputs(\[\d+\])\.S3Output\.LocalPath", r"outputs\1.source"),
+    (r"ProcessingOutputConfig\.Outputs(\[\d+\])\.S3Output\.", r"outputs\1."),
+    (r"ProcessingOutputConfig\.Outputs", r"outputs"),
+    (r"ProcessingOutputConfig\.KmsKeyId", r"output_kms_key"),
+    (r"ProcessingResources\.ClusterConfig\.VolumeKmsKeyId", r"volume_kms_key"),
+    (r"ProcessingResources\.ClusterConfig\.VolumeSizeInGB", r"volume_size_in_gb"),
+    (r"ProcessingResources\.ClusterConfig\.", r""),
+    (r"AppSpecification\.ContainerEntrypoint", r"entrypoint"),
+    (r"AppSpecification\.ContainerArguments", r"arguments"),
+    (r"AppSpecification\.", r""),
+    (r"Environment", r"env"),
+    (r"NetworkConfig\.VpcConfig\.", r"network_config."),
+    (r"StoppingCondition\.", r""),
+    (r"ProcessingJobName", r"job_name"),
+    (r"RoleArn", r"role"),
+)
+
+
+def check_definition(definition: JobDefinition, operation: OperationModel, *, extra: Iterable[Problem] = ()) -> None:
+    """Check a definition without calling AWS.
+
+    Args:
+        definition: What is to be checked.
+        operation: The service model of CreateProcessingJob, from the client that will send the request.
+        extra: What the caller found by itself, to be reported along.
+
+    Raises:
+        DefinitionError: With every problem.
+    """
+    problems = [*extra, *definition_problems(definition), *local_file_problems(definition)]
+    reported = {problem.parameter for problem in problems}
+    problems += [problem for problem in _limit_problems(definition, operation) if problem.parameter not in reported]
+    if problems:
+        raise DefinitionError(problems, subject=str(definition.job_name or definition.base_job_name or "the job"))
+
+
+def _limit_problems(definition: JobDefinition, operation: OperationModel) -> Iterator[Problem]:
+    role = definition.role or ""
+    role_arn = role if "/" in role else _ROLE_ARN + role
+    plan = plan_submission(definition, role_arn=role_arn, key=default_keys(_BUCKET, None))
+    code_input = f"inputs[{len(definition.inputs)}]"  # with_code puts it last
+    for problem in request_problems(operation, plan.request):
+        parameter = _parameter(problem.parameter)
+        yield problem._replace(parameter="code" if parameter.startswith(code_input) else parameter)
+    for index, item in enumerate(plan.inputs):
+        if isinstance(item.source, str) and is_s3_uri(item.source) and not item.source[5:].partition("/")[0]:
+            yield Problem(f"inputs[{index}].source", item.source, "names no bucket")
+
+
+def _parameter(path: str) -> str:
+    for pattern, name in _PARAMETERS:
+        replaced, count = re.subn(f"^{pattern}", name, path)
+        if count:
+            path = replaced
+            break
+    return snake_case(path)

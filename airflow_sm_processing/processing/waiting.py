@@ -1,0 +1,147 @@
+"""Waiting for a job's end in the calling thread."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.exceptions import ServiceError, TransientError, WaitTimeoutError
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.processing.description import JobDescription
+    from airflow_sm_processing.processing.logs import JobLogs, LogLine
+
+__all__ = ["LineSink", "Patience", "WaitSettings", "Waiter"]
+
+log = logging.getLogger(__name__)
+
+LineSink = Callable[["LogLine"], None]
+"""Takes each log line as it is read."""
+
+DEFAULT_POLL_INTERVAL = 10.0
+DEFAULT_MAX_TRANSIENT_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitSettings:
+    """How to wait for a job; times in seconds."""
+
+    poll_interval: float = DEFAULT_POLL_INTERVAL
+    """Between two looks at the job; each is moved by up to a tenth, so that many waiters don't call at once."""
+    max_wait: float | None = None
+    """The longest to wait; None waits as long as the job runs."""
+    max_transient_seconds: float = DEFAULT_MAX_TRANSIENT_SECONDS
+    """How long throttling, 5xx and lost connections are waited out before they fail the wait."""
+    log_settle_seconds: float = 2.0
+    """After the job's end, lines are read until none has come for that long: CloudWatch takes a moment to show them."""
+
+
+class Patience:
+    """Bears transient errors for a bounded time: the clock starts at the first and stops at the next success."""
+
+    def __init__(self, bound: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bound = bound
+        self._clock = clock
+        self._since: float | None = None
+
+    def bear(self, error: TransientError) -> None:
+        """Log the error, or raise it if the time is up."""
+        now = self._clock()
+        if self._since is None:
+            self._since = now
+            log.warning("%s Waiting for up to %.0f s.", error, self._bound)
+        if now - self._since >= self._bound:
+            raise error
+
+    def reset(self) -> None:
+        """Note a success."""
+        if self._since is not None:
+            log.info("The service answers again after %.0f s.", self._clock() - self._since)
+        self._since = None
+
+
+class Waiter:
+    """Waits for one job's end and hands out its log lines on the way."""
+
+    def __init__(
+        self,
+        job_name: str,
+        *,
+        describe: Callable[[], JobDescription],
+        logs: JobLogs | None,
+        sink: LineSink,
+        settings: WaitSettings,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._job_name = job_name
+        self._describe = describe
+        self._logs = logs
+        self._sink = sink
+        self._settings = settings
+        self._sleep = sleep
+        self._clock = clock
+        self._patience = Patience(settings.max_transient_seconds, clock=clock)
+        self._log_warning_given = False
+
+    def wait(self) -> JobDescription:
+        """Give the job's description at its end, whatever the end is.
+
+        Raises:
+            WaitTimeoutError: `max_wait` is over; the job goes on.
+            ServiceError: The job can't be described, for longer than is borne.
+        """
+        started = self._clock()
+        while True:
+            description = self._look()
+            self._hand_out_lines()
+            if description is not None and description.status.is_terminal:
+                self._settle()
+                return description
+            self._pause(started)
+
+    def _look(self) -> JobDescription | None:
+        try:
+            description = self._describe()
+        except TransientError as error:
+            self._patience.bear(error)
+            return None
+        self._patience.reset()
+        return description
+
+    def _pause(self, started: float) -> None:
+        pause = self._settings.poll_interval * random.uniform(0.9, 1.1)  # noqa: S311  # spreads calls, hides nothing
+        if self._settings.max_wait is not None:
+            left = started + self._settings.max_wait - self._clock()
+            if left <= 0:
+                raise WaitTimeoutError(self._job_name, waited_seconds=self._clock() - started)
+            pause = min(pause, left)
+        self._sleep(pause)
+
+    def _settle(self) -> None:
+        """Read what is left: until a pass, made log_settle_seconds after the last line, finds nothing."""
+        if self._logs is None:
+            return
+        while True:
+            self._sleep(self._settings.log_settle_seconds)
+            if not self._hand_out_lines():
+                return
+
+    def _hand_out_lines(self) -> int:
+        """Hand out the new lines; a trouble with the logs never fails the wait, for the job's end is what counts."""
+        if self._logs is None:
+            return 0
+        count = 0
+        try:
+            for line in self._logs.new_lines():
+                self._sink(line)
+                count += 1
+        except ServiceError as error:
+            if not self._log_warning_given:
+                log.warning("The job's log lines can't be read for now: %s", error)
+            self._log_warning_given = True
+        return count

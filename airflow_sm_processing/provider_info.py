@@ -1,0 +1,30 @@
+"""What Airflow's provider manager learns of this package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["get_provider_info"]
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Give the provider's metadata, in the form of Airflow's `provider_info` schema."""
+    name = "Amazon SageMaker Processing"
+    return {
+        "package-name": "airflow-sm-processing",
+        "name": name,
+        "description": "Runs Amazon SageMaker processing jobs with the vocabulary of the SageMaker SDK.",
+        "hooks": [_integration(name, "airflow_sm_processing.hooks.processing")],
+        "operators": [
+            _integration(
+                name,
+                "airflow_sm_processing.operators.processing",
+                "airflow_sm_processing.operators.script_processing",
+            )
+        ],
+        "triggers": [_integration(name, "airflow_sm_processing.triggers.processing")],
+    }
+
+
+def _integration(name: str, *modules: str) -> dict[str, Any]:
+    return {"integration-name": name, "python-modules": list(modules)}
