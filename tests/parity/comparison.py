@@ -1,0 +1,38 @@
+"""When two wires count as equal."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .case import Case
+    from .wire import Wire
+
+NAME_LENGTH = 63
+CLOCK_TOLERANCE = timedelta(hours=1)  # both sides run within seconds, but a zone is off by more
+
+
+def assert_equal(case: Case, sdk: Wire, ours: Wire) -> None:
+    """Fail with the difference if a user of AWS could tell the two sides apart."""
+    if case.refused:
+        _assert_both_refused(case, sdk, ours)
+    else:
+        assert (sdk.refusal, sdk.message) == ([], ""), "the SDK refused the case"
+        assert (ours.refusal, ours.message) == ([], ""), "we refused the case"
+        assert ours.effects == sdk.effects
+        _assert_names_alike(sdk, ours)
+
+
+def _assert_both_refused(case: Case, sdk: Wire, ours: Wire) -> None:
+    assert case.refused
+    assert case.refused.sdk in sdk.refusal, sdk.message
+    assert case.refused.ours in ours.refusal, ours.message
+    assert (ours.account.jobs, ours.account.created) == (sdk.account.jobs, sdk.account.created) == ([], [])
+
+
+def _assert_names_alike(sdk: Wire, ours: Wire) -> None:
+    """Both sides tell the same time, in UTC, and keep to SageMaker's length."""
+    assert all(len(name) <= NAME_LENGTH for name in sdk.job_names + ours.job_names)
+    for theirs, our_time in zip(sdk.name_times, ours.name_times, strict=True):
+        assert abs(theirs - our_time) < CLOCK_TOLERANCE

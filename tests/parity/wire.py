@@ -1,0 +1,62 @@
+"""What one side put on the wire, in a form that can be held against the other's."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .endpoint.account import Account
+
+TIMESTAMP = re.compile(r"\d{4}(?:-\d{2}){5}-\d{1,3}")
+"""The end of a generated job name; the SDK writes fewer than three digits when the clock's decimals are fewer."""
+
+
+@dataclass(frozen=True)
+class Wire:
+    """The account as a side left it, and what the side told its user."""
+
+    account: Account
+    answer: dict[str, Any]
+
+    @property
+    def effects(self) -> dict[str, Any]:
+        """Everything that a user of AWS could tell apart; timestamps in names become `<time>`."""
+        effects = {
+            "requests": self.account.jobs,
+            "objects": {f"s3://{b}/{k}": stored._asdict() for (b, k), stored in sorted(self.account.objects.items())},
+            "created buckets": self.account.created,
+            "roles looked up": sorted({o for o in self.account.operations if o.startswith("GetRole ")}),
+            "shown": self.answer.get("shown"),
+        }
+        timeless: dict[str, Any] = json.loads(TIMESTAMP.sub("<time>", json.dumps(effects)))
+        return timeless
+
+    @property
+    def refusal(self) -> list[str]:
+        """The classes of the error that was raised, the most special first; none without an error."""
+        raised: list[str] = self.answer.get("raised", [])
+        return raised
+
+    @property
+    def message(self) -> str:
+        return str(self.answer.get("message", ""))
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The body of the only CreateProcessingJob request."""
+        [request] = self.account.jobs
+        return request
+
+    @property
+    def job_names(self) -> list[str]:
+        return [job["ProcessingJobName"] for job in self.account.jobs]
+
+    @property
+    def name_times(self) -> list[datetime]:
+        """The moments that the generated job names tell."""
+        found = [TIMESTAMP.search(name) for name in self.job_names]
+        return [datetime.strptime(f"{match[0]}000", "%Y-%m-%d-%H-%M-%S-%f") for match in found if match]  # noqa: DTZ007 - the zone is what is tested

@@ -1,0 +1,107 @@
+"""Run one library over cases: an order as a JSON line in, what came of it as a JSON line out.
+
+Runs in either environment: `worker.py sdk` in the SDK's, `worker.py ours` in the package's. Only boto3 and the library
+itself are imported, and nothing in either is replaced.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from typing import IO, Any
+
+import boto3
+import botocore.session
+
+LIBRARIES = {
+    "sdk": (
+        "sagemaker.processing",
+        "sagemaker.network",
+        "sagemaker.dataset_definition.inputs",
+        "sagemaker.session",
+    ),
+    "ours": ("airflow_sm_processing.processing",),
+}
+LOADER = botocore.session.get_session().get_component("data_loader")  # parses each service model once, not once a case
+
+
+class EndpointSession(boto3.Session):
+    """A boto3 session whose clients all call the endpoint.
+
+    AWS_ENDPOINT_URL isn't enough: the SDK names AWS's own host for STS.
+    """
+
+    def __init__(self, endpoint: str, access_key: str, region: str) -> None:
+        self.endpoint = endpoint
+        botocore_session = botocore.session.get_session()
+        botocore_session.register_component("data_loader", LOADER)
+        super().__init__(access_key, "secret", region_name=region, botocore_session=botocore_session)
+
+    def client(self, service_name: str, *arguments: Any, **options: Any) -> Any:
+        """Make the client for the endpoint."""
+        return super().client(service_name, *arguments, **{**options, "endpoint_url": self.endpoint})
+
+
+class Library:
+    """The names of one of the two libraries."""
+
+    def __init__(self, name: str) -> None:
+        self.modules = [importlib.import_module(module) for module in LIBRARIES[name]]
+
+    def __getitem__(self, name: str) -> Any:
+        return next(getattr(module, name) for module in self.modules if hasattr(module, name))
+
+    def built(self, value: Any) -> Any:
+        """Make the library's objects out of a case's description of them."""
+        if isinstance(value, list):
+            return [self.built(item) for item in value]
+        if isinstance(value, dict):
+            fields = {name: self.built(item) for name, item in value.items() if name != "$"}
+            return self[value["$"]](**fields) if "$" in value else fields
+        return value
+
+
+def carried_out(library: Library, order: dict[str, Any]) -> dict[str, Any]:
+    """Run a case's processor and tell what the user sees afterwards."""
+    os.chdir(order["folder"])
+    boto_session = EndpointSession(order["endpoint"], order["access_key"], order["region"])
+    session = library["Session"](boto_session=boto_session, **order["session"])
+    processor = library[order["processor"]](sagemaker_session=session, **library.built(order["init"]))
+    for run in order["runs"]:
+        processor.run(**library.built(run))
+    return {"jobs": [shown(job) for job in processor.jobs], "latest": shown(processor.latest_job)}
+
+
+def shown(job: Any) -> dict[str, Any]:
+    """Tell a ProcessingJob as its user reads it."""
+    return {
+        "job_name": job.job_name,
+        "inputs": [[i.input_name, i.s3_input.s3_uri if i.s3_input else None] for i in job.inputs],
+        "outputs": [[o.output_name, o.source, o.destination] for o in job.outputs],
+        "output_kms_key": job.output_kms_key,
+    }
+
+
+def answer(library: Library, order: dict[str, Any]) -> dict[str, Any]:
+    """Carry an order out; an error of the library's is an outcome too."""
+    try:
+        return {"shown": carried_out(library, order)}
+    except Exception as error:  # noqa: BLE001 - the test compares which one
+        names = [cls.__name__ for cls in type(error).__mro__]
+        return {"raised": names, "message": str(error)}
+
+
+def serve(orders: IO[str], answers: IO[str], library: Library) -> None:
+    """Answer orders until the other side closes."""
+    for line in orders:
+        answers.write(json.dumps(answer(library, json.loads(line))) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    private = os.fdopen(os.dup(1), "w")  # libraries print on standard output
+    os.dup2(2, 1)
+    with private:
+        serve(sys.stdin, private, Library(sys.argv[1]))

@@ -1,0 +1,14 @@
+"""Every case that is written by hand."""
+
+from __future__ import annotations
+
+from . import accounts, inputs, names, outputs, processors, uploads
+
+CASES = (
+    *names.CASES,
+    *processors.CASES,
+    *inputs.CASES,
+    *outputs.CASES,
+    *uploads.CASES,
+    *accounts.CASES,
+)
