@@ -1,0 +1,57 @@
+"""AWS clients of the server itself: nothing of the user's AWS configuration or proxies takes part."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.local.keys import Key
+
+# Like botocore's own table of where settings come from, with the user's files and profile taken out of it.
+_NOTHING_OF_THE_USERS = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+    "ca_bundle": (None, None, None, None),
+}
+
+
+class Clients:
+    """Makes boto3 clients for one endpoint, one per service, key and region, and closes them all."""
+
+    def __init__(self, endpoint_url: str) -> None:
+        self._endpoint_url = endpoint_url
+        self._lock = threading.Lock()  # making a client isn't thread-safe in boto3; using one is
+        self._clients: dict[tuple[str, str, str], Any] = {}
+
+    def get(self, service: str, key: Key, region: str) -> Any:
+        """Give the boto3 client of a service."""
+        with self._lock:
+            name = service, key.access_key_id, region
+            if name not in self._clients:
+                self._clients[name] = self._make(service, key, region)
+            return self._clients[name]
+
+    def _make(self, service: str, key: Key, region: str) -> Any:
+        core = botocore.session.Session(session_vars=_NOTHING_OF_THE_USERS)
+        session = boto3.Session(
+            aws_access_key_id=key.access_key_id,
+            aws_secret_access_key=key.secret_access_key,
+            region_name=region,
+            botocore_session=core,
+        )
+        config = Config(proxies={}, max_pool_connections=32)
+        return session.client(service, endpoint_url=self._endpoint_url, config=config)
+
+    def close(self) -> None:
+        """End the clients' connections."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()

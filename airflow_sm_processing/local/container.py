@@ -1,0 +1,170 @@
+"""One instance of a job: its folders, the container contract's files, its environment, its process."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.local import sandbox
+from airflow_sm_processing.local.logs import LogPump, LogStream
+from airflow_sm_processing.local.rules import outputs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow_sm_processing.local.images import Interpreter
+    from airflow_sm_processing.local.jobs import Job
+
+ML = "/opt/ml"
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# What AWS's own images set.
+_IMAGE_ENVIRONMENT = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "UTF-8"}
+# Of the server's own environment only what says where certificates and the time zone are: nothing secret.
+_INHERITED = ("CURL_CA_BUNDLE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE", "TZ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What all instances of a server have in common."""
+
+    mode: sandbox.Mode
+    aws_environment: Mapping[str, str]
+    """What leads an AWS client in the script to this server."""
+    pass_environment: tuple[str, ...] = ()
+    """Globs over names of the server's own environment that scripts may see too."""
+
+
+class Instance:
+    """One host, `algo-N`."""
+
+    def __init__(self, job: Job, number: int, root: Path, setting: Setting) -> None:
+        self.job = job
+        self.number = number
+        self.host = f"algo-{number}"
+        self.exit_code: int | None = None
+        self._root = root
+        self._setting = setting
+        self._sandbox: sandbox.Sandbox | None = None
+        self._pump: LogPump | None = None
+
+    def folder(self, container_path: str) -> Path:
+        """Give the real folder behind a path under /opt/ml."""
+        return self._root / "ml" / PurePosixPath(container_path).relative_to(ML)
+
+    def prepare(self) -> None:
+        """Make the folders and files that the container contract promises."""
+        hosts = [f"algo-{number}" for number in range(1, self.job.instance_count + 1)]
+        addresses = "".join(f"127.0.1.{number} {host}\n" for number, host in enumerate(hosts, start=1))
+        sandbox.make_root(self._root, hosts=addresses)
+        for name in ("home", "tmp", "work"):
+            (self._root / name).mkdir()
+        for path in ("config", "output", "processing"):
+            (self._root / "ml" / path).mkdir()
+        for path in self._local_paths():
+            self.folder(path).mkdir(parents=True, exist_ok=True)
+        # Relative to a container's root folder, which we can't give, `opt/ml/…` leads there too.
+        (self._root / "work" / "opt").symlink_to(self._root / "opt" if self._is_rewritten else "/opt")
+        if self._is_rewritten:
+            (self._root / "opt").mkdir()
+            (self._root / "opt" / "ml").symlink_to(self._root / "ml")
+        self._write_config("processingjobconfig.json", self._job_config())
+        self._write_config("resourceconfig.json", {"current_host": self.host, "hosts": hosts})
+
+    def _local_paths(self) -> list[str]:
+        places = [item.get("S3Input", {}) for item in self.job.request.get("ProcessingInputs", [])]
+        places += [item.get("S3Output", {}) for item in outputs_of(self.job.request)]
+        return [place["LocalPath"] for place in places if "LocalPath" in place]
+
+    def _job_config(self) -> dict[str, Any]:
+        return {"ProcessingJobArn": self.job.arn} | {
+            name: value for name, value in self.job.request.items() if name not in {"Tags", "ExperimentConfig"}
+        }
+
+    def _write_config(self, name: str, content: Mapping[str, Any]) -> None:
+        (self._root / "ml" / "config" / name).write_text(self._rewritten(json.dumps(content)))
+
+    @property
+    def _is_rewritten(self) -> bool:
+        return self._setting.mode == "folder"
+
+    def _rewritten(self, text: str) -> str:
+        return text.replace(ML, str(self._root / "ml")) if self._is_rewritten else text
+
+    def start(self, image: Interpreter, logs: Any) -> None:
+        """Start the command; its output goes to the host's log stream from now on."""
+        stream = LogStream(logs, f"{self.job.name}/{self.host}-{int(time.time())}")
+        stream.put(self._remarks(image))
+        specification = self.job.request["AppSpecification"]
+        arguments = [*specification["ContainerEntrypoint"], *specification.get("ContainerArguments", [])]
+        command = sandbox.Command(
+            root=self._root,
+            directory=self._root / "work",
+            arguments=[self._rewritten(argument) for argument in arguments],
+            environment=self._environment(image),
+        )
+        self._sandbox = sandbox.Sandbox(command, self._setting.mode)
+        self._pump = LogPump(self._sandbox.output, stream)
+        self._pump.start()
+
+    def _remarks(self, image: Interpreter) -> list[str]:
+        uri = self.job.request["AppSpecification"]["ImageUri"]
+        remarks = [f"[local] {uri} isn't pulled: the command runs with {image.python}."]
+        if self._is_rewritten:
+            remarks.append(
+                f"[local] This machine permits no private {ML}: the command, its environment and its config files "
+                f"say {self._root / 'ml'} instead. Paths written inside scripts aren't changed."
+            )
+        if self.job.request.get("NetworkConfig", {}).get("EnableNetworkIsolation"):
+            remarks.append("[local] EnableNetworkIsolation isn't enforced here.")
+        return remarks
+
+    def _environment(self, image: Interpreter) -> dict[str, str]:
+        passed = (*_INHERITED, *self._setting.pass_environment)
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in passed)
+        }
+        own = {
+            "PATH": f"{image.layer(self._root / 'python')}:{image.python.parent}:{_SYSTEM_PATH}",
+            "HOME": str(self._root / "home"),
+            "TMPDIR": str(self._root / "tmp"),
+        }
+        asked = {name: self._rewritten(value) for name, value in self.job.request.get("Environment", {}).items()}
+        return inherited | _IMAGE_ENVIRONMENT | own | dict(self._setting.aws_environment) | asked
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        if self._sandbox and self.exit_code is None:
+            self._sandbox.terminate()
+
+    def kill(self) -> None:
+        """End all its processes."""
+        if self._sandbox and self.exit_code is None:
+            self._sandbox.kill()
+
+    def wait(self) -> int:
+        """Wait until every process has ended and every log line is shipped; give the exit code.
+
+        Raises:
+            OSError: the sandbox couldn't be made.
+        """
+        assert self._sandbox is not None  # noqa: S101  # start() comes first
+        assert self._pump is not None  # noqa: S101  # start() comes first
+        self.exit_code = self._sandbox.wait()
+        self._pump.finish()
+        self._sandbox.close()
+        return self.exit_code
+
+    def exit_message(self) -> bytes:
+        """Read /opt/ml/output/message, nothing if the script wrote none."""
+        path = self.folder(f"{ML}/output/message")
+        if path.is_symlink() or not path.is_file():
+            return b""
+        with path.open("rb") as file:
+            return file.read(64 * 1024)

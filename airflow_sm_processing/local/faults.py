@@ -1,0 +1,171 @@
+"""Faults on demand: what goes wrong, how often, and in which order, the same for the same seed.
+
+A fault is written `OPERATION:KEY=VALUE,KEY=VALUE,…`:
+
+    DescribeProcessingJob:throttle=2                    at most 2 a second, else ThrottlingException
+    CreateProcessingJob:error=InternalFailure,status=500,rate=0.3
+    CreateProcessingJob:error=ResourceLimitExceeded,times=2
+    CreateProcessingJob:drop=after,times=1              the job is made, and the answer is lost
+    s3:PutObject:latency=0.2                            seconds before the answer
+    RunProcessingJob:error=CapacityError                the job fails before it starts
+    RunProcessingJob:latency=5,job=slow-*               the job starts 5 s late
+
+OPERATION is a glob over `Operation` and `service:Operation`; `RunProcessingJob` is the start of a job on its
+instances, which is no API call.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import asdict, dataclass, fields
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+RUN = "RunProcessingJob"
+_NUMBERS = {"throttle": float, "latency": float, "rate": float, "status": int, "times": int}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One thing that goes wrong with the operations that it matches."""
+
+    operation: str = "*"
+    """A glob over the operation's name, or over `service:operation`."""
+    error: str | None = None
+    """The error code to answer with."""
+    message: str | None = None
+    status: int = 400
+    """The HTTP status of `error`."""
+    throttle: float | None = None
+    """Calls a second that pass; the rest get ThrottlingException."""
+    latency: float = 0.0
+    """Seconds to wait first."""
+    drop: str | None = None
+    """`before` or `after`: close the connection without an answer, before or after the call is carried out."""
+    rate: float = 1.0
+    """The share of matching calls that it applies to."""
+    times: int | None = None
+    """Apply to so many calls, then no more."""
+    job: str = "*"
+    """A glob over the call's ProcessingJobName; calls without one match `*` only."""
+    role: str = "*"
+    """A glob over the call's RoleArn; calls without one match `*` only."""
+
+    def __post_init__(self) -> None:
+        if self.drop not in {None, "before", "after"}:
+            raise ValueError(f"Fault {self.operation!r}: drop is {self.drop!r}, and must be before or after.")
+        if not (self.error or self.throttle or self.latency or self.drop):
+            raise ValueError(f"Fault {self.operation!r} does nothing: give error, throttle, latency or drop.")
+
+    @classmethod
+    def parse(cls, text: str) -> Fault:
+        """Read a fault as the command line writes it.
+
+        Raises:
+            ValueError: what is wrong, and the form.
+        """
+        operation, _, settings = text.rpartition(":")
+        known = {field.name for field in fields(cls)} - {"operation"}
+        values: dict[str, Any] = {}
+        for setting in settings.split(","):
+            key, equals, value = setting.partition("=")
+            if not (operation and equals and key in known):
+                form = "OPERATION:KEY=VALUE,… with the keys " + ", ".join(sorted(known))
+                raise ValueError(f"Fault {text!r}: {setting!r} isn't understood. The form is {form}.")
+            values[key] = _NUMBERS.get(key, str)(value)
+        return cls(operation=operation, **values)
+
+    @classmethod
+    def denied_role(cls, pattern: str) -> Fault:
+        """Refuse CreateProcessingJob for the roles whose ARN or name matches, as for one that can't be assumed."""
+        return cls(
+            operation="CreateProcessingJob",
+            error="ValidationException",
+            message="Could not assume role {role}. Please ensure that the role exists and allows principal "
+            "'sagemaker.amazonaws.com' to assume the role.",
+            role=pattern if pattern.startswith("arn:") else f"*role/{pattern}",
+        )
+
+    def matches(self, call: Call) -> bool:
+        """Whether the fault is meant for this call; its rate and count aside."""
+        names = (call.operation, f"{call.service}:{call.operation}")
+        return (
+            any(fnmatchcase(name, self.operation) for name in names)
+            and fnmatchcase(call.job or "", self.job)
+            and fnmatchcase(call.role or "", self.role)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """What a fault is matched against."""
+
+    service: str
+    operation: str
+    job: str | None = None
+    role: str | None = None
+
+
+class _Armed:
+    """A fault with its count and its bucket of permitted calls."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        self._left = fault.times
+        # One call may always pass at once, also where less than one a second is permitted.
+        self._capacity = max(1.0, fault.throttle or 0.0)
+        self._tokens = self._capacity
+        self._filled = time.monotonic()
+
+    def applies(self, chance: float) -> bool:
+        if self._left == 0 or chance >= self.fault.rate or not self._exceeds():
+            return False
+        if self._left is not None:
+            self._left -= 1
+        return True
+
+    def _exceeds(self) -> bool:
+        if self.fault.throttle is None:
+            return True
+        now = time.monotonic()
+        self._tokens = min(self._capacity, self._tokens + (now - self._filled) * self.fault.throttle)
+        self._filled = now
+        if self._tokens < 1:
+            return True
+        self._tokens -= 1
+        return False
+
+
+class Faults:
+    """The faults in force."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._armed: list[_Armed] = []
+        self._random = random.Random(0)  # noqa: S311  # repeatable on purpose; nothing secret
+
+    def set(self, faults: Iterable[Fault | str], *, seed: int = 0) -> None:
+        """Replace all faults; counts and chances start anew."""
+        armed = [_Armed(fault if isinstance(fault, Fault) else Fault.parse(fault)) for fault in faults]
+        with self._lock:
+            self._armed = armed
+            self._random = random.Random(seed)  # noqa: S311  # repeatable on purpose; nothing secret
+
+    def current(self) -> list[Mapping[str, Any]]:
+        """Give the faults in force, as plain values."""
+        with self._lock:
+            return [asdict(armed.fault) for armed in self._armed]
+
+    def for_call(self, call: Call) -> list[Fault]:
+        """Give the faults that apply to this call, and count it."""
+        with self._lock:
+            return [
+                armed.fault
+                for armed in self._armed
+                if armed.fault.matches(call) and armed.applies(self._random.random())
+            ]

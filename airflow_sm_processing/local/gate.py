@@ -1,0 +1,149 @@
+"""The front door: every request is checked, then answered by us, by moto, or by a fault."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.wrappers import Response
+
+from airflow_sm_processing.local import moto_app, signature
+from airflow_sm_processing.local.errors import ServiceError
+from airflow_sm_processing.local.faults import Call, Fault, Faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow_sm_processing.local.api import ProcessingApi
+    from airflow_sm_processing.local.keys import Key, Keyring
+    from airflow_sm_processing.local.signature import Caller
+
+ADMIN = "/_local/"
+"""Paths of our own; no bucket's name can begin with an underscore."""
+SECRET_HEADER = "X-Local-SageMaker-Secret"  # noqa: S105  # the header's name, not a secret
+# Only a browser sends these, and no browser has business here.
+_BROWSER_HEADERS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
+
+
+class Gate:
+    """The WSGI application."""
+
+    def __init__(self, *, api: ProcessingApi, keyring: Keyring, admin_key: Key, faults: Faults) -> None:
+        self._api = api
+        self._keyring = keyring
+        self._admin_key = admin_key
+        self._faults = faults
+        self.hosts: frozenset[str] = frozenset()
+        """The only Host headers that are answered; set once the port is known."""
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        request = moto_app.Request(environ)
+        request.max_content_length = None
+        service = _claimed_service(request)
+        try:
+            self._refuse_strangers(request)
+            if request.path.startswith(ADMIN):
+                response = self._admin(request)
+            else:
+                response = self._serve(request, signature.verify(request, self._keyring))
+        except ServiceError as error:
+            response = error.response(service)
+        return response(environ, start_response)
+
+    def _refuse_strangers(self, request: moto_app.Request) -> None:
+        host = request.headers.get("Host", "")
+        if host.lower() not in self.hosts:
+            message = f"Host {host!r} isn't this server. Use http://{min(self.hosts)}."
+            raise ServiceError("AccessDenied", message, status=403)
+        for header in _BROWSER_HEADERS:
+            if header in request.headers:
+                raise ServiceError("AccessDenied", f"Browsers aren't served (the request has {header}).", status=403)
+
+    def _admin(self, request: moto_app.Request) -> Response:
+        sent = request.headers.get(SECRET_HEADER, "")
+        if not hmac.compare_digest(sent.encode(), self._admin_key.secret_access_key.encode()):
+            raise ServiceError("AccessDenied", f"Send the server's secret access key as {SECRET_HEADER}.", status=403)
+        if (request.method, request.path) == ("PUT", f"{ADMIN}faults"):
+            self._set_faults(signature.body(request))
+        elif (request.method, request.path) != ("GET", f"{ADMIN}faults"):
+            raise ServiceError("UnknownOperationException", f"There is GET and PUT {ADMIN}faults.", status=404)
+        return Response(json.dumps(self._faults.current()), content_type="application/json")
+
+    def _set_faults(self, body: bytes) -> None:
+        try:
+            sent = json.loads(body)
+            faults = [Fault.parse(item) if isinstance(item, str) else Fault(**item) for item in sent["faults"]]
+            self._faults.set(faults, seed=sent.get("seed", 0))
+        except (ValueError, TypeError, KeyError) as error:
+            message = f'Send {{"faults": ["OPERATION:KEY=VALUE", …], "seed": 0}}: {error}'
+            raise ServiceError("ValidationException", message) from error
+
+    def _serve(self, request: moto_app.Request, caller: Caller) -> Response:
+        if caller.service not in moto_app.SERVICES:
+            message = f"The local SageMaker has no {caller.service}; it has {', '.join(moto_app.SERVICES)}."
+            raise ServiceError("UnknownOperationException", message, status=404)
+        payload = _json_body(request, caller) if caller.service == "sagemaker" else {}
+        operation = moto_app.operation(request, caller)
+        call = Call(
+            service=caller.service,
+            operation=operation,
+            job=_text(payload.get("ProcessingJobName")),
+            role=_text(payload.get("RoleArn")),
+        )
+        faults = [] if caller.key.internal else self._faults.for_call(call)
+        self._apply(request, faults, call)
+        response = self._answer(request, caller, operation, payload)
+        if any(fault.drop == "after" for fault in faults):
+            _drop(request)
+        return response
+
+    def _apply(self, request: moto_app.Request, faults: list[Fault], call: Call) -> None:
+        time.sleep(sum(fault.latency for fault in faults))
+        for fault in faults:
+            if fault.drop == "before":
+                _drop(request)
+            if fault.throttle is not None:
+                raise ServiceError("ThrottlingException", "Rate exceeded")
+            if fault.error:
+                message = fault.message or f"The fault {fault.operation!r} of the local SageMaker says so."
+                raise ServiceError(fault.error, message.replace("{role}", call.role or ""), status=fault.status)
+
+    def _answer(self, request: moto_app.Request, caller: Caller, operation: str, payload: dict[str, Any]) -> Response:
+        if caller.service == "sagemaker" and self._api.answers(operation, payload):
+            body = self._api.call(operation, payload, caller)
+            return Response(body, content_type="application/x-amz-json-1.1")
+        if caller.service == "s3":
+            moto_app.check_bucket_owner(request, caller)
+        return moto_app.answer(request, caller)
+
+
+def _claimed_service(request: moto_app.Request) -> str:
+    """Guess the protocol to refuse in; nothing is granted on the strength of it."""
+    credential = request.headers.get("Authorization") or request.args.get("X-Amz-Credential", "")
+    found = re.search(r"/([a-z0-9-]+)/aws4_request", credential)
+    return found[1] if found else "s3"
+
+
+def _json_body(request: moto_app.Request, caller: Caller) -> dict[str, Any]:
+    try:
+        payload = json.loads(signature.body(request) or b"{}")
+    except ValueError as error:
+        raise ServiceError("SerializationException", f"The body of the {caller.service} call is no JSON.") from error
+    if not isinstance(payload, dict):
+        raise ServiceError("SerializationException", "The body must be a JSON object.")
+    return payload
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _drop(request: moto_app.Request) -> None:
+    """End the connection without a byte of an answer."""
+    connection: socket.socket = request.environ["werkzeug.socket"]
+    connection.shutdown(socket.SHUT_RDWR)
+    raise ConnectionResetError("dropped by a fault")

@@ -1,0 +1,222 @@
+"""Run one instance's command in a private /opt/ml; all of its processes die with it, and with the server.
+
+A program of its own (`python -I -S launch.py`, standard library only): the server has threads, and a process with
+threads can't safely fork and unshare. It reads one JSON line from stdin, which then is its lifeline: end of file
+means that the server is gone. It writes one JSON line to the descriptor `report`: `{"exit_code": 3}`, or `{"error":
+…}` when the command couldn't be started. SIGTERM goes to the command.
+
+Isolation modes, from the strongest:
+
+    namespace   mount and PID namespace: private /opt/ml, and the kernel ends all processes together
+    mount       mount namespace: private /opt/ml; processes are found by the subreaper's eye and killed
+    folder      no namespace: /opt/ml isn't private, and the caller rewrites the paths
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
+_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_COULD_NOT_EXECUTE, _NOT_FOUND, _KILLED = 126, 127, 128
+
+
+def main() -> None:
+    """Run the instance that stdin describes."""
+    spec: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
+    # A SIGTERM that comes before there is a command waits until it can be handed on.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        if spec["mode"] != "folder":
+            _enter_namespaces(with_pids=spec["mode"] == "namespace")
+            _mount_private_paths(Path(spec["root"]))
+        exit_code = _supervise(_start(spec), has_pid_namespace=spec["mode"] == "namespace")
+        _report(spec, exit_code=exit_code)
+    except OSError as error:
+        _report(spec, error=f"{error.strerror}: {error.filename or ''}".rstrip(": "))
+
+
+def _report(spec: dict[str, Any], **result: object) -> None:
+    # A server that is gone doesn't read any more.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(spec["report"], json.dumps(result).encode() + b"\n")
+
+
+def _libc(name: str, *arguments: Any, about: str = "") -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), f"{name} {about}".strip())
+
+
+def _enter_namespaces(*, with_pids: bool) -> None:
+    flags = _CLONE_NEWNS | (_CLONE_NEWPID if with_pids else 0)
+    uid, gid = os.getuid(), os.getgid()
+    try:
+        _libc("unshare", flags)
+    except PermissionError:
+        # Nobody special: a user namespace, in which we stay who we are, permits the rest.
+        _libc("unshare", flags | _CLONE_NEWUSER)
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
+    _mount("none", "/", "", _MS_REC | _MS_PRIVATE)
+
+
+def _mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
+    texts = (os.fsencode(text) or None for text in (source, target, kind))
+    _libc("mount", *texts, ctypes.c_ulong(flags), os.fsencode(data) or None, about=target)
+
+
+def _mount_private_paths(root: Path) -> None:
+    """Put `root/ml` at /opt/ml, keeping what else /opt has, and `root/hosts` at /etc/hosts."""
+    opt, stage = Path("/opt"), root / "stage"
+    _mount("tmpfs", str(stage), "tmpfs", 0, "mode=755")
+    for entry in os.scandir(opt):
+        if entry.name != "ml":
+            _show(entry, stage / entry.name)
+    (stage / "ml").mkdir()
+    _mount(str(root / "ml"), str(stage / "ml"), "", _MS_BIND | _MS_REC)
+    _mount(str(stage), str(opt), "", _MS_BIND | _MS_REC)
+    _mount(str(root / "hosts"), "/etc/hosts", "", _MS_BIND)
+
+
+def _show(entry: os.DirEntry[str], place: Path) -> None:
+    if entry.is_symlink():
+        place.symlink_to(Path(entry.path).readlink())
+        return
+    place.mkdir() if entry.is_dir() else place.touch()
+    _mount(entry.path, str(place), "", _MS_BIND | _MS_REC)
+
+
+def _start(spec: dict[str, Any]) -> int:
+    """Start the command, behind an init of its own where there is a PID namespace; give the child's id."""
+    if spec["mode"] != "namespace":
+        _adopt_orphans()
+        return _fork(lambda: _execute(spec))
+    return _fork(lambda: _init(spec))
+
+
+def _fork(child: Any) -> int:
+    """Fork, and run `child` in a process that dies with its parent."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        if sys.platform == "linux":
+            _libc("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() not in {parent, 0}:  # 0: the parent is outside of our PID namespace
+                os._exit(_KILLED + signal.SIGKILL)
+        child()
+    except OSError as error:
+        os.write(2, f"[local] The sandbox couldn't be made: {error}\n".encode())
+    finally:
+        os._exit(_COULD_NOT_EXECUTE)
+
+
+def _adopt_orphans() -> None:
+    if sys.platform == "linux":
+        _libc("prctl", _PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _init(spec: dict[str, Any]) -> NoReturn:
+    """Be process 1: start the command, hand SIGTERM on, reap orphans, end with the command."""
+    _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    command = _fork(lambda: _execute(spec))
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(command, signal.SIGTERM))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    _release_stdio()
+    while True:
+        pid, status = os.wait()
+        if pid == command:
+            os._exit(_exit_code(status))
+
+
+def _execute(spec: dict[str, Any]) -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, set())
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+    os.setsid()
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.set_inheritable(spec["report"], False)  # noqa: FBT003  # the standard library's own signature
+    try:
+        os.chdir(spec["directory"])
+        os.execvpe(spec["command"][0], spec["command"], spec["environment"])  # noqa: S606  # it is our purpose
+    except OSError as error:
+        text = f"[local] Can't start {spec['command'][0]!r}: {error.strerror}. Is it in the image's environment?\n"
+        os.write(1, text.encode())
+        os._exit(_NOT_FOUND if isinstance(error, FileNotFoundError) else _COULD_NOT_EXECUTE)
+
+
+def _release_stdio() -> None:
+    """Let go of the log pipe: it must end when the command's processes do."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+
+
+def _supervise(child: int, *, has_pid_namespace: bool) -> int:
+    """Wait for the child's end, or bring it about when the lifeline breaks; leave no process behind."""
+    lifeline = os.dup(0)
+    _release_stdio()
+    woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+    os.set_blocking(wake, False)  # noqa: FBT003  # the standard library's own signature
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: _kill(child, signal.SIGTERM))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    while True:
+        pid, status = os.waitpid(child, os.WNOHANG)
+        if pid:
+            break
+        ready, _, _ = select.select([lifeline, woken], [], [])
+        if lifeline in ready:
+            _kill(child, signal.SIGKILL)
+            _, status = os.waitpid(child, 0)
+            break
+        os.read(woken, 512)
+    if not has_pid_namespace:
+        _kill_descendants(child)
+    return _exit_code(status)
+
+
+def _kill(pid: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _kill_descendants(group: int) -> None:
+    """Kill what the command left: its process group, and on Linux whoever became our child as an orphan."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+    while children := _children():
+        for pid in children:
+            _kill(pid, signal.SIGKILL)
+        for pid in children:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def _children() -> list[int]:
+    """Give our living children. A killed child's children become ours, so repeating this finds all."""
+    found = Path(f"/proc/self/task/{os.getpid()}/children")
+    return [int(pid) for pid in found.read_text().split()] if found.exists() else []
+
+
+def _exit_code(status: int) -> int:
+    """Give the exit code as Docker does: 128 and the signal's number for a killed process."""
+    return _KILLED + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+if __name__ == "__main__":
+    main()

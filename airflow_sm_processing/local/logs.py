@@ -1,0 +1,161 @@
+"""A job's stdout and stderr, shipped to CloudWatch Logs while it runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
+FLUSH_SECONDS = 0.25
+"""How long a line may wait for others to share a call with."""
+MAX_EVENT_BYTES = 256 * 1024 - 26
+"""A longer line becomes several events, as the agents of AWS and Docker's awslogs driver make of it:
+https://docs.docker.com/engine/logging/drivers/awslogs/"""
+MAX_BATCH_BYTES = 1024 * 1024
+"""https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html"""
+EVENT_OVERHEAD = 26
+"""Bytes that each event counts beyond its text, says the same page."""
+_READ_BYTES = 1024 * 1024
+_log = logging.getLogger(__name__)
+
+
+class LineSplitter:
+    """Bytes in, lines out: what isn't UTF-8 is replaced, what is too long is cut between characters.
+
+    CloudWatch takes no empty events, so empty lines are left out, as Docker's awslogs driver does.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[str]:
+        """Take bytes and give the lines that are complete now."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        found = [piece for line in lines for piece in _pieces(line)]
+        while len(self._rest) > MAX_EVENT_BYTES:
+            piece, self._rest = _cut(self._rest)
+            found.append(piece.decode("utf-8", "replace"))
+        return found
+
+    def close(self) -> list[str]:
+        """Give what came after the last line feed."""
+        rest, self._rest = self._rest, b""
+        return list(_pieces(rest))
+
+
+def _pieces(line: bytes) -> Iterator[str]:
+    line = line.removesuffix(b"\r")
+    while line:
+        piece, line = _cut(line)
+        yield piece.decode("utf-8", "replace")
+
+
+def _cut(line: bytes) -> tuple[bytes, bytes]:
+    """Split at the limit, or up to three bytes before, so that no character is torn."""
+    end = MAX_EVENT_BYTES
+    if len(line) <= end:
+        return line, b""
+    start = next((at for at in range(end, end - 4, -1) if line[at] & 0xC0 != 0x80), end)
+    return line[:start], line[start:]
+
+
+class LogStream:
+    """One log stream of one host."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self.name = name
+        self._lock = threading.Lock()
+        model = client.meta.service_model.shape_for("InputLogEvents")
+        self._max_events: int = model.metadata["max"]
+        self._create()
+
+    def put(self, lines: list[str]) -> None:
+        """Append lines, in as many calls as the service's limits ask for."""
+        now = int(time.time() * 1000)
+        batch: list[dict[str, Any]] = []
+        size = 0
+        with self._lock:
+            for line in lines:
+                length = len(line.encode()) + EVENT_OVERHEAD
+                if batch and (size + length > MAX_BATCH_BYTES or len(batch) == self._max_events):
+                    self._put(batch)
+                    batch, size = [], 0
+                batch.append({"timestamp": now, "message": line})
+                size += length
+            if batch:
+                self._put(batch)
+
+    def _put(self, events: list[dict[str, Any]]) -> None:
+        names = {"logGroupName": LOG_GROUP, "logStreamName": self.name}
+        try:
+            self._client.put_log_events(**names, logEvents=events)
+        except self._client.exceptions.ResourceNotFoundException:
+            self._create()  # somebody deleted the group or stream under a running job
+            self._client.put_log_events(**names, logEvents=events)
+
+    def _create(self) -> None:
+        exists = self._client.exceptions.ResourceAlreadyExistsException
+        for create, names in (
+            (self._client.create_log_group, {"logGroupName": LOG_GROUP}),
+            (self._client.create_log_stream, {"logGroupName": LOG_GROUP, "logStreamName": self.name}),
+        ):
+            try:
+                create(**names)
+            except exists:
+                continue
+
+
+class LogPump(threading.Thread):
+    """Reads a pipe to its end and ships its lines; the script never waits longer than one call takes."""
+
+    def __init__(self, output: int, stream: LogStream) -> None:
+        super().__init__(name=f"logs-{stream.name}", daemon=True)
+        self._output = output
+        self._stream = stream
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Ship until the pipe ends."""
+        splitter = LineSplitter()
+        lines: list[str] = []
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._output, selectors.EVENT_READ)
+            due = time.monotonic()
+            while (data := self._read(selector, due)) is not None:
+                if not lines:
+                    due = time.monotonic() + FLUSH_SECONDS
+                lines += splitter.feed(data)
+                if time.monotonic() >= due:
+                    self._ship(lines)
+                    lines = []
+        self._ship(lines + splitter.close())
+
+    def finish(self) -> None:
+        """Ship what is left, the command having ended."""
+        self._ended.set()
+        self.join()
+
+    def _read(self, selector: selectors.BaseSelector, due: float) -> bytes | None:
+        """Give what there is, nothing if nothing came in time, None at the end."""
+        wait = due - time.monotonic()
+        if selector.select(wait if wait > 0 else FLUSH_SECONDS):
+            return os.read(self._output, _READ_BYTES) or None
+        # Where no namespace holds them together, a runaway process may keep the pipe open for ever.
+        return None if self._ended.is_set() else b""
+
+    def _ship(self, lines: list[str]) -> None:
+        try:
+            self._stream.put(lines)
+        except (BotoCoreError, ClientError):
+            # The script mustn't block or die for its log.
+            _log.exception("%d log lines of %s are lost", len(lines), self._stream.name)

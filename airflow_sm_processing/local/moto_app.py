@@ -1,0 +1,115 @@
+"""moto's S3, STS, IAM, Logs (and what we don't answer of SageMaker), reached in the process."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+# moto switches CORS on for everybody unless this is set before its first import.
+os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "1")
+
+from urllib.parse import unquote
+
+from botocore.exceptions import ClientError
+from moto import backends
+from moto.core.request import Request as MotoRequest
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+from airflow_sm_processing.local.errors import ServiceError
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.local.signature import Caller
+
+SERVICES = ("iam", "logs", "s3", "sagemaker", "sts")
+_REGIONLESS = frozenset({"iam", "s3", "sts"})
+
+
+class Request(MotoRequest):
+    """A request in the form that moto's handlers take, which is werkzeug's with the raw path kept."""
+
+    from_wsgi_server = True
+
+
+def backend(service: str, account_id: str, region: str) -> Any:
+    """Give moto's state of a service; S3, STS and IAM keep one per partition."""
+    by_region = backends.get_backend(service)[account_id]  # type: ignore[call-overload]
+    return by_region["aws" if service in _REGIONLESS else region]
+
+
+def answer(request: Request, caller: Caller) -> Response:
+    """Let moto answer.
+
+    Raises:
+        ServiceError: moto has no handler for the path.
+    """
+    request.environ["HTTP_X_MOTO_ACCOUNT_ID"] = caller.key.account_id
+    url_paths = backend(caller.service, caller.key.account_id, caller.region).url_paths
+    for pattern, handler in url_paths.items():
+        if re.match(pattern, request.raw_path):
+            return _respond(request, handler)
+    raise ServiceError("UnknownOperationException", f"Nothing answers {request.method} {request.raw_path}.", status=404)
+
+
+def _respond(request: Request, handler: Any) -> Response:
+    try:
+        status, headers, content = handler(request, request.raw_url, request.headers)
+    except HTTPException as error:
+        return Response(error.get_body(), error.code, error.get_headers())
+    except ClientError as error:
+        return Response(error.response["Error"]["Message"], 400)
+    response = Response(content, status, headers)
+    if request.method == "HEAD" and "content-length" in headers:
+        response.headers["Content-Length"] = headers["content-length"]
+    return response
+
+
+def operation(request: Request, caller: Caller) -> str:
+    """Name the operation that a request asks for."""
+    if target := request.headers.get("X-Amz-Target"):
+        return target.rpartition(".")[2]
+    if caller.service == "s3":
+        return _s3_operation(request)
+    return request.form.get("Action") or request.args.get("Action", "")
+
+
+def _s3_operation(request: Request) -> str:
+    from moto.core.routing import get_service_router
+
+    try:
+        matched, _ = get_service_router("s3").match(request)
+    except HTTPException:
+        return ""
+    return str(matched.name)
+
+
+def check_bucket_owner(request: Request, caller: Caller) -> None:
+    """Deny other accounts' buckets, and a bucket that isn't its expected owner's.
+
+    Raises:
+        ServiceError: AccessDenied. moto itself lets every account into every bucket.
+    """
+    bucket, _, key = unquote(request.raw_path).lstrip("/").partition("/")
+    owner = bucket_owner(bucket)
+    creates = request.method == "PUT" and not key and not request.query_string
+    if owner is None or creates:
+        return
+    expected = request.headers.get("x-amz-expected-bucket-owner", owner)
+    if owner != caller.key.account_id or owner != expected:
+        raise ServiceError("AccessDenied", "Access Denied", status=403)
+
+
+def bucket_owner(bucket: str) -> str | None:
+    """Give the account id that owns a bucket, or None if there is no such bucket."""
+    from moto.s3.models import s3_backends
+
+    found = s3_backends.bucket_accounts.get(bucket)
+    return str(found[1]) if found else None
+
+
+def forget(account_id: str) -> None:
+    """Drop every object, log event and role of an account, and the temporary files behind them."""
+    for service in SERVICES:
+        for state in backends.get_backend(service)[account_id].values():  # type: ignore[call-overload]
+            state.reset()

@@ -1,0 +1,105 @@
+"""What CreateProcessingJob refuses beyond its model: rules across fields, and what can't run locally."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.local.errors import validation_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+PROCESSING = PurePosixPath("/opt/ml/processing")
+
+
+def check(request: Mapping[str, Any]) -> None:
+    """Check the rules across fields.
+
+    Raises:
+        ServiceError: ValidationException with every broken rule.
+    """
+    problems = [*_inputs(request), *_outputs(request), *_resources(request), *_unsupported(request)]
+    if problems:
+        raise validation_error(" ".join(problems))
+
+
+def outputs_of(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give the request's outputs, none if it has no ProcessingOutputConfig."""
+    outputs: list[dict[str, Any]] = request.get("ProcessingOutputConfig", {}).get("Outputs", [])
+    return outputs
+
+
+def _inputs(request: Mapping[str, Any]) -> Iterator[str]:
+    inputs = request.get("ProcessingInputs", [])
+    yield from _duplicates("ProcessingInputs", "InputName", (item["InputName"] for item in inputs))
+    paths = (item["S3Input"]["LocalPath"] for item in inputs if item.get("S3Input", {}).get("LocalPath"))
+    yield from _duplicates("ProcessingInputs", "LocalPath", paths)
+    for item in inputs:
+        name = f"Processing input '{item['InputName']}'"
+        if ("S3Input" in item) == ("DatasetDefinition" in item):
+            yield f"{name} must have exactly one of S3Input and DatasetDefinition."
+        if "S3Input" in item:
+            yield from _local_path(name, item["S3Input"], app_managed=item.get("AppManaged", False))
+            yield from _compression(name, item["S3Input"])
+
+
+def _compression(name: str, s3_input: Mapping[str, Any]) -> Iterator[str]:
+    if s3_input.get("S3CompressionType") == "Gzip" and s3_input.get("S3InputMode") != "Pipe":
+        yield f"{name}: S3CompressionType Gzip is supported for S3InputMode Pipe only."
+
+
+def _outputs(request: Mapping[str, Any]) -> Iterator[str]:
+    outputs = outputs_of(request)
+    yield from _duplicates("ProcessingOutputConfig", "OutputName", (item["OutputName"] for item in outputs))
+    for item in outputs:
+        name = f"Processing output '{item['OutputName']}'"
+        if "S3Output" in item:
+            yield from _local_path(name, item["S3Output"], app_managed=item.get("AppManaged", False))
+        elif "FeatureStoreOutput" not in item:
+            yield f"{name} must have S3Output unless it has FeatureStoreOutput."
+
+
+def _local_path(name: str, place: Mapping[str, Any], *, app_managed: bool) -> Iterator[str]:
+    local_path = place.get("LocalPath")
+    if local_path is None:
+        if not app_managed:
+            yield f"{name}: LocalPath is required unless AppManaged is true."
+        return
+    path = PurePosixPath(local_path)
+    if ".." in path.parts or PROCESSING not in (path, *path.parents):
+        yield f"{name}: LocalPath '{local_path}' must be under {PROCESSING}."
+
+
+def _resources(request: Mapping[str, Any]) -> Iterator[str]:
+    cluster = request["ProcessingResources"]["ClusterConfig"]
+    preferences = cluster.get("InstancePreferences")
+    if ("InstanceType" in cluster) == (preferences is not None):
+        yield "ClusterConfig must have exactly one of InstanceType and InstancePreferences."
+    counted = "InstanceCount" in cluster or (preferences and all("InstanceCount" in item for item in preferences))
+    if not counted:
+        yield "ClusterConfig must have InstanceCount, or each of its InstancePreferences must."
+
+
+def _unsupported(request: Mapping[str, Any]) -> Iterator[str]:
+    """Say what the real service can do and this one can't, instead of a job that isn't what was asked for."""
+    for item in request.get("ProcessingInputs", []):
+        if "DatasetDefinition" in item:
+            yield f"{_LOCAL} has no Athena and no Redshift (input '{item['InputName']}'). Put the data into S3."
+        if item.get("S3Input", {}).get("S3InputMode") == "Pipe":
+            yield f"{_LOCAL} has no FIFO pipes (input '{item['InputName']}'). Use S3InputMode File."
+    for item in outputs_of(request):
+        if "FeatureStoreOutput" in item:
+            yield f"{_LOCAL} has no Feature Store (output '{item['OutputName']}'). Write to S3."
+    if not request["AppSpecification"].get("ContainerEntrypoint"):
+        yield f"{_LOCAL} pulls no image and so knows no ENTRYPOINT. Give ContainerEntrypoint."
+
+
+_LOCAL = "The local SageMaker"
+
+
+def _duplicates(where: str, what: str, values: Iterable[str]) -> Iterator[str]:
+    for value, count in Counter(values).items():
+        if count > 1:
+            yield f"{where}: {what} '{value}' is used {count} times. It must be unique."

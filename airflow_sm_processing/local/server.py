@@ -1,0 +1,190 @@
+"""The local SageMaker, put together: one object that serves while its `with` block lasts."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.local import moto_app
+from airflow_sm_processing.local.api import ProcessingApi
+from airflow_sm_processing.local.clients import Clients
+from airflow_sm_processing.local.container import Setting
+from airflow_sm_processing.local.dispatcher import Dispatcher
+from airflow_sm_processing.local.environment import airflow_environment, aws_environment, write_aws_files
+from airflow_sm_processing.local.faults import Fault, Faults
+from airflow_sm_processing.local.gate import Gate
+from airflow_sm_processing.local.http import LOOPBACK, HttpServer
+from airflow_sm_processing.local.images import Images
+from airflow_sm_processing.local.keys import Key, Keyring
+from airflow_sm_processing.local.runner import Workshop
+from airflow_sm_processing.local.sandbox import strongest_mode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from airflow_sm_processing.local.jobs import Job
+    from airflow_sm_processing.local.sandbox import Mode
+
+STOP_GRACE = 120.0
+"""Seconds from SIGTERM to SIGKILL, as for SageMaker's jobs:
+https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html"""
+
+
+_TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ],
+    }
+)
+
+
+class LocalSageMaker:
+    """A SageMaker endpoint on loopback, with S3, STS, IAM and CloudWatch Logs, that runs processing jobs.
+
+    Servers in one process share moto's S3: a bucket's name is taken for all of them, as it is among real accounts.
+
+    Args:
+        port: 0 picks a free one.
+        data_dir: Where job folders are made; None makes a temporary folder and removes it at the end.
+        max_jobs: How many jobs run at once; the rest wait as InProgress, without a ProcessingStartTime.
+        images: Interpreters by image URI pattern; the server's own Python runs the rest.
+        faults: What goes wrong, see `airflow_sm_processing.local.faults`.
+        account_id: The account that the keys speak for.
+        region: The region that `environment()` names; the server answers for any.
+        roles: IAM roles to make at start.
+        access_key_id: Generated unless given, as is `secret_access_key`.
+        secret_access_key: What signs requests; who has it can run programs as the server's user.
+        stop_grace: Seconds between SIGTERM and SIGKILL.
+        keep_jobs: Keep job folders after the jobs' end.
+        pass_environment: Globs over names of the server's own environment that scripts may see.
+        isolation: `namespace`, `mount` or `folder`; None takes the strongest that works here.
+        seed: Makes chances in faults repeatable.
+
+    Raises:
+        ValueError: an interpreter or a fault isn't right.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        data_dir: str | Path | None = None,
+        max_jobs: int = 8,
+        images: Mapping[str, str] | None = None,
+        faults: Iterable[Fault | str] = (),
+        account_id: str = "123456789012",
+        region: str = "us-east-1",
+        roles: Iterable[str] = ("SageMakerRole",),
+        access_key_id: str | None = None,
+        secret_access_key: str | None = None,
+        stop_grace: float = STOP_GRACE,
+        keep_jobs: bool = False,
+        pass_environment: Iterable[str] = (),
+        isolation: Mode | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.account_id = account_id
+        self.region = region
+        self.key = Key.generate(account_id, access_key_id=access_key_id, secret_access_key=secret_access_key)
+        self._port = port
+        self._data_dir = data_dir
+        self._roles = tuple(roles)
+        self._images = Images(images)
+        self._faults = Faults()
+        self._faults.set(faults, seed=seed)
+        self._keyring = Keyring(self.key)
+        self._max_jobs = max_jobs
+        self._stop_grace = stop_grace
+        self._keep_jobs = keep_jobs
+        self._pass_environment = tuple(pass_environment)
+        self._isolation = isolation
+        self._running: ExitStack | None = None
+
+    def __enter__(self) -> LocalSageMaker:
+        with ExitStack() as stack:
+            self._folder = stack.enter_context(_folder(self._data_dir))
+            dispatcher = Dispatcher(self._workshop, max_jobs=self._max_jobs)
+            api = ProcessingApi(dispatcher, check_image=self._images.resolve)
+            gate = Gate(api=api, keyring=self._keyring, admin_key=self.key, faults=self._faults)
+            http = HttpServer(self._port, gate)
+            gate.hosts = frozenset(f"{host}:{http.port}" for host in (LOOPBACK, "localhost"))
+            self.endpoint_url = f"http://{LOOPBACK}:{http.port}"
+            self._clients = Clients(self.endpoint_url)
+            write_aws_files(self._folder, self.key, self.region)
+            stack.callback(self._forget)
+            http.start()
+            stack.callback(http.close)
+            stack.callback(self._clients.close)
+            stack.callback(dispatcher.close)
+            self._make_roles()
+            self._running = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._running is not None:
+            self._running.close()
+            self._running = None
+
+    def environment(self) -> dict[str, str]:
+        """Give the variables that lead any AWS client, and Airflow's `aws_default` connection, to this server.
+
+        They put the user's own profile, configuration files and proxies out of force.
+        """
+        return aws_environment(self._folder, self.endpoint_url, self.key, self.region) | airflow_environment(
+            self.endpoint_url, self.key, self.region
+        )
+
+    def client(self, service: str, *, account_id: str | None = None, region: str | None = None) -> Any:
+        """Give a boto3 client; `account_id` makes it speak for another account."""
+        key = self.key if account_id is None else self._key_of(account_id, internal=False)
+        return self._clients.get(service, key, region or self.region)
+
+    def set_faults(self, *faults: Fault | str, seed: int = 0) -> None:
+        """Replace the faults in force; none given removes them all."""
+        self._faults.set(faults, seed=seed)
+
+    def _key_of(self, account_id: str, *, internal: bool) -> Key:
+        return self._keyring.of_account(account_id, internal=internal)
+
+    def _internal_client(self, service: str, job: Job) -> Any:
+        return self._clients.get(service, self._key_of(job.account_id, internal=True), job.region)
+
+    def _workshop(self) -> Workshop:
+        return Workshop(
+            folder=self._folder / "jobs",
+            client=self._internal_client,
+            images=self._images,
+            faults=self._faults,
+            setting=Setting(
+                mode=self._isolation or strongest_mode(),
+                aws_environment=aws_environment(self._folder, self.endpoint_url, self.key, self.region),
+                pass_environment=self._pass_environment,
+            ),
+            stop_grace=self._stop_grace,
+            keep_jobs=self._keep_jobs,
+        )
+
+    def _make_roles(self) -> None:
+        iam = self._clients.get("iam", self._key_of(self.account_id, internal=True), self.region)
+        for role in self._roles:
+            iam.create_role(RoleName=role, AssumeRolePolicyDocument=_TRUST)
+
+    def _forget(self) -> None:
+        for account_id in self._keyring.accounts():
+            moto_app.forget(account_id)
+
+
+@contextmanager
+def _folder(data_dir: str | Path | None) -> Iterator[Path]:
+    if data_dir is not None:
+        folder = Path(data_dir).resolve()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="airflow-sm-local-", ignore_cleanup_errors=True) as temporary:
+        yield Path(temporary).resolve()
