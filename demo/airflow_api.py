@@ -1,0 +1,131 @@
+"""Airflow's public REST API, as far as the demo and the acceptance tests need it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+RUN_ENDED = frozenset({"success", "failed"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskInstance:
+    """One task of a run, and what became of it."""
+
+    task_id: str
+    map_index: int
+    state: str | None
+    try_number: int
+    seconds: float | None
+    """From the first start to the end, a deferred time included; None until it ended."""
+
+    @classmethod
+    def from_response(cls, found: dict[str, Any]) -> TaskInstance:
+        """Take over what the REST API says."""
+        return cls(
+            task_id=found["task_id"],
+            map_index=found["map_index"],
+            state=found["state"],
+            try_number=found["try_number"],
+            seconds=_seconds_between(found["start_date"], found["end_date"]),
+        )
+
+    @property
+    def label(self) -> str:
+        """Name the task, and its index in a mapped one."""
+        return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
+
+
+class AirflowApi:
+    """An admin's client of an Airflow that everybody may use as admin."""
+
+    def __init__(self, url: str) -> None:
+        # trust_env: no proxy of the user's has business on loopback.
+        self._http = httpx.Client(base_url=url, trust_env=False, timeout=30)
+        self._logged_in = False
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
+    def health(self) -> dict[str, str]:
+        """Give each component's status, such as `healthy`; empty while the API server doesn't answer."""
+        try:
+            response = self._http.get("/api/v2/monitor/health", timeout=2)
+        except httpx.TransportError:
+            return {}
+        return {name: found["status"] for name, found in response.json().items()} if response.is_success else {}
+
+    def dag_ids(self) -> set[str]:
+        """Give the DAGs that the DAG processor has loaded."""
+        return {dag["dag_id"] for dag in self._get("dags", limit=100)["dags"]}
+
+    def import_errors(self) -> dict[str, str]:
+        """Give the files that the DAG processor couldn't load, with their errors."""
+        errors = self._get("importErrors")["import_errors"]
+        return {error["filename"]: error["stack_trace"] for error in errors}
+
+    def trigger(self, dag_id: str, *, conf: dict[str, Any] | None = None) -> str:
+        """Start a run, and give its id."""
+        body = {"logical_date": None, "conf": conf or {}}
+        run_id: str = self._request("POST", f"dags/{dag_id}/dagRuns", json=body).json()["dag_run_id"]
+        return run_id
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Give a run's state, such as `running`."""
+        state: str = self._get(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
+        return state
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
+        """Give a run's tasks, those that started first first."""
+        found = self._get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", order_by="start_date")["task_instances"]
+        return [TaskInstance.from_response(item) for item in found]
+
+    def rendered_fields(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
+        """Give a task's template fields as they were rendered."""
+        fields: dict[str, Any] = self._get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")["rendered_fields"]
+        return fields
+
+    def xcoms(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> dict[str, Any]:
+        """Give all that a task pushed, by key."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries"
+        keys = [entry["key"] for entry in self._get(path, map_index=map_index)["xcom_entries"]]
+        return {key: self._get(f"{path}/{key}", map_index=map_index)["value"] for key in keys}
+
+    def log(self, dag_id: str, run_id: str, task: TaskInstance) -> str:
+        """Give a task's log as Airflow shows it, one event a line."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task.task_id}/logs/{max(task.try_number, 1)}"
+        text = self._request(
+            "GET", path, params={"map_index": task.map_index}, headers={"Accept": "application/x-ndjson"}
+        ).text
+        return "\n".join(_event_text(json.loads(line)) for line in text.splitlines() if line)
+
+    def set_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
+        """Mark a task, such as `failed`, as a user does."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+        self._request("PATCH", path, json={"new_state": state})
+
+    def _get(self, path: str, **parameters: Any) -> Any:
+        return self._request("GET", path, params=parameters).json()
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        if not self._logged_in:
+            token = self._http.get("/auth/token").raise_for_status().json()["access_token"]
+            self._http.headers["Authorization"] = f"Bearer {token}"
+            self._logged_in = True
+        return self._http.request(method, f"/api/v2/{path}", **options).raise_for_status()
+
+
+def _event_text(event: dict[str, Any]) -> str:
+    details = [json.dumps(event[key]) for key in ("error_detail",) if event.get(key)]
+    return " ".join([str(event.get("event", "")), *details])
+
+
+def _seconds_between(start: str | None, end: str | None) -> float | None:
+    if start is None or end is None:
+        return None
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()

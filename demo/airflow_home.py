@@ -1,0 +1,87 @@
+"""An Airflow that shares nothing with the user's own: home folder, database, configuration, environment, keys."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from demo.ports import HOST
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+EXAMPLES = CHECKOUT / "dags_examples"
+
+# All that Airflow gets of the caller's environment. HOME isn't in it: ~/.aws, ~/airflow and ~/.config stay unread.
+_KEPT = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TERM", "TMPDIR", "TZ")
+# What makes tasks start soon on a small machine: fewer idle seconds and processes than production wants.
+_BRISK = {
+    "AIRFLOW__CORE__PARALLELISM": "6",
+    "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AirflowHome:
+    """A fresh Airflow home in `path`, for an API server on `port` of loopback."""
+
+    path: Path
+    port: int
+    dags: Path = EXAMPLES
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """More environment for all of Airflow's processes, such as the local SageMaker's."""
+    _secret: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
+
+    @property
+    def url(self) -> str:
+        """Where the API server answers."""
+        return f"http://{HOST}:{self.port}"
+
+    def create(self) -> None:
+        """Make the folder anew: what an earlier run left is removed."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        for folder in (self.path, self._user_home):
+            folder.mkdir(mode=0o700, parents=True)
+
+    @property
+    def _user_home(self) -> Path:
+        return self.path / "user"
+
+    def environment(self) -> dict[str, str]:
+        """Give the whole environment of Airflow's processes."""
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        return {**kept, **self._system(), **self._airflow(), **_BRISK, **self.extra}
+
+    def _system(self) -> dict[str, str]:
+        binaries = Path(sys.executable).parent
+        return {
+            "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "HOME": str(self._user_home),
+            "NO_PROXY": "*",
+        }
+
+    def _airflow(self) -> dict[str, str]:
+        return {
+            "AIRFLOW_HOME": str(self.path),
+            "AIRFLOW__API__BASE_URL": self.url,
+            "AIRFLOW__API__HOST": HOST,
+            "AIRFLOW__API__PORT": str(self.port),
+            "AIRFLOW__API__SECRET_KEY": self._secret,
+            "AIRFLOW__API_AUTH__JWT_SECRET": self._secret,
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(self.dags),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.path / 'airflow.db'}",
+        }
