@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import (
     AccessDeniedError,
@@ -25,26 +26,56 @@ if TYPE_CHECKING:
 __all__ = ["aws_call", "translated"]
 
 _SERVER_ERRORS = 500
+_DENIED_STATUSES = frozenset({401, 403})
+_TOO_MANY_REQUESTS = 429
+# Credential troubles that are answered with status 400.
 _DENIED = frozenset(
     {
-        "AccessDenied",
-        "AccessDeniedException",
         "ExpiredToken",
         "ExpiredTokenException",
         "IncompleteSignature",
-        "InvalidAccessKeyId",
         "InvalidClientTokenId",
         "InvalidSignatureException",
+        "InvalidToken",
         "MissingAuthenticationToken",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",
+        "AccessDenied",
+        "AccessDeniedException",
     }
 )
+_PASSING = frozenset({"ResourceLimitExceeded", "CapacityError"})
 _NOT_FOUND = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
-_NO_JOB_TEXTS = (
-    "Could not find",
-    "could not find",
-)  # DescribeProcessingJob may say it as a ValidationException
+# On CreateProcessingJob, what isn't found is something that the definition names, such as its experiment.
+_REJECTED = frozenset({"ValidationException", "ResourceNotFound"})
+_NO_JOB = re.compile("could not find", re.IGNORECASE)  # DescribeProcessingJob may say it as a ValidationException
+# Signature errors explain themselves by quoting the request: its headers, security token and signature included.
+_SIGNATURE = frozenset({"IncompleteSignature", "InvalidSignatureException", "SignatureDoesNotMatch"})
+_QUOTED_REQUEST = re.compile(r"\n|in Authorization header")
+# Names of botocore's own exceptions, which are looked up late: the parse law.
+_CREDENTIAL_ERRORS = (
+    "CredentialRetrievalError",
+    "InvalidConfigError",
+    "LoginError",
+    "MetadataRetrievalError",
+    "NoAuthTokenError",
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "ProfileNotFound",
+    "RefreshWithMFAUnsupportedError",
+    "SSOError",
+    "TokenRetrievalError",
+    "UnknownCredentialError",
+    "UnknownTokenProviderError",
+)
+_PASSING_ERRORS = (
+    "CapacityNotAvailableError",
+    "ChecksumError",
+    "ConnectionError",
+    "FlexibleChecksumError",
+    "HTTPClientError",
+    "IncompleteReadError",
+)
 
 
 @contextmanager
@@ -59,11 +90,15 @@ def aws_call(operation: str, subject: str) -> Iterator[None]:
         ProcessingError: The one that fits; the original is its cause.
     """
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        raise translated(error, operation=operation, subject=subject) from error
+        raise translated(error, operation=operation, subject=subject) from _without_secrets(error)
+    except ResponseParserError as error:  # half an answer, or a proxy's page: the one botocore error with no base class
+        message = f"{operation} for {subject} was answered with something else: {error}. It may work later."
+        raise TransientError(message, operation=operation, code=type(error).__name__) from error
 
 
 def translated(error: ClientError | BotoCoreError, *, operation: str, subject: str) -> ProcessingError:
@@ -76,50 +111,74 @@ def translated(error: ClientError | BotoCoreError, *, operation: str, subject: s
 
 
 def _from_response(error: ClientError, *, operation: str, subject: str) -> ProcessingError:
-    code = str(error.response.get("Error", {}).get("Code", "Unknown"))
-    reason = str(error.response.get("Error", {}).get("Message", "")) or "no message"
-    if operation == "CreateProcessingJob" and code == "ValidationException":
+    code, reason = _code_and_reason(error)
+    if operation == "CreateProcessingJob" and code in _REJECTED:
         return JobRejectedError(subject, code=code, reason=reason)
     cls, advice = _service_error(error, code, reason)
     return cls(f"{operation} for {subject} failed: {code}: {reason}{advice}", operation=operation, code=code)
 
 
+def _code_and_reason(error: ClientError) -> tuple[str, str]:
+    answer = error.response.get("Error", {})
+    code, reason = str(answer.get("Code", "Unknown")), str(answer.get("Message", ""))
+    if code in _SIGNATURE:
+        reason = _QUOTED_REQUEST.split(reason)[0].rstrip()
+    return code, reason or "no message"
+
+
+def _without_secrets(error: ClientError | BotoCoreError) -> ClientError | BotoCoreError:
+    """Give the error itself, or its copy without the request that it quotes: tracebacks print causes too."""
+    from botocore.exceptions import ClientError
+
+    if not isinstance(error, ClientError) or error.response.get("Error", {}).get("Code") not in _SIGNATURE:
+        return error
+    code, reason = _code_and_reason(error)
+    response: Any = {**error.response, "Error": {"Code": code, "Message": reason}}
+    return ClientError(response, error.operation_name).with_traceback(error.__traceback__)
+
+
 def _service_error(error: ClientError, code: str, reason: str) -> tuple[type[ServiceError], str]:
-    if _is_transient(error, code):
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if _is_transient(code, status):
         return TransientError, ". It may work later."
-    if code in _DENIED:
-        return (
-            AccessDeniedError,
-            ". Check the AWS connection's credentials and the permissions of their role.",
-        )
-    if code in _NOT_FOUND or (code == "ValidationException" and any(text in reason for text in _NO_JOB_TEXTS)):
-        return (
-            JobNotFoundError,
-            ". Check the name, the account and the region; a job that was deleted is gone.",
-        )
+    if code in _DENIED or status in _DENIED_STATUSES:
+        return AccessDeniedError, ". Check the AWS connection's credentials and the permissions of their role."
+    if code in _NOT_FOUND or (code == "ValidationException" and _NO_JOB.search(reason)):
+        return JobNotFoundError, ". Check the name, the account and the region; a job that was deleted is gone."
     if code == "ResourceInUse":
         return JobNameInUseError, ". Job names are unique in an account and region: choose another name."
     return ServiceError, ""
 
 
-def _is_transient(error: ClientError, code: str) -> bool:
+def _is_transient(code: str, status: int) -> bool:
     from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
     throttles = ThrottledRetryableChecker._THROTTLED_ERROR_CODES  # type: ignore[attr-defined]  # noqa: SLF001  # botocore's list is nowhere else
     transients = TransientRetryableChecker._TRANSIENT_ERROR_CODES  # type: ignore[attr-defined]  # noqa: SLF001  # the same
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return code in throttles or code in transients or code == "ResourceLimitExceeded" or status >= _SERVER_ERRORS
+    if status >= _SERVER_ERRORS or status == _TOO_MANY_REQUESTS:
+        return True
+    return code in throttles or code in transients or code in _PASSING
 
 
 def _from_client_side(error: BotoCoreError, *, operation: str, subject: str) -> ProcessingError:
+    from botocore.exceptions import ParamValidationError
+
+    if isinstance(error, ParamValidationError):
+        return DefinitionError([Problem(operation, subject, str(error.kwargs.get("report", error)))], subject=subject)
+    cls, advice = _client_side_error(error)
+    name = type(error).__name__
+    return cls(f"{operation} for {subject} failed: {name}: {error}{advice}", operation=operation, code=name)
+
+
+def _client_side_error(error: BotoCoreError) -> tuple[type[ServiceError], str]:
     from botocore import exceptions as botocore
 
-    name = type(error).__name__
-    message = f"{operation} for {subject} failed: {name}: {error}"
-    if isinstance(error, botocore.ParamValidationError):
-        return DefinitionError([Problem(operation, subject, str(error.kwargs.get("report", error)))], subject=subject)
-    if isinstance(error, (botocore.NoCredentialsError, botocore.PartialCredentialsError, botocore.TokenRetrievalError)):
-        return AccessDeniedError(f"{message}. Check the AWS connection.", operation=operation, code=name)
-    if isinstance(error, (botocore.HTTPClientError, botocore.ConnectionError, botocore.ResponseStreamingError)):
-        return TransientError(f"{message}. It may work later.", operation=operation, code=name)
-    return ServiceError(message, operation=operation, code=name)
+    if isinstance(error, botocore.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return ServiceError, ". Check the endpoint and the connection's `verify`: time doesn't mend a certificate."
+    for kind in _CREDENTIAL_ERRORS:
+        if isinstance(error, getattr(botocore, kind)):
+            return AccessDeniedError, ". Check the AWS connection's credentials."
+    for kind in _PASSING_ERRORS:
+        if isinstance(error, getattr(botocore, kind)):
+            return TransientError, ". It may work later."
+    return ServiceError, ""
