@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import (
@@ -56,10 +57,13 @@ class ProcessingJob:
         self.outputs = list(outputs or ())
         self.output_kms_key = output_kms_key
         self.job_arn = job_arn
-        self._logs = JobLogs(sagemaker_session.logs_client, job_name)
 
     def __repr__(self) -> str:
         return f"ProcessingJob({self.job_name!r})"
+
+    @cached_property
+    def _logs(self) -> JobLogs:
+        return JobLogs(self.sagemaker_session.logs_client, self.job_name)
 
     @property
     def name(self) -> str:
@@ -125,7 +129,7 @@ class ProcessingJob:
         description = JobDescription.from_response(_describe(sagemaker_session, processing_job_name))
         return cls(
             sagemaker_session,
-            processing_job_name,
+            description.job_name,
             description.inputs,
             description.outputs,
             description.output_kms_key,
@@ -134,7 +138,7 @@ class ProcessingJob:
 
     @classmethod
     def from_processing_arn(cls, sagemaker_session: Session, processing_job_arn: str) -> ProcessingJob:
-        """Give a job that exists already, by its ARN."""
+        """Give a job that exists already, by its ARN, which has the job's name in lower case."""
         return cls.from_processing_name(sagemaker_session, processing_job_arn.rpartition("processing-job/")[2])
 
     def describe(self) -> Mapping[str, Any]:
@@ -219,7 +223,7 @@ class ProcessingJob:
         try:
             return self._logs.last_tails()
         except ServiceError as error:
-            return {"every host": (f"(the log can't be read: {error})",)}
+            return {**self._logs.tails(), "every host": (f"(the log can't be read: {error})",)}
 
 
 def _describe(session: Session, job_name: str) -> Mapping[str, Any]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import ServiceError
+from airflow_sm_processing.exceptions import JobNotFoundError
 from airflow_sm_processing.processing.aws_errors import aws_call
 from airflow_sm_processing.processing.console import LOG_GROUP
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mypy_boto3_logs import CloudWatchLogsClient
 
@@ -24,9 +24,11 @@ log = logging.getLogger(__name__)
 
 TAIL_LINES = 20
 """Lines of each host that an error carries."""
-_NO_GROUP_OR_STREAM = "ResourceNotFoundException"
-# Lines are the script's to choose: what could move a terminal's cursor or fake another line is shown, not obeyed.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+TAIL_LINE_CHARACTERS = 1000
+"""The most that an error carries of one line, which CloudWatch allows 1 MB."""
+# Lines are the script's to choose: what could move a terminal's cursor, fake another line or not be encoded is shown,
+# not obeyed.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -75,23 +77,24 @@ class JobLogs:
             ServiceError: CloudWatch can't be read; what was yielded so far isn't yielded again.
         """
         self._find_streams()
-        for stream in sorted(self._streams.values(), key=lambda stream: stream.name):
+        for stream in self._in_order():
             yield from self._read(stream)
 
     def tails(self) -> dict[str, tuple[str, ...]]:
         """Give the last lines that `new_lines` yielded, by host."""
-        tails: dict[str, tuple[str, ...]] = {}
-        for stream in sorted(self._streams.values(), key=lambda stream: stream.name):
-            tails[stream.host] = (*tails.get(stream.host, ()), *stream.tail)[-TAIL_LINES:]
-        return {host: lines for host, lines in tails.items() if lines}
+        return _by_host((stream, stream.tail) for stream in self._in_order())
 
     def last_tails(self) -> dict[str, tuple[str, ...]]:
-        """Give the last lines of each host without reading what stands before them."""
+        """Give the last lines of each host; of a stream that `new_lines` hasn't read, only they are read.
+
+        Raises:
+            ServiceError: CloudWatch can't be read.
+        """
         self._find_streams()
-        for stream in self._streams.values():
-            if not stream.tail:
-                self._read_tail(stream)
-        return self.tails()
+        return _by_host((stream, stream.tail or self._last_lines(stream)) for stream in self._in_order())
+
+    def _in_order(self) -> list[_Stream]:
+        return sorted(self._streams.values(), key=lambda stream: stream.name)
 
     def _find_streams(self) -> None:
         request: dict[str, Any] = {"logGroupName": LOG_GROUP, "logStreamNamePrefix": f"{self._job_name}/"}
@@ -99,10 +102,8 @@ class JobLogs:
             try:
                 with aws_call("DescribeLogStreams", self._job_name):
                     page = self._client.describe_log_streams(**request)
-            except ServiceError as error:
-                if error.code == _NO_GROUP_OR_STREAM:
-                    return  # the group appears with the account's first job, a stream with its host's first line
-                raise
+            except JobNotFoundError:
+                return  # the group appears with the account's first job, a stream with its host's first line
             for name in (stream["logStreamName"] for stream in page["logStreams"]):
                 self._streams.setdefault(name, _Stream(name, _host(name)))
             if "nextToken" not in page:
@@ -111,30 +112,39 @@ class JobLogs:
 
     def _read(self, stream: _Stream) -> Iterator[LogLine]:
         while True:
-            start = {"startFromHead": True} if stream.token is None else {"nextToken": stream.token}
-            page = self._get_events(stream, **start)
+            page = self._get_events(stream, stream.token, from_head=True)
             # The position moves with the page, before its lines are handed out: a line is never handed out twice.
             ended = page["nextForwardToken"] == stream.token
             stream.token = page["nextForwardToken"]
             for event in page["events"]:
-                yield from _lines(stream, event)
+                for line in _lines(stream.host, event):
+                    stream.tail.append(_shortened(line.message))
+                    yield line
             if ended:
                 return
 
-    def _read_tail(self, stream: _Stream) -> None:
-        page = self._get_events(stream, startFromHead=False, limit=TAIL_LINES)
-        while not page["events"]:
+    def _last_lines(self, stream: _Stream) -> list[str]:
+        """Read pages backwards until they have enough lines, or the token repeats: any page may be short or empty."""
+        lines: list[str] = []
+        token, ended = None, False
+        while len(lines) < TAIL_LINES and not ended:
+            page = self._get_events(stream, token, from_head=False)
+            ended = page["nextBackwardToken"] == token
             token = page["nextBackwardToken"]
-            page = self._get_events(stream, startFromHead=False, limit=TAIL_LINES, nextToken=token)
-            if page["nextBackwardToken"] == token:
-                break
-        for event in page["events"]:
-            for _ in _lines(stream, event):
-                pass
+            lines[:0] = [_shortened(line.message) for event in page["events"] for line in _lines(stream.host, event)]
+        return lines
 
-    def _get_events(self, stream: _Stream, **position: Any) -> Any:
-        with aws_call("GetLogEvents", stream.name):
-            return self._client.get_log_events(logGroupName=LOG_GROUP, logStreamName=stream.name, **position)
+    def _get_events(self, stream: _Stream, token: str | None, *, from_head: bool) -> Any:
+        request: dict[str, Any] = {"startFromHead": from_head}  # must be True with a forward token too, says the API
+        if token is not None:
+            request["nextToken"] = token
+        if not from_head:
+            request["limit"] = TAIL_LINES
+        try:
+            with aws_call("GetLogEvents", stream.name):
+                return self._client.get_log_events(logGroupName=LOG_GROUP, logStreamName=stream.name, **request)
+        except JobNotFoundError:  # the stream was deleted: it must not keep the other hosts' lines back
+            return {"events": [], "nextForwardToken": token, "nextBackwardToken": token}
 
 
 def _host(stream_name: str) -> str:
@@ -144,14 +154,25 @@ def _host(stream_name: str) -> str:
     return match.group(1) if match else name
 
 
-def _lines(stream: _Stream, event: Any) -> Iterator[LogLine]:
-    """Yield an event's lines (an agent may put several into one event) and remember them for the tail."""
+def _lines(host: str, event: Any) -> Iterator[LogLine]:
+    """Yield an event's lines: an agent may put several into one event."""
     moment = datetime.fromtimestamp(event["timestamp"] / 1000, timezone.utc)
     for text in re.split(r"\r\n|\r|\n", event["message"].rstrip("\r\n")):
-        message = _CONTROL.sub(_visible, text)
-        stream.tail.append(message)
-        yield LogLine(stream.host, moment, message)
+        yield LogLine(host, moment, _CONTROL.sub(_visible, text))
 
 
 def _visible(match: re.Match[str]) -> str:
     return match.group(0).encode("unicode_escape").decode("ascii")
+
+
+def _shortened(message: str) -> str:
+    if len(message) <= TAIL_LINE_CHARACTERS:
+        return message
+    return f"{message[:TAIL_LINE_CHARACTERS]}… ({len(message)} characters)"
+
+
+def _by_host(streams: Iterable[tuple[_Stream, Iterable[str]]]) -> dict[str, tuple[str, ...]]:
+    tails: dict[str, tuple[str, ...]] = {}
+    for stream, lines in streams:
+        tails[stream.host] = (*tails.get(stream.host, ()), *lines)[-TAIL_LINES:]
+    return {host: lines for host, lines in tails.items() if lines}

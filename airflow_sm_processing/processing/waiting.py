@@ -24,6 +24,7 @@ LineSink = Callable[["LogLine"], None]
 
 DEFAULT_POLL_INTERVAL = 10.0
 DEFAULT_MAX_TRANSIENT_SECONDS = 3600.0
+_PASSES_IN_TROUBLE = 10  # over the logs of an ended job; botocore has tried each call several times already
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,15 +127,20 @@ class Waiter:
         """Read what is left: until a pass, made log_settle_seconds after the last line, finds nothing."""
         if self._logs is None:
             return
-        while True:
+        passes_in_trouble = 0
+        while passes_in_trouble < _PASSES_IN_TROUBLE:
             self._sleep(self._settings.log_settle_seconds)
-            if not self._hand_out_lines():
+            count, trouble = self._hand_out_lines()
+            if isinstance(trouble, TransientError):
+                passes_in_trouble += 1
+            elif trouble is not None or not count:
                 return
+        log.warning("The job's last log lines couldn't be read in %d passes and may be missing.", _PASSES_IN_TROUBLE)
 
-    def _hand_out_lines(self) -> int:
+    def _hand_out_lines(self) -> tuple[int, ServiceError | None]:
         """Hand out the new lines; a trouble with the logs never fails the wait, for the job's end is what counts."""
         if self._logs is None:
-            return 0
+            return 0, None
         count = 0
         try:
             for line in self._logs.new_lines():
@@ -144,4 +150,5 @@ class Waiter:
             if not self._log_warning_given:
                 log.warning("The job's log lines can't be read for now: %s", error)
             self._log_warning_given = True
-        return count
+            return count, error
+        return count, None
