@@ -12,6 +12,7 @@ from airflow_sm_processing.processing.aws_errors import aws_call
 
 if TYPE_CHECKING:
     import boto3
+    from botocore.exceptions import ClientError
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_s3 import S3Client
@@ -22,6 +23,7 @@ __all__ = ["ClientFactory", "Session"]
 
 log = logging.getLogger(__name__)
 
+_FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409  # HTTP's own
 _US_EAST_1 = "us-east-1"  # the one region that CreateBucket takes no LocationConstraint for
 _ALREADY_OURS = frozenset({"BucketAlreadyOwnedByYou", "OperationAborted"})  # somebody of ours is creating it as well
 
@@ -67,12 +69,16 @@ class Session:
         self._lock = threading.RLock()
         self.default_bucket_prefix = default_bucket_prefix
 
-    @cached_property
+    @property
     def boto_session(self) -> boto3.Session:
         """The boto3 session, made on first use."""
         import boto3
 
-        return self._boto_session or boto3.Session()
+        with self._lock:
+            if self._boto_session is None:
+                with aws_call("boto3.Session", "boto3's own configuration"):
+                    self._boto_session = boto3.Session()
+            return self._boto_session
 
     @property
     def boto_region_name(self) -> str:
@@ -161,44 +167,58 @@ class Session:
             raise DefinitionError([Problem("role", role, rule)]) from error
 
     def _make_client(self, service_name: str) -> Any:
-        if self._client_factory is not None:
-            return self._client_factory(service_name)
-        return self.boto_session.client(service_name, region_name=self.boto_region_name)  # type: ignore[call-overload]  # any service
+        with aws_call("boto3.client", service_name):
+            if self._client_factory is not None:
+                return self._client_factory(service_name)
+            return self.boto_session.client(service_name, region_name=self.boto_region_name)  # type: ignore[call-overload]  # any service
 
     def _region_of_given_client(self) -> str | None:
         client = self._clients.get("sagemaker")
         return None if client is None else client.meta.region_name
 
     def _ensure_bucket(self, bucket: str) -> None:
+        with aws_call("HeadBucket", bucket):
+            exists = self._bucket_exists(bucket)
+        if not exists:
+            with aws_call("CreateBucket", bucket):
+                self._create_bucket(bucket)
+
+    def _bucket_exists(self, bucket: str) -> bool:
         from botocore.exceptions import ClientError
 
         try:
             self.s3_client.head_bucket(Bucket=bucket, ExpectedBucketOwner=self.account_id)
         except ClientError as error:
-            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            if status == 404:  # noqa: PLR2004  # HTTP's own
-                self._create_bucket(bucket)
-                return
-            raise _unusable_bucket(bucket, self.account_id, error) from error
+            status = _status(error)
+            if status == _FORBIDDEN:
+                raise _unusable_bucket(bucket, self.account_id, error) from error
+            if status != _NOT_FOUND:
+                raise
+            return False
+        return True
 
     def _create_bucket(self, bucket: str) -> None:
         from botocore.exceptions import ClientError
 
         region: Any = self.boto_region_name
+        place = {} if region == _US_EAST_1 else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         try:
-            if region == _US_EAST_1:
-                self.s3_client.create_bucket(Bucket=bucket)
-            else:
-                self.s3_client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": region})
+            self.s3_client.create_bucket(Bucket=bucket, **place)  # type: ignore[arg-type]  # as the API has it
         except ClientError as error:
-            if error.response["Error"]["Code"] not in _ALREADY_OURS:
+            if error.response["Error"]["Code"] in _ALREADY_OURS:
+                return
+            if _status(error) in {_FORBIDDEN, _CONFLICT}:
                 raise _unusable_bucket(bucket, self.account_id, error) from error
-        else:
-            log.info("Created the default bucket s3://%s", bucket)
+            raise
+        log.info("Created the default bucket s3://%s", bucket)
+
+
+def _status(error: ClientError) -> int:
+    return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
 
 def _unusable_bucket(bucket: str, account_id: str, error: Exception) -> BucketError:
     return BucketError(
         f"The default bucket {bucket} can't be used by account {account_id}: {error}. It belongs to another account, "
-        "or access to it is forbidden. Give default_bucket, or a destination in S3 for every output and S3 URIs as inputs."
+        "or access to it is forbidden. Give default_bucket, or S3 URIs for every input and output."
     )
