@@ -8,9 +8,8 @@ from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import botocore.session
-
 from airflow_sm_processing.local import rules, shapes
+from airflow_sm_processing.local.clients import core_session
 from airflow_sm_processing.local.errors import ServiceError, validation_error
 from airflow_sm_processing.local.jobs import Job, Jobs
 from airflow_sm_processing.local.listing import Listing
@@ -31,7 +30,7 @@ class ProcessingApi:
     def __init__(self, dispatcher: Dispatcher, *, check_image: Callable[[str], object]) -> None:
         self._dispatcher = dispatcher
         self._check_image = check_image
-        self._model = botocore.session.Session().get_service_model("sagemaker")
+        self._model = core_session().get_service_model("sagemaker")
         self._jobs: defaultdict[tuple[str, str], Jobs] = defaultdict(Jobs)
         self._listing = Listing()
         self._tags_lock = threading.Lock()

@@ -22,6 +22,11 @@ _NOTHING_OF_THE_USERS = {
 }
 
 
+def core_session() -> botocore.session.Session:
+    """Make a botocore session that knows nothing of the user's profile and files."""
+    return botocore.session.Session(session_vars=_NOTHING_OF_THE_USERS)
+
+
 class Clients:
     """Makes boto3 clients for one endpoint, one per service, key and region, and closes them all."""
 
@@ -39,12 +44,11 @@ class Clients:
             return self._clients[name]
 
     def _make(self, service: str, key: Key, region: str) -> Any:
-        core = botocore.session.Session(session_vars=_NOTHING_OF_THE_USERS)
-        session = boto3.Session(
+        session: Any = boto3.Session(  # Any: the service's name is no literal here
             aws_access_key_id=key.access_key_id,
             aws_secret_access_key=key.secret_access_key,
             region_name=region,
-            botocore_session=core,
+            botocore_session=core_session(),
         )
         config = Config(proxies={}, max_pool_connections=32)
         return session.client(service, endpoint_url=self._endpoint_url, config=config)

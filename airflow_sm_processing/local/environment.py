@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow_sm_processing.local.keys import Key
 
 _SERVICES = ("S3", "STS", "IAM", "SAGEMAKER", "CLOUDWATCH_LOGS")

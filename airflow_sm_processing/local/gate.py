@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Response
 
-from airflow_sm_processing.local import moto_app, signature
+from airflow_sm_processing.local import log_filter, moto_app, signature
 from airflow_sm_processing.local.errors import ServiceError
 from airflow_sm_processing.local.faults import Call, Fault, Faults
 
@@ -41,6 +41,7 @@ class Gate:
         """The only Host headers that are answered; set once the port is known."""
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Answer one request."""
         request = moto_app.Request(environ)
         request.max_content_length = None
         service = _claimed_service(request)
@@ -118,6 +119,8 @@ class Gate:
             return Response(body, content_type="application/x-amz-json-1.1")
         if caller.service == "s3":
             moto_app.check_bucket_owner(request, caller)
+        if operation == "FilterLogEvents":
+            log_filter.repair(request, caller)
         return moto_app.answer(request, caller)
 
 

@@ -170,7 +170,7 @@ def _supervise(child: int, *, has_pid_namespace: bool) -> int:
     lifeline = os.dup(0)
     _release_stdio()
     woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
-    os.set_blocking(wake, False)  # noqa: FBT003  # the standard library's own signature
+    os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: _kill(child, signal.SIGTERM))

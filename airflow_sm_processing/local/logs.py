@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import selectors
@@ -24,6 +25,7 @@ MAX_BATCH_BYTES = 1024 * 1024
 """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html"""
 EVENT_OVERHEAD = 26
 """Bytes that each event counts beyond its text, says the same page."""
+_UTF8_CONTINUATION, _UTF8_LEAD = 0x80, 0xC0
 _READ_BYTES = 1024 * 1024
 _log = logging.getLogger(__name__)
 
@@ -64,7 +66,7 @@ def _cut(line: bytes) -> tuple[bytes, bytes]:
     end = MAX_EVENT_BYTES
     if len(line) <= end:
         return line, b""
-    start = next((at for at in range(end, end - 4, -1) if line[at] & 0xC0 != 0x80), end)
+    start = next((at for at in range(end, end - 4, -1) if not _UTF8_CONTINUATION <= line[at] < _UTF8_LEAD), end)
     return line[:start], line[start:]
 
 
@@ -105,14 +107,10 @@ class LogStream:
 
     def _create(self) -> None:
         exists = self._client.exceptions.ResourceAlreadyExistsException
-        for create, names in (
-            (self._client.create_log_group, {"logGroupName": LOG_GROUP}),
-            (self._client.create_log_stream, {"logGroupName": LOG_GROUP, "logStreamName": self.name}),
-        ):
-            try:
-                create(**names)
-            except exists:
-                continue
+        with contextlib.suppress(exists):
+            self._client.create_log_group(logGroupName=LOG_GROUP)
+        with contextlib.suppress(exists):
+            self._client.create_log_stream(logGroupName=LOG_GROUP, logStreamName=self.name)
 
 
 class LogPump(threading.Thread):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 # moto switches CORS on for everybody unless this is set before its first import.
@@ -20,9 +22,13 @@ from werkzeug.wrappers import Response
 from airflow_sm_processing.local.errors import ServiceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_sm_processing.local.signature import Caller
 
 SERVICES = ("iam", "logs", "s3", "sagemaker", "sts")
+_tenants: list[None] = []
+_tenants_lock = threading.Lock()
 _REGIONLESS = frozenset({"iam", "s3", "sts"})
 
 
@@ -108,8 +114,22 @@ def bucket_owner(bucket: str) -> str | None:
     return str(found[1]) if found else None
 
 
-def forget(account_id: str) -> None:
-    """Drop every object, log event and role of an account, and the temporary files behind them."""
+@contextmanager
+def tenancy() -> Iterator[None]:
+    """Keep moto's state alive; the last tenant of the process to leave drops it, with the files behind it."""
+    with _tenants_lock:
+        _tenants.append(None)
+    try:
+        yield
+    finally:
+        with _tenants_lock:
+            _tenants.pop()
+            if not _tenants:
+                _forget()
+
+
+def _forget() -> None:
     for service in SERVICES:
-        for state in backends.get_backend(service)[account_id].values():  # type: ignore[call-overload]
-            state.reset()
+        for by_region in backends.get_backend(service).values():  # type: ignore[call-overload]
+            for state in by_region.values():
+                state.reset()

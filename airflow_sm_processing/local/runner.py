@@ -74,7 +74,7 @@ class JobRunner:
             status, reason = self._run()
         except (_JobFailedError, inputs.InputError, OutputError) as error:
             reason = str(error)
-        except Exception:
+        except Exception:  # noqa: BLE001  # a job must end, whatever goes wrong here; the log has the traceback
             _log.exception("The local SageMaker failed to run %s", self._job.name)
             reason = "InternalServerError: We encountered an internal error. Please try again."
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ from airflow_sm_processing.local.sandbox import strongest_mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+    from typing_extensions import Self
 
     from airflow_sm_processing.local.jobs import Job
     from airflow_sm_processing.local.sandbox import Mode
@@ -46,7 +48,8 @@ _TRUST = json.dumps(
 class LocalSageMaker:
     """A SageMaker endpoint on loopback, with S3, STS, IAM and CloudWatch Logs, that runs processing jobs.
 
-    Servers in one process share moto's S3: a bucket's name is taken for all of them, as it is among real accounts.
+    Servers in one process share what moto keeps for an account: buckets, roles, log streams. Jobs, keys and faults
+    are each server's own. The last server to end forgets everything.
 
     Args:
         port: 0 picks a free one.
@@ -105,7 +108,7 @@ class LocalSageMaker:
         self._isolation = isolation
         self._running: ExitStack | None = None
 
-    def __enter__(self) -> LocalSageMaker:
+    def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._folder = stack.enter_context(_folder(self._data_dir))
             dispatcher = Dispatcher(self._workshop, max_jobs=self._max_jobs)
@@ -116,7 +119,7 @@ class LocalSageMaker:
             self.endpoint_url = f"http://{LOOPBACK}:{http.port}"
             self._clients = Clients(self.endpoint_url)
             write_aws_files(self._folder, self.key, self.region)
-            stack.callback(self._forget)
+            stack.enter_context(moto_app.tenancy())
             http.start()
             stack.callback(http.close)
             stack.callback(self._clients.close)
@@ -172,11 +175,8 @@ class LocalSageMaker:
     def _make_roles(self) -> None:
         iam = self._clients.get("iam", self._key_of(self.account_id, internal=True), self.region)
         for role in self._roles:
-            iam.create_role(RoleName=role, AssumeRolePolicyDocument=_TRUST)
-
-    def _forget(self) -> None:
-        for account_id in self._keyring.accounts():
-            moto_app.forget(account_id)
+            with suppress(iam.exceptions.EntityAlreadyExistsException):  # made by another server in this process
+                iam.create_role(RoleName=role, AssumeRolePolicyDocument=_TRUST)
 
 
 @contextmanager

@@ -164,11 +164,16 @@ def _payload_hash(request: Request, *, presigned: bool) -> str:
 def body(request: Request) -> bytes:
     """Read the whole body and leave it readable for who comes next."""
     data = request.stream.read()
+    replace_body(request, data)
+    return data
+
+
+def replace_body(request: Request, data: bytes) -> None:
+    """Make `data` the body that whoever reads the request finds."""
     request.environ["wsgi.input"] = BytesIO(data)
     request.environ["CONTENT_LENGTH"] = str(len(data))
     request.environ.pop("HTTP_TRANSFER_ENCODING", None)
     request.__dict__.pop("stream", None)  # werkzeug keeps the one that was read
-    return data
 
 
 def _check_token(request: Request, key: Key) -> None:
