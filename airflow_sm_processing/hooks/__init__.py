@@ -1,1 +1,1 @@
-
+"""Hooks: SageMaker Processing through Airflow connections."""

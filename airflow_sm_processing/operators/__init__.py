@@ -1,1 +1,1 @@
-
+"""Operators: processing jobs as tasks."""

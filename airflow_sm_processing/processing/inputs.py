@@ -35,9 +35,9 @@ class ProcessingInput:
     """`FullyReplicated` (all on each instance) or `ShardedByS3Key` (each object on one instance)."""
     s3_compression_type: str | None = "None"
     """`None` or `Gzip`; Gzip only in Pipe mode."""
-    s3_input: S3Input | None = None
+    s3_input: S3Input | Late | None = None
     """The same in SageMaker's own form; wins over `source`, `destination` and the `s3_…` parameters."""
-    dataset_definition: DatasetDefinition | None = None
+    dataset_definition: DatasetDefinition | Late | None = None
     """An Athena or Redshift query whose result is the input."""
     app_managed: bool = False
     """Whether the script fetches the data by itself; SageMaker then only hands on the description."""
@@ -45,17 +45,17 @@ class ProcessingInput:
     def __post_init__(self) -> None:
         read_dict(self, "s3_input", S3Input)
         read_dict(self, "dataset_definition", DatasetDefinition)
-        if self.s3_input is not None:
+        if isinstance(self.s3_input, S3Input):
             self._set(**_mirrored(self.s3_input))
-        elif self.source is not None:
+        elif self.s3_input is None and self.source is not None:
             self._set(s3_input=self._implied_s3_input())
 
     @property
     def implied_fields(self) -> frozenset[str]:
         """The fields that only repeat what others say."""
-        if self.s3_input is None:
+        if not isinstance(self.s3_input, S3Input):
             return frozenset()
-        if self.s3_input == self._implied_s3_input():
+        if self.source is not None and self.s3_input == self._implied_s3_input():
             return frozenset({"s3_input"})
         return frozenset(_mirrored(self.s3_input))
 
@@ -87,7 +87,7 @@ class ProcessingInput:
     @property
     def container_path(self) -> str | None:
         """Where the container finds the input, whichever way it was defined."""
-        if self.dataset_definition is not None:
+        if isinstance(self.dataset_definition, DatasetDefinition):
             return self.dataset_definition.local_path
         return self.destination
 

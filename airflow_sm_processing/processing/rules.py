@@ -19,12 +19,13 @@ from airflow_sm_processing.processing.code import (
     code_problems,
 )
 from airflow_sm_processing.processing.local_paths import local_path
-from airflow_sm_processing.processing.s3_uris import is_s3_uri
+from airflow_sm_processing.processing.s3_uris import is_s3_uri, names_no_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import TypeAlias
 
+    from airflow_sm_processing.processing.datasets import DatasetDefinition
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.inputs import ProcessingInput
 
@@ -79,7 +80,8 @@ def _cluster_problems(definition: JobDefinition) -> Iterator[Problem]:
 
 def _input_problems(definition: JobDefinition) -> Iterator[Problem]:
     taken = [] if definition.code is None else [CODE_INPUT_NAME]
-    yield from _duplicates("inputs", "input_name", [*(item.input_name for item in definition.inputs), *taken])
+    names = [item.input_name or f"input-{position}" for position, item in enumerate(definition.inputs, 1)]
+    yield from _duplicates("inputs", "input_name", names + taken)
     for index, item in enumerate(definition.inputs):
         for field, value, rule in _one_input(item):
             yield Problem(f"inputs[{index}].{field}", value, rule)
@@ -90,7 +92,11 @@ def _one_input(item: ProcessingInput) -> Iterator[tuple[str, Any, str]]:
         yield "source", None, "is required, or a dataset_definition instead"
     elif item.container_path is None and not item.app_managed:
         yield "destination", None, "is required unless the input is app_managed"
-    if item.s3_compression_type == "Gzip" and item.s3_input_mode != "Pipe":
+    if names_no_bucket(item.source):
+        yield "source", item.source, "names no bucket"
+    if item.s3_input is not None and item.dataset_definition is not None:
+        yield "dataset_definition", item.dataset_definition, "can't be given beside source or s3_input"
+    if item.s3_compression_type == "Gzip" and item.s3_input_mode in ("File", "FastFile", None):
         yield "s3_compression_type", "Gzip", "data can only be gzipped when s3_input_mode is Pipe"
     queries = item.dataset_definition and (
         item.dataset_definition.athena_dataset_definition,
@@ -104,14 +110,21 @@ def _one_input(item: ProcessingInput) -> Iterator[tuple[str, Any, str]]:
         )
 
 
+def _has_one_query(definition: DatasetDefinition) -> bool:
+    return (definition.athena_dataset_definition is None) != (definition.redshift_dataset_definition is None)
+
+
 def _output_problems(definition: JobDefinition) -> Iterator[Problem]:
-    yield from _duplicates("outputs", "output_name", [item.output_name for item in definition.outputs])
+    names = [item.output_name or f"output-{position}" for position, item in enumerate(definition.outputs, 1)]
+    yield from _duplicates("outputs", "output_name", names)
     for index, item in enumerate(definition.outputs):
         if item.source is None and item.feature_store_output is None:
             yield Problem(f"outputs[{index}].source", None, "is required, or a feature_store_output instead")
         destination = item.destination
         if destination and isinstance(destination, str) and not is_s3_uri(destination):
             yield Problem(f"outputs[{index}].destination", destination, "must be an S3 URI, or absent")
+        elif names_no_bucket(destination):
+            yield Problem(f"outputs[{index}].destination", destination, "names no bucket")
 
 
 def _container_path_problems(definition: JobDefinition) -> Iterator[Problem]:

@@ -1,0 +1,44 @@
+"""Which AWS a task talks to: one value that operators, triggers and hooks share."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.hooks.processing import ProcessingHook
+
+__all__ = ["AwsConnection"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsConnection:
+    """The parameters of the amazon provider's hooks, plus where a session puts its files."""
+
+    aws_conn_id: str | None = "aws_default"
+    """Airflow connection; None uses boto3's own configuration chain."""
+    region_name: str | None = None
+    """AWS region; the connection's if None."""
+    verify: bool | str | None = None
+    """Whether TLS certificates are checked, or the path of a CA bundle; the connection's if None."""
+    botocore_config: dict[str, Any] | None = None
+    """Keyword arguments of `botocore.config.Config`; the connection's if None."""
+    default_bucket: str | None = None
+    """Takes local files and outputs without a destination; `sagemaker-<region>-<account>` if None."""
+    default_bucket_prefix: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Tells connections apart: equal for equal settings."""
+        return json.dumps(asdict(self), sort_keys=True, default=str)
+
+    def serialize(self) -> dict[str, Any]:
+        """Give the fields as plain JSON, for a trigger's arguments."""
+        return asdict(self)
+
+    def hook(self) -> ProcessingHook:
+        """Make a hook for this connection."""
+        from airflow_sm_processing.hooks.processing import ProcessingHook
+
+        return ProcessingHook(**asdict(self))

@@ -1,0 +1,87 @@
+"""SageMaker Processing through an Airflow connection."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+
+from airflow_sm_processing.processing import ProcessingJob, Processor, ScriptProcessor, Session
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.processing import JobDefinition
+
+__all__ = ["ProcessingHook"]
+
+
+class ProcessingHook(AwsGenericHook[Any]):
+    """Gives the SDK-style processors and jobs an Airflow connection's credentials, region and settings.
+
+    Every AWS call of this package goes through a hook's `session`.
+    """
+
+    def __init__(
+        self,
+        aws_conn_id: str | None = AwsGenericHook.default_conn_name,
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        *,
+        default_bucket: str | None = None,
+        default_bucket_prefix: str | None = None,
+    ) -> None:
+        """Take what operators take.
+
+        Args:
+            aws_conn_id: Airflow connection; None uses boto3's own configuration chain.
+            region_name: AWS region; the connection's if None.
+            verify: Whether TLS certificates are checked, or the path of a CA bundle.
+            botocore_config: Keyword arguments of `botocore.config.Config`.
+            default_bucket: See `Session`.
+            default_bucket_prefix: See `Session`.
+        """
+        super().__init__(
+            aws_conn_id=aws_conn_id,
+            region_name=region_name,
+            verify=verify,
+            config=botocore_config,
+            client_type="sagemaker",
+        )
+        self._default_bucket = default_bucket
+        self._default_bucket_prefix = default_bucket_prefix
+
+    @cached_property
+    def session(self) -> Session:
+        """The core's session on this connection."""
+        return Session(
+            boto_session=self.get_session(region_name=self.region_name),
+            default_bucket=self._default_bucket,
+            default_bucket_prefix=self._default_bucket_prefix,
+            client_factory=self._make_client,
+        )
+
+    def processor(self, **parameters: Any) -> Processor:
+        """Give a `Processor` on this connection; takes its parameters but the session."""
+        return Processor(sagemaker_session=self.session, **parameters)
+
+    def script_processor(self, **parameters: Any) -> ScriptProcessor:
+        """Give a `ScriptProcessor` on this connection; takes its parameters but the session."""
+        return ScriptProcessor(sagemaker_session=self.session, **parameters)
+
+    def submit(self, definition: JobDefinition) -> ProcessingJob:
+        """Check the definition, upload its local files and create the job."""
+        return ProcessingJob.submit(definition, self.session)
+
+    def job(self, job_name: str) -> ProcessingJob:
+        """Give a handle on a job without a call to AWS; its inputs and outputs stay unknown."""
+        return ProcessingJob(self.session, job_name, inputs=None, outputs=None)
+
+    def _make_client(self, service_name: str, /) -> Any:
+        return self.session.boto_session.client(  # type: ignore[call-overload]  # any service
+            service_name,
+            region_name=self.region_name,
+            endpoint_url=self.conn_config.get_service_endpoint_url(service_name),
+            config=self._get_config(),
+            verify=self.verify,
+        )

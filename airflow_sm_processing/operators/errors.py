@@ -1,0 +1,18 @@
+"""Errors that Airflow treats in a way of its own."""
+
+from __future__ import annotations
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_sm_processing.exceptions import DefinitionError
+
+__all__ = ["TaskDefinitionError"]
+
+
+class TaskDefinitionError(DefinitionError, AirflowFailException):
+    """A `DefinitionError` that fails the task without a retry, which couldn't help."""
+
+    @classmethod
+    def of(cls, error: DefinitionError) -> TaskDefinitionError:
+        """Give the same problems as a task's error."""
+        return cls(error.problems, subject=error.subject)

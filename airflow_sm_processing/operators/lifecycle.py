@@ -1,0 +1,215 @@
+"""The life of a task's job: submit, then wait or defer, then the result or the reason."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
+
+from airflow_sm_processing.exceptions import DefinitionError, ProcessingError, WaitTimeoutError
+from airflow_sm_processing.operators import results
+from airflow_sm_processing.operators.deadlines import Deadline, earliest_deadline, seconds_of
+from airflow_sm_processing.operators.definitions import read_definition
+from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.processing.waiting import WaitSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+    from airflow.sdk import Context
+
+    from airflow_sm_processing.hooks.connection import AwsConnection
+    from airflow_sm_processing.hooks.processing import ProcessingHook
+    from airflow_sm_processing.processing.description import JobDescription
+    from airflow_sm_processing.processing.job import ProcessingJob
+
+__all__ = ["JobTask"]
+
+_BACKSTOP = timedelta(
+    seconds=30
+)  # after the trigger's deadline, Airflow ends the deferral: no triggerer may be running
+
+
+class JobTask(BaseOperator):
+    """A task that runs one processing job; its parameters are a subclass's."""
+
+    deferrable: bool | None
+    wait_for_completion: bool
+    poll_interval: float | str
+    max_wait: timedelta | float | str | None
+    max_transient_seconds: float | str
+    logs: bool
+    on_stopped: str
+    _job: ProcessingJob | None = None
+
+    @property
+    def connection(self) -> AwsConnection:
+        """Which AWS the task talks to."""
+        raise NotImplementedError
+
+    def definition_parameters(self) -> dict[str, Any]:
+        """Give the parameters that define the job, by the names of `JobDefinition`'s fields."""
+        raise NotImplementedError
+
+    @cached_property
+    def hook(self) -> ProcessingHook:
+        """The hook of the task's connection."""
+        return self.connection.hook()
+
+    def execute(self, context: Context) -> Any:
+        """Submit the job, then wait for it, defer, or be done."""
+        job = self._submit(context)
+        deadline = self._deadline(context)
+        if not self.wait_for_completion:
+            return results.submitted_result(job.job_name, job.job_arn, job.output_uris)
+        if self._is_deferrable():
+            self._defer(job, deadline)
+        return self._wait(job, deadline)
+
+    def execute_complete(
+        self,
+        context: Context,  # noqa: ARG002  # Airflow gives it
+        event: dict[str, Any],
+        deadline: Sequence[Any] | None = None,
+    ) -> Any:
+        """Take over from the trigger: read the log's rest and the result, or stop the job."""
+        from airflow_sm_processing.triggers.events import JobEvent, Outcome
+
+        arrived = JobEvent.from_payload(event)
+        until = Deadline(*deadline) if deadline else None
+        job = self._job = self.hook.job(arrived.job_name)
+        if arrived.outcome is Outcome.DEADLINE and until is not None:
+            self._give_up(job, until.bound)
+        if arrived.outcome is Outcome.TROUBLE:
+            self.log.warning("The triggerer could not watch the job, so this worker waits: %s", arrived.message)
+        return self._wait(job, until)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume after a deferral; if Airflow ended it, see to the job before the task fails."""
+        job_name = self._job_name_from_xcom(context) if next_method == TRIGGER_FAIL_REPR else None
+        if job_name is None:
+            return super().resume_execution(next_method, next_kwargs, context)
+        job = self._job = self.hook.job(job_name)
+        details = next_kwargs or {}
+        if details.get("error") == TriggerFailureReason.TRIGGER_TIMEOUT:
+            self._give_up(job, self._passed_bound(context))
+        trace = "".join(details.get("traceback") or ())
+        self.log.warning("The trigger failed (%s), so this worker waits.\n%s", details.get("error"), trace)
+        return self._wait(job, None)
+
+    def on_kill(self) -> None:
+        """Stop the job: the task was ended from outside, or its `execution_timeout` is over."""
+        if self._job is not None:
+            self._stop(self._job)
+
+    def _submit(self, context: Context) -> ProcessingJob:
+        from airflow_sm_processing.operators.errors import TaskDefinitionError
+
+        try:
+            definition = read_definition(self)
+            job = self._job = self.hook.submit(definition)
+        except DefinitionError as error:
+            raise TaskDefinitionError.of(error) from error
+        self._publish(context, job)
+        return job
+
+    def _publish(self, context: Context, job: ProcessingJob) -> None:
+        """Push what is known at submission, so that a failed task keeps it."""
+        ti = context["ti"]
+        ti.xcom_push(key=results.JOB_NAME_KEY, value=job.job_name)
+        ti.xcom_push(key=results.JOB_ARN_KEY, value=job.job_arn)
+        for name, uri in job.output_uris.items():
+            ti.xcom_push(key=name, value=uri)
+        self.log.info("Processing job %s: %s", job.job_name, job.links()["Job"])
+
+    def _deadline(self, context: Context) -> Deadline | None:
+        return earliest_deadline(
+            max_wait=seconds_of(self.max_wait),
+            execution_timeout=self.execution_timeout,
+            task_started=context["ti"].start_date,
+        )
+
+    def _passed_bound(self, context: Context) -> str:
+        execution = earliest_deadline(
+            max_wait=None, execution_timeout=self.execution_timeout, task_started=context["ti"].start_date
+        )
+        return "execution_timeout" if execution is not None and execution.seconds_left <= 0 else "max_wait"
+
+    def _is_deferrable(self) -> bool:
+        if self.deferrable is not None:
+            return self.deferrable
+        from airflow.sdk.configuration import conf
+
+        default: bool = conf.getboolean("operators", "default_deferrable", fallback=False)
+        return default
+
+    def _defer(self, job: ProcessingJob, deadline: Deadline | None) -> NoReturn:
+        from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
+
+        ProcessingJobTrigger.warn_if_airflow_has_no_on_kill()
+        self.defer(
+            trigger=ProcessingJobTrigger(
+                job_name=job.job_name,
+                connection=self.connection.serialize(),
+                poll_interval=float(self.poll_interval),
+                deadline=deadline and deadline.at,
+                max_transient_seconds=float(self.max_transient_seconds),
+            ),
+            method_name="execute_complete",
+            kwargs={"deadline": deadline and list(deadline)},
+            timeout=deadline and timedelta(seconds=max(0.0, deadline.seconds_left)) + _BACKSTOP,
+        )
+
+    def _wait(self, job: ProcessingJob, deadline: Deadline | None) -> dict[str, Any]:
+        settings = WaitSettings(
+            poll_interval=float(self.poll_interval),
+            max_wait=deadline and max(0.0, deadline.seconds_left),
+            max_transient_seconds=float(self.max_transient_seconds),
+        )
+        try:
+            description = job.wait_for_end(
+                logs=self.logs, settings=settings, sink=lambda line: self.log.info("%s", line)
+            )
+        except WaitTimeoutError:
+            if deadline is None:
+                raise
+            self._give_up(job, deadline.bound)
+        return self._finish(job, description)
+
+    def _finish(self, job: ProcessingJob, description: JobDescription) -> dict[str, Any]:
+        """Make the task's end of the job's: the same in every mode."""
+        self._job = None
+        if description.status is JobStatus.STOPPED and self.on_stopped == "skip":
+            from airflow.sdk.exceptions import AirflowSkipException
+
+            raise AirflowSkipException(f"Processing job {job.job_name} was stopped.")
+        if description.status is not JobStatus.STOPPED or self.on_stopped != "succeed":
+            job.raise_unless_completed(description)
+        return results.ended_result(description)
+
+    def _give_up(self, job: ProcessingJob, bound: str) -> NoReturn:
+        self._stop(job)
+        self._job = None
+        if bound == "execution_timeout":
+            from airflow.sdk.exceptions import AirflowTaskTimeout
+
+            raise AirflowTaskTimeout(f"execution_timeout is over: processing job {job.job_name} was stopped.")
+        raise WaitTimeoutError(job.job_name, waited_seconds=seconds_of(self.max_wait) or 0.0)
+
+    def _stop(self, job: ProcessingJob) -> None:
+        try:
+            job.stop()
+        except ProcessingError as error:
+            # Not raised: the task is ending already, and its own reason must not be hidden by this one.
+            self.log.error(  # noqa: TRY400  # the message has it all
+                "Processing job %s may go on, for it could not be stopped: %s", job.job_name, error
+            )
+
+    def _job_name_from_xcom(self, context: Context) -> str | None:
+        ti = context["ti"]
+        name: str | None = ti.xcom_pull(task_ids=ti.task_id, key=results.JOB_NAME_KEY, map_indexes=ti.map_index)
+        return name

@@ -1,0 +1,80 @@
+"""Definition objects in `.partial()` and `.expand()`.
+
+Airflow serialises, counts and resolves plain structures by itself; of other objects it sees neither the references
+inside nor the fields. So the objects become plain dicts before Airflow gets them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow.sdk import XComArg
+from airflow.sdk.definitions._internal.mixins import ResolveMixin
+from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
+
+from airflow_sm_processing.processing.values import to_plain
+
+__all__ = ["ProcessingPartial"]
+
+
+class ProcessingPartial(OperatorPartial):
+    """What `.partial()` of our operators gives: takes definition objects wherever a value can stand."""
+
+    @classmethod
+    def of(cls, partial: OperatorPartial) -> ProcessingPartial:
+        """Take over a partial of Airflow's own."""
+        partial._expand_called = True  # noqa: SLF001  # it is this one now that warns if it is never expanded
+        return cls(operator_class=partial.operator_class, kwargs=partial.kwargs, params=partial.params)
+
+    def expand(self, **mapped_kwargs: Any) -> MappedOperator:
+        """Map over the arguments' elements."""
+        return super().expand(**{name: _mappable(value) for name, value in mapped_kwargs.items()})
+
+    def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> MappedOperator:
+        """Map over whole dicts of keyword arguments."""
+        if not isinstance(kwargs, XComArg):
+            kwargs = [_mappable_dict(item) if isinstance(item, Mapping) else item for item in kwargs]
+        return super().expand_kwargs(kwargs, strict=strict)
+
+
+class _Reference(ResolveMixin):
+    """An XComArg inside a mapped element, such as `task.output["train"]`.
+
+    Airflow refuses to map *over* an XCom with a key of its own, and takes one that only stands inside an element for
+    such a case.
+    """
+
+    def __init__(self, reference: XComArg) -> None:
+        self._reference = reference
+
+    def __repr__(self) -> str:
+        return repr(self._reference)
+
+    def iter_references(self) -> Iterable[Any]:
+        return self._reference.iter_references()
+
+    def resolve(self, context: Mapping[str, Any]) -> Any:
+        return self._reference.resolve(context)
+
+
+def _mappable(value: Any) -> Any:
+    """Give what is mapped over, its elements plain; the value itself may be an XComArg."""
+    plain = to_plain(value)
+    if isinstance(plain, dict):
+        return _mappable_dict(plain)
+    return [_with_references(item) for item in plain] if isinstance(plain, list) else plain
+
+
+def _mappable_dict(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _with_references(to_plain(item)) for key, item in value.items()}
+
+
+def _with_references(value: Any) -> Any:
+    if isinstance(value, XComArg):
+        return _Reference(value)
+    if isinstance(value, dict):
+        return {key: _with_references(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_references(item) for item in value]
+    return value

@@ -1,0 +1,64 @@
+"""What a task leaves in XCom."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.exceptions import Problem
+from airflow_sm_processing.processing.status import JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from airflow_sm_processing.processing.description import JobDescription
+    from airflow_sm_processing.processing.outputs import ProcessingOutput
+
+__all__ = ["JOB_ARN_KEY", "JOB_NAME_KEY", "ended_result", "reserved_name_problems", "submitted_result"]
+
+JOB_NAME_KEY = "job_name"
+JOB_ARN_KEY = "job_arn"
+_RESERVED_KEYS = frozenset({"return_value", JOB_NAME_KEY, JOB_ARN_KEY})
+
+
+def submitted_result(job_name: str, job_arn: str | None, output_uris: Mapping[str, str]) -> dict[str, Any]:
+    """Give the result of a task that doesn't wait."""
+    return {
+        "job_name": job_name,
+        "job_arn": job_arn,
+        "status": JobStatus.IN_PROGRESS.value,
+        "outputs": dict(output_uris),
+        "exit_message": None,
+        "failure_reason": None,
+        "started_at": None,
+        "ended_at": None,
+        "duration_seconds": None,
+        "instance_seconds": None,
+    }
+
+
+def ended_result(description: JobDescription) -> dict[str, Any]:
+    """Give the result of a task whose job has ended; times are ISO 8601 in UTC, durations in seconds."""
+    outputs = {str(item.output_name): item.destination for item in description.outputs if item.destination}
+    return {
+        **submitted_result(description.job_name, description.job_arn, outputs),
+        "status": description.status.value,
+        "exit_message": description.exit_message,
+        "failure_reason": description.failure_reason,
+        "started_at": _iso(description.started_at),
+        "ended_at": _iso(description.ended_at),
+        "duration_seconds": description.duration_seconds,
+        "instance_seconds": description.instance_seconds,
+    }
+
+
+def reserved_name_problems(outputs: Sequence[ProcessingOutput]) -> Iterator[Problem]:
+    """Yield the outputs whose names are XCom keys of the task itself."""
+    for index, item in enumerate(outputs):
+        if isinstance(item.output_name, str) and item.output_name in _RESERVED_KEYS:
+            rule = f"is an XCom key of the task itself; so are {', '.join(sorted(_RESERVED_KEYS))}"
+            yield Problem(f"outputs[{index}].output_name", item.output_name, rule)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(timezone.utc).isoformat()

@@ -1,0 +1,63 @@
+"""The seam between submitting a job and waiting for it: `job_end` is all that a trigger knows of waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.exceptions import ProcessingError, TransientError
+from airflow_sm_processing.processing.waiting import Patience
+from airflow_sm_processing.triggers.events import JobEvent, Outcome
+from airflow_sm_processing.triggers.threads import in_thread, shared_hook
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.hooks.connection import AwsConnection
+    from airflow_sm_processing.hooks.processing import ProcessingHook
+
+__all__ = ["job_end"]
+
+log = logging.getLogger(__name__)
+
+
+async def job_end(
+    job_name: str,
+    connection: AwsConnection,
+    *,
+    poll_interval: float,
+    deadline: float | None,
+    max_transient_seconds: float,
+) -> JobEvent:
+    """Wait until a job has ended, the deadline has passed, or the job can't be watched.
+
+    Args:
+        job_name: The job to wait for.
+        connection: Which AWS it is in.
+        poll_interval: Seconds between two looks.
+        deadline: Seconds since the epoch, so that it stays the same when a trigger moves; None waits for ever.
+        max_transient_seconds: How long throttling, 5xx and lost connections are waited out.
+    """
+    patience = Patience(max_transient_seconds)
+    try:
+        async with shared_hook(connection) as hook:
+            while not await _has_ended(hook, job_name, patience):
+                pause = poll_interval * random.uniform(0.9, 1.1)  # noqa: S311  # spreads the calls of many triggers
+                left = float("inf") if deadline is None else deadline - time.time()
+                if left <= 0:
+                    return JobEvent(job_name=job_name, outcome=Outcome.DEADLINE)
+                await asyncio.sleep(min(pause, left))
+    except ProcessingError as error:
+        return JobEvent(job_name=job_name, outcome=Outcome.TROUBLE, message=str(error))
+    return JobEvent(job_name=job_name, outcome=Outcome.ENDED)
+
+
+async def _has_ended(hook: ProcessingHook, job_name: str, patience: Patience) -> bool:
+    try:
+        description = await in_thread(lambda: hook.job(job_name).description())
+    except TransientError as error:
+        patience.bear(error)
+        return False
+    patience.reset()
+    return description.status.is_terminal
