@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.processing.inputs import ProcessingInput
 from airflow_sm_processing.processing.local_paths import local_path
-from airflow_sm_processing.processing.s3_uris import is_s3_uri
+from airflow_sm_processing.processing.s3_uris import S3Location, is_s3_uri, names_no_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ def with_code(definition: JobDefinition) -> JobDefinition:
     """Give the definition with its code as the last input and with the script at the end of the entrypoint."""
     if definition.code is None:
         return definition
-    script = definition.script_name or _file_name(definition.code)
+    script = definition.script_name or _file_name(str(definition.code))
     return dataclasses.replace(
         definition,
         code=None,
@@ -47,18 +47,26 @@ def code_problems(definition: JobDefinition) -> Iterator[Problem]:
         return
     if not definition.command:
         yield Problem("command", definition.command, 'is required with code, such as ["python3"]')
-    if code == "":
-        yield Problem("code", code, "is required: a local file or folder, file:// or s3://")
+    elif isinstance(definition.command, str):
+        yield Problem("command", definition.command, 'must be a list of strings, such as ["python3"]')
+    yield from _place_problems(code, script)
     if isinstance(script, str) and (script.startswith("/") or ".." in PurePosixPath(script).parts):
         yield Problem("script_name", script, "must be a path inside the code folder")
-    if isinstance(code, str) and is_s3_uri(code) and code.endswith("/") and script is None:
+
+
+def _place_problems(code: object, script: object) -> Iterator[Problem]:
+    if code == "":
+        yield Problem("code", code, "is required: a local file or folder, file:// or s3://")
+    elif names_no_bucket(code):
+        yield Problem("code", code, "names no bucket")
+    elif isinstance(code, str) and is_s3_uri(code) and script is None and not _file_name(code):
         yield Problem("code", code, "is a prefix: say with script_name which of its files to run")
 
 
 def code_file_problems(definition: JobDefinition) -> Iterator[Problem]:
     """Yield what is wrong with code on this machine."""
     code, script = definition.code, definition.script_name
-    if not code or is_s3_uri(code):
+    if not code or not isinstance(code, str) or is_s3_uri(code):
         return
     path = local_path(code)
     if path is None:
@@ -82,6 +90,6 @@ def _folder_problems(folder: Path, script: str | None) -> Iterator[Problem]:
 
 def _file_name(code: str) -> str:
     if is_s3_uri(code):
-        return PurePosixPath(code).name
+        return S3Location.parse(code).key.rpartition("/")[2]
     path = local_path(code)
     return path.name if path is not None else ""

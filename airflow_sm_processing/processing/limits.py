@@ -32,9 +32,9 @@ def request_problems(operation: OperationModel, request: dict[str, Any]) -> Iter
 
 
 def _problems(shape: Shape, value: Any, path: str) -> Iterator[Problem]:
-    python_type, check = _CHECKS[shape.type_name]
+    python_type, kind, check = _CHECKS[shape.type_name]
     if not isinstance(value, python_type) or (isinstance(value, bool) and python_type is int):
-        yield Problem(path, value, f"must be a {shape.type_name}, not {type(value).__name__}")
+        yield Problem(path, value, f"must be {kind}, not {type(value).__name__}")
         return
     yield from check(shape, value, path)
 
@@ -85,14 +85,13 @@ def _any(_shape: Shape, _value: object, _path: str) -> Iterator[Problem]:
 
 
 _CHECKS: dict[str, Any] = {
-    "structure": (dict, _structure),
-    "list": (list, _list),
-    "map": (dict, _map),
-    "string": (str, _string),
-    "integer": (int, _number),
-    "long": (int, _number),
-    "boolean": (bool, _any),
-    "timestamp": (object, _any),
+    "structure": (dict, "a dict", _structure),
+    "list": (list, "a list", _list),
+    "map": (dict, "a dict", _map),
+    "string": (str, "a string", _string),
+    "integer": (int, "an integer", _number),
+    "long": (int, "an integer", _number),
+    "boolean": (bool, "a boolean", _any),
 }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_processing.processing.values import as_list
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -28,6 +30,6 @@ class NetworkConfig:
         if self.encrypt_inter_container_traffic is not None:
             request["EnableInterContainerTrafficEncryption"] = self.encrypt_inter_container_traffic
         vpc = {"SecurityGroupIds": self.security_group_ids, "Subnets": self.subnets}
-        if given := {name: list(ids) for name, ids in vpc.items() if ids}:
+        if given := {name: as_list(ids) for name, ids in vpc.items() if ids}:
             request["VpcConfig"] = given
         return request

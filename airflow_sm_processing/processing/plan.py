@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,8 +11,10 @@ from airflow_sm_processing.processing.code import with_code
 from airflow_sm_processing.processing.local_paths import local_path
 from airflow_sm_processing.processing.names import base_name_from_image, job_name_from_base
 from airflow_sm_processing.processing.s3_uris import is_s3_uri, join
+from airflow_sm_processing.processing.values import as_list
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from airflow_sm_processing.processing.definition import JobDefinition
@@ -89,18 +92,18 @@ def plan_submission(definition: JobDefinition, *, role_arn: str, key: KeyMaker) 
 def _job_name(definition: JobDefinition) -> str:
     if definition.job_name is not None:
         return str(definition.job_name)
-    return job_name_from_base(definition.base_job_name or base_name_from_image(definition.image_uri or ""))
+    return job_name_from_base(str(definition.base_job_name or base_name_from_image(str(definition.image_uri or ""))))
 
 
 def _stage(item: ProcessingInput, position: int, job_name: str, key: KeyMaker) -> tuple[ProcessingInput, Upload | None]:
     named = dataclasses.replace(item, input_name=item.input_name or f"input-{position}")
     source = named.source
-    if named.dataset_definition is not None or source is None or is_s3_uri(source):
+    if named.dataset_definition is not None or not isinstance(source, str) or is_s3_uri(source):
         return named, None
     path = local_path(source)
     if path is None:
         return named, None
-    prefix = key(job_name, "input", named.input_name or "")
+    prefix = key(job_name, "input", str(named.input_name))
     is_folder = path.is_dir()
     return named.at(prefix if is_folder else f"{prefix}/{path.name}"), Upload(path, prefix)
 
@@ -109,7 +112,7 @@ def _place(item: ProcessingOutput, position: int, job_name: str, key: KeyMaker) 
     name = item.output_name or f"output-{position}"
     if item.source is None or item.destination:
         return dataclasses.replace(item, output_name=name)
-    return dataclasses.replace(item, output_name=name, destination=key(job_name, "output", name))
+    return dataclasses.replace(item, output_name=name, destination=key(job_name, "output", str(name)))
 
 
 def _request(
@@ -119,6 +122,7 @@ def _request(
     inputs: tuple[ProcessingInput, ...],
     outputs: tuple[ProcessingOutput, ...],
 ) -> dict[str, Any]:
+    tags: Sequence[Any] = definition.tags or ()  # what isn't a dict is left for the validation to refuse
     request: dict[str, Any] = {
         "ProcessingJobName": job_name,
         "ProcessingResources": {"ClusterConfig": _cluster(definition)},
@@ -131,7 +135,7 @@ def _request(
         "Environment": None if definition.env is None else dict(definition.env),
         "NetworkConfig": definition.network_config and definition.network_config.to_boto(),
         "StoppingCondition": _stopping_condition(definition),
-        "Tags": [dict(tag) for tag in definition.tags or ()] or None,
+        "Tags": [dict(tag) if isinstance(tag, Mapping) else tag for tag in tags] or None,
         "ExperimentConfig": dict(definition.experiment_config or {}) or None,
     }
     return request | {name: value for name, value in optional.items() if value is not None}
@@ -154,9 +158,9 @@ def _cluster(definition: JobDefinition) -> dict[str, Any]:
 def _app_specification(definition: JobDefinition) -> dict[str, Any]:
     specification: dict[str, Any] = {"ImageUri": definition.image_uri}
     if definition.arguments:
-        specification["ContainerArguments"] = list(definition.arguments)
+        specification["ContainerArguments"] = as_list(definition.arguments)
     if definition.entrypoint:
-        specification["ContainerEntrypoint"] = list(definition.entrypoint)
+        specification["ContainerEntrypoint"] = as_list(definition.entrypoint)
     return specification
 
 

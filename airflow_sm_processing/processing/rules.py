@@ -18,6 +18,7 @@ from airflow_sm_processing.processing.code import (
     code_file_problems,
     code_problems,
 )
+from airflow_sm_processing.processing.datasets import DatasetDefinition
 from airflow_sm_processing.processing.local_paths import local_path
 from airflow_sm_processing.processing.s3_uris import is_s3_uri, names_no_bucket
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import TypeAlias
 
-    from airflow_sm_processing.processing.datasets import DatasetDefinition
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.inputs import ProcessingInput
 
@@ -96,18 +96,11 @@ def _one_input(item: ProcessingInput) -> Iterator[tuple[str, Any, str]]:
         yield "source", item.source, "names no bucket"
     if item.s3_input is not None and item.dataset_definition is not None:
         yield "dataset_definition", item.dataset_definition, "can't be given beside source or s3_input"
-    if item.s3_compression_type == "Gzip" and item.s3_input_mode in ("File", "FastFile", None):
+    if item.s3_compression_type == "Gzip" and item.s3_input_mode in ("File", None):
         yield "s3_compression_type", "Gzip", "data can only be gzipped when s3_input_mode is Pipe"
-    queries = item.dataset_definition and (
-        item.dataset_definition.athena_dataset_definition,
-        item.dataset_definition.redshift_dataset_definition,
-    )
-    if queries and sum(query is not None for query in queries) != 1:
-        yield (
-            "dataset_definition",
-            item.dataset_definition,
-            "must have exactly one of the Athena and Redshift queries",
-        )
+    definition = item.dataset_definition
+    if isinstance(definition, DatasetDefinition) and not _has_one_query(definition):
+        yield "dataset_definition", definition, "must have exactly one of the Athena and Redshift queries"
 
 
 def _has_one_query(definition: DatasetDefinition) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["S3Location", "is_s3_uri", "join"]
+__all__ = ["S3Location", "is_s3_uri", "join", "names_no_bucket"]
 
 SCHEME = "s3://"
 
@@ -25,6 +25,11 @@ class S3Location(NamedTuple):
 def is_s3_uri(text: str) -> bool:
     """Tell whether the text names a place in S3 rather than a local path."""
     return text[: len(SCHEME)].lower() == SCHEME
+
+
+def names_no_bucket(value: object) -> bool:
+    """Tell whether a value is an S3 URI that has nothing where the bucket should be."""
+    return isinstance(value, str) and is_s3_uri(value) and not value[len(SCHEME) :].partition("/")[0]
 
 
 def join(bucket: str, *parts: str | None) -> str:

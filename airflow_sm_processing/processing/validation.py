@@ -9,7 +9,6 @@ from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.processing.limits import request_problems
 from airflow_sm_processing.processing.plan import default_keys, plan_submission
 from airflow_sm_processing.processing.rules import definition_problems, local_file_problems
-from airflow_sm_processing.processing.s3_uris import is_s3_uri
 from airflow_sm_processing.processing.values import snake_case
 
 if TYPE_CHECKING:
@@ -69,16 +68,24 @@ def check_definition(definition: JobDefinition, operation: OperationModel, *, ex
 
 
 def _limit_problems(definition: JobDefinition, operation: OperationModel) -> Iterator[Problem]:
-    role = definition.role or ""
+    role = str(definition.role or "")
     role_arn = role if "/" in role else _ROLE_ARN + role
     plan = plan_submission(definition, role_arn=role_arn, key=default_keys(_BUCKET, None))
-    code_input = f"inputs[{len(definition.inputs)}]"  # with_code puts it last
     for problem in request_problems(operation, plan.request):
-        parameter = _parameter(problem.parameter)
-        yield problem._replace(parameter="code" if parameter.startswith(code_input) else parameter)
-    for index, item in enumerate(plan.inputs):
-        if isinstance(item.source, str) and is_s3_uri(item.source) and not item.source[5:].partition("/")[0]:
-            yield Problem(f"inputs[{index}].source", item.source, "names no bucket")
+        yield _as_written(problem._replace(parameter=_parameter(problem.parameter)), definition)
+
+
+def _as_written(problem: Problem, definition: JobDefinition) -> Problem:
+    """Tell of what the user wrote instead of what it becomes in the request."""
+    if problem.parameter == "role":
+        return problem._replace(value=definition.role)
+    if definition.code is None:
+        return problem
+    if problem.parameter.startswith(f"inputs[{len(definition.inputs)}]"):  # with_code puts it last
+        return problem._replace(parameter="code", value=definition.code)
+    if problem.parameter == f"entrypoint[{len(definition.command or ())}]":
+        return problem._replace(parameter="script_name" if definition.script_name else "code")
+    return problem._replace(parameter=re.sub("^entrypoint", "command", problem.parameter))
 
 
 def _parameter(path: str) -> str:

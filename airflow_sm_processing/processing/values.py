@@ -43,6 +43,11 @@ class WireObject:
         return cls(**{known[name]: value for name, value in response.items() if name in known})
 
 
+def as_list(items: Any) -> Any:
+    """Copy a sequence to a list, but leave a string whole, so that it is refused and not taken apart into letters."""
+    return items if isinstance(items, str) else list(items)
+
+
 def camel_case(snake_case: str) -> str:
     """Give a field's name as SageMaker writes it: `s3_uri` is `S3Uri`, `kms_key_id` is `KmsKeyId`."""
     return "".join(part[:1].upper() + part[1:] for part in snake_case.split("_"))
