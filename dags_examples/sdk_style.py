@@ -44,6 +44,7 @@ def accuracy_at(depth, processor):
         arguments=["--model", "tree", "--max-depth", str(depth)],
         outputs=[ProcessingOutput(source="/opt/ml/processing/metrics", output_name="metrics")],
         wait=False,
+        logs=False,
     )
     job.wait(settings=WaitSettings(poll_interval=POLL_INTERVAL))
     place = urlsplit(f"{job.output_uris['metrics']}/metrics.json")

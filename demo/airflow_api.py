@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 RUN_ENDED = frozenset({"success", "failed"})
 
@@ -48,8 +51,10 @@ class AirflowApi:
         self._http = httpx.Client(base_url=url, trust_env=False, timeout=30)
         self._logged_in = False
 
-    def close(self) -> None:
-        """Let go of the connections."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         self._http.close()
 
     def health(self) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import shutil
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 from demo.ports import HOST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 EXAMPLES = CHECKOUT / "dags_examples"
@@ -28,6 +30,10 @@ _BRISK = {
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
 }
+
+
+class HomeInUseError(Exception):
+    """Another process uses the same Airflow home."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +52,26 @@ class AirflowHome:
         """Where the API server answers."""
         return f"http://{HOST}:{self.port}"
 
-    def create(self) -> None:
-        """Make the folder anew: what an earlier run left is removed."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        for folder in (self.path, self._user_home):
-            folder.mkdir(mode=0o700, parents=True)
+    @contextmanager
+    def created(self) -> Iterator[None]:
+        """Make the folder anew, and keep it for this process until the block's end.
+
+        What an earlier run left is removed; what this one makes stays, to be looked at.
+
+        Raises:
+            HomeInUseError: Another process has it.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_name(f"{self.path.name}.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise HomeInUseError(f"Another process uses {self.path}: end it first.") from error
+            if self.path.exists():
+                shutil.rmtree(self.path)
+            for folder in (self.path, self._user_home):
+                folder.mkdir(mode=0o700)
+            yield
 
     @property
     def _user_home(self) -> Path:

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from demo.airflow_api import AirflowApi
-from demo.processes import Processes
+from demo.processes import ProcessError, Processes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from demo.airflow_home import AirflowHome
 
@@ -21,6 +21,7 @@ _COMPONENTS = {
     "dag-processor": ["airflow", "dag-processor"],
 }
 _HEALTHY_WITHIN_SECONDS = 180.0
+_LOADED_WITHIN_SECONDS = 90.0
 _CHECKED = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
@@ -43,27 +44,32 @@ class RunningAirflow:
         return all(health.get(name) == "healthy" for name in _CHECKED)
 
     def wait_for_dags(self, *dag_ids: str) -> None:
-        """Wait until the DAG processor has loaded these DAGs."""
-        what = f"The DAG processor (import errors are in {self.home.path / 'logs'})"
-        self.processes.wait_until(lambda: self.api.dag_ids() >= set(dag_ids), within=60, what=what)
+        """Wait until the DAG processor has loaded these DAGs.
+
+        Raises:
+            ProcessError: It couldn't.
+        """
+        self.processes.wait_until(lambda: self._has_dags(dag_ids), within=_LOADED_WITHIN_SECONDS, what="A DAG")
+
+    def _has_dags(self, dag_ids: Sequence[str]) -> bool:
+        if errors := self.api.import_errors():
+            raise ProcessError("\n".join(f"{file} can't be loaded:\n{error}" for file, error in errors.items()))
+        return self.api.dag_ids() >= set(dag_ids)
 
 
 @contextmanager
 def running_airflow(home: AirflowHome, *, say: Callable[[str], None]) -> Iterator[RunningAirflow]:
     """Make the home anew, start all components in it, wait until they are healthy; stop them at the block's end."""
-    home.create()
     environment = home.environment()
-    api = AirflowApi(home.url)
-    try:
-        with Processes(logs=home.path / "logs") as processes:
-            say("Creating Airflow's database")
-            processes.run("db-migrate", ["airflow", "db", "migrate"], environment)
-            say(f"Starting Airflow's {', '.join(_COMPONENTS)}")
-            for name, command in _COMPONENTS.items():
-                processes.start(name, command, environment)
-            airflow = RunningAirflow(home, processes, api)
-            processes.wait_until(airflow.is_healthy, within=_HEALTHY_WITHIN_SECONDS, what="Airflow")
+    with home.created(), AirflowApi(home.url) as api, Processes(logs=home.path / "logs") as processes:
+        say("Creating Airflow's database")
+        processes.run("db-migrate", ["airflow", "db", "migrate"], environment)
+        say(f"Starting Airflow's {', '.join(_COMPONENTS)}")
+        for name, command in _COMPONENTS.items():
+            processes.start(name, command, environment)
+        airflow = RunningAirflow(home, processes, api)
+        processes.wait_until(airflow.is_healthy, within=_HEALTHY_WITHIN_SECONDS, what="Airflow")
+        try:
             yield airflow
+        finally:
             say("Stopping Airflow")
-    finally:
-        api.close()

@@ -25,7 +25,7 @@ def main() -> None:
     scores = cross_val_score(model, *load_wine(return_X_y=True), cv=5)
     metrics = {"model": arguments.model, "accuracy": round(scores.mean(), 4)}
     Path("/opt/ml/processing/metrics/metrics.json").write_text(json.dumps(metrics))
-    print(metrics)
+    print(json.dumps(metrics))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def main() -> None:
     ink = images.drop(columns="target").sum(axis="columns")
     profile = {"partition": arguments.partition, "images": len(images), "mean_ink": round(ink.mean(), 2)}
     (FOLDER / "profile" / "profile.json").write_text(json.dumps(profile))
-    print(profile)
+    print(json.dumps(profile))
 
 
 if __name__ == "__main__":

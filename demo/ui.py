@@ -1,0 +1,84 @@
+"""`make ui`: Airflow and the local SageMaker on loopback, with the examples loaded, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.local import LocalSageMaker
+from demo.airflow_home import CHECKOUT, AirflowHome, HomeInUseError
+from demo.airflow_services import RunningAirflow, running_airflow
+from demo.console import Progress, every_end_is_an_interrupt, make_console
+from demo.ports import HOST, is_free
+from demo.processes import ProcessError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXAMPLES = ("sm_pipeline", "sm_training", "sm_mapping", "sm_deferrable", "sm_sdk_style")
+_FOLDER = CHECKOUT / ".ui"
+_DEFAULT_PORT = 8080
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until Ctrl-C; give 0 then, 1 if something went wrong, 2 for a wrong call."""
+    parser = argparse.ArgumentParser(prog="python -m demo.ui", description=__doc__, epilog=_epilog())
+    parser.add_argument("--port", type=int, default=_DEFAULT_PORT, help=f"Airflow's, on {HOST} (default: %(default)s)")
+    port = parser.parse_args(arguments).port
+    if not is_free(port):
+        parser.error(f"port {port} of {HOST} is taken: stop what listens there, or give another, such as --port 8090")
+    say = Progress(make_console())
+    try:
+        with every_end_is_an_interrupt():
+            _serve(port, say)
+    except (ProcessError, HomeInUseError) as error:
+        say(str(error), style="red")
+        return 1
+    except KeyboardInterrupt:
+        say("Everything is stopped")
+    return 0
+
+
+def _epilog() -> str:
+    return (
+        "Whoever can open the address is admin there, without a login; it is open to this machine only. "
+        "Runs and S3 objects live as long as the command does."
+    )
+
+
+def _serve(port: int, say: Progress) -> None:
+    say("Starting the local SageMaker")
+    with LocalSageMaker() as sagemaker:
+        extra = {**sagemaker.environment(), "SM_POLL_INTERVAL": "2"}
+        home = AirflowHome(path=_FOLDER / "airflow", port=port, extra=extra)
+        with running_airflow(home, say=say) as airflow:
+            _write_exports(sagemaker)
+            airflow.wait_for_dags(*EXAMPLES)
+            say(f"Airflow: {airflow.url} (no login; this machine only)", style="bold")
+            say(f"AWS on {sagemaker.endpoint_url}: `. {_FOLDER.name}/aws.sh` leads the aws command and boto3 there")
+            say("Ctrl-C stops everything")
+            _watch(airflow)
+
+
+def _write_exports(sagemaker: LocalSageMaker) -> None:
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in sagemaker.environment().items())
+    with open(_FOLDER / "aws.sh", "w", opener=_private) as file:
+        file.write(exports)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _watch(airflow: RunningAirflow) -> None:
+    while True:
+        airflow.processes.check()
+        time.sleep(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
