@@ -66,6 +66,7 @@ class JobRunner:
         self._waiters: list[threading.Thread] = []
         self._errors: list[OSError] = []
         self._running = 0
+        self._failed: Instance | None = None
 
     def run(self) -> None:
         """Run the job; whatever happens, it reaches a terminal status and its processes are gone."""
@@ -90,17 +91,22 @@ class JobRunner:
         self._prepare()
         self._download()
         is_late = self._execute()
-        is_stopped = self._job.status is Status.STOPPING
-        failed = next((instance for instance in self._instances if instance.exit_code), None)
-        is_failed = failed is not None and not (is_late or is_stopped)
+        status, reason = self._outcome(is_late=is_late)
         for output in self._outputs:
-            if output.is_continuous or not is_failed:
+            if output.is_continuous or status is not Status.FAILED:
                 output.upload()
-        if failed is not None and is_failed:
-            raise _JobFailedError(f"AlgorithmError: , exit code: {failed.exit_code}")
-        if is_late and not is_stopped:
-            return Status.STOPPED, self._out_of_time()
-        return (Status.STOPPED if is_stopped else Status.COMPLETED), None
+        return status, reason
+
+    def _outcome(self, *, is_late: bool) -> tuple[Status, str | None]:
+        """Give the status that the commands' end means, and its FailureReason."""
+        if self._job.status is Status.STOPPING:
+            return Status.STOPPED, None
+        if is_late:
+            limit = self._job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
+            return Status.STOPPED, f"ClientError: The job was stopped after its MaxRuntimeInSeconds of {limit}."
+        if self._failed is not None:
+            return Status.FAILED, f"AlgorithmError: , exit code: {self._failed.exit_code}"
+        return Status.COMPLETED, None
 
     def _meet_faults(self) -> None:
         call = Call(service="sagemaker", operation=RUN, job=self._job.name, role=self._job.request["RoleArn"])
@@ -166,6 +172,8 @@ class JobRunner:
             self._errors.append(error)
         finally:
             with self._job.wake:
+                # The first is the culprit; the others were stopped because of it.
+                self._failed = self._failed or (instance if instance.exit_code else None)
                 self._running -= 1
                 self._job.wake.notify_all()
 
@@ -190,7 +198,7 @@ class JobRunner:
     def _is_over(self) -> bool:
         return (
             self._job.status is Status.STOPPING
-            or any(instance.exit_code for instance in self._instances)
+            or self._failed is not None
             or not self._running
             or bool(self._errors)
         )
@@ -212,10 +220,6 @@ class JobRunner:
             instance.kill()
         for waiter in self._waiters:
             waiter.join()
-
-    def _out_of_time(self) -> str:
-        limit = self._job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
-        return f"ClientError: The processing job ran longer than its MaxRuntimeInSeconds of {limit} and was stopped."
 
     def _end(self, status: Status, reason: str | None) -> None:
         message = b"".join(instance.exit_message() for instance in self._instances)

@@ -1,0 +1,122 @@
+"""Running scripts on the local SageMaker and looking at what became of them."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from airflow_sm_processing.local import LocalSageMaker
+
+LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tools:1"
+_numbers = itertools.count(1)
+
+
+def s3_input(name: str, uri: str, path: str, **more: Any) -> dict[str, Any]:
+    place = {"S3Uri": uri, "LocalPath": path, "S3DataType": "S3Prefix", "S3InputMode": "File"} | more
+    return {"InputName": name, "S3Input": place}
+
+
+def s3_output(name: str, uri: str, path: str, mode: str = "EndOfJob") -> dict[str, Any]:
+    return {"OutputName": name, "S3Output": {"S3Uri": uri, "LocalPath": path, "S3UploadMode": mode}}
+
+
+class Bench:
+    """A bucket of its own on a server, and short ways to try jobs out."""
+
+    def __init__(self, server: LocalSageMaker, bucket: str) -> None:
+        self.server = server
+        self.bucket = bucket
+        self.s3 = server.client("s3")
+        self.sagemaker = server.client("sagemaker")
+        self.cloudwatch = server.client("logs")
+        self.s3.create_bucket(Bucket=bucket)
+
+    def put(self, key: str, body: bytes | str) -> str:
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+        return f"s3://{self.bucket}/{key}"
+
+    def objects(self, prefix: str = "") -> dict[str, bytes]:
+        listed = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
+        return {item["Key"]: self.s3.get_object(Bucket=self.bucket, Key=item["Key"])["Body"].read() for item in listed}
+
+    def request(
+        self, command: Sequence[str], *, name: str | None = None, hosts: int = 1, **more: Any
+    ) -> dict[str, Any]:
+        return {
+            "ProcessingJobName": name or f"job-{next(_numbers)}",
+            "RoleArn": f"arn:aws:iam::{self.server.account_id}:role/SageMakerRole",
+            "AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": list(command)},
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceCount": hosts, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 30}
+            },
+        } | more
+
+    def create(self, command: Sequence[str], **more: Any) -> str:
+        request = self.request(command, **more)
+        self.sagemaker.create_processing_job(**request)
+        return str(request["ProcessingJobName"])
+
+    def create_script(self, script: str, *, inputs: Sequence[dict[str, Any]] = (), **more: Any) -> str:
+        """Run a Python script as ScriptProcessor does: from the input `code`, by its absolute path."""
+        uri = self.put(f"code-{next(_numbers)}/script.py", script)
+        code = s3_input("code", uri, "/opt/ml/processing/input/code")
+        command = ["python3", "/opt/ml/processing/input/code/script.py"]
+        return self.create(command, ProcessingInputs=[*inputs, code], **more)
+
+    def describe(self, name: str) -> dict[str, Any]:
+        described: dict[str, Any] = self.sagemaker.describe_processing_job(ProcessingJobName=name)
+        del described["ResponseMetadata"]
+        return described
+
+    def wait_for(self, name: str, *, field: str) -> dict[str, Any]:
+        """Wait until a field of the description is there."""
+        deadline = time.monotonic() + 60
+        while field not in (described := self.describe(name)):
+            assert time.monotonic() < deadline, described
+            time.sleep(0.02)
+        return described
+
+    def end(self, name: str) -> dict[str, Any]:
+        return self.wait_for(name, field="ProcessingEndTime")
+
+    def run(self, command: Sequence[str], **more: Any) -> dict[str, Any]:
+        return self.end(self.create(command, **more))
+
+    def run_script(self, script: str, **more: Any) -> dict[str, Any]:
+        return self.end(self.create_script(script, **more))
+
+    def logs(self, name: str) -> dict[str, list[str]]:
+        """Give the script's own lines by host."""
+        found: dict[str, list[str]] = {}
+        streams = self.cloudwatch.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/")
+        for stream in streams["logStreams"]:
+            host = stream["logStreamName"].partition("/")[2].rpartition("-")[0]
+            found[host] = [line for line in self._lines(stream["logStreamName"]) if not line.startswith("[local]")]
+        return found
+
+    def _lines(self, stream: str) -> Iterator[str]:
+        token: dict[str, str] = {}
+        while True:
+            page = self.cloudwatch.get_log_events(
+                logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True, **token
+            )
+            yield from (event["message"] for event in page["events"])
+            if page["nextForwardToken"] == token.get("nextToken"):
+                return
+            token = {"nextToken": page["nextForwardToken"]}
+
+    def wait_for_line(self, name: str, line: str) -> None:
+        """Wait until every host has said a line."""
+        deadline = time.monotonic() + 60
+        while True:
+            streams = self.cloudwatch.describe_log_groups(logGroupNamePrefix=LOG_GROUP)["logGroups"]
+            logs = self.logs(name) if streams else {}
+            if logs and all(line in lines for lines in logs.values()):
+                return
+            assert time.monotonic() < deadline, logs
+            time.sleep(0.02)
