@@ -8,6 +8,7 @@ from airflow_sm_processing.exceptions import DefinitionError
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.operators.definitions import early_problems
 from airflow_sm_processing.operators.lifecycle import JobTask
+from airflow_sm_processing.operators.modes import MODE_PARAMETERS
 from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS
 from airflow_sm_processing.processing.values import to_plain
 from airflow_sm_processing.processing.waiting import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
@@ -65,6 +66,9 @@ class BaseProcessingOperator(JobTask):
         "poll_interval",
         "max_wait",
         "max_transient_seconds",
+        "deferrable",
+        "wait_for_completion",
+        "logs",
         "on_stopped",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
@@ -216,6 +220,10 @@ class BaseProcessingOperator(JobTask):
     def definition_parameters(self) -> dict[str, Any]:
         """Give the parameters that define the job, by the names of `JobDefinition`'s fields."""
         return {name: getattr(self, name, None) for name in DEFINITION_PARAMETERS}
+
+    def mode_parameters(self) -> dict[str, Any]:
+        """Give the parameters that say how the task waits, by the names of `Modes`' fields."""
+        return {name: getattr(self, name) for name in MODE_PARAMETERS}
 
     def _check_early(self) -> None:
         """Report what is wrong whatever a run brings; called at the end of the outermost `__init__`."""

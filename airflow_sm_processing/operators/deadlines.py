@@ -6,7 +6,7 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
-__all__ = ["Deadline", "earliest_deadline", "seconds_of"]
+__all__ = ["Deadline", "earliest_deadline"]
 
 
 class Deadline(NamedTuple):
@@ -37,10 +37,3 @@ def earliest_deadline(
         started = task_started or datetime.now(timezone.utc)
         deadlines.append(Deadline((started + execution_timeout).timestamp(), "execution_timeout"))
     return min(deadlines, default=None)
-
-
-def seconds_of(value: timedelta | float | str | None) -> float | None:
-    """Give a duration in seconds, which a template may have written as a string."""
-    if value is None or value == "":
-        return None
-    return value.total_seconds() if isinstance(value, timedelta) else float(value)

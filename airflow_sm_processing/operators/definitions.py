@@ -7,55 +7,47 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
-from airflow_sm_processing.operators.parameters import DefinitionReader, hide_late
+from airflow_sm_processing.operators.modes import read_modes
+from airflow_sm_processing.operators.parameters import LATE, DefinitionReader, hide_late
 from airflow_sm_processing.operators.results import reserved_name_problems
 from airflow_sm_processing.processing.local_paths import local_path
 from airflow_sm_processing.processing.rules import definition_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from airflow_sm_processing.operators.lifecycle import JobTask
+    from airflow_sm_processing.operators.modes import Modes
     from airflow_sm_processing.processing.definition import JobDefinition
 
-__all__ = ["early_problems", "read_definition"]
-
-_ON_STOPPED = ("fail", "skip", "succeed")
+__all__ = ["early_problems", "read_task"]
 
 
 def early_problems(task: JobTask) -> list[Problem]:
     """Give what is wrong with a task as it stands in the DAG file; what only a run knows is passed over."""
     reader = DefinitionReader()
     definition = reader.read({name: hide_late(value) for name, value in task.definition_parameters().items()})
+    known_modes = {name: value for name, value in task.mode_parameters().items() if hide_late(value) is not LATE}
     return [
         *reader.problems,
         *definition_problems(definition),
         *reserved_name_problems(definition.outputs),
-        *_mode_problems(task),
+        *read_modes(known_modes)[1],
     ]
 
 
-def read_definition(task: JobTask) -> JobDefinition:
-    """Give the definition of a task whose parameters are rendered; local files are beside the DAG file.
+def read_task(task: JobTask) -> tuple[JobDefinition, Modes]:
+    """Give the definition and the modes of a task whose parameters are rendered; local files are beside the DAG file.
 
     Raises:
         DefinitionError: A parameter can't be read.
     """
     reader = DefinitionReader()
     definition = reader.read(task.definition_parameters())
-    problems = [*reader.problems, *reserved_name_problems(definition.outputs), *_mode_problems(task)]
+    modes, mode_problems = read_modes(task.mode_parameters())
+    problems = [*reader.problems, *reserved_name_problems(definition.outputs), *mode_problems]
     if problems:
         problems += definition_problems(definition)
         raise DefinitionError(problems, subject=f"task {task.task_id}")
-    return _beside(definition, _dag_folder(task))
-
-
-def _mode_problems(task: JobTask) -> Iterator[Problem]:
-    on_stopped = hide_late(task.on_stopped)
-    if isinstance(on_stopped, str) and on_stopped not in _ON_STOPPED:
-        yield Problem("on_stopped", on_stopped, f"must be one of {', '.join(_ON_STOPPED)}")
-    if not task.wait_for_completion and task.deferrable:
-        yield Problem("deferrable", task.deferrable, "means waiting: set wait_for_completion=True")
+    return _beside(definition, _dag_folder(task)), modes
 
 
 def _dag_folder(task: JobTask) -> Path:

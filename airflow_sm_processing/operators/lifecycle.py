@@ -11,8 +11,9 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
 from airflow_sm_processing.exceptions import DefinitionError, ProcessingError, WaitTimeoutError
 from airflow_sm_processing.operators import results
-from airflow_sm_processing.operators.deadlines import Deadline, earliest_deadline, seconds_of
-from airflow_sm_processing.operators.definitions import read_definition
+from airflow_sm_processing.operators.deadlines import Deadline, earliest_deadline
+from airflow_sm_processing.operators.definitions import read_task
+from airflow_sm_processing.operators.modes import read_modes
 from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.processing.waiting import WaitSettings
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.hooks.processing import ProcessingHook
+    from airflow_sm_processing.operators.modes import Modes
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.job import ProcessingJob
 
@@ -37,13 +39,6 @@ _BACKSTOP = timedelta(
 class JobTask(BaseOperator):
     """A task that runs one processing job; its parameters are a subclass's."""
 
-    deferrable: bool | None
-    wait_for_completion: bool
-    poll_interval: float | str
-    max_wait: timedelta | float | str | None
-    max_transient_seconds: float | str
-    logs: bool
-    on_stopped: str
     _job: ProcessingJob | None = None
 
     @property
@@ -55,6 +50,10 @@ class JobTask(BaseOperator):
         """Give the parameters that define the job, by the names of `JobDefinition`'s fields."""
         raise NotImplementedError
 
+    def mode_parameters(self) -> dict[str, Any]:
+        """Give the parameters that say how the task waits, by the names of `Modes`' fields."""
+        raise NotImplementedError
+
     @cached_property
     def hook(self) -> ProcessingHook:
         """The hook of the task's connection."""
@@ -62,13 +61,13 @@ class JobTask(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Submit the job, then wait for it, defer, or be done."""
-        job = self._submit(context)
-        deadline = self._deadline(context)
-        if not self.wait_for_completion:
+        job, modes = self._submit(context)
+        deadline = self._deadline(context, modes)
+        if not modes.wait_for_completion:
             return results.submitted_result(job.job_name, job.job_arn, job.output_uris)
-        if self._is_deferrable():
-            self._defer(job, deadline)
-        return self._wait(job, deadline)
+        if _is_deferrable(modes):
+            self._defer(job, modes, deadline)
+        return self._wait(job, modes, deadline)
 
     def execute_complete(
         self,
@@ -86,7 +85,7 @@ class JobTask(BaseOperator):
             self._give_up(job, until.bound)
         if arrived.outcome is Outcome.TROUBLE:
             self.log.warning("The triggerer could not watch the job, so this worker waits: %s", arrived.message)
-        return self._wait(job, until)
+        return self._wait(job, self._modes(), until)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral; if Airflow ended it, see to the job before the task fails."""
@@ -99,23 +98,26 @@ class JobTask(BaseOperator):
             self._give_up(job, self._passed_bound(context))
         trace = "".join(details.get("traceback") or ())
         self.log.warning("The trigger failed (%s), so this worker waits.\n%s", details.get("error"), trace)
-        return self._wait(job, None)
+        return self._wait(job, self._modes(), None)
 
     def on_kill(self) -> None:
         """Stop the job: the task was ended from outside, or its `execution_timeout` is over."""
         if self._job is not None:
             self._stop(self._job)
 
-    def _submit(self, context: Context) -> ProcessingJob:
+    def _submit(self, context: Context) -> tuple[ProcessingJob, Modes]:
         from airflow_sm_processing.operators.errors import TaskDefinitionError
 
         try:
-            definition = read_definition(self)
+            definition, modes = read_task(self)
             job = self._job = self.hook.submit(definition)
         except DefinitionError as error:
             raise TaskDefinitionError.of(error) from error
         self._publish(context, job)
-        return job
+        return job, modes
+
+    def _modes(self) -> Modes:
+        return read_modes(self.mode_parameters())[0]  # their problems were reported before the job was made
 
     def _publish(self, context: Context, job: ProcessingJob) -> None:
         """Push what is known at submission, so that a failed task keeps it."""
@@ -126,9 +128,9 @@ class JobTask(BaseOperator):
             ti.xcom_push(key=name, value=uri)
         self.log.info("Processing job %s: %s", job.job_name, job.links()["Job"])
 
-    def _deadline(self, context: Context) -> Deadline | None:
+    def _deadline(self, context: Context, modes: Modes) -> Deadline | None:
         return earliest_deadline(
-            max_wait=seconds_of(self.max_wait),
+            max_wait=modes.max_wait,
             execution_timeout=self.execution_timeout,
             task_started=context["ti"].start_date,
         )
@@ -139,15 +141,7 @@ class JobTask(BaseOperator):
         )
         return "execution_timeout" if execution is not None and execution.seconds_left <= 0 else "max_wait"
 
-    def _is_deferrable(self) -> bool:
-        if self.deferrable is not None:
-            return self.deferrable
-        from airflow.sdk.configuration import conf
-
-        default: bool = conf.getboolean("operators", "default_deferrable", fallback=False)
-        return default
-
-    def _defer(self, job: ProcessingJob, deadline: Deadline | None) -> NoReturn:
+    def _defer(self, job: ProcessingJob, modes: Modes, deadline: Deadline | None) -> NoReturn:
         from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 
         ProcessingJobTrigger.warn_if_airflow_has_no_on_kill()
@@ -155,39 +149,40 @@ class JobTask(BaseOperator):
             trigger=ProcessingJobTrigger(
                 job_name=job.job_name,
                 connection=self.connection.serialize(),
-                poll_interval=float(self.poll_interval),
+                poll_interval=modes.poll_interval,
                 deadline=deadline and deadline.at,
-                max_transient_seconds=float(self.max_transient_seconds),
+                max_transient_seconds=modes.max_transient_seconds,
             ),
             method_name="execute_complete",
             kwargs={"deadline": deadline and list(deadline)},
             timeout=deadline and timedelta(seconds=max(0.0, deadline.seconds_left)) + _BACKSTOP,
         )
 
-    def _wait(self, job: ProcessingJob, deadline: Deadline | None) -> dict[str, Any]:
+    def _wait(self, job: ProcessingJob, modes: Modes, deadline: Deadline | None) -> dict[str, Any]:
         settings = WaitSettings(
-            poll_interval=float(self.poll_interval),
+            poll_interval=modes.poll_interval,
             max_wait=deadline and max(0.0, deadline.seconds_left),
-            max_transient_seconds=float(self.max_transient_seconds),
+            max_transient_seconds=modes.max_transient_seconds,
         )
         try:
             description = job.wait_for_end(
-                logs=self.logs, settings=settings, sink=lambda line: self.log.info("%s", line)
+                logs=modes.logs, settings=settings, sink=lambda line: self.log.info("%s", line)
             )
         except WaitTimeoutError:
-            if deadline is None:
-                raise
-            self._give_up(job, deadline.bound)
-        return self._finish(job, description)
+            self._give_up(job, deadline.bound if deadline else "max_wait")
+        except ProcessingError:
+            self._stop(job)  # nobody waits for it any more, and a retry will start another
+            raise
+        return self._finish(job, description, modes)
 
-    def _finish(self, job: ProcessingJob, description: JobDescription) -> dict[str, Any]:
+    def _finish(self, job: ProcessingJob, description: JobDescription, modes: Modes) -> dict[str, Any]:
         """Make the task's end of the job's: the same in every mode."""
         self._job = None
-        if description.status is JobStatus.STOPPED and self.on_stopped == "skip":
+        if description.status is JobStatus.STOPPED and modes.on_stopped == "skip":
             from airflow.sdk.exceptions import AirflowSkipException
 
             raise AirflowSkipException(f"Processing job {job.job_name} was stopped.")
-        if description.status is not JobStatus.STOPPED or self.on_stopped != "succeed":
+        if description.status is not JobStatus.STOPPED or modes.on_stopped != "succeed":
             job.raise_unless_completed(description)
         return results.ended_result(description)
 
@@ -198,7 +193,7 @@ class JobTask(BaseOperator):
             from airflow.sdk.exceptions import AirflowTaskTimeout
 
             raise AirflowTaskTimeout(f"execution_timeout is over: processing job {job.job_name} was stopped.")
-        raise WaitTimeoutError(job.job_name, waited_seconds=seconds_of(self.max_wait) or 0.0)
+        raise WaitTimeoutError(job.job_name, waited_seconds=self._modes().max_wait or 0.0)
 
     def _stop(self, job: ProcessingJob) -> None:
         try:
@@ -213,3 +208,12 @@ class JobTask(BaseOperator):
         ti = context["ti"]
         name: str | None = ti.xcom_pull(task_ids=ti.task_id, key=results.JOB_NAME_KEY, map_indexes=ti.map_index)
         return name
+
+
+def _is_deferrable(modes: Modes) -> bool:
+    if modes.deferrable is not None:
+        return modes.deferrable
+    from airflow.sdk.configuration import conf
+
+    default: bool = conf.getboolean("operators", "default_deferrable", fallback=False)
+    return default
