@@ -156,13 +156,13 @@ class DefinitionReader:
         return [] if wanted == "list" else {}
 
     def whole_number(self, name: str, value: Any) -> Any:
-        """Give the number that a template wrote as a string."""
+        """Give the number that a template wrote as a string; LATE, which the rules pass over, if it is none."""
         if isinstance(value, str):
             try:
                 return int(value)
             except ValueError:
                 self.problems.append(Problem(name, value, "must be a whole number"))
-                return None
+                return LATE
         return value
 
     def boolean(self, name: str, value: Any) -> Any:

@@ -90,7 +90,7 @@ def _input_problems(definition: JobDefinition) -> Iterator[Problem]:
 def _one_input(item: ProcessingInput) -> Iterator[tuple[str, Any, str]]:
     if item.s3_input is None and item.dataset_definition is None:
         yield "source", None, "is required, or a dataset_definition instead"
-    elif item.container_path is None and not item.app_managed:
+    elif item.container_path is None and not item.app_managed and not _is_late_query(item):
         yield "destination", None, "is required unless the input is app_managed"
     if names_no_bucket(item.source):
         yield "source", item.source, "names no bucket"
@@ -101,6 +101,10 @@ def _one_input(item: ProcessingInput) -> Iterator[tuple[str, Any, str]]:
     definition = item.dataset_definition
     if isinstance(definition, DatasetDefinition) and not _has_one_query(definition):
         yield "dataset_definition", definition, "must have exactly one of the Athena and Redshift queries"
+
+
+def _is_late_query(item: ProcessingInput) -> bool:
+    return item.dataset_definition is not None and not isinstance(item.dataset_definition, DatasetDefinition)
 
 
 def _has_one_query(definition: DatasetDefinition) -> bool:

@@ -1,0 +1,39 @@
+"""Tasks with whatever a test doesn't care about filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_sm_processing import ScriptProcessingOperator
+
+
+@pytest.fixture
+def valid() -> dict[str, Any]:
+    """The parameters that every script task needs."""
+    return {
+        "role": "arn:aws:iam::123456789012:role/SageMakerRole",
+        "image_uri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/sklearn:1",
+        "instance_count": 1,
+        "instance_type": "ml.m5.xlarge",
+        "code": "s3://code/script.py",
+    }
+
+
+@pytest.fixture
+def dag() -> Iterator[DAG]:
+    with DAG("a_dag", schedule=None) as dag:
+        yield dag
+
+
+@pytest.fixture
+def task_factory(dag: DAG, valid: dict[str, Any]) -> Callable[..., ScriptProcessingOperator]:
+    """Makes valid tasks; parameters that a test gives replace the defaults, None takes one away."""
+
+    def make(**parameters: Any) -> ScriptProcessingOperator:
+        return ScriptProcessingOperator(**{"task_id": "task", **valid, **parameters})
+
+    return make

@@ -1,0 +1,86 @@
+"""From rendered parameters to the definition of a job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_sm_processing import DefinitionError, InstancePreference, NetworkConfig, ProcessingInput, ProcessingOutput
+from airflow_sm_processing.operators.definitions import read_task
+from airflow_sm_processing.operators.modes import Modes
+
+
+def test_numbers_and_flags_that_arrive_as_strings_are_read(task_factory):
+    task = task_factory(
+        instance_type=None,
+        instance_count="{{ n }}",
+        instance_preferences="{{ preferences }}",
+        volume_size_in_gb="{{ gb }}",
+        max_runtime_in_seconds="{{ seconds }}",
+        network_config={"enable_network_isolation": "{{ isolated }}", "encrypt_inter_container_traffic": "{{ no }}"},
+        inputs="{{ inputs }}",
+        env={"N": 3, "TEXT": "x"},
+        arguments=["--rate", 0.5],
+        poll_interval="{{ poll }}",
+        deferrable="{{ deferrable }}",
+        max_wait="{{ wait }}",
+    )
+    # What Airflow leaves behind after rendering: strings, whatever they stand for.
+    task.instance_count, task.volume_size_in_gb, task.max_runtime_in_seconds = "2", "50", "600"
+    task.instance_preferences = '[{"instance_type": "ml.m5.large", "instance_count": "3"}, "ml.m5.xlarge"]'
+    task.network_config = {"enable_network_isolation": "True", "encrypt_inter_container_traffic": "false"}
+    task.inputs = '[{"source": "s3://b/k", "destination": "/opt/ml/processing/in", "app_managed": "true"}]'
+    task.poll_interval, task.deferrable, task.max_wait = "2.5", "True", "90"
+
+    definition, modes = read_task(task)
+
+    assert (definition.instance_count, definition.volume_size_in_gb, definition.max_runtime_in_seconds) == (2, 50, 600)
+    assert definition.instance_preferences == (
+        InstancePreference("ml.m5.large", 3),
+        InstancePreference("ml.m5.xlarge"),
+    )
+    assert definition.network_config == NetworkConfig(True, encrypt_inter_container_traffic=False)
+    assert definition.inputs == (ProcessingInput("s3://b/k", "/opt/ml/processing/in", app_managed=True),)
+    assert definition.env == {"N": "3", "TEXT": "x"}
+    assert definition.arguments == ["--rate", "0.5"]
+    assert modes == Modes(deferrable=True, poll_interval=2.5, max_wait=90.0)
+
+
+def test_local_files_are_beside_the_dag_file(task_factory):
+    task = task_factory(code="scripts/run.py", inputs=[ProcessingInput("data", "/opt/ml/processing/in")])
+    definition, _ = read_task(task)
+    folder = Path(task.dag.fileloc).parent
+    assert definition.code == str(folder / "scripts/run.py")
+    assert definition.inputs[0].source == str(folder / "data")
+
+
+@pytest.mark.parametrize("code", ["/absolute/run.py", "s3://bucket/run.py", "file:///absolute/run.py"])
+def test_code_with_a_place_of_its_own_stays_there(task_factory, code):
+    assert read_task(task_factory(code=code))[0].code == code
+
+
+def test_outputs_may_be_strings_dicts_and_objects(task_factory):
+    task = task_factory(
+        outputs=[
+            "/opt/ml/processing/a",
+            {"source": "/opt/ml/processing/b", "output_name": "b"},
+            ProcessingOutput("/opt/ml/processing/c", "s3://bucket/c"),
+        ]
+    )
+    assert read_task(task)[0].outputs == (
+        ProcessingOutput("/opt/ml/processing/a"),
+        ProcessingOutput("/opt/ml/processing/b", output_name="b"),
+        ProcessingOutput("/opt/ml/processing/c", "s3://bucket/c"),
+    )
+
+
+def test_what_a_template_made_of_a_parameter_is_checked_again(task_factory):
+    task = task_factory(
+        instance_count="{{ n }}", outputs=[ProcessingOutput("/opt/ml/processing/o", None, "{{ name }}")]
+    )
+    task.instance_count = "many"
+    task.outputs = [{"source": "/opt/ml/processing/o", "output_name": "job_arn"}]
+    with pytest.raises(DefinitionError) as caught:
+        read_task(task)
+    assert [problem.parameter for problem in caught.value.problems][:2] == ["instance_count", "outputs[0].output_name"]

@@ -1,0 +1,154 @@
+"""What is wrong with a task is said when its DAG file is parsed, as far as it can be known."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from airflow_sm_processing import (
+    DefinitionError,
+    NetworkConfig,
+    ProcessingInput,
+    ProcessingOperator,
+    ProcessingOutput,
+)
+
+INPUT = ProcessingInput("s3://b/k", "/opt/ml/processing/in")
+OUTPUT = ProcessingOutput("/opt/ml/processing/out", output_name="out")
+
+WRONG = {
+    "no role": ({"role": None}, ("role", "is required")),
+    "no image": ({"image_uri": None}, ("image_uri", "is required")),
+    "no instance type": ({"instance_type": None}, ("instance_type", "is required, or instance_preferences instead")),
+    "two ways to choose instances": (
+        {"instance_preferences": ["ml.m5.large"]},
+        ("instance_type", "can't be given beside instance_preferences"),
+    ),
+    "no instance count": ({"instance_count": None}, ("instance_count", "is required")),
+    "count is no number": ({"instance_count": "two"}, ("instance_count", "must be a whole number")),
+    "no code": ({"code": ""}, ("code", "is required: a local file or folder, file:// or s3://")),
+    "no command": ({"command": []}, ("command", 'is required with code, such as ["python3"]')),
+    "script outside the folder": (
+        {"code": "s3://code/", "script_name": "../x.py"},
+        ("script_name", "must be a path inside the code folder"),
+    ),
+    "unknown field of an input": (
+        {"inputs": [{"sauce": "s3://b/k"}]},
+        (
+            "inputs[0]",
+            "ProcessingInput.__init__() got an unexpected keyword argument 'sauce'; the fields are source, destination, "
+            "input_name, s3_data_type, s3_input_mode, s3_data_distribution_type, s3_compression_type, s3_input, "
+            "dataset_definition, app_managed",
+        ),
+    ),
+    "an input that is none": ({"inputs": [3]}, ("inputs[0]", "must be a ProcessingInput or a dict of its fields")),
+    "inputs that are no list": ({"inputs": {"a": 1}}, ("inputs", "must be a list")),
+    "output name is taken": (
+        {"outputs": [ProcessingOutput("/opt/ml/processing/out", output_name="job_name")]},
+        (
+            "outputs[0].output_name",
+            "is an XCom key of the task itself; so are job_arn, job_name, return_value",
+        ),
+    ),
+    "flag that is none": (
+        {"network_config": {"enable_network_isolation": "maybe"}},
+        ("network_config.enable_network_isolation", "must be true or false"),
+    ),
+    "on_stopped": ({"on_stopped": "explode"}, ("on_stopped", "must be one of fail, skip, succeed")),
+    "max_wait": ({"max_wait": -1}, ("max_wait", "must be more than 0 seconds")),
+    "poll_interval": ({"poll_interval": "often"}, ("poll_interval", "must be a number of seconds, or a timedelta")),
+    "deferrable without a wait": (
+        {"deferrable": True, "wait_for_completion": False},
+        ("deferrable", "means waiting: set wait_for_completion=True"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("parameters", "problem"), WRONG.values(), ids=WRONG)
+def test_a_mistake_is_reported_at_parse_time(task_factory, parameters, problem):
+    with pytest.raises(DefinitionError) as caught:
+        task_factory(**parameters)
+    assert [(found.parameter, found.rule) for found in caught.value.problems] == [problem]
+    assert "task task" in str(caught.value)
+
+
+def test_every_mistake_is_reported_at_once(task_factory):
+    with pytest.raises(DefinitionError) as caught:
+        task_factory(role=None, on_stopped="x", inputs=[INPUT, INPUT], outputs=[{"destination": "http://x"}])
+    assert [found.parameter for found in caught.value.problems] == [
+        "role",
+        "outputs[0].source",
+        "outputs[0].destination",
+        "inputs[1].destination",
+        "on_stopped",
+    ]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"instance_count": "{{ params.n }}"},
+        {"inputs": "{{ params.inputs }}"},
+        {"inputs": ["{{ params.first }}", INPUT]},
+        {"inputs": [ProcessingInput("{{ x }}", "{{ y }}", input_name="{{ z }}", s3_compression_type="Gzip",
+                                    s3_input_mode="{{ mode }}")]},
+        {"outputs": [ProcessingOutput("{{ a }}", "{{ b }}", "{{ c }}")]},
+        {"instance_type": None, "instance_preferences": "{{ params.types }}"},
+        {"network_config": "{{ params.network }}"},
+        {"on_stopped": "{{ params.on_stopped }}", "max_wait": "{{ params.wait }}", "deferrable": "{{ params.d }}"},
+        {"code": "{{ params.code }}", "command": "{{ params.command }}", "script_name": "{{ params.script }}"},
+        {"inputs": [{"dataset_definition": "{{ d }}"}]},
+    ],
+)  # fmt: skip
+def test_what_only_a_run_knows_is_passed_over(task_factory, parameters):
+    task_factory(**parameters)
+
+
+def test_a_reference_is_passed_over(task_factory):
+    upstream = task_factory(task_id="upstream", outputs=[OUTPUT])
+    task = task_factory(
+        task_id="downstream",
+        instance_count=upstream.output["count"],
+        inputs=[ProcessingInput(upstream.output["out"], "/opt/ml/processing/in")],
+    )
+    assert task.upstream_task_ids == {"upstream"}
+
+
+def test_a_valid_processing_operator_is_accepted(dag):
+    ProcessingOperator(
+        task_id="task",
+        role="R",
+        image_uri="image",
+        instance_preferences=["ml.m5.xlarge", {"instance_type": "ml.m5.large", "instance_count": 2}],
+        entrypoint=["run"],
+        inputs=(INPUT,),
+        outputs=["/opt/ml/processing/a", OUTPUT],
+        network_config=NetworkConfig(subnets=["s"], security_group_ids=["g"]),
+        tags={"team": "data"},
+        max_wait=timedelta(hours=1),
+    )
+
+
+def test_default_args_reach_every_parameter(valid):
+    from airflow.sdk import DAG
+
+    from airflow_sm_processing import ScriptProcessingOperator
+
+    defaults = {**valid, "command": ["python3", "-u"], "aws_conn_id": "other", "poll_interval": 5, "deferrable": True}
+    with DAG("a_dag", schedule=None, default_args=defaults):
+        task = ScriptProcessingOperator(task_id="task")
+    assert {name: getattr(task, name) for name in defaults} == defaults
+
+
+def test_every_parameter_is_templated(task_factory):
+    import inspect
+
+    from airflow_sm_processing import ScriptProcessingOperator
+    from airflow_sm_processing.operators.base import BaseProcessingOperator
+
+    for cls in (ScriptProcessingOperator, ProcessingOperator):
+        own = set(inspect.signature(cls.__init__).parameters) | set(
+            inspect.signature(BaseProcessingOperator.__init__).parameters
+        )
+        assert set(cls.template_fields) == own - {"self", "kwargs"}
