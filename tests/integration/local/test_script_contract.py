@@ -117,7 +117,7 @@ def _wheel() -> bytes:
     files = {
         "tinytool.py": b"answer = 42\n",
         "tinytool-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: tinytool\nVersion: 1.0\n",
-        "tinytool-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nGenerator: us\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "tinytool-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(f"{name},sha256={_digest(body)},{len(body)}\n" for name, body in files.items())
     files["tinytool-1.0.dist-info/RECORD"] = f"{record}tinytool-1.0.dist-info/RECORD,,\n".encode()
@@ -214,7 +214,8 @@ def test_a_prefix_is_no_folder_and_keys_keep_their_structure(bench: Bench):
         bench.put(key, "" if key.endswith("/") else key)
     script = """
 import os
-for folder, folders, files in sorted(os.walk("/opt/ml/processing/in")): print(folder, sorted(folders), sorted(files))
+for folder, folders, files in sorted(os.walk("/opt/ml/processing/in")):
+    print(folder, sorted(folders), sorted(files))
 """
     name = bench.create_script(script, inputs=[s3_input("in", f"s3://{bench.bucket}/data", "/opt/ml/processing/in")])
     bench.end(name)
@@ -233,7 +234,8 @@ def test_a_manifest_names_the_objects(bench: Bench):
     uri = bench.put("lists/manifest.json", json.dumps(manifest))
     script = """
 import os
-for folder, folders, files in sorted(os.walk("/opt/ml/processing/in")): print(folder, sorted(folders), sorted(files))
+for folder, folders, files in sorted(os.walk("/opt/ml/processing/in")):
+    print(folder, sorted(folders), sorted(files))
 """
     name = bench.create_script(script, inputs=[s3_input("in", uri, "/opt/ml/processing/in", S3DataType="ManifestFile")])
     bench.end(name)
