@@ -29,6 +29,11 @@ class S3Access:
         return self.client.meta.config
 
     @property
+    def attempts(self) -> int | None:
+        """How often a request is tried at most, where the client's configuration says so."""
+        return (self.config.retries or {}).get("total_max_attempts")
+
+    @property
     def botocore_session(self) -> botocore.session.Session:
         """The botocore session below the boto3 session."""
         return self.boto_session._session  # noqa: SLF001  boto3 has no public name for it

@@ -43,9 +43,9 @@ def upload_error(failures: Sequence[Failure], *, bucket: str, files: int) -> Upl
     """Make the one error that tells of all failures; raise it from the first of them."""
     kind = BucketError if any(failure.code in _BUCKET_CODES for failure in failures) else UploadError
     lines = [f"{failure.file.path} -> s3://{bucket}/{failure.file.key}: {_reason(failure)}" for failure in failures]
-    total = "the only file" if files == 1 else f"{len(failures):,} of {files:,} files"
-    return kind(f"Upload failed for {total}; the rest was cancelled:{listed(lines)}")
+    total = "the only file" if files == 1 else f"{len(failures):,} of {files:,} files; the rest was cancelled"
+    return kind(f"Upload failed for {total}:{listed(lines)}")
 
 
 def _reason(failure: Failure) -> str:
-    return f"{type(failure.error).__name__}: {failure.error}"
+    return str(failure.error) or type(failure.error).__name__

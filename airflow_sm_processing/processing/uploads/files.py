@@ -77,7 +77,7 @@ def _checked(path: Path, key: str, problems: list[str]) -> LocalFile | None:
     except OSError as error:
         problems.append(f"{path}: {error.strerror}")
     except UnicodeEncodeError:
-        problems.append(f"{path!r}: the name isn't UTF-8, as an S3 key must be")
+        problems.append(f"{str(path)!r}: the name isn't UTF-8, as an S3 key must be")
     else:
         # Opening a pipe would wait for a writer that may never come.
         if not stat.S_ISREG(found.st_mode):
