@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_sm_processing.processing.console import job_links
+
+LOGS = "#logsV2:log-groups/log-group/$252Faws$252Fsagemaker$252FProcessingJobs$3FlogStreamNameFilter$3Djob-1$252F"
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "domain"),
+    [
+        ("aws", "eu-west-1", "console.aws.amazon.com"),
+        ("aws-cn", "cn-north-1", "console.amazonaws.cn"),
+        ("aws-us-gov", "us-gov-west-1", "console.amazonaws-us-gov.com"),
+    ],
+)
+def test_each_partition_has_its_own_console(partition: str, region: str, domain: str) -> None:
+    assert job_links("job-1", region=region, partition=partition) == {
+        "Job": f"https://{domain}/sagemaker/home?region={region}#/processing-jobs/job-1",
+        "Logs": f"https://{domain}/cloudwatch/home?region={region}{LOGS}",
+    }
