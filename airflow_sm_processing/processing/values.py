@@ -36,11 +36,11 @@ class WireObject:
 
     @classmethod
     def from_boto(cls, response: dict[str, Any] | None) -> Self | None:
-        """Read the object from a response; None gives None."""
+        """Read the object from a response, in which what is absent is None; None gives None."""
         if response is None:
             return None
-        known = {camel_case(field.name): field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # subclasses are dataclasses
-        return cls(**{known[name]: value for name, value in response.items() if name in known})
+        names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # subclasses are dataclasses
+        return cls(**{name: response.get(camel_case(name)) for name in names})
 
 
 def as_list(items: Any) -> Any:
