@@ -115,7 +115,8 @@ def _from_response(error: ClientError, *, operation: str, subject: str) -> Proce
     if operation == "CreateProcessingJob" and code in _REJECTED:
         return JobRejectedError(subject, code=code, reason=reason)
     cls, advice = _service_error(error, code, reason)
-    return cls(f"{operation} for {subject} failed: {code}: {reason}{advice}", operation=operation, code=code)
+    message = _sentences(f"{operation} for {subject} failed: {code}: {reason}", advice)
+    return cls(message, operation=operation, code=code)
 
 
 def _code_and_reason(error: ClientError) -> tuple[str, str]:
@@ -140,13 +141,13 @@ def _without_secrets(error: ClientError | BotoCoreError) -> ClientError | BotoCo
 def _service_error(error: ClientError, code: str, reason: str) -> tuple[type[ServiceError], str]:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if _is_transient(code, status):
-        return TransientError, ". It may work later."
+        return TransientError, "It may work later."
     if code in _DENIED or status in _DENIED_STATUSES:
-        return AccessDeniedError, ". Check the AWS connection's credentials and the permissions of their role."
+        return AccessDeniedError, "Check the AWS connection's credentials and the permissions of their role."
     if code in _NOT_FOUND or (code == "ValidationException" and _NO_JOB.search(reason)):
-        return JobNotFoundError, ". Check the name, the account and the region; a job that was deleted is gone."
+        return JobNotFoundError, "Check the name, the account and the region; a job that was deleted is gone."
     if code == "ResourceInUse":
-        return JobNameInUseError, ". Job names are unique in an account and region: choose another name."
+        return JobNameInUseError, "Job names are unique in an account and region: choose another name."
     return ServiceError, ""
 
 
@@ -167,18 +168,23 @@ def _from_client_side(error: BotoCoreError, *, operation: str, subject: str) -> 
         return DefinitionError([Problem(operation, subject, str(error.kwargs.get("report", error)))], subject=subject)
     cls, advice = _client_side_error(error)
     name = type(error).__name__
-    return cls(f"{operation} for {subject} failed: {name}: {error}{advice}", operation=operation, code=name)
+    message = _sentences(f"{operation} for {subject} failed: {name}: {error}", advice)
+    return cls(message, operation=operation, code=name)
+
+
+def _sentences(what: str, advice: str) -> str:
+    return f"{what.rstrip('.')}. {advice}" if advice else what
 
 
 def _client_side_error(error: BotoCoreError) -> tuple[type[ServiceError], str]:
     from botocore import exceptions as botocore
 
     if isinstance(error, botocore.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return ServiceError, ". Check the endpoint and the connection's `verify`: time doesn't mend a certificate."
+        return ServiceError, "Check the endpoint and the connection's `verify`: time doesn't mend a certificate."
     for kind in _CREDENTIAL_ERRORS:
         if isinstance(error, getattr(botocore, kind)):
-            return AccessDeniedError, ". Check the AWS connection's credentials."
+            return AccessDeniedError, "Check the AWS connection's credentials."
     for kind in _PASSING_ERRORS:
         if isinstance(error, getattr(botocore, kind)):
-            return TransientError, ". It may work later."
+            return TransientError, "It may work later."
     return ServiceError, ""
