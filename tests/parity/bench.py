@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .case import FOLDER, Case
 from .wire import Wire
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .endpoint.server import RecordingEndpoint
     from .side import Side
 
@@ -37,8 +38,7 @@ class Bench:
         access_key = f"AKIA{side.name.upper()}{next(self._numbers)}"
         account = self.endpoint.accounts[access_key] = case.account()
         order = json.loads(json.dumps(case.order()).replace(FOLDER, str(folder)))
-        place = {"folder": str(folder), "endpoint": self.endpoint.url, "access_key": access_key}
-        answer: dict[str, Any] = side.carry_out({**order, **place})
+        answer = side.carry_out({**order, "folder": str(folder), "access_key": access_key})
         return Wire(account, answer)
 
     def _furnished_folder(self, case: Case) -> Path:

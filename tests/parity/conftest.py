@@ -20,8 +20,8 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     scratch = tmp_path_factory.mktemp("parity")
     with (
         recording_endpoint() as endpoint,
-        side("sdk", sdk_python(), scratch) as sdk,
-        side("ours", Path(sys.executable), scratch) as ours,
+        side("sdk", sdk_python(), scratch, endpoint.url) as sdk,
+        side("ours", Path(sys.executable), scratch, endpoint.url) as ours,
     ):
         yield Bench(endpoint, (sdk, ours), scratch)
 
@@ -45,7 +45,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     ]
     if counts:
         written, generated = (sum(kind) for kind in zip(*counts, strict=True))
-        total = written + generated
+        unequal = len(terminalreporter.getreports("failed")) + len(terminalreporter.getreports("error"))
         terminalreporter.write_line(
-            f"wire parity: {total} cases ({written} written, {generated} generated), all equal"
+            f"wire parity: {written + generated} cases ({written} written, {generated} generated), "
+            + ("all equal" if not unequal else f"equal; {unequal} tests failed")
         )

@@ -38,15 +38,18 @@ class Side:
 
 
 @contextmanager
-def side(name: str, python: Path, scratch: Path) -> Iterator[Side]:
-    """Start a library's process; closing its standard input ends it."""
+def side(name: str, python: Path, scratch: Path, endpoint_url: str) -> Iterator[Side]:
+    """Start a library's process, which calls the endpoint; closing its standard input ends it."""
     errors = scratch / f"{name}.stderr"
     with (
         errors.open("w") as stderr,
         subprocess.Popen(
             [python, "-I", WORKER, name],
-            **{"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": stderr, "text": True},
-            env=_environment(scratch),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=_environment(scratch, endpoint_url),
             cwd=scratch,
         ) as process,
     ):
@@ -56,13 +59,14 @@ def side(name: str, python: Path, scratch: Path) -> Iterator[Side]:
         process.wait(SECONDS_TO_END)
 
 
-def _environment(scratch: Path) -> dict[str, str]:
+def _environment(scratch: Path, endpoint_url: str) -> dict[str, str]:
     """Nothing of the user's own AWS or SDK configuration takes part."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(scratch),
         "XDG_CONFIG_HOME": str(scratch),
         "XDG_CONFIG_DIRS": str(scratch),
+        "AWS_ENDPOINT_URL": endpoint_url,
         "AWS_CONFIG_FILE": str(scratch / "no-aws-config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(scratch / "no-aws-credentials"),
         "AWS_EC2_METADATA_DISABLED": "true",

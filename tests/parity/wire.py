@@ -30,10 +30,16 @@ class Wire:
             "objects": {f"s3://{b}/{k}": stored._asdict() for (b, k), stored in sorted(self.account.objects.items())},
             "created buckets": self.account.created,
             "roles looked up": sorted({o for o in self.account.operations if o.startswith("GetRole ")}),
-            "shown": self.answer.get("shown"),
+            "shown": {name: self.shown.get(name) for name in ("jobs", "latest")},
         }
         timeless: dict[str, Any] = json.loads(TIMESTAMP.sub("<time>", json.dumps(effects)))
         return timeless
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What the user sees of the jobs; empty after an error."""
+        shown: dict[str, Any] = self.answer.get("shown", {})
+        return shown
 
     @property
     def refusal(self) -> list[str]:

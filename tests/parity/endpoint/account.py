@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from email.message import Message
 
 ACCOUNT_ID = "123456789012"
 FOREIGN_ID = "999999999999"
@@ -73,7 +74,7 @@ class Account:
         self.objects[bucket, key] = StoredObject(hashlib.sha256(body).hexdigest(), dict(headers))
 
 
-def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def kept_headers(headers: Message[str, str]) -> dict[str, str]:
     """Return the headers that change how S3 keeps an object, in lower case."""
     lower = {name.lower(): value for name, value in headers.items()}
     return {n: v for n, v in lower.items() if n in OBJECT_HEADERS or n.startswith("x-amz-meta-")}

@@ -114,9 +114,7 @@ def _complete_upload(request: Request, account: Account) -> Reply:
 def _error(request: Request, refusal: Refusal) -> Reply:
     if request.method == "HEAD":
         return Reply(status=refusal.status)
-    return xml_reply(
-        f"<Error><Code>{refusal.code}</Code><Message>{refusal.message}</Message></Error>", refusal.status
-    )
+    return xml_reply(f"<Error><Code>{refusal.code}</Code><Message>{refusal.message}</Message></Error>", refusal.status)
 
 
 ROUTES = {

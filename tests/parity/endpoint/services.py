@@ -58,11 +58,8 @@ def _create_job(body: dict[str, Any], account: Account) -> dict[str, Any]:
 def _describe_job(body: dict[str, Any], account: Account) -> dict[str, Any]:
     [job] = [job for job in account.jobs if job["ProcessingJobName"] == body["ProcessingJobName"]]
     times = dict.fromkeys(("CreationTime", "ProcessingStartTime", "ProcessingEndTime"), 1_790_000_000)
-    return {
-        **{name: value for name, value in job.items() if name != "Tags"},
-        **{"ProcessingJobStatus": "Completed", "ProcessingJobArn": _arn(job["ProcessingJobName"])},
-        **times,
-    }
+    state = {"ProcessingJobStatus": "Completed", "ProcessingJobArn": _arn(job["ProcessingJobName"])}
+    return {**{name: value for name, value in job.items() if name != "Tags"}, **state, **times}
 
 
 def _arn(job_name: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..case import Case, Refused, processing_output
-from ..endpoint.account import FOREIGN_ID, Bucket
+from tests.parity.case import Case, Refused, processing_output
+from tests.parity.endpoint.account import FOREIGN_ID, Bucket
 
 OUTPUT = {"outputs": [processing_output(source="/opt/ml/processing/out")]}
 DEFAULT = "sagemaker-us-west-2-123456789012"
@@ -19,9 +19,7 @@ def _using_bucket(name: str, **more: Any) -> Case:
 
 CASES = (
     Case(name="role by its ARN", init={"role": "arn:aws:iam::123456789012:role/SageMakerRole"}),
-    Case(
-        name="role by the ARN of one with a path", init={"role": "arn:aws:iam::123456789012:role/service-role/R"}
-    ),
+    Case(name="role by the ARN of one with a path", init={"role": "arn:aws:iam::123456789012:role/service-role/R"}),
     Case(name="role by its name", init={"role": "SageMakerRole"}),
     Case(
         name="role that IAM won't show",
@@ -34,12 +32,16 @@ CASES = (
     _using_bucket("created in us-east-1", region="us-east-1"),
     _using_bucket("created in another region", region="eu-central-1"),
     _using_bucket("there already", buckets={DEFAULT: Bucket()}),
-    _using_bucket("there already, and buckets can't be listed", buckets={DEFAULT: Bucket()}, denied=frozenset({"ListBuckets"})),
+    _using_bucket(
+        "there already, and buckets can't be listed", buckets={DEFAULT: Bucket()}, denied=frozenset({"ListBuckets"})
+    ),
     _using_bucket(
         "created though buckets can't be listed",
         denied=frozenset({"ListBuckets"}),
     ),
-    _using_bucket("there already, with a prefix", buckets={DEFAULT: Bucket()}, session={"default_bucket_prefix": "team"}),
+    _using_bucket(
+        "there already, with a prefix", buckets={DEFAULT: Bucket()}, session={"default_bucket_prefix": "team"}
+    ),
     _using_bucket(
         "somebody else's",
         buckets={DEFAULT: Bucket(owner=FOREIGN_ID)},

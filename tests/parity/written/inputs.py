@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..case import Case, Described, athena, dataset_definition, processing_input, redshift, s3_input
+from tests.parity.case import Case, Described, athena, dataset_definition, processing_input, redshift, s3_input
 
 KEY = "alias/data"
 AT = "/opt/ml/processing/input"
@@ -31,9 +31,7 @@ def _reading(name: str, *inputs: Described) -> Case:
 
 
 def _querying(name: str, **definition: Any) -> Case:
-    return _reading(
-        name, processing_input(input_name="q", dataset_definition=dataset_definition(**definition))
-    )
+    return _reading(name, processing_input(input_name="q", dataset_definition=dataset_definition(**definition)))
 
 
 CASES = (
@@ -58,14 +56,10 @@ CASES = (
     _reading("piped", processing_input(source="s3://mine/raw", destination=AT, s3_input_mode="Pipe")),
     _reading(
         "gzipped",
-        processing_input(
-            source="s3://mine/raw", destination=AT, s3_input_mode="Pipe", s3_compression_type="Gzip"
-        ),
+        processing_input(source="s3://mine/raw", destination=AT, s3_input_mode="Pipe", s3_compression_type="Gzip"),
     ),
     _reading("app managed", processing_input(source="s3://mine/raw", destination=AT, app_managed=True)),
-    _reading(
-        "S3Input", processing_input(input_name="x", s3_input=s3_input(s3_uri="s3://mine/raw", local_path=AT))
-    ),
+    _reading("S3Input", processing_input(input_name="x", s3_input=s3_input(s3_uri="s3://mine/raw", local_path=AT))),
     _reading(
         "complete S3Input",
         processing_input(
@@ -101,9 +95,7 @@ CASES = (
         local_path=AT,
         data_distribution_type="FullyReplicated",
         input_mode="Pipe",
-        athena_dataset_definition=athena(
-            **ATHENA, work_group="primary", kms_key_id=KEY, output_compression="SNAPPY"
-        ),
+        athena_dataset_definition=athena(**ATHENA, work_group="primary", kms_key_id=KEY, output_compression="SNAPPY"),
     ),
     _querying("Redshift", local_path=AT, redshift_dataset_definition=redshift(**REDSHIFT)),
     _querying(
@@ -120,7 +112,9 @@ CASES = (
     ),
     _reading(
         "query and S3 side by side",
-        processing_input(dataset_definition=dataset_definition(local_path=f"{AT}/q", athena_dataset_definition=athena(**ATHENA))),
+        processing_input(
+            dataset_definition=dataset_definition(local_path=f"{AT}/q", athena_dataset_definition=athena(**ATHENA))
+        ),
         processing_input(source="s3://mine/raw", destination=f"{AT}/raw"),
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..case import Case
+from tests.parity.case import Case
 
 REGISTRY = "123456789012.dkr.ecr.us-west-2.amazonaws.com"
 
@@ -14,9 +14,7 @@ def _named(name: str, **init: str) -> Case:
 CASES = (
     Case(name="job name given", runs=({"job_name": "nightly-2026"},)),
     Case(name="job name given is not cut", runs=({"job_name": "a" * 63},)),
-    Case(
-        name="job name given wins over the base", init={"base_job_name": "base"}, runs=({"job_name": "chosen"},)
-    ),
+    Case(name="job name given wins over the base", init={"base_job_name": "base"}, runs=({"job_name": "chosen"},)),
     _named("a base", base_job_name="nightly"),
     _named("a base of one letter", base_job_name="a"),
     _named("a base that just fits", base_job_name="b" * 39),

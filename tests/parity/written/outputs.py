@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..case import Case, Described, feature_store_output, processing_output
-from ..endpoint.account import Bucket
+from tests.parity.case import Case, Described, feature_store_output, processing_output
+from tests.parity.endpoint.account import Bucket
 
 AT = "/opt/ml/processing/output"
 FEATURES = feature_store_output(feature_group_name="customers")
@@ -27,15 +27,11 @@ CASES = (
         processing_output(source=f"{AT}/2", output_name="second"),
         processing_output(source=f"{AT}/3"),
     ),
-    _writing(
-        "continuous", processing_output(source=AT, destination="s3://mine/out", s3_upload_mode="Continuous")
-    ),
+    _writing("continuous", processing_output(source=AT, destination="s3://mine/out", s3_upload_mode="Continuous")),
     _writing("app managed", processing_output(source=AT, destination="s3://mine/out", app_managed=True)),
     _writing(
         "feature store",
-        processing_output(
-            source=AT, destination="s3://mine/out", app_managed=True, feature_store_output=FEATURES
-        ),
+        processing_output(source=AT, destination="s3://mine/out", app_managed=True, feature_store_output=FEATURES),
     ),
     _writing(
         "feature store alone",

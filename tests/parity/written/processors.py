@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..case import Case, network_config, processing_output
+from tests.parity.case import Case, network_config, processing_output
 
 KEY = "arn:aws:kms:us-west-2:123456789012:key/12345678-1234-1234-1234-123456789012"
 VPC: dict[str, Any] = {"security_group_ids": ["sg-1", "sg-2"], "subnets": ["subnet-b", "subnet-a"]}
@@ -23,6 +23,7 @@ CASES = (
     _with("entrypoint", entrypoint=["python3", "-m", "module"]),
     _with("maximum runtime", max_runtime_in_seconds=3600),
     _with("environment", env={"B": "2", "A": "1", "EMPTY": ""}),
+    _with("empty environment", env={}),
     _with("tags as a dictionary", tags={"team": "data", "cost-centre": "7"}),
     _with("tags as a dictionary with values that aren't strings", tags={"number": 7, "flag": True}),
     _with("tags as a list", tags=[{"Key": "b", "Value": "2"}, {"Key": "a", "Value": "1"}]),
@@ -30,15 +31,11 @@ CASES = (
     _with("network: isolated", network_config=network_config(enable_network_isolation=True)),
     _with("network: not isolated", network_config=network_config(enable_network_isolation=False)),
     _with("network: encrypted", network_config=network_config(encrypt_inter_container_traffic=True)),
-    _with(
-        "network: explicitly not encrypted", network_config=network_config(encrypt_inter_container_traffic=False)
-    ),
+    _with("network: explicitly not encrypted", network_config=network_config(encrypt_inter_container_traffic=False)),
     _with("network: VPC", network_config=network_config(**VPC)),
     _with(
         "network: everything",
-        network_config=network_config(
-            enable_network_isolation=True, encrypt_inter_container_traffic=True, **VPC
-        ),
+        network_config=network_config(enable_network_isolation=True, encrypt_inter_container_traffic=True, **VPC),
     ),
     Case(name="arguments", runs=({"arguments": ["--rows", "10", "--name", "a b", "ü"]},)),
     Case(name="experiment", runs=({"experiment_config": EXPERIMENT},)),
@@ -47,15 +44,12 @@ CASES = (
     Case(
         name="output key",
         init={"output_kms_key": KEY},
-        runs=(
-            {"outputs": [processing_output(source="/opt/ml/processing/out", destination="s3://mine/out")]},
-        ),
+        runs=({"outputs": [processing_output(source="/opt/ml/processing/out", destination="s3://mine/out")]},),
     ),
     _with("output key without outputs", output_kms_key=KEY),
     Case(name="empty lists of inputs and outputs", runs=({"inputs": [], "outputs": []},)),
     Case(name="two runs of a processor", runs=({"job_name": "first"}, {"job_name": "second"})),
     Case(name="waited for", runs=({"wait": True},)),
-    Case(name="waited for with logs", runs=({"wait": True, "logs": True},)),
     Case(
         name="everything at once",
         init={

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..case import FOLDER, Case, processing_input
-from ..endpoint.account import Bucket
+from tests.parity.case import FOLDER, Case, processing_input
+from tests.parity.endpoint.account import Bucket
 
 AT = "/opt/ml/processing/input/data"
 KEY = "alias/uploads"
@@ -40,7 +40,6 @@ CASES = (
     _reading("folder with a slash at the end", "data/", files=TREE),
     _reading("folder by its absolute path", f"{FOLDER}/data", files=TREE),
     _reading("folder with an odd name", "data/with space", files=TREE),
-    _reading("empty folder", "empty", files={"empty/": ""}),
     _reading("empty file", "data/empty file", files=TREE),
     _reading("file behind a link", "link.csv", files=TREE, links={"link.csv": "data/top.csv"}),
     _reading("file in parts", "big.bin", files={"big.bin": bytes(range(256)) * 4 * 9000}),
@@ -93,5 +92,10 @@ CASES = (
             ]
         },
     ),
-    _running("run twice", "script.py", run={"job_name": "once"}),
+    Case(
+        name="code: two runs of a script, which make the bucket once",
+        processor="ScriptProcessor",
+        runs=({"code": "script.py", "job_name": "first"}, {"code": "other.py", "job_name": "second"}),
+        files={"script.py": "print(1)", "other.py": "print(2)"},
+    ),
 )

@@ -1,0 +1,13 @@
+"""Every difference."""
+
+from __future__ import annotations
+
+from . import buckets, channels, code, empty, names
+
+DIFFERENCES = (
+    *names.DIFFERENCES,
+    *empty.DIFFERENCES,
+    *code.DIFFERENCES,
+    *channels.DIFFERENCES,
+    *buckets.DIFFERENCES,
+)
