@@ -34,6 +34,11 @@ class Bench:
         folder = self._furnished_folder(case)
         return self._carry_out(sdk, case, folder), self._carry_out(ours, case, folder)
 
+    def parameters(self, name: str) -> list[list[list[str]]]:
+        """Give the name, default and kind of each parameter of a class or method, with the SDK and with ours."""
+        order = {"parameters of": name, "access_key": f"AKIA{next(self._numbers)}"}
+        return [side.carry_out(order)["parameters"] for side in self.sides]
+
     def _carry_out(self, side: Side, case: Case, folder: Path) -> Wire:
         access_key = f"AKIA{side.name.upper()}{next(self._numbers)}"
         account = self.endpoint.accounts[access_key] = case.account()

@@ -30,7 +30,7 @@ class Wire:
             "objects": {f"s3://{b}/{k}": stored._asdict() for (b, k), stored in sorted(self.account.objects.items())},
             "created buckets": self.account.created,
             "roles looked up": sorted({o for o in self.account.operations if o.startswith("GetRole ")}),
-            "shown": {name: self.shown.get(name) for name in ("jobs", "latest")},
+            "shown": {name: self.shown.get(name) for name in ("jobs", "latest", "attached")},
         }
         timeless: dict[str, Any] = json.loads(TIMESTAMP.sub("<time>", json.dumps(effects)))
         return timeless

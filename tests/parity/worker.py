@@ -7,6 +7,7 @@ itself are imported, and nothing in either is replaced.
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 import sys
@@ -67,7 +68,10 @@ def carried_out(library: Library, order: dict[str, Any]) -> dict[str, Any]:
     """Run a case's processor and tell what the user sees afterwards."""
     os.chdir(order["folder"])
     boto_session = ConfiguredSession(order["access_key"], order["region"])
-    session = library["Session"](boto_session=boto_session, **order["session"])
+    options = dict(order["session"])
+    if options.pop("own_sagemaker_client", False):
+        options["sagemaker_client"] = boto_session.client("sagemaker")
+    session = library["Session"](boto_session=boto_session, **options)
     processor = library[order["processor"]](sagemaker_session=session, **library.built(order["init"]))
     runs = [library.built(run) for run in order["runs"]]
     for run in runs:
@@ -75,6 +79,7 @@ def carried_out(library: Library, order: dict[str, Any]) -> dict[str, Any]:
     return {
         "jobs": [shown(job) for job in processor.jobs],
         "latest": shown(processor.latest_job),
+        "attached": [shown(library["ProcessingJob"].from_processing_name(session, j.job_name)) for j in processor.jobs],
         "caller's objects": [vars(item) for run in runs for item in run.get("outputs") or () if is_object(item)],
     }
 
@@ -88,14 +93,24 @@ def shown(job: Any) -> dict[str, Any]:
     """Tell a ProcessingJob as its user reads it."""
     return {
         "job_name": job.job_name,
-        "inputs": [[i.input_name, i.s3_input.s3_uri if i.s3_input else None] for i in job.inputs],
-        "outputs": [[o.output_name, o.source, o.destination] for o in job.outputs],
+        "inputs": [[i.input_name, i.s3_input.s3_uri if i.s3_input else None] for i in job.inputs or ()],
+        "outputs": [[o.output_name, o.source, o.destination] for o in job.outputs or ()],
         "output_kms_key": job.output_kms_key,
     }
 
 
+def parameters(library: Library, path: str) -> list[list[str]]:
+    """Tell the name, default and kind of each parameter of a class or of its method."""
+    name, _, method = path.partition(".")
+    target = getattr(library[name], method) if method else library[name]
+    found = inspect.signature(target).parameters.values()
+    return [[p.name, "" if p.default is p.empty else repr(p.default), p.kind.name] for p in found]
+
+
 def answer(library: Library, order: dict[str, Any]) -> dict[str, Any]:
     """Carry an order out; an error of the library's is an outcome too."""
+    if "parameters of" in order:
+        return {"parameters": parameters(library, order["parameters of"])}
     try:
         return {"shown": carried_out(library, order)}
     except Exception as error:  # noqa: BLE001 - the test compares which one
@@ -106,7 +121,9 @@ def answer(library: Library, order: dict[str, Any]) -> dict[str, Any]:
 def serve(orders: IO[str], answers: IO[str], library: Library) -> None:
     """Answer orders until the other side closes."""
     for line in orders:
-        answers.write(json.dumps(answer(library, json.loads(line)), default=vars) + "\n")
+        order = json.loads(line)
+        answered = {"access_key": order["access_key"], **answer(library, order)}
+        answers.write(json.dumps(answered, default=vars) + "\n")
         answers.flush()
 
 

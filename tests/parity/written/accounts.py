@@ -27,6 +27,7 @@ CASES = (
         denied=frozenset({"GetRole Hidden"}),
         refused=Refused("ClientError", "AccessDeniedError"),
     ),
+    Case(name="SageMaker client of one's own", session={"own_sagemaker_client": True}),
     Case(name="role missing", init={"role": ""}, refused=Refused("ValueError", "ValueError")),
     _using_bucket("created outside us-east-1"),
     _using_bucket("created in us-east-1", region="us-east-1"),

@@ -1,0 +1,39 @@
+"""A call that is written for the SDK means the same to us, positional arguments included."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from .bench import Bench
+
+pytestmark = pytest.mark.timeout(60, func_only=True)  # the first use may install the SDK
+CALLABLES = (
+    "AthenaDatasetDefinition",
+    "DatasetDefinition",
+    "NetworkConfig",
+    "ProcessingInput",
+    "ProcessingJob",
+    "ProcessingJob.describe",
+    "ProcessingJob.from_processing_arn",
+    "ProcessingJob.from_processing_name",
+    "ProcessingJob.start_new",
+    "ProcessingJob.stop",
+    "ProcessingJob.wait",
+    "ProcessingOutput",
+    "Processor",
+    "Processor.run",
+    "RedshiftDatasetDefinition",
+    "S3Input",
+    "ScriptProcessor",
+    "ScriptProcessor.run",
+)
+
+
+@pytest.mark.parametrize("name", CALLABLES)
+def test_parameters_are_the_sdks_and_ours_follow_by_name(name: str, bench: Bench) -> None:
+    sdk, ours = bench.parameters(name)
+    assert ours[: len(sdk)] == sdk
+    assert {kind for _, _, kind in ours[len(sdk) :]} <= {"KEYWORD_ONLY"}
