@@ -50,10 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.DEBUG if options.verbose else logging.WARNING, format="%(name)s: %(message)s")
     try:
-        server = _server(options)
+        sys.exit(options.do(_server(options), options))
     except ValueError as error:
         sys.exit(f"airflow-sm-local: {error}")
-    sys.exit(options.do(server, options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -156,9 +156,11 @@ class Instance:
         """
         assert self._sandbox is not None  # noqa: S101  # start() comes first
         assert self._pump is not None  # noqa: S101  # start() comes first
-        self.exit_code = self._sandbox.wait()
-        self._pump.finish()
-        self._sandbox.close()
+        try:
+            self.exit_code = self._sandbox.wait()
+        finally:
+            self._pump.finish()
+            self._sandbox.close()
         return self.exit_code
 
     def exit_message(self) -> bytes:

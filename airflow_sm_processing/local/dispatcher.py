@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from airflow_sm_processing.local.errors import ServiceError
 from airflow_sm_processing.local.jobs import Job, Status
 from airflow_sm_processing.local.runner import JobRunner, Workshop
 
@@ -51,7 +53,8 @@ class Dispatcher:
         with self._lock:
             jobs = list(self._futures)
         for job in jobs:
-            self.stop(job)
+            with contextlib.suppress(ServiceError):  # it has just ended by itself
+                self.stop(job)
             with job.wake:
                 job.wake.notify_all()
         self._pool.shutdown()

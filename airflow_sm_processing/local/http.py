@@ -50,7 +50,9 @@ class HttpServer(ThreadedWSGIServer):
         handler = type("Handler", (_Handler,), {"protocol_version": "HTTP/1.1"})
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
-        super().__init__(LOOPBACK, port, application, handler)
+        # Made here, as werkzeug ends the whole process when a port is taken.
+        with _listen(port) as listener:
+            super().__init__(LOOPBACK, port, application, handler, fd=listener.fileno())
         self._thread = threading.Thread(target=self.serve_forever, args=[0.05], name="local-sagemaker", daemon=True)
 
     def start(self) -> None:
@@ -77,6 +79,13 @@ class HttpServer(ThreadedWSGIServer):
         for connection in connections:
             _shut(connection)
         self._thread.join()  # serve_forever ends with server_close, which waits for the connections' threads
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server((LOOPBACK, port), backlog=128)
+    except OSError as error:
+        raise ValueError(f"Port {port} is in use. Choose another, or 0 for any: {error.strerror}.") from error
 
 
 def _shut(connection: socket.socket) -> None:

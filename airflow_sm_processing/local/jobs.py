@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.local.errors import ServiceError
+from airflow_sm_processing.local.errors import ServiceError, validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,8 +91,16 @@ class Job:
             return True
 
     def stop(self) -> None:
-        """Ask for the end; a job that has ended stays as it is."""
+        """Ask for the end; asking again changes nothing.
+
+        Raises:
+            ServiceError: ValidationException, when the job has ended, as the service says of training jobs.
+        """
         with self.wake:
+            if self.status.is_terminal:
+                raise validation_error(
+                    f"The request was rejected because the processing job is in status {self.status.value}."
+                )
             if self.status is Status.IN_PROGRESS:
                 self.status = Status.STOPPING
                 self.modified = datetime.now(timezone.utc)

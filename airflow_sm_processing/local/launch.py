@@ -1,9 +1,9 @@
 """Run one instance's command in a private /opt/ml; all of its processes die with it, and with the server.
 
 A program of its own (`python -I -S launch.py`, standard library only): the server has threads, and a process with
-threads can't safely fork and unshare. It reads one JSON line from stdin, which then is its lifeline: end of file
-means that the server is gone. It writes one JSON line to the descriptor `report`: `{"exit_code": 3}`, or `{"error":
-…}` when the command couldn't be started. SIGTERM goes to the command.
+threads can't safely fork and unshare. It reads one JSON line from stdin, which then is its lifeline: each byte means
+that the command shall get a SIGTERM, end of file that the server is gone. It writes one JSON line to the descriptor
+`report`: `{"exit_code": 3}`, or `{"error": …}` when the command couldn't be started.
 
 Isolation modes, from the strongest:
 
@@ -32,17 +32,34 @@ _COULD_NOT_EXECUTE, _NOT_FOUND, _KILLED = 126, 127, 128
 
 def main() -> None:
     """Run the instance that stdin describes."""
-    spec: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
-    # A SIGTERM that comes before there is a command waits until it can be handed on.
+    spec, wanted = _read_spec()
+    # The command's init inherits this, and so loses no SIGTERM that comes before it can hand it on.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         if spec["mode"] != "folder":
             _enter_namespaces(with_pids=spec["mode"] == "namespace")
             _mount_private_paths(Path(spec["root"]))
-        exit_code = _supervise(_start(spec), has_pid_namespace=spec["mode"] == "namespace")
+        child = _start(spec)
+        if wanted:
+            os.kill(child, signal.SIGTERM)
+        exit_code = _supervise(child)
+        if spec["mode"] != "namespace":
+            _kill_descendants(child)
         _report(spec, exit_code=exit_code)
     except OSError as error:
         _report(spec, error=f"{error.strerror}: {error.filename or ''}".rstrip(": "))
+
+
+def _read_spec() -> tuple[dict[str, Any], bytes]:
+    """Read the first line, and what came with it."""
+    data = b""
+    while b"\n" not in data:
+        chunk = os.read(0, 65536)
+        if not chunk:
+            sys.exit("The server has gone.")
+        data += chunk
+    line, _, rest = data.partition(b"\n")
+    return json.loads(line), rest
 
 
 def _report(spec: dict[str, Any], **result: object) -> None:
@@ -165,29 +182,28 @@ def _release_stdio() -> None:
         os.dup2(null, descriptor)
 
 
-def _supervise(child: int, *, has_pid_namespace: bool) -> int:
-    """Wait for the child's end, or bring it about when the lifeline breaks; leave no process behind."""
+def _supervise(child: int) -> int:
+    """Wait for the child's end, or bring it about when the lifeline breaks."""
     lifeline = os.dup(0)
     _release_stdio()
-    woken, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+    woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: _kill(child, signal.SIGTERM))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    watched = [lifeline, woken]
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
-            break
-        ready, _, _ = select.select([lifeline, woken], [], [])
+            return _exit_code(status)
+        ready, _, _ = select.select(watched, [], [])
+        if woken in ready:
+            os.read(woken, 512)
         if lifeline in ready:
-            _kill(child, signal.SIGKILL)
-            _, status = os.waitpid(child, 0)
-            break
-        os.read(woken, 512)
-    if not has_pid_namespace:
-        _kill_descendants(child)
-    return _exit_code(status)
+            if os.read(lifeline, 512):
+                _kill(child, signal.SIGTERM)
+            else:
+                _kill(child, signal.SIGKILL)
+                watched.remove(lifeline)
 
 
 def _kill(pid: int, number: int) -> None:

@@ -197,10 +197,7 @@ class JobRunner:
 
     def _is_over(self) -> bool:
         return (
-            self._job.status is Status.STOPPING
-            or self._failed is not None
-            or not self._running
-            or bool(self._errors)
+            self._job.status is Status.STOPPING or self._failed is not None or not self._running or bool(self._errors)
         )
 
     def _terminate(self) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -39,6 +40,7 @@ class Sandbox:
     def __init__(self, command: Command, mode: Mode) -> None:
         report, result = os.pipe()
         self._report = os.fdopen(report, "rb")
+        self._lifeline = threading.Lock()
         try:
             self._helper = subprocess.Popen(  # noqa: S603  # the helper's own path
                 [sys.executable, "-I", "-S", str(_LAUNCH)],
@@ -62,10 +64,15 @@ class Sandbox:
             "command": list(command.arguments),
             "environment": dict(command.environment),
         }
-        lifeline = self._helper.stdin
-        assert lifeline is not None  # noqa: S101  # PIPE above
-        lifeline.write(json.dumps(spec).encode() + b"\n")
-        lifeline.flush()
+        self._write(json.dumps(spec).encode() + b"\n")
+
+    def _write(self, data: bytes) -> None:
+        assert self._helper.stdin is not None  # noqa: S101  # PIPE in __init__
+        # A helper that has ended already says why in its report.
+        with self._lifeline, contextlib.suppress(BrokenPipeError):
+            if not self._helper.stdin.closed:
+                self._helper.stdin.write(data)
+                self._helper.stdin.flush()
 
     @property
     def output(self) -> int:
@@ -75,13 +82,13 @@ class Sandbox:
 
     def terminate(self) -> None:
         """Send SIGTERM to the command."""
-        self._helper.send_signal(signal.SIGTERM)
+        self._write(b"T")
 
     def kill(self) -> None:
         """End all processes of the command, whatever they think of it."""
-        lifeline = self._helper.stdin
-        assert lifeline is not None  # noqa: S101  # PIPE in __init__
-        lifeline.close()
+        assert self._helper.stdin is not None  # noqa: S101  # PIPE in __init__
+        with self._lifeline, contextlib.suppress(BrokenPipeError):
+            self._helper.stdin.close()
 
     def wait(self) -> int:
         """Wait for the end of the command and all its processes, and give its exit code.
@@ -98,19 +105,21 @@ class Sandbox:
 
     def close(self) -> None:
         """Let go of the pipes; call it after wait."""
-        for stream in (self._report, self._helper.stdin, self._helper.stdout):
-            if stream is not None:
-                stream.close()
+        assert self._helper.stdout is not None  # noqa: S101  # PIPE in __init__
+        self.kill()
+        self._helper.stdout.close()
+        self._report.close()
 
 
 @cache
 def strongest_mode() -> Mode:
     """Try the modes out, and give the strongest that works here."""
     modes: tuple[Mode, ...] = ("namespace", "mount")
-    return next((mode for mode in modes if _works(mode)), "folder")
+    return next((mode for mode in modes if works(mode)), "folder")
 
 
-def _works(mode: Mode) -> bool:
+def works(mode: Mode) -> bool:
+    """Try a mode out."""
     with tempfile.TemporaryDirectory(prefix="airflow-sm-probe-") as folder:
         root = Path(folder)
         make_root(root)

@@ -105,7 +105,7 @@ class LocalSageMaker:
         self._stop_grace = stop_grace
         self._keep_jobs = keep_jobs
         self._pass_environment = tuple(pass_environment)
-        self._isolation = isolation
+        self.isolation = isolation or strongest_mode()
         self._running: ExitStack | None = None
 
     def __enter__(self) -> Self:
@@ -164,7 +164,7 @@ class LocalSageMaker:
             images=self._images,
             faults=self._faults,
             setting=Setting(
-                mode=self._isolation or strongest_mode(),
+                mode=self.isolation,
                 aws_environment=aws_environment(self._folder, self.endpoint_url, self.key, self.region),
                 pass_environment=self._pass_environment,
             ),

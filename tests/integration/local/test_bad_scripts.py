@@ -7,6 +7,7 @@ import os
 import pytest
 
 from .bench import Bench, s3_input, s3_output
+from .processes import running
 
 KIB = 1024
 
@@ -98,7 +99,7 @@ def test_background_processes_die_with_the_script(bench: Bench):
     name = bench.create(["sh", "-c", f"setsid sleep {marker} & nohup sleep {marker} & echo done"])
     bench.end(name)
     assert bench.logs(name) == {"algo-1": ["done"]}
-    assert not _processes(marker)
+    assert running(marker) == []
 
 
 def test_when_one_host_fails_the_others_are_stopped(bench: Bench):
@@ -144,10 +145,3 @@ def test_a_key_cannot_leave_the_inputs_folder(bench: Bench):
     item = s3_input("in", manifest, "/opt/ml/processing/in", S3DataType="ManifestFile")
     job = bench.run(["true"], ProcessingInputs=[item])
     assert job["ProcessingJobStatus"] == "Failed"
-
-
-def _processes(marker: str) -> str:
-    from pathlib import Path
-
-    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-    return "".join(command.decode() for command in commands if marker.encode() in command)

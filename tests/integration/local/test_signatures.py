@@ -115,9 +115,15 @@ def test_an_unsigned_request_is_refused(sagemaker: LocalSageMaker, method: str, 
     assert status == 403
 
 
-def _signed(server: LocalSageMaker, *, body: bytes = b"{}", headers: dict[str, str] | None = None) -> dict[str, str]:
+def _signed(
+    server: LocalSageMaker,
+    *,
+    body: bytes = b"{}",
+    headers: dict[str, str] | None = None,
+    operation: str = "ListProcessingJobs",
+) -> dict[str, str]:
     request = AWSRequest("POST", f"{server.endpoint_url}/", data=body, headers=headers or {})
-    request.headers["X-Amz-Target"] = "SageMaker.ListProcessingJobs"
+    request.headers["X-Amz-Target"] = f"SageMaker.{operation}"
     credentials = Credentials(server.key.access_key_id, server.key.secret_access_key)
     SigV4Auth(credentials, "sagemaker", "us-east-1").add_auth(request)
     return dict(request.headers.items())

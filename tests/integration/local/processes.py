@@ -1,0 +1,26 @@
+"""Looking for processes by their command lines."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+
+def running(marker: str) -> list[str]:
+    """Give the command lines that have a marker; a process that is gone by the time we look has none."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if marker in command:
+            found.append(command)
+    return found
+
+
+def wait_until_gone(marker: str, *, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while left := running(marker):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.02)

@@ -1,0 +1,216 @@
+"""`airflow-sm-local`, as its users and their process managers meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from .bench import LOG_GROUP
+from .processes import running, wait_until_gone
+from .test_isolation import works_here
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+COMMAND = str(Path(sys.executable).with_name("airflow-sm-local"))
+
+
+@contextmanager
+def serving(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A server in a process of its own, and what its ready file says."""
+    ready = folder / "ready.json"
+    process = subprocess.Popen(
+        [COMMAND, "serve", "--ready-file", ready, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(folder)},
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not ready.exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield process, json.loads(ready.read_text())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _client(ready: dict[str, Any], service: str) -> Any:
+    environment = ready["environment"]
+    return boto3.client(
+        service,
+        endpoint_url=ready["endpoint_url"],
+        region_name=environment["AWS_REGION"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
+def _start_sleeper(ready: dict[str, Any], marker: str) -> None:
+    """Start a job whose processes hide in sessions of their own, and wait until they all run."""
+    sagemaker, logs = _client(ready, "sagemaker"), _client(ready, "logs")
+    script = f"trap '' TERM; (setsid sleep {marker} &); nohup sleep {marker} & sleep {marker}"
+    sagemaker.create_processing_job(
+        ProcessingJobName="sleeper",
+        RoleArn="arn:aws:iam::123456789012:role/SageMakerRole",
+        AppSpecification={"ImageUri": "image", "ContainerEntrypoint": ["sh", "-c", script]},
+        ProcessingResources={"ClusterConfig": {"InstanceCount": 2, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}},
+    )
+    deadline = time.monotonic() + 30
+    while len([command for command in running(marker) if command.startswith("sleep")]) < 6:
+        assert time.monotonic() < deadline, running(marker)
+        time.sleep(0.02)
+    assert logs.describe_log_groups(logGroupNamePrefix=LOG_GROUP)["logGroups"]
+    for client in (sagemaker, logs):
+        client.close()
+
+
+@pytest.mark.parametrize("mode", ["namespace", "mount", "folder"])
+def test_a_killed_servers_jobs_die_with_it(tmp_path: Path, mode: str):
+    if not works_here(mode):
+        pytest.skip(f"this machine permits no {mode} isolation")
+    marker = f"600.{os.getpid()}3"
+    with serving(tmp_path, "--isolation", mode) as (process, ready):
+        _start_sleeper(ready, marker)
+        process.kill()
+        wait_until_gone(marker)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_server_and_its_jobs_and_leaves_nothing(tmp_path: Path, number: signal.Signals):
+    marker = f"600.{os.getpid()}4"
+    with serving(tmp_path) as (process, ready):
+        _start_sleeper(ready, marker)
+        process.send_signal(number)
+        _, complaints = process.communicate(timeout=30)
+        assert (process.returncode, complaints) == (0, "")
+        assert running(marker) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["ready.json"]
+
+
+def test_nothing_is_written_outside_of_the_data_folder(tmp_path: Path):
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with serving(elsewhere, "--data-dir", str(data)) as (process, ready):
+        s3 = _client(ready, "s3")
+        s3.create_bucket(Bucket="bucket")
+        s3.put_object(Bucket="bucket", Key="large", Body=bytes(20 * 1024 * 1024))
+        s3.close()
+        _start_sleeper(ready, f"600.{os.getpid()}5")
+        assert [path.name for path in elsewhere.iterdir()] == ["ready.json"]
+        process.terminate()
+        process.communicate(timeout=30)
+    assert [path.name for path in elsewhere.iterdir()] == ["ready.json"]
+    assert list((data / "jobs").iterdir()) == []
+
+
+def test_the_printed_lines_set_a_shell_up(tmp_path: Path):
+    with serving(tmp_path) as (process, ready):
+        assert process.stdout
+        lines = "".join(process.stdout.readline() for _ in ready["environment"])
+        show = f"{sys.executable} -c 'import os, json; print(json.dumps(dict(os.environ)))'"
+        shell = subprocess.run(["sh", "-c", f"{lines}\n{show}"], capture_output=True, text=True, check=True)
+        assert json.loads(shell.stdout).items() >= ready["environment"].items()
+
+
+def test_the_ready_file_is_its_owners_only(tmp_path: Path):
+    with serving(tmp_path) as (process, ready):
+        assert (tmp_path / "ready.json").stat().st_mode & 0o777 == 0o600
+        assert ready["pid"] == process.pid
+
+
+def _run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, "run", "--", *command], capture_output=True, text=True, env=os.environ | environment, check=False
+    )
+
+
+def test_run_gives_the_command_its_variables_and_takes_its_exit_code():
+    script = """
+import boto3, json, os
+connection = json.loads(os.environ["AIRFLOW_CONN_AWS_DEFAULT"])
+assert connection["conn_type"] == "aws", connection
+assert connection["extra"] == {"endpoint_url": os.environ["AWS_ENDPOINT_URL"], "region_name": "us-east-1"}, connection
+assert connection["login"] == os.environ["AWS_ACCESS_KEY_ID"], connection
+assert connection["password"] == os.environ["AWS_SECRET_ACCESS_KEY"], connection
+print(boto3.client("iam").get_role(RoleName="SageMakerRole")["Role"]["Arn"])
+raise SystemExit(5)
+"""
+    done = _run(sys.executable, "-c", script)
+    role = "arn:aws:iam::123456789012:role/SageMakerRole\n"
+    assert (done.returncode, done.stdout, done.stderr) == (5, role, "")
+
+
+def test_run_puts_the_users_aws_profile_files_and_proxies_out_of_force(tmp_path: Path):
+    config = tmp_path / "config"
+    config.write_text("[profile mine]\nregion = eu-west-1\nendpoint_url = http://127.0.0.1:1\n")
+    script = "import boto3; print(boto3.client('s3').list_buckets()['Buckets'], boto3.Session().region_name)"
+    proxy = "http://127.0.0.1:1"
+    done = _run(
+        sys.executable,
+        "-c",
+        script,
+        AWS_PROFILE="mine",
+        AWS_CONFIG_FILE=str(config),
+        AWS_SESSION_TOKEN="stale",
+        AWS_ENDPOINT_URL_S3="http://127.0.0.1:1",
+        HTTP_PROXY=proxy,
+        http_proxy=proxy,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[] us-east-1\n", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [(["sh", "-c", "kill -TERM $$"], 143), (["no-such-command"], 127), (["true"], 0)]
+)
+def test_run_says_how_the_command_ended(command: list[str], code: int):
+    assert _run(*command).returncode == code
+
+
+def test_run_hands_signals_on():
+    script = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))
+print("ready", flush=True)
+time.sleep(600)
+"""
+    process = subprocess.Popen([COMMAND, "run", "--", sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    assert process.wait(timeout=30) == 9
+    process.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--fault", "x"], "airflow-sm-local: Fault 'x': 'x' isn't understood."),
+        (["--image", "x"], "airflow-sm-local: --image 'x' must be PATTERN=PYTHON"),
+        (["--image", "x=/no/python"], "airflow-sm-local: The image's interpreter '/no/python' can't be run"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: list[str], complaint: str):
+    done = subprocess.run([COMMAND, "serve", *options], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.startswith(complaint)) == (1, True)
+
+
+def test_a_port_in_use_is_named(tmp_path: Path):
+    with serving(tmp_path) as (_, ready):
+        port = ready["endpoint_url"].rpartition(":")[2]
+        done = subprocess.run([COMMAND, "serve", "--port", port], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"airflow-sm-local: Port {port} is in use.")
