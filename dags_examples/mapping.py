@@ -58,6 +58,8 @@ def mapping():
             ProcessingInput(source=split.output["partitions"], destination="/opt/ml/processing/partitions"),
         ],
         "outputs": [ProcessingOutput(source="/opt/ml/processing/profile", output_name="profile")],
+        # What the UI calls each mapped task, instead of a number.
+        "map_index_template": "{{ task.arguments[-1] }}",
     }
     ScriptProcessingOperator.partial(task_id="profile_known", **profile).expand(
         arguments=[["--partition", "digit-0.csv"], ["--partition", "digit-1.csv"]]

@@ -35,8 +35,15 @@ class Progress:
 
 @contextmanager
 def every_end_is_an_interrupt() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM and SIGHUP too, so that the same `with` blocks clean up."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    """Raise KeyboardInterrupt on SIGTERM and SIGHUP too, so that the same `with` blocks clean up.
+
+    SIGINT is among them because a shell script's background commands ignore it; so does SIGHUP what nohup starts, and
+    that stays so.
+    """
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
     finally:

@@ -103,7 +103,7 @@ def output_lines(reports: Iterable[TaskReport]) -> list[str]:
     return [f"{report.task}.{name}: {uri}" for report in reports for name, uri in report.outputs.items()]
 
 
-def metrics_table(metrics: Mapping[str, float]) -> Table:
+def metrics_table(metrics: Mapping[str, Any]) -> Table:
     """Give the table of an evaluation's metrics."""
     table = Table("Metric", "Value")
     table.columns[1].justify = "right"
