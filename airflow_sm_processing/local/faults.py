@@ -17,17 +17,29 @@ instances, which is no API call.
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 RUN = "RunProcessingJob"
-_NUMBERS = {"throttle": float, "latency": float, "rate": float, "status": int, "times": int}
+_KEYS: Mapping[str, Callable[[str], Any]] = {
+    "error": str,
+    "message": str,
+    "status": int,
+    "throttle": float,
+    "latency": float,
+    "drop": str,
+    "rate": float,
+    "times": int,
+    "job": str,
+    "role": str,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,15 +81,18 @@ class Fault:
         Raises:
             ValueError: what is wrong, and the form.
         """
-        operation, _, settings = text.rpartition(":")
-        known = {field.name for field in fields(cls)} - {"operation"}
+        form = "OPERATION:KEY=VALUE,… with the keys " + ", ".join(sorted(_KEYS))
+        # The operation may have a colon, and so may values: the settings begin with the first key.
+        found = re.fullmatch(r"(.+?):(\w+=.*)", text)
+        if found is None:
+            raise ValueError(f"Fault {text!r} isn't understood. The form is {form}.")
+        operation, settings = found.groups()
         values: dict[str, Any] = {}
         for setting in settings.split(","):
-            key, equals, value = setting.partition("=")
-            if not (operation and equals and key in known):
-                form = "OPERATION:KEY=VALUE,… with the keys " + ", ".join(sorted(known))
+            key, _, value = setting.partition("=")
+            if key not in _KEYS:
                 raise ValueError(f"Fault {text!r}: {setting!r} isn't understood. The form is {form}.")
-            values[key] = _NUMBERS.get(key, str)(value)
+            values[key] = _KEYS[key](value)
         return cls(operation=operation, **values)
 
     @classmethod

@@ -47,6 +47,13 @@ def check(value: Mapping[str, Any], shape: Shape) -> None:
         raise validation_error(f"{count} detected: {'; '.join(violations)}")
 
 
+def without_nulls(value: Any) -> Any:
+    """Leave null members out: to the service they are absent."""
+    if isinstance(value, dict):
+        return {name: without_nulls(member) for name, member in value.items() if member is not None}
+    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
 def _check_types(value: Any, shape: Shape, path: str) -> None:
     if value is None:
         return
@@ -126,7 +133,7 @@ def _constraints(value: Any, shape: Shape) -> Iterator[str]:
         "min": low is not None and size is not None and size < low,
         "max": high is not None and size is not None and size > high,
         "enum": bool(shape.metadata.get("enum")) and value not in shape.metadata["enum"],
-        "pattern": pattern is not None and not _regex(pattern).fullmatch(str(value)),
+        "pattern": pattern is not None and not regex(pattern).fullmatch(str(value)),
     }
     for name, rule in _named_rules(shape):
         if broken[name]:
@@ -152,7 +159,8 @@ def _named_rules(shape: Shape) -> Iterator[tuple[str, str]]:
 
 
 @cache
-def _regex(pattern: str) -> re.Pattern[str]:
+def regex(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern of the model, which is written for Java."""
     for theirs, ours in _REGEX_DIALECT:
         pattern = pattern.replace(theirs, ours)
     return re.compile(pattern)

@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from .bench import IMAGE, Bench, s3_input, s3_output
+from .wire import send, signed
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerRole"
 CLUSTER = {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 30}
@@ -261,12 +262,19 @@ def test_create_refuses(bench: Bench, unchecked: Any, case: str):
     ids=json.dumps,
 )
 def test_a_wrong_json_type_is_a_serialization_error(bench: Bench, unchecked: Any, fields: dict[str, Any]):
-    from .test_signatures import _send, _signed
-
     body = json.dumps(bench.request(["true"]) | fields).encode()
-    headers = _signed(bench.server, body=body, operation="CreateProcessingJob")
-    status, answer = _send(bench.server, "POST", "/", headers, body)
+    headers = signed(bench.server, body=body, operation="CreateProcessingJob")
+    status, answer = send(bench.server, "POST", "/", headers, body)
     assert (status, json.loads(answer)["__type"]) == (400, "SerializationException")
+
+
+def test_null_members_are_as_good_as_absent(bench: Bench):
+    nulls = {"ProcessingInputs": None, "Environment": None, "ProcessingOutputConfig": None, "Tags": None}
+    request = bench.request(["true"]) | nulls
+    body = json.dumps(request).encode()
+    headers = signed(bench.server, body=body, operation="CreateProcessingJob")
+    assert send(bench.server, "POST", "/", headers, body)[0] == 200
+    assert bench.end(request["ProcessingJobName"])["ProcessingJobStatus"] == "Completed"
 
 
 def test_a_name_can_be_used_once(bench: Bench):

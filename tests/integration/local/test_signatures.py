@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import boto3
 import pytest
-from botocore.auth import S3SigV4Auth, SigV4Auth
+from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+
+from .wire import send, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,18 +86,6 @@ def test_another_secret_is_refused(sagemaker: LocalSageMaker, service: str, code
     assert _error_code(sagemaker, service, aws_secret_access_key="a" * 40) == code
 
 
-def _send(
-    server: LocalSageMaker, method: str, path: str, headers: dict[str, str], body: bytes = b""
-) -> tuple[int, bytes]:
-    address = urlsplit(server.endpoint_url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
-    connection.request(method, path, body, headers)
-    response = connection.getresponse()
-    answer = response.status, response.read()
-    connection.close()
-    return answer
-
-
 @pytest.mark.parametrize(
     ("method", "path", "target"),
     [
@@ -111,34 +100,20 @@ def _send(
     ],
 )
 def test_an_unsigned_request_is_refused(sagemaker: LocalSageMaker, method: str, path: str, target: str | None):
-    status, _ = _send(sagemaker, method, path, {"X-Amz-Target": target} if target else {}, b"{}")
+    status, _ = send(sagemaker, method, path, {"X-Amz-Target": target} if target else {}, b"{}")
     assert status == 403
 
 
-def _signed(
-    server: LocalSageMaker,
-    *,
-    body: bytes = b"{}",
-    headers: dict[str, str] | None = None,
-    operation: str = "ListProcessingJobs",
-) -> dict[str, str]:
-    request = AWSRequest("POST", f"{server.endpoint_url}/", data=body, headers=headers or {})
-    request.headers["X-Amz-Target"] = f"SageMaker.{operation}"
-    credentials = Credentials(server.key.access_key_id, server.key.secret_access_key)
-    SigV4Auth(credentials, "sagemaker", "us-east-1").add_auth(request)
-    return dict(request.headers.items())
-
-
 def test_a_changed_body_is_refused(sagemaker: LocalSageMaker):
-    headers = _signed(sagemaker)
-    assert _send(sagemaker, "POST", "/", headers, b"{}")[0] == 200
-    assert _send(sagemaker, "POST", "/", headers, b'{"MaxResults": 5}')[0] == 403
+    headers = signed(sagemaker)
+    assert send(sagemaker, "POST", "/", headers, b"{}")[0] == 200
+    assert send(sagemaker, "POST", "/", headers, b'{"MaxResults": 5}')[0] == 403
 
 
 def test_an_old_signature_is_refused(sagemaker: LocalSageMaker, turn_clock_back):
     turn_clock_back(seconds=16 * 60)
-    headers = _signed(sagemaker)
-    status, answer = _send(sagemaker, "POST", "/", headers, b"{}")
+    headers = signed(sagemaker)
+    status, answer = send(sagemaker, "POST", "/", headers, b"{}")
     assert (status, b"RequestTimeTooSkewed" in answer) == (403, True)
 
 
@@ -155,21 +130,21 @@ def turn_clock_back(monkeypatch) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", "localhost.evil.example", ""])
-def test_another_host_header_is_refused_though_signed(sagemaker: LocalSageMaker, host: str):
-    headers = _signed(sagemaker, headers={"Host": host}) | {"Host": host}
-    assert _send(sagemaker, "POST", "/", headers, b"{}")[0] == 403
+def test_another_host_header_is_refused_thoughsigned(sagemaker: LocalSageMaker, host: str):
+    headers = signed(sagemaker, headers={"Host": host}) | {"Host": host}
+    assert send(sagemaker, "POST", "/", headers, b"{}")[0] == 403
 
 
 @pytest.mark.parametrize("header", ["Origin", "Sec-Fetch-Site"])
-def test_a_browser_is_refused_though_signed(sagemaker: LocalSageMaker, header: str):
-    headers = _signed(sagemaker) | {header: "http://127.0.0.1"}
-    status, answer = _send(sagemaker, "POST", "/", headers, b"{}")
+def test_a_browser_is_refused_thoughsigned(sagemaker: LocalSageMaker, header: str):
+    headers = signed(sagemaker) | {header: "http://127.0.0.1"}
+    status, answer = send(sagemaker, "POST", "/", headers, b"{}")
     assert (status, b"Browsers aren't served" in answer) == (403, True)
 
 
 def test_cors_preflights_are_refused(sagemaker: LocalSageMaker):
     headers = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
-    assert _send(sagemaker, "OPTIONS", "/", headers)[0] == 403
+    assert send(sagemaker, "OPTIONS", "/", headers)[0] == 403
 
 
 def test_services_that_are_not_there_are_named(sagemaker: LocalSageMaker):
@@ -185,12 +160,12 @@ def test_presigned_urls_work_until_they_expire(bench: Bench, turn_clock_back):
     client = _client(bench.server, "s3", config=Config(signature_version="s3v4"))
     url = client.generate_presigned_url("get_object", Params=place, ExpiresIn=60)
     path = url.removeprefix(bench.server.endpoint_url)
-    assert _send(bench.server, "GET", path, {}) == (200, b"presigned")
-    assert _send(bench.server, "GET", path.replace("Expires=60", "Expires=90"), {})[0] == 403
-    assert _send(bench.server, "DELETE", path, {})[0] == 403
+    assert send(bench.server, "GET", path, {}) == (200, b"presigned")
+    assert send(bench.server, "GET", path.replace("Expires=60", "Expires=90"), {})[0] == 403
+    assert send(bench.server, "DELETE", path, {})[0] == 403
     turn_clock_back(seconds=61)
     expired = client.generate_presigned_url("get_object", Params=place, ExpiresIn=60)
-    status, answer = _send(bench.server, "GET", expired.removeprefix(bench.server.endpoint_url), {})
+    status, answer = send(bench.server, "GET", expired.removeprefix(bench.server.endpoint_url), {})
     assert (status, b"Request has expired" in answer) == (403, True)
     client.close()
 
@@ -198,7 +173,7 @@ def test_presigned_urls_work_until_they_expire(bench: Bench, turn_clock_back):
 def test_presigned_uploads_work(bench: Bench):
     client = _client(bench.server, "s3", config=Config(signature_version="s3v4"))
     url = client.generate_presigned_url("put_object", Params={"Bucket": bench.bucket, "Key": "up"}, ExpiresIn=60)
-    assert _send(bench.server, "PUT", url.removeprefix(bench.server.endpoint_url), {}, b"body")[0] == 200
+    assert send(bench.server, "PUT", url.removeprefix(bench.server.endpoint_url), {}, b"body")[0] == 200
     assert bench.objects() == {"up": b"body"}
     client.close()
 
@@ -235,7 +210,7 @@ def test_botocores_own_s3_signer_is_understood(bench: Bench, key: str):
     request = AWSRequest("PUT", bench.server.endpoint_url + path, data=b"by hand", headers={"x-amz-meta-a": " b  c "})
     credentials = Credentials(bench.server.key.access_key_id, bench.server.key.secret_access_key)
     S3SigV4Auth(credentials, "s3", "us-east-1").add_auth(request)
-    assert _send(bench.server, "PUT", path, dict(request.headers.items()), b"by hand")[0] == 200
+    assert send(bench.server, "PUT", path, dict(request.headers.items()), b"by hand")[0] == 200
     assert bench.objects() == {key: b"by hand"}
 
 
