@@ -11,14 +11,13 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
 from airflow_sm_processing.exceptions import DefinitionError, ProcessingError, WaitTimeoutError
 from airflow_sm_processing.operators import results
-from airflow_sm_processing.operators.deadlines import Deadline, earliest_deadline
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.modes import read_modes
 from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.processing.waiting import WaitSettings
+from airflow_sm_processing.triggers.deadlines import Deadline, earliest_deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import NoReturn
 
     from airflow.sdk import Context
@@ -69,23 +68,17 @@ class JobTask(BaseOperator):
             self._defer(job, modes, deadline)
         return self._wait(job, modes, deadline)
 
-    def execute_complete(
-        self,
-        context: Context,  # noqa: ARG002  # Airflow gives it
-        event: dict[str, Any],
-        deadline: Sequence[Any] | None = None,
-    ) -> Any:
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:  # noqa: ARG002  # Airflow's signature
         """Take over from the trigger: read the log's rest and the result, or stop the job."""
         from airflow_sm_processing.triggers.events import JobEvent, Outcome
 
         arrived = JobEvent.from_payload(event)
-        until = Deadline(*deadline) if deadline else None
         job = self._job = self.hook.job(arrived.job_name)
-        if arrived.outcome is Outcome.DEADLINE and until is not None:
-            self._give_up(job, until.bound)
+        if arrived.outcome is Outcome.DEADLINE and arrived.deadline is not None:
+            self._give_up(job, arrived.deadline.bound)
         if arrived.outcome is Outcome.TROUBLE:
             self.log.warning("The triggerer could not watch the job, so this worker waits: %s", arrived.message)
-        return self._wait(job, self._modes(), until)
+        return self._wait(job, self._modes(), arrived.deadline)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral; if Airflow ended it, see to the job before the task fails."""
@@ -150,11 +143,10 @@ class JobTask(BaseOperator):
                 job_name=job.job_name,
                 connection=self.connection.serialize(),
                 poll_interval=modes.poll_interval,
-                deadline=deadline and deadline.at,
+                deadline=deadline and list(deadline),
                 max_transient_seconds=modes.max_transient_seconds,
             ),
             method_name="execute_complete",
-            kwargs={"deadline": deadline and list(deadline)},
             timeout=deadline and timedelta(seconds=max(0.0, deadline.seconds_left)) + _BACKSTOP,
         )
 
@@ -192,8 +184,9 @@ class JobTask(BaseOperator):
         if bound == "execution_timeout":
             from airflow.sdk.exceptions import AirflowTaskTimeout
 
-            raise AirflowTaskTimeout(f"execution_timeout is over: processing job {job.job_name} was stopped.")
-        raise WaitTimeoutError(job.job_name, waited_seconds=self._modes().max_wait or 0.0)
+            reason = f"execution_timeout is over: processing job {job.job_name} was stopped."
+            raise AirflowTaskTimeout(reason) from None
+        raise WaitTimeoutError(job.job_name, waited_seconds=self._modes().max_wait or 0.0) from None
 
     def _stop(self, job: ProcessingJob) -> None:
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+from airflow_sm_processing.triggers.deadlines import Deadline
 
 __all__ = ["JobEvent", "Outcome"]
 
@@ -26,13 +28,26 @@ class JobEvent:
 
     job_name: str
     outcome: Outcome
+    deadline: Deadline | None = None
+    """The wait's deadline, whether or not it has passed: whoever goes on waiting keeps to it."""
     message: str | None = None
 
     def to_payload(self) -> dict[str, Any]:
         """Give the event as JSON."""
-        return {**asdict(self), "outcome": self.outcome.value}
+        return {
+            "job_name": self.job_name,
+            "outcome": self.outcome.value,
+            "deadline": self.deadline and list(self.deadline),
+            "message": self.message,
+        }
 
     @classmethod
     def from_payload(cls, payload: dict[str, Any]) -> JobEvent:
         """Read what `to_payload` gave."""
-        return cls(job_name=payload["job_name"], outcome=Outcome(payload["outcome"]), message=payload.get("message"))
+        deadline = payload.get("deadline")
+        return cls(
+            job_name=payload["job_name"],
+            outcome=Outcome(payload["outcome"]),
+            deadline=Deadline(*deadline) if deadline else None,
+            message=payload.get("message"),
+        )

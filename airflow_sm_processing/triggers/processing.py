@@ -9,11 +9,12 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.processing.waiting import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
+from airflow_sm_processing.triggers.deadlines import Deadline
 from airflow_sm_processing.triggers.threads import in_thread, shared_hook
 from airflow_sm_processing.triggers.waiting import job_end
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 __all__ = ["ProcessingJobTrigger"]
 
@@ -28,7 +29,7 @@ class ProcessingJobTrigger(BaseTrigger):
         job_name: str,
         connection: dict[str, Any] | None = None,
         poll_interval: float = DEFAULT_POLL_INTERVAL,
-        deadline: float | None = None,
+        deadline: Sequence[Any] | None = None,
         max_transient_seconds: float = DEFAULT_MAX_TRANSIENT_SECONDS,
     ) -> None:
         """Take plain values only: they go through Airflow's database.
@@ -37,14 +38,14 @@ class ProcessingJobTrigger(BaseTrigger):
             job_name: The job to wait for.
             connection: The fields of an `AwsConnection`.
             poll_interval: Seconds between two looks at the job.
-            deadline: Seconds since the epoch; None waits as long as the job runs.
+            deadline: The fields of a `Deadline`; None waits as long as the job runs.
             max_transient_seconds: How long throttling, 5xx and lost connections are waited out.
         """
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
         self.job_name = job_name
         self.connection = AwsConnection(**(connection or {}))
         self.poll_interval = poll_interval
-        self.deadline = deadline
+        self.deadline = Deadline(*deadline) if deadline else None
         self.max_transient_seconds = max_transient_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -53,7 +54,7 @@ class ProcessingJobTrigger(BaseTrigger):
             "job_name": self.job_name,
             "connection": self.connection.serialize(),
             "poll_interval": self.poll_interval,
-            "deadline": self.deadline,
+            "deadline": self.deadline and list(self.deadline),
             "max_transient_seconds": self.max_transient_seconds,
         }
 

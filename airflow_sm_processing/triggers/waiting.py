@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import ProcessingError, TransientError
@@ -16,6 +15,7 @@ from airflow_sm_processing.triggers.threads import in_thread, shared_hook
 if TYPE_CHECKING:
     from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.hooks.processing import ProcessingHook
+    from airflow_sm_processing.triggers.deadlines import Deadline
 
 __all__ = ["job_end"]
 
@@ -27,7 +27,7 @@ async def job_end(
     connection: AwsConnection,
     *,
     poll_interval: float,
-    deadline: float | None,
+    deadline: Deadline | None,
     max_transient_seconds: float,
 ) -> JobEvent:
     """Wait until a job has ended, the deadline has passed, or the job can't be watched.
@@ -36,7 +36,7 @@ async def job_end(
         job_name: The job to wait for.
         connection: Which AWS it is in.
         poll_interval: Seconds between two looks.
-        deadline: Seconds since the epoch, so that it stays the same when a trigger moves; None waits for ever.
+        deadline: When to give up; None waits as long as the job runs.
         max_transient_seconds: How long throttling, 5xx and lost connections are waited out.
     """
     patience = Patience(max_transient_seconds)
@@ -44,13 +44,13 @@ async def job_end(
         async with shared_hook(connection) as hook:
             while not await _has_ended(hook, job_name, patience):
                 pause = poll_interval * random.uniform(0.9, 1.1)  # noqa: S311  # spreads the calls of many triggers
-                left = float("inf") if deadline is None else deadline - time.time()
+                left = deadline.seconds_left if deadline else pause
                 if left <= 0:
-                    return JobEvent(job_name=job_name, outcome=Outcome.DEADLINE)
+                    return JobEvent(job_name=job_name, outcome=Outcome.DEADLINE, deadline=deadline)
                 await asyncio.sleep(min(pause, left))
     except ProcessingError as error:
-        return JobEvent(job_name=job_name, outcome=Outcome.TROUBLE, message=str(error))
-    return JobEvent(job_name=job_name, outcome=Outcome.ENDED)
+        return JobEvent(job_name=job_name, outcome=Outcome.TROUBLE, deadline=deadline, message=str(error))
+    return JobEvent(job_name=job_name, outcome=Outcome.ENDED, deadline=deadline)
 
 
 async def _has_ended(hook: ProcessingHook, job_name: str, patience: Patience) -> bool:
