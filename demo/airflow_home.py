@@ -28,8 +28,9 @@ _BRISK = {
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
-    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
 }
+# On a machine that is busy with other things, the API server may take longer than the default 5 seconds.
+_PATIENT = {"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30"}
 
 
 class HomeInUseError(Exception):
@@ -80,7 +81,7 @@ class AirflowHome:
     def environment(self) -> dict[str, str]:
         """Give the whole environment of Airflow's processes."""
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        return {**kept, **self._system(), **self._airflow(), **_BRISK, **self.extra}
+        return {**kept, **self._system(), **self._airflow(), **_BRISK, **_PATIENT, **self.extra}
 
     def _system(self) -> dict[str, str]:
         binaries = Path(sys.executable).parent

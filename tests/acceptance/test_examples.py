@@ -1,0 +1,88 @@
+"""The example DAGs, run by Airflow's own processes on the local SageMaker."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.local import LocalSageMaker
+
+    from .conftest import Run
+
+
+def states(run: Run) -> dict[str, str | None]:
+    return {task.label: task.state for task in run.ended()}
+
+
+def read_json(sagemaker: LocalSageMaker, s3_uri: str) -> Any:
+    place = urlsplit(s3_uri)
+    return json.load(sagemaker.client("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"])
+
+
+def test_the_pipeline_hands_each_output_to_the_next_job(runs: dict[str, Run], sagemaker: LocalSageMaker) -> None:
+    run = runs["sm_pipeline"]
+    assert states(run) == {"preprocess": "success", "train": "success", "evaluate": "success"}
+    preprocess, train, evaluate = (run.xcoms(task_id) for task_id in ("preprocess", "train", "evaluate"))
+    assert run.rendered("train")["inputs"] == [
+        {"destination": "/opt/ml/processing/train", "source": preprocess["train"]},
+    ]
+    assert run.rendered("evaluate")["inputs"] == [
+        {"destination": "/opt/ml/processing/model", "source": train["model"]},
+        {"destination": "/opt/ml/processing/test", "source": preprocess["test"]},
+    ]
+    metrics = read_json(sagemaker, f"{evaluate['evaluation']}/evaluation.json")
+    assert metrics == {
+        "rows": 143,
+        "accuracy": pytest.approx(0.979, abs=0.01),
+        "f1": pytest.approx(0.983, abs=0.01),
+        "roc_auc": pytest.approx(0.9985, abs=0.005),
+    }
+    assert evaluate["return_value"]["exit_message"] == f"accuracy {metrics['accuracy']:.3f}"
+
+
+def test_the_training_operator_is_configured_with_the_outputs_of_the_processing_job(runs: dict[str, Run]) -> None:
+    run = runs["sm_training"]
+    assert states(run)["preprocess"] == "success"
+    preprocess = run.xcoms("preprocess")
+    config: Any = run.rendered("train")["config"]
+    sources = {
+        channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"] for channel in config["InputDataConfig"]
+    }
+    assert sources == {"train": preprocess["train"], "validation": preprocess["test"]}
+    assert config["OutputDataConfig"] == {"S3OutputPath": "s3://my-models/breast-cancer/"}
+
+
+def test_mapping_makes_one_job_for_each_partition(runs: dict[str, Run], sagemaker: LocalSageMaker) -> None:
+    run = runs["sm_mapping"]
+    tasks = ["split", "partitions", "total_images"]
+    mapped = ["profile_known[0]", "profile_known[1]", "profile_all[0]", "profile_all[1]", "profile_all[2]"]
+    assert states(run) == dict.fromkeys([*tasks, *mapped], "success")
+    uris = [run.xcoms("profile_all", map_index=index)["profile"] for index in range(3)]
+    profiles = [read_json(sagemaker, f"{uri}/profile.json") for uri in uris]
+    assert [(profile["partition"], profile["images"]) for profile in profiles] == [
+        ("digit-0.csv", 178),
+        ("digit-1.csv", 182),
+        ("digit-2.csv", 177),
+    ]
+    assert run.xcoms("total_images") == {"return_value": 178 + 182 + 177}
+
+
+def test_deferrable_tasks_give_their_jobs_outputs(runs: dict[str, Run], sagemaker: LocalSageMaker) -> None:
+    run = runs["sm_deferrable"]
+    assert states(run) == {"validate_linear": "success", "validate_tree": "success"}
+    uris = [run.xcoms(task_id)["metrics"] for task_id in ("validate_linear", "validate_tree")]
+    assert [read_json(sagemaker, f"{uri}/metrics.json") for uri in uris] == [
+        {"model": "linear", "accuracy": pytest.approx(0.98, abs=0.02)},
+        {"model": "tree", "accuracy": pytest.approx(0.87, abs=0.03)},
+    ]
+
+
+def test_sdk_style_jobs_decide_about_the_next(runs: dict[str, Run]) -> None:
+    run = runs["sm_sdk_style"]
+    assert states(run) == {"deepest_useful_tree": "success"}
+    found = {"depth": 4, "accuracy": pytest.approx(0.877, abs=0.03)}
+    assert run.xcoms("deepest_useful_tree") == {"return_value": found}

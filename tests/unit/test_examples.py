@@ -1,0 +1,131 @@
+"""The example DAGs as Airflow's DAG processor meets them: in a fresh interpreter, each file by itself."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "dags_examples"
+FILES = sorted(file.name for file in EXAMPLES.glob("*.py"))
+SCRIPTS = sorted((EXAMPLES / "scripts").glob("*.py"))
+HEAVY = ("boto3", "botocore", "airflow.providers.amazon.aws")
+TRAINING = "training.py"
+"""It shows an operator of the amazon provider, and pays for its import."""
+
+GRAPHS = {
+    "deferrable.py": ("sm_deferrable", {"validate_linear": [], "validate_tree": []}),
+    "mapping.py": (
+        "sm_mapping",
+        {
+            "partitions": ["profile_all"],
+            "profile_all": ["total_images"],
+            "profile_known": [],
+            "split": ["partitions", "profile_all", "profile_known"],
+            "total_images": [],
+        },
+    ),
+    "pipeline.py": ("sm_pipeline", {"evaluate": [], "preprocess": ["evaluate", "train"], "train": ["evaluate"]}),
+    "sdk_style.py": ("sm_sdk_style", {"deepest_useful_tree": []}),
+    TRAINING: ("sm_training", {"preprocess": ["train"], "train": []}),
+}
+
+# What Airflow itself warns of isn't the example's: its modules come first.
+PROGRAM = """
+import json, runpy, sys, warnings
+from airflow.sdk import DAG, dag, task
+if sys.argv[1].endswith("training.py"):
+    import airflow.providers.amazon.aws.operators.sagemaker
+from airflow.sdk.definitions._internal.contextmanager import DagContext
+DagContext.current_autoregister_module_name = "__main__"  # as Airflow's own DagBag does
+warnings.simplefilter("error")
+runpy.run_path(sys.argv[1])
+dags = [dag for dag, _ in DagContext.autoregistered_dags]
+print(json.dumps({
+    "dags": [
+        {
+            "dag_id": dag.dag_id,
+            "schedule": dag.schedule,
+            "tags": sorted(dag.tags),
+            "doc": dag.doc_md,
+            "graph": {task_id: sorted(task.downstream_task_ids) for task_id, task in sorted(dag.task_dict.items())},
+        }
+        for dag in dags
+    ],
+    "modules": sorted(sys.modules),
+}))
+"""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What loading a file brought."""
+
+    dags: list[dict[str, object]]
+    modules: set[str]
+
+
+@pytest.fixture(scope="session")
+def loaded_examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
+    """Every example, loaded with warnings as errors."""
+    home = str(tmp_path_factory.mktemp("home"))
+    environment = {"PATH": os.environ["PATH"], "HOME": home, "AIRFLOW_HOME": home}
+    processes = {
+        name: subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(EXAMPLES / name)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in FILES
+    }
+    answers = {name: (process, *process.communicate()) for name, process in processes.items()}
+    for name, (process, _, errors) in answers.items():
+        assert process.returncode == 0, f"{name} can't be loaded:\n{errors}"
+    texts = {name: json.loads(output.splitlines()[-1]) for name, (_, output, _) in answers.items()}
+    return {name: Loaded(text["dags"], set(text["modules"])) for name, text in texts.items()}
+
+
+def test_every_example_is_known_here():
+    assert sorted(GRAPHS) == FILES
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_an_example_is_one_dag_that_waits_to_be_triggered_and_explains_itself(
+    name: str, loaded_examples: dict[str, Loaded]
+):
+    dag_id, graph = GRAPHS[name]
+    assert loaded_examples[name].dags == [
+        {
+            "dag_id": dag_id,
+            "schedule": None,
+            "tags": ["example", "sagemaker"],
+            "doc": ast.get_docstring(ast.parse((EXAMPLES / name).read_text()), clean=False),
+            "graph": graph,
+        }
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name != TRAINING])
+def test_parse_law_an_example_loads_neither_boto3_nor_the_amazon_provider(
+    name: str, loaded_examples: dict[str, Loaded]
+):
+    assert [module for module in loaded_examples[name].modules if module.startswith(HEAVY)] == []
+
+
+def test_the_parse_law_could_be_broken(loaded_examples: dict[str, Loaded]):
+    assert set(HEAVY) <= loaded_examples[TRAINING].modules
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_a_script_is_python_for_the_image_that_it_runs_in(script: Path):
+    # sagemaker-scikit-learn:1.2-1 has Python 3.8.
+    tree = ast.parse(script.read_text(), feature_version=(3, 8))
+    assert ast.get_docstring(tree)
