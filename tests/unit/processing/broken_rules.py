@@ -42,6 +42,11 @@ BROKEN_RULES: dict[str, tuple[Any, str, str]] = {
         "inputs[0].source",
         "must be an S3 URI, a local path or a file:// URI",
     ),
+    "empty source": (
+        definition(inputs=(an_input(source=""),)),
+        "inputs[0].source",
+        "must be an S3 URI, a local path or a file:// URI",
+    ),
     "absent input": (
         definition(inputs=(an_input(source="/absent/data"),)),
         "inputs[0].source",

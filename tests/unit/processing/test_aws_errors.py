@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import socket
 import string
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore import exceptions as botocore
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
@@ -25,6 +27,9 @@ from airflow_sm_processing.exceptions import (
     TransientError,
 )
 from airflow_sm_processing.processing.aws_errors import aws_call
+
+if TYPE_CHECKING:
+    import boto3
 
 CALLS = {
     "sagemaker": ("CreateProcessingJob", "DescribeProcessingJob", "StopProcessingJob", "ListProcessingJobs"),
@@ -197,6 +202,18 @@ def test_a_certificate_that_is_not_trusted_is_not_waited_out() -> None:
 
     assert type(error) is ServiceError
     assert str(error).endswith("Check the endpoint and the connection's `verify`: time doesn't mend a certificate.")
+
+
+def test_a_connection_that_nobody_takes_is_transient(boto_session: boto3.Session) -> None:
+    once = Config(retries={"total_max_attempts": 1})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    client = boto_session.client("sagemaker", endpoint_url=f"http://127.0.0.1:{port}", config=once)
+
+    with pytest.raises(TransientError) as caught, aws_call("DescribeProcessingJob", "job"):
+        client.describe_processing_job(ProcessingJobName="job")
+
+    assert caught.value.code == "EndpointConnectionError"
 
 
 def test_an_answer_that_cannot_be_read_is_transient() -> None:

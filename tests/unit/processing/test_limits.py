@@ -149,6 +149,13 @@ def test_a_pattern_takes_and_refuses_what_it_says(pattern: str) -> None:
     assert [text for text in bad if _compiled(pattern).fullmatch(text)] == []
 
 
+def test_each_field_with_a_pattern_refuses_what_the_pattern_does(create_operation: OperationModel) -> None:
+    for path, shape in constrained(create_operation, "pattern"):
+        pattern = shape.metadata["pattern"]
+        for text in SAMPLES[pattern][1]:
+            assert f"must match {pattern}" in rules_at(create_operation, path, text), path
+
+
 def test_tags_take_exactly_the_letters_numbers_and_separators_of_unicode() -> None:
     """Java's classes are Unicode's general categories; the comparison goes through every code point."""
     pattern = _compiled("[\\p{L}\\p{Z}\\p{N}]")

@@ -20,6 +20,8 @@ def test_a_plain_path_is_literal_and_a_file_uri_is_decoded(text: str, path: str)
     assert local_path(text) == Path(path)
 
 
-@pytest.mark.parametrize("text", ["s3://bucket/key", "https://host/a", "file://host/data"])
-def test_other_places_are_no_local_path(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["s3://bucket/key", "https://host/a", "file://host/data", "", "file://", "file://localhost"]
+)
+def test_other_places_and_nothing_at_all_are_no_local_path(text: str) -> None:
     assert local_path(text) is None

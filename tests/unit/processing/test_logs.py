@@ -185,6 +185,13 @@ def test_a_line_of_a_megabyte_is_handed_out_whole_and_cut_in_the_tail() -> None:
     assert job_logs(client).last_tails() == {"algo-1": (cut,)}
 
 
+def test_a_line_that_an_error_can_carry_is_whole_in_the_tail() -> None:
+    client = CloudWatchLogs()
+    client.write(ONE, "x" * TAIL_LINE_CHARACTERS)
+
+    assert job_logs(client).last_tails() == {"algo-1": ("x" * TAIL_LINE_CHARACTERS,)}
+
+
 def test_a_line_has_cloudwatchs_time_to_the_millisecond() -> None:
     client = CloudWatchLogs()
     client.write(ONE, "a", at=1_767_225_600_007)
