@@ -59,7 +59,7 @@ def _demo(console: Console, say: Progress) -> int:
             say(f"Airflow is healthy on {airflow.url}; triggering {DAG_ID}")
             reporter = Reporter(airflow.api, sagemaker, DAG_ID, airflow.api.trigger(DAG_ID))
             reports = _run(airflow, reporter, say)
-            exit_code = _show(console, reporter, reports)
+            exit_code = show(console, reporter, reports)
         say(f"Airflow's and the tasks' logs are in {home.path.relative_to(CHECKOUT)}/logs; S3 is gone with its server")
     return exit_code
 
@@ -74,7 +74,8 @@ def _run(airflow: RunningAirflow, reporter: Reporter, say: Progress) -> list[Tas
     return [reporter.report(task) for task in follow(airflow, DAG_ID, reporter.run_id, changed=changed)]
 
 
-def _show(console: Console, reporter: Reporter, reports: list[TaskReport]) -> int:
+def show(console: Console, reporter: Reporter, reports: list[TaskReport]) -> int:
+    """Print what came of the run; give 0 if every task succeeded."""
     console.print(task_table(reports))
     console.print(*output_lines(reports), sep="\n", soft_wrap=True)
     failed = [report for report in reports if report.state != "success"]

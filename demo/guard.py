@@ -18,7 +18,7 @@ import sys
 import threading
 from pathlib import Path
 
-GRACE_SECONDS = 20.0
+GRACE_SECONDS = float(os.environ.get("DEMO_GRACE_SECONDS", "20"))
 """What Airflow's scheduler gets to end its tasks' processes."""
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -36,7 +36,12 @@ def main() -> int:
     if command.poll() is None:
         _stop(command)
     _kill_descendants(command.pid)
-    return command.returncode
+    return _exit_code(command.returncode)
+
+
+def _exit_code(returned: int) -> int:
+    """Give the exit code as shells do: 128 and the signal's number for a killed command."""
+    return returned if returned >= 0 else 128 - returned
 
 
 def _announce_end(command: subprocess.Popen[bytes], end: int) -> None:

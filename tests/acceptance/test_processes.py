@@ -1,0 +1,103 @@
+"""The demo's child processes: none outlives its starter, however that one ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from demo.airflow_home import CHECKOUT, AirflowHome, HomeInUseError
+from demo.processes import ProcessError, Processes
+
+# Ignores SIGINT, and starts a process in a session of its own, as Airflow's task processes are.
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+STARTER = """
+import sys, time
+from pathlib import Path
+from demo.processes import Processes
+with Processes(logs=Path(sys.argv[1])) as processes:
+    processes.start("sleeper", [sys.executable, "-c", sys.argv[2]], {})
+    time.sleep(600)
+"""
+ORDERLY = STUBBORN.replace("signal.signal(signal.SIGINT, signal.SIG_IGN)", "")
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    return tmp_path / "logs"
+
+
+def eventually(fact, within=30.0):
+    """Wait until something is so."""
+    deadline = time.monotonic() + within
+    while not (found := fact()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+def first_line(log: Path) -> str:
+    """Give the first line of a log that may still be written."""
+    text = log.read_text() if log.exists() else ""
+    return text.partition("\n")[0] if "\n" in text else ""
+
+
+def is_alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_the_blocks_end_ends_the_children_and_their_children(logs: Path) -> None:
+    with Processes(logs=logs) as processes:
+        processes.start("sleeper", [sys.executable, "-c", ORDERLY], {})
+        grandchild = int(eventually(lambda: first_line(logs / "sleeper.log")))
+        assert is_alive(grandchild)
+    assert not is_alive(grandchild)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
+def test_the_starters_end_ends_them_too(logs: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-c", STARTER, str(logs), ORDERLY]
+    with subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.DEVNULL) as starter:
+        grandchild = int(eventually(lambda: first_line(logs / "sleeper.log")))
+        starter.send_signal(number)
+    eventually(lambda: not is_alive(grandchild))
+
+
+def test_a_child_that_ignores_sigint_is_killed(logs: Path) -> None:
+    with Processes(logs=logs) as processes:
+        child = processes.start("sleeper", [sys.executable, "-c", STUBBORN], {"DEMO_GRACE_SECONDS": "0.5"})
+        grandchild = int(eventually(lambda: first_line(logs / "sleeper.log")))
+    assert child.guard.returncode == 128 + signal.SIGKILL
+    assert not is_alive(grandchild)
+
+
+def test_a_child_that_ends_by_itself_is_told_with_the_end_of_its_log(logs: Path) -> None:
+    with Processes(logs=logs) as processes:
+        processes.start("failing", [sys.executable, "-c", "print('no such table'); exit(3)"], {})
+        with pytest.raises(ProcessError, match=r"(?s)failing ended by itself with exit code 3.*no such table"):
+            processes.wait_until(lambda: False, within=30, what="It")
+
+
+def test_what_is_never_ready_is_told_with_the_time(logs: Path) -> None:
+    with Processes(logs=logs) as processes, pytest.raises(ProcessError, match=r"Nothing wasn't ready after 0 s"):
+        processes.wait_until(lambda: False, within=0, what="Nothing")
+
+
+def test_two_cannot_have_the_same_airflow_home(tmp_path: Path) -> None:
+    home = AirflowHome(path=tmp_path / "airflow", port=1)
+    with home.created(), pytest.raises(HomeInUseError, match="Another process uses"), home.created():
+        pass
