@@ -1,7 +1,7 @@
 """Uploads against the SageMaker SDK, s3transfer and the AWS CRT client, over a link with latency.
 
-The contenders take turns, each in a process of its own, and the medians count. The SDK is installed to `.venv-sdk`. Like
-all of botocore, it asks S3 with `Expect: 100-continue` before it sends a body, so a file costs it two round trips.
+The contenders take turns, each in a process of its own, and the medians count. The SDK is installed to `.venv-sdk`.
+Like all of botocore, it asks S3 with `Expect: 100-continue` before it sends a body: a file costs it two round trips.
 """
 
 from __future__ import annotations
