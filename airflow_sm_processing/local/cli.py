@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(options.do(_server(options), options))
     except ValueError as error:
         sys.exit(f"airflow-sm-local: {error}")
+    except ModuleNotFoundError as error:
+        sys.exit(f"airflow-sm-local: {error}. Install it with: pip install 'airflow-sm-processing[local]'")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_sm_processing.local.keys import Key
 
 # Like botocore's own table of where settings come from, with the user's files and profile taken out of it.
@@ -25,6 +29,20 @@ _NOTHING_OF_THE_USERS = {
 def core_session() -> botocore.session.Session:
     """Make a botocore session that knows nothing of the user's profile and files."""
     return botocore.session.Session(session_vars=_NOTHING_OF_THE_USERS)
+
+
+@contextmanager
+def ignoring(code: str) -> Iterator[None]:
+    """Take an answer with this error code for none.
+
+    `client.exceptions` won't do here: botocore makes its classes at first use, and two threads that come first
+    together get different ones.
+    """
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] != code:
+            raise
 
 
 class Clients:

@@ -18,16 +18,22 @@ if TYPE_CHECKING:
 class Dispatcher:
     """Runs at most so many jobs at once, first come, first served."""
 
-    def __init__(self, workshop: Callable[[], Workshop], *, max_jobs: int) -> None:
+    def __init__(self, workshop: Callable[[], Workshop], *, max_jobs: int, closing: threading.Event) -> None:
         self._workshop = workshop
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(max_jobs, thread_name_prefix="job")
         self._futures: dict[Job, Future[None]] = {}
-        self._closing = threading.Event()
+        self._closing = closing
 
     def submit(self, job: Job) -> None:
-        """Run a job when there is room for it."""
+        """Run a job when there is room for it.
+
+        Raises:
+            ServiceError: ServiceUnavailable, when the server is about to end.
+        """
         with self._lock:
+            if self._closing.is_set():
+                raise ServiceError("ServiceUnavailable", "The local SageMaker is ending.", status=503)
             self._futures[job] = self._pool.submit(self._run, job)
 
     def _run(self, job: Job) -> None:
@@ -49,8 +55,8 @@ class Dispatcher:
 
     def close(self) -> None:
         """Stop all jobs, without the grace that a user's stop gives, and wait for their end."""
-        self._closing.set()
         with self._lock:
+            self._closing.set()
             jobs = list(self._futures)
         for job in jobs:
             with contextlib.suppress(ServiceError):  # it has just ended by itself

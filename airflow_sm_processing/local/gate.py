@@ -6,7 +6,6 @@ import hmac
 import json
 import re
 import socket
-import time
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Response
@@ -16,6 +15,7 @@ from airflow_sm_processing.local.errors import ServiceError
 from airflow_sm_processing.local.faults import Call, Fault, Faults
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterable
 
     from airflow_sm_processing.local.api import ProcessingApi
@@ -32,11 +32,14 @@ _BROWSER_HEADERS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 class Gate:
     """The WSGI application."""
 
-    def __init__(self, *, api: ProcessingApi, keyring: Keyring, admin_key: Key, faults: Faults) -> None:
+    def __init__(
+        self, *, api: ProcessingApi, keyring: Keyring, admin_key: Key, faults: Faults, closing: threading.Event
+    ) -> None:
         self._api = api
         self._keyring = keyring
         self._admin_key = admin_key
         self._faults = faults
+        self._closing = closing
         self.hosts: frozenset[str] = frozenset()
         """The only Host headers that are answered; set once the port is known."""
 
@@ -103,7 +106,7 @@ class Gate:
         return response
 
     def _apply(self, request: moto_app.Request, faults: list[Fault], call: Call) -> None:
-        time.sleep(sum(fault.latency for fault in faults))
+        self._closing.wait(sum(fault.latency for fault in faults))
         for fault in faults:
             if fault.drop == "before":
                 _drop(request)

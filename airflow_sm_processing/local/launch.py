@@ -104,7 +104,8 @@ def _mount_private_paths(root: Path) -> None:
     (stage / "ml").mkdir()
     _mount(str(root / "ml"), str(stage / "ml"), "", _MS_BIND | _MS_REC)
     _mount(str(stage), str(opt), "", _MS_BIND | _MS_REC)
-    _mount(str(root / "hosts"), "/etc/hosts", "", _MS_BIND)
+    if Path("/etc/hosts").exists():
+        _mount(str(root / "hosts"), "/etc/hosts", "", _MS_BIND)
 
 
 def _show(entry: os.DirEntry[str], place: Path) -> None:
@@ -135,7 +136,7 @@ def _fork(child: Any) -> int:
             if os.getppid() not in {parent, 0}:  # 0: the parent is outside of our PID namespace
                 os._exit(_KILLED + signal.SIGKILL)
         child()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null character in the command or its environment
         os.write(2, f"[local] The sandbox couldn't be made: {error}\n".encode())
     finally:
         os._exit(_COULD_NOT_EXECUTE)
@@ -225,8 +226,13 @@ def _kill_descendants(group: int) -> None:
 
 def _children() -> list[int]:
     """Give our living children. A killed child's children become ours, so repeating this finds all."""
-    found = Path(f"/proc/self/task/{os.getpid()}/children")
-    return [int(pid) for pid in found.read_text().split()] if found.exists() else []
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            parent = stat.read_text(errors="replace").rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid():
+                found.append(int(stat.parent.name))
+    return found
 
 
 def _exit_code(status: int) -> int:

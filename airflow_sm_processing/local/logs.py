@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import selectors
@@ -11,6 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_sm_processing.local.clients import ignoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,15 +102,16 @@ class LogStream:
         names = {"logGroupName": LOG_GROUP, "logStreamName": self.name}
         try:
             self._client.put_log_events(**names, logEvents=events)
-        except self._client.exceptions.ResourceNotFoundException:
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+                raise
             self._create()  # somebody deleted the group or stream under a running job
             self._client.put_log_events(**names, logEvents=events)
 
     def _create(self) -> None:
-        exists = self._client.exceptions.ResourceAlreadyExistsException
-        with contextlib.suppress(exists):
+        with ignoring("ResourceAlreadyExistsException"):
             self._client.create_log_group(logGroupName=LOG_GROUP)
-        with contextlib.suppress(exists):
+        with ignoring("ResourceAlreadyExistsException"):
             self._client.create_log_stream(logGroupName=LOG_GROUP, logStreamName=self.name)
 
 

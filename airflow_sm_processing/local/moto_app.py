@@ -97,12 +97,16 @@ def check_bucket_owner(request: Request, caller: Caller) -> None:
         ServiceError: AccessDenied. moto itself lets every account into every bucket.
     """
     bucket, _, key = unquote(request.raw_path).lstrip("/").partition("/")
-    owner = bucket_owner(bucket)
+    source = unquote(request.headers.get("x-amz-copy-source", "")).lstrip("/").partition("/")[0]
     creates = request.method == "PUT" and not key and not request.query_string
-    if owner is None or creates:
-        return
-    expected = request.headers.get("x-amz-expected-bucket-owner", owner)
-    if owner != caller.key.account_id or owner != expected:
+    if not creates:
+        _check_owner(bucket, caller, request.headers.get("x-amz-expected-bucket-owner"))
+    _check_owner(source, caller, request.headers.get("x-amz-source-expected-bucket-owner"))
+
+
+def _check_owner(bucket: str, caller: Caller, expected: str | None) -> None:
+    owner = bucket_owner(bucket)
+    if owner is not None and {owner} != {caller.key.account_id, expected or owner}:
         raise ServiceError("AccessDenied", "Access Denied", status=403)
 
 

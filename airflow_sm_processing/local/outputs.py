@@ -57,7 +57,7 @@ class Output:
         key = "/".join(part for part in (self._prefix.rstrip("/"), path.relative_to(self._folder).as_posix()) if part)
         try:
             self._s3.upload_file(str(path), self._bucket, key, ExtraArgs=self._encryption, Config=_TRANSFER)
-        except (S3UploadFailedError, ClientError) as error:
+        except (S3UploadFailedError, ClientError, UnicodeEncodeError) as error:  # the last: a name that is no UTF-8
             raise OutputError(f"ClientError: Failed to upload output to s3://{self._bucket}/{key}: {error}") from error
 
     def _files(self) -> Iterator[Path]:

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import logging
 import shutil
-import threading
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.local import inputs
 from airflow_sm_processing.local.container import Instance, Setting
+from airflow_sm_processing.local.crew import Crew
 from airflow_sm_processing.local.faults import RUN, Call, Faults
 from airflow_sm_processing.local.jobs import Job, Status
 from airflow_sm_processing.local.outputs import Output, OutputError
 from airflow_sm_processing.local.rules import outputs_of
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
     from pathlib import Path
 
     from airflow_sm_processing.local.images import Images
 
-CONTINUOUS_SECONDS = 1.0
-"""How often a Continuous output is looked at."""
-CLOSING_GRACE = 1.0
-"""Seconds between SIGTERM and SIGKILL when the server itself ends."""
 EXIT_MESSAGE_BYTES = 1024
 """https://docs.aws.amazon.com/sagemaker/latest/dg/byoc-metadata.html"""
 _log = logging.getLogger(__name__)
@@ -56,17 +52,15 @@ class JobRunner:
 
     def __init__(self, job: Job, workshop: Workshop, *, closing: threading.Event) -> None:
         self._job = job
-        self._closing = closing
         self._workshop = workshop
-        self._s3 = workshop.client("s3", job)
         # The name alone won't do: a deleted job's name may be used again while its folder is being removed.
         self._folder = workshop.folder / f"{job.name}-{int(job.created.timestamp() * 1000)}"
-        self._instances: list[Instance] = []
+        self._instances = [
+            Instance(job, number, self._folder / f"algo-{number}", workshop.setting)
+            for number in range(1, job.instance_count + 1)
+        ]
+        self._crew = Crew(job, self._instances, closing=closing)
         self._outputs: list[Output] = []
-        self._waiters: list[threading.Thread] = []
-        self._errors: list[OSError] = []
-        self._running = 0
-        self._failed: Instance | None = None
 
     def run(self) -> None:
         """Run the job; whatever happens, it reaches a terminal status and its processes are gone."""
@@ -79,10 +73,15 @@ class JobRunner:
             _log.exception("The local SageMaker failed to run %s", self._job.name)
             reason = "InternalServerError: We encountered an internal error. Please try again."
         finally:
-            self._clean_up()
+            self._crew.kill()
             self._end(status, reason)
             if not self._workshop.keep_jobs:
-                shutil.rmtree(self._folder, ignore_errors=True)
+                self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder.exists():
+            _log.warning("%s couldn't be removed whole: the job closed some of its folders.", self._folder)
 
     def _run(self) -> tuple[Status, str | None]:
         self._meet_faults()
@@ -92,9 +91,8 @@ class JobRunner:
         self._download()
         is_late = self._execute()
         status, reason = self._outcome(is_late=is_late)
-        for output in self._outputs:
-            if output.is_continuous or status is not Status.FAILED:
-                output.upload()
+        for output in self._continuous_outputs() if status is Status.FAILED else self._outputs:
+            output.upload()
         return status, reason
 
     def _outcome(self, *, is_late: bool) -> tuple[Status, str | None]:
@@ -104,8 +102,8 @@ class JobRunner:
         if is_late:
             limit = self._job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
             return Status.STOPPED, f"ClientError: The job was stopped after its MaxRuntimeInSeconds of {limit}."
-        if self._failed is not None:
-            return Status.FAILED, f"AlgorithmError: , exit code: {self._failed.exit_code}"
+        if failed := self._crew.failed:
+            return Status.FAILED, f"AlgorithmError: , exit code: {failed.exit_code}"
         return Status.COMPLETED, None
 
     def _meet_faults(self) -> None:
@@ -125,98 +123,39 @@ class JobRunner:
             self._job.wake.wait_for(lambda: self._job.status is not Status.IN_PROGRESS, timeout=seconds)
 
     def _prepare(self) -> None:
-        for number in range(1, self._job.instance_count + 1):
-            instance = Instance(self._job, number, self._folder / f"algo-{number}", self._workshop.setting)
+        for instance in self._instances:
             instance.prepare()
-            self._instances.append(instance)
+        s3 = self._workshop.client("s3", self._job)
         kms_key = self._job.request.get("ProcessingOutputConfig", {}).get("KmsKeyId")
         for item in outputs_of(self._job.request):
             if path := item["S3Output"].get("LocalPath"):
                 self._outputs += [
-                    Output(self._s3, item, instance.folder(path), kms_key=kms_key) for instance in self._instances
+                    Output(s3, item, instance.folder(path), kms_key=kms_key) for instance in self._instances
                 ]
 
     def _download(self) -> None:
+        s3 = self._workshop.client("s3", self._job)
         for item in self._job.request.get("ProcessingInputs", []):
             path = item["S3Input"].get("LocalPath")
             if path is None or self._job.status is Status.STOPPING:
                 continue
             for index, instance in enumerate(self._instances):
                 shard = inputs.Shard(index=index, count=len(self._instances))
-                role = self._job.request["RoleArn"]
-                inputs.download(self._s3, item, instance.folder(path), shard, role=role)
+                inputs.download(s3, item, instance.folder(path), shard, role=self._job.request["RoleArn"])
 
     def _execute(self) -> bool:
         """Run the commands to their end, and say whether the time ran out."""
         if self._job.status is Status.STOPPING:
             return False
         image = self._workshop.images.resolve(self._job.request["AppSpecification"]["ImageUri"])
-        logs = self._workshop.client("logs", self._job)
-        for instance in self._instances:
-            instance.start(image, logs)
-            waiter = threading.Thread(target=self._wait, args=[instance], name=f"wait-{self._job.name}", daemon=True)
-            self._waiters.append(waiter)
-            self._running += 1
-            waiter.start()
+        self._crew.start(image, self._workshop.client("logs", self._job))
         limit = self._job.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
-        is_late = not self._watch(limit)
-        self._terminate()
-        if self._errors:
-            raise self._errors[0]
+        is_late = not self._crew.watch(limit, self._continuous_outputs())
+        self._crew.dismiss(self._workshop.stop_grace)
         return is_late
 
-    def _wait(self, instance: Instance) -> None:
-        try:
-            instance.wait()
-        except OSError as error:
-            self._errors.append(error)
-        finally:
-            with self._job.wake:
-                # The first is the culprit; the others were stopped because of it.
-                self._failed = self._failed or (instance if instance.exit_code else None)
-                self._running -= 1
-                self._job.wake.notify_all()
-
-    def _watch(self, limit: float | None) -> bool:
-        """Upload Continuous outputs until the commands end, one fails, or the job is to stop.
-
-        Returns:
-            False if `limit` seconds passed first.
-        """
-        deadline = time.monotonic() + limit if limit is not None else float("inf")
-        continuous = [output for output in self._outputs if output.is_continuous]
-        tick = CONTINUOUS_SECONDS if continuous else None
-        while (left := deadline - time.monotonic()) > 0:
-            timeout = min((wait for wait in (tick, left) if wait not in {None, float("inf")}), default=None)
-            with self._job.wake:
-                if self._job.wake.wait_for(self._is_over, timeout=timeout):
-                    return True
-            for output in continuous:
-                output.upload()
-        return False
-
-    def _is_over(self) -> bool:
-        return (
-            self._job.status is Status.STOPPING or self._failed is not None or not self._running or bool(self._errors)
-        )
-
-    def _terminate(self) -> None:
-        """Send SIGTERM to whoever still runs, and SIGKILL after the grace time."""
-        for instance in self._instances:
-            instance.terminate()
-        with self._job.wake:
-            self._job.wake.wait_for(
-                lambda: not self._running or self._closing.is_set(), timeout=self._workshop.stop_grace
-            )
-            if self._closing.is_set():
-                self._job.wake.wait_for(lambda: not self._running, timeout=CLOSING_GRACE)
-        self._clean_up()
-
-    def _clean_up(self) -> None:
-        for instance in self._instances:
-            instance.kill()
-        for waiter in self._waiters:
-            waiter.join()
+    def _continuous_outputs(self) -> list[Output]:
+        return [output for output in self._outputs if output.is_continuous]
 
     def _end(self, status: Status, reason: str | None) -> None:
         message = b"".join(instance.exit_message() for instance in self._instances)

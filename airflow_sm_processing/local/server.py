@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import tempfile
-from contextlib import ExitStack, contextmanager, suppress
+import threading
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.local import moto_app
 from airflow_sm_processing.local.api import ProcessingApi
-from airflow_sm_processing.local.clients import Clients
+from airflow_sm_processing.local.clients import Clients, ignoring
 from airflow_sm_processing.local.container import Setting
 from airflow_sm_processing.local.dispatcher import Dispatcher
 from airflow_sm_processing.local.environment import airflow_environment, aws_environment, write_aws_files
@@ -69,7 +71,7 @@ class LocalSageMaker:
         seed: Makes chances in faults repeatable.
 
     Raises:
-        ValueError: an interpreter or a fault isn't right.
+        ValueError: an interpreter or a fault isn't right, or the port or data folder is in use.
     """
 
     def __init__(
@@ -111,9 +113,10 @@ class LocalSageMaker:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._folder = stack.enter_context(_folder(self._data_dir))
-            dispatcher = Dispatcher(self._workshop, max_jobs=self._max_jobs)
+            closing = threading.Event()
+            dispatcher = Dispatcher(self._workshop, max_jobs=self._max_jobs, closing=closing)
             api = ProcessingApi(dispatcher, check_image=self._images.resolve)
-            gate = Gate(api=api, keyring=self._keyring, admin_key=self.key, faults=self._faults)
+            gate = Gate(api=api, keyring=self._keyring, admin_key=self.key, faults=self._faults, closing=closing)
             http = HttpServer(self._port, gate)
             gate.hosts = frozenset(f"{host}:{http.port}" for host in (LOOPBACK, "localhost"))
             self.endpoint_url = f"http://{LOOPBACK}:{http.port}"
@@ -175,16 +178,21 @@ class LocalSageMaker:
     def _make_roles(self) -> None:
         iam = self._clients.get("iam", self._key_of(self.account_id, internal=True), self.region)
         for role in self._roles:
-            with suppress(iam.exceptions.EntityAlreadyExistsException):  # made by another server in this process
+            with ignoring("EntityAlreadyExists"):  # made by another server in this process
                 iam.create_role(RoleName=role, AssumeRolePolicyDocument=_TRUST)
 
 
 @contextmanager
 def _folder(data_dir: str | Path | None) -> Iterator[Path]:
-    if data_dir is not None:
-        folder = Path(data_dir).resolve()
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        yield folder
+    if data_dir is None:
+        with tempfile.TemporaryDirectory(prefix="airflow-sm-local-", ignore_cleanup_errors=True) as temporary:
+            yield Path(temporary).resolve()
         return
-    with tempfile.TemporaryDirectory(prefix="airflow-sm-local-", ignore_cleanup_errors=True) as temporary:
-        yield Path(temporary).resolve()
+    folder = Path(data_dir).resolve()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"The data folder {folder} is in use by another server. Choose another.") from error
+        yield folder

@@ -49,7 +49,6 @@ class _Claim:
     """What a request says about its own signature."""
 
     access_key_id: str
-    date: str
     region: str
     service: str
     signed_headers: tuple[str, ...]
@@ -77,10 +76,9 @@ class _Claim:
 
     @classmethod
     def _parse(cls, fields: dict[str, str], timestamp: str, expires: timedelta | None) -> _Claim:
-        access_key_id, date, region, service, _ = fields["Credential"].split("/")
+        access_key_id, _, region, service, _ = fields["Credential"].split("/")
         return cls(
             access_key_id=access_key_id,
-            date=date,
             region=region,
             service=service,
             signed_headers=tuple(fields["SignedHeaders"].lower().split(";")),
@@ -102,7 +100,10 @@ def verify(request: Request, keyring: Keyring) -> Caller:
     if key is None:
         code = _UNKNOWN_KEY.get(claim.service, "UnrecognizedClientException")
         raise ServiceError(code, "The access key id isn't one of this server's.", status=403)
-    if not hmac.compare_digest(_signature(request, claim, key).encode(), claim.signature.encode()):
+    # Without the host, a signature for one endpoint would be good for another.
+    if "host" not in claim.signed_headers or not hmac.compare_digest(
+        _signature(request, claim, key).encode(), claim.signature.encode()
+    ):
         code = _WRONG_SIGNATURE.get(claim.service, "SignatureDoesNotMatch")
         message = "The signature isn't the one that this key gives for this request. Check the secret access key."
         raise ServiceError(code, message, status=403)

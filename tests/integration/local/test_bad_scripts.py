@@ -145,3 +145,15 @@ def test_a_key_cannot_leave_the_inputs_folder(bench: Bench):
     item = s3_input("in", manifest, "/opt/ml/processing/in", S3DataType="ManifestFile")
     job = bench.run(["true"], ProcessingInputs=[item])
     assert job["ProcessingJobStatus"] == "Failed"
+
+
+def test_a_log_group_that_is_deleted_meanwhile_costs_no_later_line(bench: Bench):
+    name = bench.create(
+        ["sh", "-c", "echo before; while [ ! -e /opt/ml/processing/go ]; do sleep 0.1; echo after; done"]
+    )
+    bench.wait_for_line(name, "before")
+    bench.cloudwatch.delete_log_group(logGroupName="/aws/sagemaker/ProcessingJobs")
+    bench.wait_for_line(name, "after")
+    bench.sagemaker.stop_processing_job(ProcessingJobName=name)
+    assert set(bench.logs(name)["algo-1"]) == {"after"}
+    bench.end(name)

@@ -198,7 +198,7 @@ time.sleep(600)
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--fault", "x"], "airflow-sm-local: Fault 'x': 'x' isn't understood."),
+        (["--fault", "x"], "airflow-sm-local: Fault 'x' isn't understood."),
         (["--image", "x"], "airflow-sm-local: --image 'x' must be PATTERN=PYTHON"),
         (["--image", "x=/no/python"], "airflow-sm-local: The image's interpreter '/no/python' can't be run"),
     ],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_sm_processing.local import LocalSageMaker
 
@@ -190,3 +191,40 @@ def test_a_page_holds_at_most_100(listed: Any):
     client, _ = listed
     with pytest.raises(ClientError, match=r"maxResults.*less than or equal to 100"):
         client.list_processing_jobs(MaxResults=101)
+
+
+def test_a_data_folder_serves_one_server_at_a_time(tmp_path):
+    with LocalSageMaker(data_dir=tmp_path), pytest.raises(ValueError, match="is in use by another server"):  # noqa: SIM117
+        with LocalSageMaker(data_dir=tmp_path):
+            pass
+
+
+def test_many_jobs_at_once_all_end_as_they_should(bench_factory: Any):
+    with LocalSageMaker(max_jobs=6) as server:
+        bench = bench_factory(server)
+        names = [bench.create(["sh", "-c", f"echo {number}; exit {number % 2}"], hosts=2) for number in range(16)]
+        jobs = [bench.end(name) for name in names]
+        assert [job["ProcessingJobStatus"] for job in jobs] == ["Completed", "Failed"] * 8
+        # A host that was stopped because the other failed may not have got to say anything.
+        said = [set(sum(bench.logs(name).values(), [])) for name in names]  # noqa: RUF017
+        assert said == [{str(number)} for number in range(16)]
+
+
+def test_the_servers_end_leaves_no_thread_and_ends_a_queue_of_jobs(bench_factory: Any):
+    before = set(threading.enumerate())
+    began = time.monotonic()
+    with LocalSageMaker(max_jobs=1) as server:
+        bench = bench_factory(server)
+        for _ in range(4):
+            bench.create(["sleep", "600"])
+        server.set_faults("sts:*:latency=600")
+        asked = threading.Thread(target=_ask_who_i_am, args=[server])
+        asked.start()
+    asked.join()
+    assert set(threading.enumerate()) <= before
+    assert time.monotonic() - began < 30
+
+
+def _ask_who_i_am(server: LocalSageMaker) -> None:
+    with pytest.raises((ClientError, BotoCoreError)):
+        server.client("sts").get_caller_identity()
