@@ -58,6 +58,7 @@ class ProcessingHook(AwsGenericHook[Any]):
             boto_session=self.get_session(region_name=self.region_name),
             default_bucket=self._default_bucket,
             default_bucket_prefix=self._default_bucket_prefix,
+            verify=self.verify,
             client_factory=self._make_client,
         )
 

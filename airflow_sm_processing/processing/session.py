@@ -48,6 +48,7 @@ class Session:
         default_bucket: str | None = None,
         default_bucket_prefix: str | None = None,
         *,
+        verify: bool | str | None = None,
         client_factory: ClientFactory | None = None,
     ) -> None:
         """Take what is given; the rest comes from boto3's own configuration chain.
@@ -59,6 +60,7 @@ class Session:
                 looked for nor created, so that no ListBuckets or CreateBucket permission is needed. If not given, it
                 is `sagemaker-<region>-<account>`, created if missing.
             default_bucket_prefix: Stands before every key that is made in the default bucket.
+            verify: Whether TLS certificates are checked, or the path of a CA bundle; None leaves it to boto3.
             client_factory: Makes the other clients, `boto_session.client` if not given.
         """
         self._boto_session = boto_session
@@ -68,6 +70,7 @@ class Session:
         self._ensured_bucket: str | None = None
         self._lock = threading.RLock()
         self.default_bucket_prefix = default_bucket_prefix
+        self.verify = verify
 
     @property
     def boto_session(self) -> boto3.Session:
@@ -170,7 +173,7 @@ class Session:
         with aws_call("boto3.client", service_name):
             if self._client_factory is not None:
                 return self._client_factory(service_name)
-            return self.boto_session.client(service_name, region_name=self.boto_region_name)  # type: ignore[call-overload]  # any service
+            return self.boto_session.client(service_name, region_name=self.boto_region_name, verify=self.verify)  # type: ignore[call-overload]  # any service
 
     def _region_of_given_client(self) -> str | None:
         client = self._clients.get("sagemaker")

@@ -70,6 +70,7 @@ def _upload(plan: SubmissionPlan, definition: JobDefinition, session: Session) -
             key_prefix=key_prefix,
             s3_client=session.s3_client,
             boto_session=session.boto_session,
+            verify=session.verify,
             kms_key=definition.kms_key,
             expected_bucket_owner=session.default_bucket_owner,
         )
