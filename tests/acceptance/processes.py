@@ -4,38 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
+LOOPBACK = "0100007F"
+"""127.0.0.1 as the kernel writes it."""
+_LISTEN = "0A"
+
 
 def processes_of(home: Path) -> set[int]:
-    """Give the processes that have this AIRFLOW_HOME in their environment."""
-    mark = f"AIRFLOW_HOME={home}".encode()
-    return {int(folder.name) for folder in Path("/proc").glob("[0-9]*") if mark in _environment(folder)}
+    """Give the processes that have a file in this folder open: all of a home's log to files there.
+
+    (Their environment doesn't tell: Airflow overwrites it when it sets a process's title.)
+    """
+    pids = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
+    return {pid for pid in pids if any(file.startswith(f"{home}/") for file in _open_files(pid))}
 
 
 def listening_hosts(pids: set[int]) -> set[str]:
     """Give the addresses that any of these processes listens on, in the kernel's hexadecimal form."""
-    sockets = {inode for pid in pids for inode in _socket_inodes(pid)}
+    sockets = {file for pid in pids for file in _open_files(pid) if file.startswith("socket:")}
     lines = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
-    return {line[1].partition(":")[0] for line in lines if line[3] == _LISTEN and line[9] in sockets}
+    return {line[1].partition(":")[0] for line in lines if line[3] == _LISTEN and f"socket:[{line[9]}]" in sockets}
 
 
-LOOPBACK = "0100007F"
-_LISTEN = "0A"
+def _open_files(pid: int) -> set[str]:
+    return {_target(link) for link in Path(f"/proc/{pid}/fd").glob("*")}
 
 
-def _environment(folder: Path) -> list[bytes]:
+def _target(link: Path) -> str:
     try:
-        return (folder / "environ").read_bytes().split(b"\0")
-    except OSError:  # it ended meanwhile, or is somebody else's
-        return []
-
-
-def _socket_inodes(pid: int) -> set[str]:
-    found = set()
-    for link in Path(f"/proc/{pid}/fd").glob("*"):
-        try:
-            target = str(link.readlink())
-        except FileNotFoundError:  # closed meanwhile
-            continue
-        if target.startswith("socket:["):
-            found.add(target.removeprefix("socket:[").removesuffix("]"))
-    return found
+        return str(link.readlink())
+    except OSError:  # closed meanwhile, or somebody else's
+        return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -85,11 +86,11 @@ def test_the_demo_fails_with_the_reason_of_the_task_that_failed(
     task = next(task for task in airflow.api.task_instances(run.dag_id, run.run_id) if task.task_id == "fails")
     report = Reporter(airflow.api, sagemaker, run.dag_id, run.run_id).report(task)
     assert (report.state, report.status, report.outputs) == ("failed", "Failed", {})
-    console = Console(width=200, record=True, quiet=True)
-    assert show(console, Reporter(airflow.api, sagemaker, run.dag_id, run.run_id), [report]) == 1
-    text = console.export_text()
-    assert "fails is failed" in text
-    assert "ExitMessage: bad input: no column age" in text
+    printed = io.StringIO()
+    reporter = Reporter(airflow.api, sagemaker, run.dag_id, run.run_id)
+    assert show(Console(file=printed, width=200), reporter, [report]) == 1
+    assert "fails is failed" in printed.getvalue()
+    assert "ExitMessage: bad input: no column age" in printed.getvalue()
 
 
 def test_the_ui_is_an_admins_without_a_login_and_ends_with_ctrl_c(environment: dict[str, str]) -> None:
@@ -104,6 +105,7 @@ def test_the_ui_is_an_admins_without_a_login_and_ends_with_ctrl_c(environment: d
                 browser.get("/auth/token/login").raise_for_status()
                 me = browser.get("/ui/auth/me").raise_for_status().json()
             assert me["username"] == "Anonymous"
+            assert len(processes_of(home)) > len(("api-server", "scheduler", "triggerer", "dag-processor"))
             assert listening_hosts(processes_of(home) | {ui.pid}) == {LOOPBACK}
         finally:
             ui.send_signal(signal.SIGINT)
