@@ -171,7 +171,7 @@ def test_the_default_bucket_is_asked_for_only_where_it_is_needed() -> None:
 
 def test_a_name_is_made_of_the_base_name_or_of_the_images() -> None:
     names = [
-        plan(definition(job_name=None, base_job_name=base)).job_name.rpartition("-20")[0] for base in (None, "my_job")
+        plan(definition(job_name=None, base_job_name=base)).job_name.partition("-20")[0] for base in (None, "my_job")
     ]
 
     assert names == ["sklearn", "my-job"]
