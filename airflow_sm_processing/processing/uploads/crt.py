@@ -77,7 +77,7 @@ class CrtEngine:
 def _obstacle(access: S3Access) -> str | None:
     config = access.config
     obstacles = {
-        "a proxy is configured, which it chooses by rules of its own": config.proxies or getproxies_environment(),
+        "a proxy is configured, which it chooses by rules of its own": config.proxies or _names_proxy(),
         f"it signs with s3v4, not {config.signature_version}": config.signature_version != "s3v4",
         "a client certificate is configured": config.client_cert,
         "it always sends checksums, unlike request_checksum_calculation": (
@@ -86,6 +86,10 @@ def _obstacle(access: S3Access) -> str | None:
         "it always tries again, unlike retries": access.attempts == 1,
     }
     return next((reason for reason, holds in obstacles.items() if holds), None)
+
+
+def _names_proxy() -> bool:
+    return bool(getproxies_environment().keys() - {"no"})  # no_proxy alone names none
 
 
 def _credentials(access: S3Access) -> RenewedCredentials:

@@ -47,6 +47,13 @@ def test_a_proxy_of_the_environment_rules_it_out(boto_session, monkeypatch, name
         CrtEngine(S3Access(boto_session.client("s3"), boto_session))
 
 
+def test_no_proxy_alone_does_not_rule_it_out(target, tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    (tmp_path / "x").write_bytes(b"1")
+
+    assert upload(tmp_path / "x", **target).engine == "crt"
+
+
 def test_missing_credentials_rule_it_out(monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     session = boto3.Session(region_name="eu-west-1")

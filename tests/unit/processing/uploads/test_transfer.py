@@ -37,10 +37,10 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
-    """A folder of 400 small files."""
+    """A folder of 200 small files."""
     root = tmp_path / "many"
     root.mkdir()
-    for number in range(400):
+    for number in range(200):
         (root / f"{number:03}").write_bytes(b"small")
     return root
 
@@ -135,7 +135,7 @@ def issuer(target, s3) -> Issuer:
 def test_credentials_are_renewed_while_files_are_sent(many, target, s3, engine, issuer):
     upload(many, **target)
 
-    assert len(s3.objects) == 400
+    assert len(s3.objects) == 200
     assert issuer.issued > 100
     assert len(s3.access_keys) > 100
 
@@ -144,7 +144,7 @@ def test_the_crt_keeps_the_last_credentials_when_a_renewal_fails(many, target, s
     s3.on_request = lambda key: setattr(issuer, "is_broken", True)
     result = upload(many, **target)
 
-    assert (result.engine, len(s3.objects)) == ("crt", 400)
+    assert (result.engine, len(s3.objects)) == ("crt", 200)
     assert "The AWS credentials couldn't be renewed: the issuer is away" in caplog.text
 
 
@@ -161,7 +161,7 @@ def test_the_end_is_one_log_line(many, target, engine, caplog):
     result = upload(many, **target, clock=lambda: 0.0)
 
     assert [record.getMessage() for record in caplog.records if record.name.startswith("airflow")] == [
-        "Uploaded 400 files (2.0 KiB) to s3://bucket/pre/fix/ in 0.0 s (0 B/s)"
+        "Uploaded 200 files (1000 B) to s3://bucket/pre/fix/ in 0.0 s (0 B/s)"
     ]
     assert result.seconds == 0.0
 
@@ -184,12 +184,12 @@ def test_a_refusal_names_file_uri_and_cause_and_cancels_the_rest(many, target, s
         upload(many, **target)
 
     assert str(raised.value) == (
-        "Upload failed for 1 of 400 files; the rest was cancelled:\n"
+        "Upload failed for 1 of 200 files; the rest was cancelled:\n"
         f"  - {many / '000'} -> s3://bucket/pre/fix/000: "
         "An error occurred (AccessDenied) when calling the PutObject operation: Said the test."
     )
     assert isinstance(raised.value.__cause__, ClientError)
-    assert len(s3.objects) < 399
+    assert len(s3.objects) < 199
 
 
 def test_an_error_that_is_not_the_buckets_is_an_upload_error(many, target, s3, engine):
@@ -201,10 +201,10 @@ def test_an_error_that_is_not_the_buckets_is_an_upload_error(many, target, s3, e
 
 
 def test_a_file_that_vanishes_meanwhile_is_named(many, target, s3, engine):
-    """With 128 files on their way at most, the 400th is planned long before it is opened."""
-    s3.on_request = lambda key: (many / "399").unlink(missing_ok=True)
+    """With 128 files on their way at most, the 200th is planned long before it is opened."""
+    s3.on_request = lambda key: (many / "199").unlink(missing_ok=True)
 
-    with pytest.raises(UploadError, match=rf"1 of 400 files.*\n  - {many / '399'} -> s3://bucket/pre/fix/399: "):
+    with pytest.raises(UploadError, match=rf"1 of 200 files.*\n  - {many / '199'} -> s3://bucket/pre/fix/199: "):
         upload(many, **target)
 
 
@@ -213,7 +213,7 @@ def test_a_bucket_of_another_region_is_reached_through_threads(many, target, s3)
     s3.region = "us-west-2"
     result = upload(many, **target)
 
-    assert (result.engine, result.files, len(s3.objects)) == ("threads", 400, 400)
+    assert (result.engine, result.files, len(s3.objects)) == ("threads", 200, 200)
 
 
 class StopError(BaseException):
@@ -257,13 +257,13 @@ def test_a_signals_exception_ends_the_threads_once_their_requests_are_answered(m
 
     with pytest.raises(StopError):
         upload(many, **target)
-    assert len(s3.objects) < 400
+    assert len(s3.objects) < 200
     assert [thread.name for thread in threading.enumerate() if "ThreadPool" in thread.name] == []
 
 
 @pytest.mark.parametrize("refusal", [None, (403, "AccessDenied")])
 def test_no_thread_is_left(many, target, s3, engine, refusal):
-    s3.refusals["pre/fix/200"] = refusal
+    s3.refusals["pre/fix/100"] = refusal
     kept: BaseException | None = None
     try:
         upload(many, **target)
