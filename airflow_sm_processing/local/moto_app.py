@@ -6,6 +6,7 @@ import os
 import re
 import threading
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 # moto switches CORS on for everybody unless this is set before its first import.
@@ -15,6 +16,7 @@ from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
 from moto import backends
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.request import Request as MotoRequest
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.local.signature import Caller
 
 SERVICES = ("iam", "logs", "s3", "sagemaker", "sts")
+DEFAULT_REGION = "us-east-1"
 _tenants: list[None] = []
 _tenants_lock = threading.Lock()
 _REGIONLESS = frozenset({"iam", "s3", "sts"})
@@ -51,11 +54,17 @@ def answer(request: Request, caller: Caller) -> Response:
         ServiceError: moto has no handler for the path.
     """
     request.environ["HTTP_X_MOTO_ACCOUNT_ID"] = caller.key.account_id
-    url_paths = backend(caller.service, caller.key.account_id, caller.region).url_paths
-    for pattern, handler in url_paths.items():
-        if re.match(pattern, request.raw_path):
+    for pattern, handler in _handlers(caller.service):
+        if pattern.match(request.raw_path):
             return _respond(request, handler)
     raise ServiceError("UnknownOperationException", f"Nothing answers {request.method} {request.raw_path}.", status=404)
+
+
+@cache
+def _handlers(service: str) -> list[tuple[re.Pattern[str], Any]]:
+    """Give moto's handlers by path; asking moto for them reloads a module, which no request should."""
+    state = backend(service, DEFAULT_ACCOUNT_ID, DEFAULT_REGION)
+    return [(re.compile(pattern), handler) for pattern, handler in state.url_paths.items()]
 
 
 def _respond(request: Request, handler: Any) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -226,5 +227,5 @@ def test_the_servers_end_leaves_no_thread_and_ends_a_queue_of_jobs(bench_factory
 
 
 def _ask_who_i_am(server: LocalSageMaker) -> None:
-    with pytest.raises((ClientError, BotoCoreError)):
+    with contextlib.suppress(ClientError, BotoCoreError):  # answered late or not at all: only not for ever
         server.client("sts").get_caller_identity()
