@@ -7,10 +7,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.local import LocalSageMaker
+from demo.airflow_api import AirflowApiError
 from demo.airflow_home import CHECKOUT, AirflowHome, HomeInUseError
 from demo.airflow_services import RunningAirflow, running_airflow
 from demo.console import Progress, every_end_is_an_interrupt, make_console
 from demo.follow import follow
+from demo.isolation import forget_users_aws
 from demo.ports import free_port
 from demo.processes import ProcessError
 from demo.report import Reporter, metrics_table, output_lines, task_table
@@ -33,11 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__, epilog=_epilog())
     parser.parse_args(arguments)
     console = make_console()
+    forget_users_aws()
     say = Progress(console)
     try:
         with every_end_is_an_interrupt():
             return _demo(console, say)
-    except (ProcessError, HomeInUseError) as error:
+    except (ProcessError, HomeInUseError, AirflowApiError) as error:
         say(str(error), style="red")
         return 1
     except KeyboardInterrupt:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 RUN_ENDED = frozenset({"success", "failed"})
 
 
+class AirflowApiError(Exception):
+    """The API server refused a request, or didn't answer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TaskInstance:
     """One task of a run, and what became of it."""
@@ -48,7 +52,7 @@ class AirflowApi:
 
     def __init__(self, url: str) -> None:
         # trust_env: no proxy of the user's has business on loopback.
-        self._http = httpx.Client(base_url=url, trust_env=False, timeout=30)
+        self._http = httpx.Client(base_url=url, trust_env=False, timeout=60)
         self._logged_in = False
 
     def __enter__(self) -> Self:
@@ -118,11 +122,19 @@ class AirflowApi:
         return self._request("GET", path, params=parameters).json()
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        if not self._logged_in:
-            token = self._http.get("/auth/token").raise_for_status().json()["access_token"]
-            self._http.headers["Authorization"] = f"Bearer {token}"
-            self._logged_in = True
-        return self._http.request(method, f"/api/v2/{path}", **options).raise_for_status()
+        try:
+            if not self._logged_in:
+                self._log_in()
+            return self._http.request(method, f"/api/v2/{path}", **options).raise_for_status()
+        except httpx.HTTPError as error:
+            raise AirflowApiError(
+                f"Airflow's API server on {self._http.base_url} failed: {method} {path}: {error}"
+            ) from error
+
+    def _log_in(self) -> None:
+        token = self._http.get("/auth/token").raise_for_status().json()["access_token"]
+        self._http.headers["Authorization"] = f"Bearer {token}"
+        self._logged_in = True
 
 
 def _event_text(event: dict[str, Any]) -> str:

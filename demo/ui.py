@@ -10,9 +10,11 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.local import LocalSageMaker
+from demo.airflow_api import AirflowApiError
 from demo.airflow_home import CHECKOUT, AirflowHome, HomeInUseError
 from demo.airflow_services import RunningAirflow, running_airflow
 from demo.console import Progress, every_end_is_an_interrupt, make_console
+from demo.isolation import forget_users_aws
 from demo.ports import HOST, is_free
 from demo.processes import ProcessError
 
@@ -31,11 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     port = parser.parse_args(arguments).port
     if not is_free(port):
         parser.error(f"port {port} of {HOST} is taken: stop what listens there, or give another, such as --port 8090")
+    forget_users_aws()
     say = Progress(make_console())
     try:
         with every_end_is_an_interrupt():
             _serve(port, say)
-    except (ProcessError, HomeInUseError) as error:
+    except (ProcessError, HomeInUseError, AirflowApiError) as error:
         say(str(error), style="red")
         return 1
     except KeyboardInterrupt:

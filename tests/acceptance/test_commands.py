@@ -61,7 +61,7 @@ def test_the_demo_reports_each_task_and_the_metrics_and_leaves_no_process(enviro
         timeout=200,
         check=False,
     )
-    print(demo.stdout)
+    print(demo.stdout, demo.stderr, sep="\n")
     assert (demo.returncode, demo.stderr) == (0, "")
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in demo.stdout.splitlines() if "│" in line]
     tasks, metrics = [row for row in rows if len(row) == 5], dict(row for row in rows if len(row) == 2)
