@@ -47,7 +47,7 @@ class ProcessingApi:
 
     def answers(self, operation: str, request: Request) -> bool:
         """Whether the operation is ours; the tags of anything but processing jobs aren't."""
-        return operation in self._operations and _JOB_ARN in request.get("ResourceArn", _JOB_ARN)
+        return operation in self._operations and _JOB_ARN in str(request.get("ResourceArn", _JOB_ARN))
 
     def call(self, operation: str, request: Request, caller: Caller) -> str:
         """Carry an operation out and give its answer as JSON, times as seconds of the epoch.

@@ -24,3 +24,12 @@ def wait_until_gone(marker: str, *, seconds: float = 20) -> None:
     while left := running(marker):
         assert time.monotonic() < deadline, left
         time.sleep(0.02)
+
+
+def children(parent: int) -> set[int]:
+    """Give the ids of a process's children, those of all its threads."""
+    return {int(pid) for task in Path(f"/proc/{parent}/task").glob("*/children") for pid in task.read_text().split()}
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import venv
@@ -15,7 +16,7 @@ import pytest
 from airflow_sm_processing.local import LocalSageMaker, launch, sandbox
 
 from .bench import Bench, s3_input, s3_output
-from .processes import running
+from .processes import children, command_of, running, wait_until_gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,3 +173,16 @@ with LocalSageMaker() as server:
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_job_whose_helper_is_killed_fails_and_leaves_no_process(server: LocalSageMaker, bench: Bench):
+    marker = f"600.{os.getpid()}6"
+    name = bench.create(["sh", "-c", f"echo ready; exec sleep {marker}"])
+    bench.wait_for_line(name, "ready")
+    parents = {pid for pid in children(os.getpid()) if "launch.py" in command_of(pid)}
+    assert len(parents) == 1
+    os.kill(parents.pop(), signal.SIGKILL)
+    job = bench.end(name)
+    assert job["ProcessingJobStatus"] == "Failed"
+    assert job["FailureReason"].startswith("InternalServerError")
+    wait_until_gone(marker)
