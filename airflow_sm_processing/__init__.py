@@ -24,12 +24,13 @@ if TYPE_CHECKING:
         AthenaDatasetDefinition,
         DatasetDefinition,
         RedshiftDatasetDefinition,
-        S3Input,
     )
-    from airflow_sm_processing.processing.definition import InstancePreference
+    from airflow_sm_processing.processing.feature_store import FeatureStoreOutput
     from airflow_sm_processing.processing.inputs import ProcessingInput
+    from airflow_sm_processing.processing.instances import InstancePreference
     from airflow_sm_processing.processing.network import NetworkConfig
-    from airflow_sm_processing.processing.outputs import FeatureStoreOutput, ProcessingOutput
+    from airflow_sm_processing.processing.outputs import ProcessingOutput
+    from airflow_sm_processing.processing.s3_input import S3Input
     from airflow_sm_processing.processing.status import JobStatus
     from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 
@@ -39,8 +40,8 @@ _MODULES = {
     "AthenaDatasetDefinition": "processing.datasets",
     "DatasetDefinition": "processing.datasets",
     "DefinitionError": "exceptions",
-    "FeatureStoreOutput": "processing.outputs",
-    "InstancePreference": "processing.definition",
+    "FeatureStoreOutput": "processing.feature_store",
+    "InstancePreference": "processing.instances",
     "JobEndedError": "exceptions",
     "JobFailedError": "exceptions",
     "JobStatus": "processing.status",
@@ -53,7 +54,7 @@ _MODULES = {
     "ProcessingOperator": "operators.processing",
     "ProcessingOutput": "processing.outputs",
     "RedshiftDatasetDefinition": "processing.datasets",
-    "S3Input": "processing.datasets",
+    "S3Input": "processing.s3_input",
     "ScriptProcessingOperator": "operators.script_processing",
 }
 

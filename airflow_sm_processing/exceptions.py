@@ -20,7 +20,10 @@ Exceptions carry data; their text says what was wrong, where, and what to do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_sm_processing.printable import one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +48,16 @@ __all__ = [
 
 
 class ProcessingError(Exception):
-    """Base of every error that this package raises."""
+    """Base of every error that this package raises; all of them can be copied and pickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(cls: type[ProcessingError], args: tuple[Any, ...], state: dict[str, Any]) -> ProcessingError:
+    error = cls.__new__(cls, *args)  # BaseException keeps the arguments of __new__; __init__ would make another text
+    error.__dict__.update(state)
+    return error
 
 
 class Problem(NamedTuple):
@@ -156,13 +168,14 @@ class JobEndedError(ProcessingError):
 
     def _lines(self) -> list[str]:
         lines = [f"Processing job {self.job_name} ended as {self.status}."]
-        if self.failure_reason:
-            lines.append(f"  FailureReason: {self.failure_reason}")
-        if self.exit_message:
-            lines.append(f"  ExitMessage: {self.exit_message}")
-        for host, tail in self.log_tails.items():
+        for title, text in (("FailureReason", self.failure_reason), ("ExitMessage", self.exit_message)):
+            if text:
+                lines.append(f"  {title}: " + printable(text).replace("\n", "\n    "))
+        for host, tail in islice(self.log_tails.items(), _SHOWN_HOSTS):
             lines.append(f"  Last log lines of {host}:")
-            lines.extend(f"    {line}" for line in tail)
+            lines.extend(f"    {one_line(line)}" for line in tail)
+        if len(self.log_tails) > _SHOWN_HOSTS:
+            lines.append(f"  … and of {len(self.log_tails) - _SHOWN_HOSTS} more hosts")
         lines.extend(f"  {title}: {url}" for title, url in self.links.items())
         return lines
 
@@ -176,6 +189,7 @@ class JobStoppedError(JobEndedError):
 
 
 _SHOWN_CHARACTERS = 120
+_SHOWN_HOSTS = 5
 
 
 def _shortened(value: object) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_sm_processing.exceptions import DefinitionError
-from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.operators.definitions import early_problems
 from airflow_sm_processing.operators.lifecycle import JobTask
-from airflow_sm_processing.operators.modes import MODE_PARAMETERS
+from airflow_sm_processing.operators.mode_parameters import MODE_PARAMETERS
 from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS
+from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
 from airflow_sm_processing.processing.values import to_plain
-from airflow_sm_processing.processing.waiting import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,8 +18,9 @@ if TYPE_CHECKING:
 
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
-    from airflow_sm_processing.processing.definition import InstancePreference
+    from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.processing.inputs import ProcessingInput
+    from airflow_sm_processing.processing.instances import InstancePreference
     from airflow_sm_processing.processing.network import NetworkConfig
     from airflow_sm_processing.processing.outputs import ProcessingOutput
     from airflow_sm_processing.processing.values import Late
@@ -208,6 +208,8 @@ class BaseProcessingOperator(JobTask):
     @property
     def connection(self) -> AwsConnection:
         """Which AWS the task talks to."""
+        from airflow_sm_processing.hooks.connection import AwsConnection
+
         return AwsConnection(
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
-from airflow_sm_processing.operators.modes import read_modes
+from airflow_sm_processing.operators.mode_parameters import mode_problems, read_modes
 from airflow_sm_processing.operators.parameters import LATE, DefinitionReader, hide_late
 from airflow_sm_processing.operators.results import reserved_name_problems
 from airflow_sm_processing.processing.local_paths import local_path
@@ -30,7 +30,7 @@ def early_problems(task: JobTask) -> list[Problem]:
         *reader.problems,
         *definition_problems(definition),
         *reserved_name_problems(definition.outputs),
-        *read_modes(known_modes)[1],
+        *mode_problems(known_modes),
     ]
 
 
@@ -42,8 +42,8 @@ def read_task(task: JobTask) -> tuple[JobDefinition, Modes]:
     """
     reader = DefinitionReader()
     definition = reader.read(task.definition_parameters())
-    modes, mode_problems = read_modes(task.mode_parameters())
-    problems = [*reader.problems, *reserved_name_problems(definition.outputs), *mode_problems]
+    modes, unreadable = read_modes(task.mode_parameters())
+    problems = [*reader.problems, *reserved_name_problems(definition.outputs), *unreadable]
     if problems:
         problems += definition_problems(definition)
         raise DefinitionError(problems, subject=f"task {task.task_id}")

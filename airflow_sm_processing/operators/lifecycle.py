@@ -12,10 +12,7 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 from airflow_sm_processing.exceptions import DefinitionError, ProcessingError, WaitTimeoutError
 from airflow_sm_processing.operators import results
 from airflow_sm_processing.operators.definitions import read_task
-from airflow_sm_processing.operators.modes import read_modes
-from airflow_sm_processing.processing.status import JobStatus
-from airflow_sm_processing.processing.waiting import WaitSettings
-from airflow_sm_processing.triggers.deadlines import Deadline, earliest_deadline
+from airflow_sm_processing.operators.mode_parameters import read_modes
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -27,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.operators.modes import Modes
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.job import ProcessingJob
+    from airflow_sm_processing.triggers.deadlines import Deadline
 
 __all__ = ["JobTask"]
 
@@ -122,6 +120,8 @@ class JobTask(BaseOperator):
         self.log.info("Processing job %s: %s", job.job_name, job.links()["Job"])
 
     def _deadline(self, context: Context, modes: Modes) -> Deadline | None:
+        from airflow_sm_processing.triggers.deadlines import earliest_deadline
+
         return earliest_deadline(
             max_wait=modes.max_wait,
             execution_timeout=self.execution_timeout,
@@ -129,6 +129,8 @@ class JobTask(BaseOperator):
         )
 
     def _passed_bound(self, context: Context) -> str:
+        from airflow_sm_processing.triggers.deadlines import earliest_deadline
+
         execution = earliest_deadline(
             max_wait=None, execution_timeout=self.execution_timeout, task_started=context["ti"].start_date
         )
@@ -151,6 +153,8 @@ class JobTask(BaseOperator):
         )
 
     def _wait(self, job: ProcessingJob, modes: Modes, deadline: Deadline | None) -> dict[str, Any]:
+        from airflow_sm_processing.processing.waiting import WaitSettings
+
         settings = WaitSettings(
             poll_interval=modes.poll_interval,
             max_wait=deadline and max(0.0, deadline.seconds_left),
@@ -169,6 +173,8 @@ class JobTask(BaseOperator):
 
     def _finish(self, job: ProcessingJob, description: JobDescription, modes: Modes) -> dict[str, Any]:
         """Make the task's end of the job's: the same in every mode."""
+        from airflow_sm_processing.processing.status import JobStatus
+
         self._job = None
         if description.status is JobStatus.STOPPED and modes.on_stopped == "skip":
             from airflow.sdk.exceptions import AirflowSkipException

@@ -1,25 +1,15 @@
-"""How a task waits: read from parameters that a template may have written as strings."""
+"""How a task waits."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
+from airflow_sm_processing.processing.values import Value, value_object
 
-from airflow_sm_processing.exceptions import Problem
-from airflow_sm_processing.processing.waiting import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-__all__ = ["MODE_PARAMETERS", "Modes", "read_modes"]
-
-_ON_STOPPED = ("fail", "skip", "succeed")
-_TRUTHS = {"true": True, "false": False}
+__all__ = ["Modes"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Modes:
+@value_object
+class Modes(Value):
     """The parameters of the wait; times in seconds."""
 
     deferrable: bool | None = None
@@ -30,62 +20,3 @@ class Modes:
     max_transient_seconds: float = DEFAULT_MAX_TRANSIENT_SECONDS
     logs: bool = True
     on_stopped: str = "fail"
-
-
-def read_modes(parameters: Mapping[str, Any]) -> tuple[Modes, list[Problem]]:
-    """Give the modes, and what is wrong with them; a parameter that can't be read stays at its default."""
-    problems: list[Problem] = []
-    values: dict[str, Any] = {}
-    for name, reader in _READERS.items():
-        value = parameters.get(name)
-        if value is None or value == "":
-            continue
-        try:
-            values[name] = reader(value)
-        except (TypeError, ValueError) as error:
-            problems.append(Problem(name, value, str(error)))
-    modes = Modes(**values)
-    if modes.deferrable and not modes.wait_for_completion:
-        problems.append(Problem("deferrable", modes.deferrable, "means waiting: set wait_for_completion=True"))
-    return modes, problems
-
-
-def _truth(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in _TRUTHS:
-        return _TRUTHS[value.lower()]
-    raise ValueError("must be true or false")
-
-
-def _seconds(value: Any) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else _number(value)
-    if seconds <= 0:
-        raise ValueError("must be more than 0 seconds")
-    return seconds
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError("must be a number of seconds, or a timedelta") from None
-
-
-def _on_stopped(value: object) -> str:
-    if value not in _ON_STOPPED:
-        raise ValueError(f"must be one of {', '.join(_ON_STOPPED)}")
-    return str(value)
-
-
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "deferrable": _truth,
-    "wait_for_completion": _truth,
-    "poll_interval": _seconds,
-    "max_wait": _seconds,
-    "max_transient_seconds": _seconds,
-    "logs": _truth,
-    "on_stopped": _on_stopped,
-}
-MODE_PARAMETERS = tuple(_READERS)
-"""The parameters of a task that say how it waits; each is an attribute of the operator."""

@@ -12,7 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow_sm_processing.exceptions import Problem
-from airflow_sm_processing.processing.definition import InstancePreference, JobDefinition
+from airflow_sm_processing.processing.definition import JobDefinition
 from airflow_sm_processing.processing.inputs import ProcessingInput
 from airflow_sm_processing.processing.network import NetworkConfig
 from airflow_sm_processing.processing.outputs import ProcessingOutput
@@ -20,6 +20,8 @@ from airflow_sm_processing.processing.tags import format_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from airflow_sm_processing.processing.instances import InstancePreference
 
 __all__ = ["DEFINITION_PARAMETERS", "LATE", "DefinitionReader", "hide_late"]
 
@@ -90,6 +92,8 @@ class DefinitionReader:
         return self._objects(name, value, make)
 
     def _preferences(self, name: str, value: Any) -> tuple[InstancePreference, ...]:
+        from airflow_sm_processing.processing.instances import InstancePreference  # few tasks have them
+
         def make(path: str, item: Any) -> InstancePreference:
             fields = {"instance_type": item} if isinstance(item, str) else item
             return self._build(InstancePreference, path, fields, InstancePreference(LATE))

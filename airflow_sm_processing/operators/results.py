@@ -6,7 +6,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import Problem
-from airflow_sm_processing.processing.status import JobStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +22,8 @@ _RESERVED_KEYS = frozenset({"return_value", JOB_NAME_KEY, JOB_ARN_KEY})
 
 def submitted_result(job_name: str, job_arn: str | None, output_uris: Mapping[str, str]) -> dict[str, Any]:
     """Give the result of a task that doesn't wait."""
+    from airflow_sm_processing.processing.status import JobStatus
+
     return {
         "job_name": job_name,
         "job_arn": job_arn,

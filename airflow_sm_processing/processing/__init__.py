@@ -13,16 +13,18 @@ if TYPE_CHECKING:
         AthenaDatasetDefinition,
         DatasetDefinition,
         RedshiftDatasetDefinition,
-        S3Input,
     )
-    from airflow_sm_processing.processing.definition import InstancePreference, JobDefinition
+    from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.description import JobDescription
+    from airflow_sm_processing.processing.feature_store import FeatureStoreOutput
     from airflow_sm_processing.processing.inputs import ProcessingInput
+    from airflow_sm_processing.processing.instances import InstancePreference
     from airflow_sm_processing.processing.job import ProcessingJob
     from airflow_sm_processing.processing.logs import JobLogs, LogLine
     from airflow_sm_processing.processing.network import NetworkConfig
-    from airflow_sm_processing.processing.outputs import FeatureStoreOutput, ProcessingOutput
+    from airflow_sm_processing.processing.outputs import ProcessingOutput
     from airflow_sm_processing.processing.processor import Processor, ScriptProcessor
+    from airflow_sm_processing.processing.s3_input import S3Input
     from airflow_sm_processing.processing.session import Session
     from airflow_sm_processing.processing.status import JobStatus
     from airflow_sm_processing.processing.waiting import WaitSettings
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
 _MODULES = {
     "AthenaDatasetDefinition": "datasets",
     "DatasetDefinition": "datasets",
-    "FeatureStoreOutput": "outputs",
-    "InstancePreference": "definition",
+    "FeatureStoreOutput": "feature_store",
+    "InstancePreference": "instances",
     "JobDefinition": "definition",
     "JobDescription": "description",
     "JobLogs": "logs",
@@ -43,7 +45,7 @@ _MODULES = {
     "ProcessingOutput": "outputs",
     "Processor": "processor",
     "RedshiftDatasetDefinition": "datasets",
-    "S3Input": "datasets",
+    "S3Input": "s3_input",
     "ScriptProcessor": "processor",
     "Session": "session",
     "WaitSettings": "waiting",

@@ -1,34 +1,18 @@
-"""Where an input's data comes from: S3, or a query that SageMaker runs first."""
+"""Inputs that are the results of queries, which SageMaker runs first."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.processing.values import Late, WireObject
+from airflow_sm_processing.processing.values import WireObject, read_dict, value_object
 
-__all__ = ["AthenaDatasetDefinition", "DatasetDefinition", "RedshiftDatasetDefinition", "S3Input"]
+if TYPE_CHECKING:
+    from airflow_sm_processing.processing.values import Late
 
-
-@dataclass(frozen=True)
-class S3Input(WireObject):
-    """Data in S3 and how it reaches the container (SageMaker: ProcessingS3Input)."""
-
-    s3_uri: str | Late | None = None
-    """An object, a prefix, or a manifest file."""
-    local_path: str | Late | None = None
-    """An absolute path under `/opt/ml/processing`; may be absent only if the input is app-managed."""
-    s3_data_type: str | None = "S3Prefix"
-    """`S3Prefix` or `ManifestFile`."""
-    s3_input_mode: str | None = "File"
-    """`File` (downloaded before the start) or `Pipe` (streamed)."""
-    s3_data_distribution_type: str | None = "FullyReplicated"
-    """`FullyReplicated` (all on each instance) or `ShardedByS3Key` (each object on one instance)."""
-    s3_compression_type: str | None = None
-    """`None` or `Gzip`; Gzip only in Pipe mode."""
+__all__ = ["AthenaDatasetDefinition", "DatasetDefinition", "RedshiftDatasetDefinition"]
 
 
-@dataclass(frozen=True)
+@value_object
 class RedshiftDatasetDefinition(WireObject):
     """The result of an Amazon Redshift query (SageMaker: RedshiftDatasetDefinition)."""
 
@@ -47,7 +31,7 @@ class RedshiftDatasetDefinition(WireObject):
     """`None`, `GZIP`, `BZIP2`, `ZSTD` or `SNAPPY`."""
 
 
-@dataclass(frozen=True)
+@value_object
 class AthenaDatasetDefinition(WireObject):
     """The result of an Amazon Athena query (SageMaker: AthenaDatasetDefinition)."""
 
@@ -64,7 +48,7 @@ class AthenaDatasetDefinition(WireObject):
     """`GZIP`, `SNAPPY` or `ZLIB`."""
 
 
-@dataclass(frozen=True)
+@value_object
 class DatasetDefinition(WireObject):
     """A query whose result is an input (SageMaker: DatasetDefinition)."""
 
@@ -76,8 +60,8 @@ class DatasetDefinition(WireObject):
     athena_dataset_definition: AthenaDatasetDefinition | None = None
 
     def __post_init__(self) -> None:
-        read_dict(self, "redshift_dataset_definition", RedshiftDatasetDefinition)
-        read_dict(self, "athena_dataset_definition", AthenaDatasetDefinition)
+        read_dict(self, "redshift_dataset_definition", lambda fields: RedshiftDatasetDefinition(**fields))
+        read_dict(self, "athena_dataset_definition", lambda fields: AthenaDatasetDefinition(**fields))
 
     @classmethod
     def from_boto(cls, response: dict[str, Any] | None) -> DatasetDefinition | None:
@@ -91,10 +75,3 @@ class DatasetDefinition(WireObject):
             redshift_dataset_definition=RedshiftDatasetDefinition.from_boto(response.get("RedshiftDatasetDefinition")),
             athena_dataset_definition=AthenaDatasetDefinition.from_boto(response.get("AthenaDatasetDefinition")),
         )
-
-
-def read_dict(owner: object, field: str, cls: type[WireObject]) -> None:
-    """Let a nested definition be given as a plain dict, which is how a templated or mapped one arrives."""
-    value = getattr(owner, field)
-    if isinstance(value, dict):
-        object.__setattr__(owner, field, cls(**value))

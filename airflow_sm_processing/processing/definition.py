@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.processing.values import Value, value_object
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from airflow_sm_processing.processing.inputs import ProcessingInput
+    from airflow_sm_processing.processing.instances import InstancePreference
     from airflow_sm_processing.processing.network import NetworkConfig
     from airflow_sm_processing.processing.outputs import ProcessingOutput
     from airflow_sm_processing.processing.values import Late
 
-__all__ = ["InstancePreference", "JobDefinition"]
+__all__ = ["JobDefinition"]
 
 
-@dataclass(frozen=True)
-class InstancePreference:
-    """One candidate of `instance_preferences` (SageMaker: ProcessingInstancePreference)."""
-
-    instance_type: str | Late
-    instance_count: int | Late | None = None
-    """Instances if this type is the one; SageMaker's default is 1."""
-
-    @classmethod
-    def parse(cls, value: str | Mapping[str, Any] | InstancePreference) -> InstancePreference:
-        """Take an instance type, a dict of the fields, or the object itself."""
-        if isinstance(value, InstancePreference):
-            return value
-        return cls(**value) if isinstance(value, Mapping) else cls(value)
-
-    def to_boto(self) -> dict[str, Any]:
-        """Give the candidate as CreateProcessingJob takes it."""
-        count = {} if self.instance_count is None else {"InstanceCount": self.instance_count}
-        return {"InstanceType": self.instance_type, **count}
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobDefinition:
+@value_object
+class JobDefinition(Value):
     """Everything that one CreateProcessingJob request is made of, under the SDK's names."""
 
     role: str | Late | None

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.processing.datasets import DatasetDefinition, S3Input, read_dict
+from airflow_sm_processing.processing.s3_input import S3Input
+from airflow_sm_processing.processing.values import Value, read_dict, value_object
 
 if TYPE_CHECKING:
+    from airflow_sm_processing.processing.datasets import DatasetDefinition
     from airflow_sm_processing.processing.values import Late
 
 __all__ = ["ProcessingInput"]
 
 
-@dataclass(frozen=True)
-class ProcessingInput:
+@value_object
+class ProcessingInput(Value):
     """One input of a processing job (SageMaker: ProcessingInput).
 
     Give `source` and `destination`, or an `s3_input`, or a `dataset_definition`.
@@ -43,11 +45,11 @@ class ProcessingInput:
     """Whether the script fetches the data by itself; SageMaker then only hands on the description."""
 
     def __post_init__(self) -> None:
-        read_dict(self, "s3_input", S3Input)
-        read_dict(self, "dataset_definition", DatasetDefinition)
-        if isinstance(self.s3_input, S3Input):
+        read_dict(self, "s3_input", lambda fields: S3Input(**fields))
+        read_dict(self, "dataset_definition", _dataset_definition)
+        if isinstance(self.s3_input, S3Input) and not self.s3_input.is_implied:
             self._set(**_mirrored(self.s3_input))
-        elif self.s3_input is None and self.source is not None:
+        elif self.source is not None and (self.s3_input is None or isinstance(self.s3_input, S3Input)):
             self._set(s3_input=self._implied_s3_input())
 
     @property
@@ -80,15 +82,16 @@ class ProcessingInput:
         return cls(
             input_name=response["InputName"],
             s3_input=S3Input.from_boto(response.get("S3Input")),
-            dataset_definition=DatasetDefinition.from_boto(response.get("DatasetDefinition")),
+            dataset_definition=_described_dataset(response.get("DatasetDefinition")),
             app_managed=response.get("AppManaged", False),
         )
 
     @property
     def container_path(self) -> str | None:
         """Where the container finds the input, whichever way it was defined."""
-        if isinstance(self.dataset_definition, DatasetDefinition):
-            return self.dataset_definition.local_path
+        if self.dataset_definition is not None:
+            path: str | None = getattr(self.dataset_definition, "local_path", None)  # one that isn't known yet has none
+            return path
         return self.destination
 
     def _implied_s3_input(self) -> S3Input:
@@ -99,11 +102,23 @@ class ProcessingInput:
             s3_input_mode=self.s3_input_mode,
             s3_data_distribution_type=self.s3_data_distribution_type,
             s3_compression_type=self.s3_compression_type,
-        )
+        ).as_implied()
 
     def _set(self, **fields: Any) -> None:
         for name, value in fields.items():
             object.__setattr__(self, name, value)
+
+
+def _dataset_definition(fields: dict[str, Any]) -> DatasetDefinition:
+    from airflow_sm_processing.processing.datasets import DatasetDefinition  # few jobs have one
+
+    return DatasetDefinition(**fields)
+
+
+def _described_dataset(response: dict[str, Any] | None) -> DatasetDefinition | None:
+    from airflow_sm_processing.processing.datasets import DatasetDefinition
+
+    return DatasetDefinition.from_boto(response)
 
 
 def _mirrored(s3_input: S3Input) -> dict[str, Any]:

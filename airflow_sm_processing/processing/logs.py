@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import JobNotFoundError
+from airflow_sm_processing.printable import printable
 from airflow_sm_processing.processing.aws_errors import aws_call
 from airflow_sm_processing.processing.console import LOG_GROUP
 
@@ -26,9 +27,6 @@ TAIL_LINES = 20
 """Lines of each host that an error carries."""
 TAIL_LINE_CHARACTERS = 1000
 """The most that an error carries of one line, which CloudWatch allows 1 MB."""
-# Lines are the script's to choose: what could move a terminal's cursor, fake another line or not be encoded is shown,
-# not obeyed.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -158,11 +156,7 @@ def _lines(host: str, event: Any) -> Iterator[LogLine]:
     """Yield an event's lines: an agent may put several into one event."""
     moment = datetime.fromtimestamp(event["timestamp"] / 1000, timezone.utc)
     for text in re.split(r"\r\n|\r|\n", event["message"].rstrip("\r\n")):
-        yield LogLine(host, moment, _CONTROL.sub(_visible, text))
-
-
-def _visible(match: re.Match[str]) -> str:
-    return match.group(0).encode("unicode_escape").decode("ascii")
+        yield LogLine(host, moment, printable(text))
 
 
 def _shortened(message: str) -> str:

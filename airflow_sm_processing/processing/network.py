@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.processing.values import as_list
+from airflow_sm_processing.processing.values import Value, as_list, value_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,8 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["NetworkConfig"]
 
 
-@dataclass(frozen=True)
-class NetworkConfig:
+@value_object
+class NetworkConfig(Value):
     """Network settings of a processing job (SageMaker: NetworkConfig)."""
 
     enable_network_isolation: bool | None = None

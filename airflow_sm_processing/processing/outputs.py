@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.processing.datasets import read_dict
-from airflow_sm_processing.processing.values import Late, WireObject
+from airflow_sm_processing.processing.values import Value, read_dict, value_object
 
-__all__ = ["FeatureStoreOutput", "ProcessingOutput"]
+if TYPE_CHECKING:
+    from airflow_sm_processing.processing.feature_store import FeatureStoreOutput
+    from airflow_sm_processing.processing.values import Late
 
-
-@dataclass(frozen=True)
-class FeatureStoreOutput(WireObject):
-    """A feature group that takes an output's records (SageMaker: ProcessingFeatureStoreOutput)."""
-
-    feature_group_name: str | Late | None = None
+__all__ = ["ProcessingOutput"]
 
 
-@dataclass(frozen=True)
-class ProcessingOutput:
+@value_object
+class ProcessingOutput(Value):
     """One output of a processing job (SageMaker: ProcessingOutput)."""
 
     source: str | Late | None = None
@@ -36,7 +31,7 @@ class ProcessingOutput:
     feature_store_output: FeatureStoreOutput | None = None
 
     def __post_init__(self) -> None:
-        read_dict(self, "feature_store_output", FeatureStoreOutput)
+        read_dict(self, "feature_store_output", _feature_store_output)
 
     def to_boto(self) -> dict[str, Any]:
         """Give the output as CreateProcessingJob takes it."""
@@ -61,5 +56,17 @@ class ProcessingOutput:
             output_name=response["OutputName"],
             s3_upload_mode=s3_output.get("S3UploadMode", "EndOfJob"),
             app_managed=response.get("AppManaged", False),
-            feature_store_output=FeatureStoreOutput.from_boto(response.get("FeatureStoreOutput")),
+            feature_store_output=_described_feature_store(response.get("FeatureStoreOutput")),
         )
+
+
+def _feature_store_output(fields: dict[str, Any]) -> FeatureStoreOutput:
+    from airflow_sm_processing.processing.feature_store import FeatureStoreOutput  # few jobs have one
+
+    return FeatureStoreOutput(**fields)
+
+
+def _described_feature_store(response: dict[str, Any] | None) -> FeatureStoreOutput | None:
+    from airflow_sm_processing.processing.feature_store import FeatureStoreOutput
+
+    return FeatureStoreOutput.from_boto(response)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_sm_processing.processing.definition import InstancePreference, JobDefinition
+from airflow_sm_processing.exceptions import DefinitionError, Problem
+from airflow_sm_processing.processing.definition import JobDefinition
+from airflow_sm_processing.processing.inputs import ProcessingInput
+from airflow_sm_processing.processing.instances import InstancePreference
 from airflow_sm_processing.processing.job import ProcessingJob
 from airflow_sm_processing.processing.outputs import ProcessingOutput
 from airflow_sm_processing.processing.rules import wait_problems
@@ -15,10 +18,11 @@ from airflow_sm_processing.processing.tags import format_tags
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_sm_processing.processing.inputs import ProcessingInput
     from airflow_sm_processing.processing.network import NetworkConfig
 
 __all__ = ["Processor", "ScriptProcessor"]
+
+_T = TypeVar("_T")
 
 
 class Processor:
@@ -148,8 +152,8 @@ class Processor:
             tags=self.tags,
             network_config=self.network_config,
             experiment_config=experiment_config,
-            inputs=tuple(inputs or ()),
-            outputs=tuple(ProcessingOutput(item) if isinstance(item, str) else item for item in outputs or ()),
+            inputs=_objects("inputs", _items(inputs), ProcessingInput),
+            outputs=_objects("outputs", [_output(item) for item in _items(outputs)], ProcessingOutput),
             kms_key=kms_key,
         )
 
@@ -243,3 +247,22 @@ class ScriptProcessor(Processor):
     def define_script(self, code: str, *, script_name: str | None = None, **run: Any) -> JobDefinition:
         """Give the definition of a script's job without submitting it; `run` is what `define` takes."""
         return dataclasses.replace(self.define(**run), code=code, script_name=script_name, command=self.command)
+
+
+def _items(value: Sequence[Any] | str | None) -> Sequence[Any]:
+    return [value] if isinstance(value, str) else value or ()
+
+
+def _output(item: Any) -> Any:
+    return ProcessingOutput(item) if isinstance(item, str) else item
+
+
+def _objects(parameter: str, items: Sequence[Any], cls: type[_T]) -> tuple[_T, ...]:
+    problems = [
+        Problem(f"{parameter}[{index}]", item, f"must be a {cls.__name__}")
+        for index, item in enumerate(items)
+        if not isinstance(item, cls)
+    ]
+    if problems:
+        raise DefinitionError(problems)
+    return tuple(items)

@@ -18,9 +18,9 @@ from airflow_sm_processing.processing.code import (
     code_file_problems,
     code_problems,
 )
-from airflow_sm_processing.processing.datasets import DatasetDefinition
 from airflow_sm_processing.processing.local_paths import local_path
 from airflow_sm_processing.processing.s3_uris import is_s3_uri, names_no_bucket
+from airflow_sm_processing.processing.values import WireObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -98,17 +98,17 @@ def _one_input(item: ProcessingInput) -> Iterator[tuple[str, Any, str]]:
         yield "dataset_definition", item.dataset_definition, "can't be given beside source or s3_input"
     if item.s3_compression_type == "Gzip" and item.s3_input_mode in ("File", None):
         yield "s3_compression_type", "Gzip", "data can only be gzipped when s3_input_mode is Pipe"
-    definition = item.dataset_definition
-    if isinstance(definition, DatasetDefinition) and not _has_one_query(definition):
-        yield "dataset_definition", definition, "must have exactly one of the Athena and Redshift queries"
+    if isinstance(item.dataset_definition, WireObject) and not _has_one_query(item.dataset_definition):
+        yield "dataset_definition", item.dataset_definition, "must have exactly one of the Athena and Redshift queries"
 
 
 def _is_late_query(item: ProcessingInput) -> bool:
-    return item.dataset_definition is not None and not isinstance(item.dataset_definition, DatasetDefinition)
+    return item.dataset_definition is not None and not isinstance(item.dataset_definition, WireObject)
 
 
-def _has_one_query(definition: DatasetDefinition) -> bool:
-    return (definition.athena_dataset_definition is None) != (definition.redshift_dataset_definition is None)
+def _has_one_query(definition: WireObject) -> bool:
+    queries = (getattr(definition, f"{kind}_dataset_definition") for kind in ("athena", "redshift"))
+    return sum(query is not None for query in queries) == 1
 
 
 def _output_problems(definition: JobDefinition) -> Iterator[Problem]:

@@ -79,6 +79,8 @@ def _as_written(problem: Problem, definition: JobDefinition) -> Problem:
     """Tell of what the user wrote instead of what it becomes in the request."""
     if problem.parameter == "role":
         return problem._replace(value=definition.role)
+    if problem.parameter.startswith("env["):
+        return problem._replace(value="(hidden)")  # environment values are often secrets
     if definition.code is None:
         return problem
     if problem.parameter.startswith(f"inputs[{len(definition.inputs)}]"):  # with_code puts it last

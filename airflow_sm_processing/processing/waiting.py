@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import ServiceError, TransientError, WaitTimeoutError
+from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
 
 if TYPE_CHECKING:
     from airflow_sm_processing.processing.description import JobDescription
@@ -22,8 +23,6 @@ log = logging.getLogger(__name__)
 LineSink = Callable[["LogLine"], None]
 """Takes each log line as it is read."""
 
-DEFAULT_POLL_INTERVAL = 10.0
-DEFAULT_MAX_TRANSIENT_SECONDS = 3600.0
 _PASSES_IN_TROUBLE = 10  # over the logs of an ended job; botocore has tried each call several times already
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_sm_processing.hooks.connection import AwsConnection
-from airflow_sm_processing.processing.waiting import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
+from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
 from airflow_sm_processing.triggers.deadlines import Deadline
 from airflow_sm_processing.triggers.threads import in_thread, shared_hook
 from airflow_sm_processing.triggers.waiting import job_end

@@ -1,0 +1,88 @@
+"""Reads how a task waits from parameters that a template may have written as strings."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.exceptions import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_sm_processing.operators.modes import Modes
+
+__all__ = ["MODE_PARAMETERS", "mode_problems", "read_modes"]
+
+_ON_STOPPED = ("fail", "skip", "succeed")
+_TRUTHS = {"true": True, "false": False}
+
+
+def read_modes(parameters: Mapping[str, Any]) -> tuple[Modes, list[Problem]]:
+    """Give the modes, and what is wrong with them; a parameter that can't be read stays at its default."""
+    from airflow_sm_processing.operators.modes import Modes
+
+    values, problems = _read(parameters)
+    return Modes(**values), problems
+
+
+def mode_problems(parameters: Mapping[str, Any]) -> list[Problem]:
+    """Give what is wrong with the modes, which is all that a DAG file's parse needs of them."""
+    return _read(parameters)[1]
+
+
+def _read(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    problems: list[Problem] = []
+    values: dict[str, Any] = {}
+    for name, reader in _READERS.items():
+        value = parameters.get(name)
+        if value is None or value == "":
+            continue
+        try:
+            values[name] = reader(value)
+        except (TypeError, ValueError) as error:
+            problems.append(Problem(name, value, str(error)))
+    if values.get("deferrable") and not values.get("wait_for_completion", True):
+        problems.append(Problem("deferrable", parameters["deferrable"], "means waiting: set wait_for_completion=True"))
+    return values, problems
+
+
+def _truth(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in _TRUTHS:
+        return _TRUTHS[value.lower()]
+    raise ValueError("must be true or false")
+
+
+def _seconds(value: Any) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else _number(value)
+    if seconds <= 0:
+        raise ValueError("must be more than 0 seconds")
+    return seconds
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError("must be a number of seconds, or a timedelta") from None
+
+
+def _on_stopped(value: object) -> str:
+    if value not in _ON_STOPPED:
+        raise ValueError(f"must be one of {', '.join(_ON_STOPPED)}")
+    return str(value)
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "deferrable": _truth,
+    "wait_for_completion": _truth,
+    "poll_interval": _seconds,
+    "max_wait": _seconds,
+    "max_transient_seconds": _seconds,
+    "logs": _truth,
+    "on_stopped": _on_stopped,
+}
+MODE_PARAMETERS = tuple(_READERS)
+"""The parameters of a task that say how it waits; each is an attribute of the operator."""
