@@ -83,7 +83,7 @@ def show(console: Console, reporter: Reporter, reports: list[TaskReport]) -> int
     console.print(*output_lines(reports), sep="\n", soft_wrap=True)
     failed = [report for report in reports if report.state != "success"]
     for report in failed:
-        console.print(f"{report.task} is {report.state}:\n{report.reason}", style="red", markup=False)
+        console.print(f"{report.task} is {report.state}:\n{report.reason}", style="red", markup=False, soft_wrap=True)
     if failed:
         return 1
     evaluation = next(report.outputs["evaluation"] for report in reports if report.task == "evaluate")

@@ -138,8 +138,8 @@ class AirflowApi:
 
 
 def _event_text(event: dict[str, Any]) -> str:
-    details = [json.dumps(event[key]) for key in ("error_detail",) if event.get(key)]
-    return " ".join([str(event.get("event", "")), *details])
+    errors = [f"{error['exc_type']}: {error['exc_value']}" for error in event.get("error_detail") or ()]
+    return "\n".join([str(event.get("event", "")), *errors])
 
 
 def _seconds_between(start: str | None, end: str | None) -> float | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 _SHOWN_LOG_LINES = 40
+_FOLDS = ("::group::", "::endgroup::")  # marks for the UI, which folds what is between
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,8 @@ class Reporter:
     def _log_end(self, task: TaskInstance) -> str:
         if task.state == "upstream_failed":
             return "an upstream task failed"
-        return "\n".join(self._api.log(self._dag_id, self.run_id, task).splitlines()[-_SHOWN_LOG_LINES:])
+        lines = self._api.log(self._dag_id, self.run_id, task).splitlines()
+        return "\n".join([line for line in lines if not line.startswith(_FOLDS)][-_SHOWN_LOG_LINES:])
 
 
 def task_table(reports: Iterable[TaskReport]) -> Table:
