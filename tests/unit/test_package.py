@@ -87,9 +87,12 @@ from airflow.sdk import DAG
 from airflow_sm_processing import NetworkConfig, ProcessingInput, ProcessingOutput, ScriptProcessingOperator
 with DAG("a_dag", schedule=None):
     common = dict(role="R", image_uri="i", instance_count=1, instance_type="ml.m5.xlarge", code="s3://b/c.py")
-    one = ScriptProcessingOperator(task_id="one", outputs=[ProcessingOutput("/opt/ml/processing/o", None, "o")], **common)
-    ScriptProcessingOperator(task_id="two", inputs=[ProcessingInput(one.output["o"], "/opt/ml/processing/i")], **common)
-    ScriptProcessingOperator.partial(task_id="three", network_config=NetworkConfig(), **common).expand(arguments=[["a"]])
+    output = ProcessingOutput("/opt/ml/processing/o", None, "o")
+    one = ScriptProcessingOperator(task_id="one", outputs=[output], **common)
+    reference = ProcessingInput(one.output["o"], "/opt/ml/processing/i")
+    ScriptProcessingOperator(task_id="two", inputs=[reference], **common)
+    mapped = ScriptProcessingOperator.partial(task_id="three", network_config=NetworkConfig(), **common)
+    mapped.expand(arguments=[["a"]])
 """
     before = loaded_by("from airflow.sdk import DAG\nwith DAG('a_dag', schedule=None): pass")
     assert loaded_by(program) == before

@@ -12,8 +12,9 @@ from airflow_sm_processing.local.faults import Fault
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_sm_processing.local import LocalSageMaker
     from conftest import Run
+
+    from airflow_sm_processing.local import LocalSageMaker
 
 pytestmark = pytest.mark.xdist_group("airflow")
 

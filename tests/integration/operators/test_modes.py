@@ -10,8 +10,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_sm_processing.local import LocalSageMaker
     from conftest import Run
+
+    from airflow_sm_processing.local import LocalSageMaker
 
 pytestmark = pytest.mark.xdist_group("airflow")
 BUCKET = "s3://sagemaker-us-east-1-123456789012"

@@ -40,7 +40,9 @@ def test_numbers_and_flags_that_arrive_as_strings_are_read(task_factory):
         InstancePreference("ml.m5.large", 3),
         InstancePreference("ml.m5.xlarge"),
     )
-    assert definition.network_config == NetworkConfig(True, encrypt_inter_container_traffic=False)
+    assert definition.network_config == NetworkConfig(
+        enable_network_isolation=True, encrypt_inter_container_traffic=False
+    )
     assert definition.inputs == (ProcessingInput("s3://b/k", "/opt/ml/processing/in", app_managed=True),)
     assert definition.env == {"N": "3", "TEXT": "x"}
     assert definition.arguments == ["--rate", "0.5"]

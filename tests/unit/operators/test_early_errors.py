@@ -37,9 +37,11 @@ WRONG = {
         {"inputs": [{"sauce": "s3://b/k"}]},
         (
             "inputs[0]",
-            "ProcessingInput.__init__() got an unexpected keyword argument 'sauce'; the fields are source, destination, "
-            "input_name, s3_data_type, s3_input_mode, s3_data_distribution_type, s3_compression_type, s3_input, "
-            "dataset_definition, app_managed",
+            (
+                "ProcessingInput.__init__() got an unexpected keyword argument 'sauce'; the fields are source, destination, "
+                "input_name, s3_data_type, s3_input_mode, s3_data_distribution_type, s3_compression_type, s3_input, "
+                "dataset_definition, app_managed"
+            ),
         ),
     ),
     "an input that is none": ({"inputs": [3]}, ("inputs[0]", "must be a ProcessingInput or a dict of its fields")),

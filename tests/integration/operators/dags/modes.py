@@ -41,6 +41,11 @@ with DAG("modes", schedule=None, params={"instances": 1}):
     ScriptProcessingOperator.partial(task_id="mapped", arguments=["succeed"], outputs=outputs, **common).expand(
         inputs=[
             [ProcessingInput(succeed.output["result"], "/opt/ml/processing/input/data")],
-            [{"source": "{{ ti.xcom_pull('succeed_wait')['outputs']['result'] }}", "destination": "/opt/ml/processing/x"}],
+            [
+                {
+                    "source": "{{ ti.xcom_pull('succeed_wait')['outputs']['result'] }}",
+                    "destination": "/opt/ml/processing/x",
+                }
+            ],
         ]
     )
