@@ -38,9 +38,9 @@ WRONG = {
         (
             "inputs[0]",
             (
-                "ProcessingInput.__init__() got an unexpected keyword argument 'sauce'; the fields are source, destination, "
-                "input_name, s3_data_type, s3_input_mode, s3_data_distribution_type, s3_compression_type, s3_input, "
-                "dataset_definition, app_managed"
+                "ProcessingInput.__init__() got an unexpected keyword argument 'sauce'; the fields are source, "
+                "destination, input_name, s3_data_type, s3_input_mode, s3_data_distribution_type, s3_compression_type, "
+                "s3_input, dataset_definition, app_managed"
             ),
         ),
     ),
