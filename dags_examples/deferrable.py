@@ -15,7 +15,9 @@ from airflow_sm_processing import ProcessingOutput, ScriptProcessingOperator
 
 @dag(dag_id="sm_deferrable", schedule=None, tags=["sagemaker", "example"], doc_md=__doc__)
 def deferrable():
-    for model in ["linear", "tree"]:
+    # About as long as each other, and longer than Airflow's scheduler takes to notice the deferral: 3.3.2 may fail a
+    # task whose trigger fires sooner (https://github.com/apache/airflow/issues/67287). Jobs on AWS take minutes.
+    for model, repeats in {"linear": "40", "tree": "400"}.items():
         ScriptProcessingOperator(
             task_id=f"validate_{model}",
             role="SageMakerRole",
@@ -24,7 +26,7 @@ def deferrable():
             instance_count=1,
             instance_type="ml.m5.large",
             code="scripts/cross_validate.py",
-            arguments=["--model", model],
+            arguments=["--model", model, "--repeats", repeats],
             outputs=[ProcessingOutput(source="/opt/ml/processing/metrics", output_name="metrics")],
             deferrable=True,
             max_wait=timedelta(hours=1),
