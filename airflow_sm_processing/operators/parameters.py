@@ -132,11 +132,17 @@ class DefinitionReader:
         if not isinstance(item, dict):
             self.problems.append(Problem(path, item, f"must be a {cls.__name__} or a dict of its fields"))
             return unknown
+        known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # they all are dataclasses
+        strange = [key for key in item if key not in known]
+        for key in strange:
+            rule = f"is no field of {cls.__name__}; its fields are {', '.join(known)}"
+            self.problems.append(Problem(f"{path}.{key}", item[key], rule))
+        if strange:
+            return unknown
         try:
             return cls(**{key: self._field(f"{path}.{key}", key, value) for key, value in item.items()})
-        except TypeError as error:
-            known = ", ".join(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]  # they all are
-            self.problems.append(Problem(path, item, f"{error}; the fields are {known}"))
+        except TypeError as error:  # of a definition inside this one
+            self.problems.append(Problem(path, item, str(error)))
             return unknown
 
     def _field(self, path: str, key: str, value: Any) -> Any:

@@ -36,11 +36,10 @@ WRONG = {
     "unknown field of an input": (
         {"inputs": [{"sauce": "s3://b/k"}]},
         (
-            "inputs[0]",
+            "inputs[0].sauce",
             (
-                "ProcessingInput.__init__() got an unexpected keyword argument 'sauce'; the fields are source, "
-                "destination, input_name, s3_data_type, s3_input_mode, s3_data_distribution_type, s3_compression_type, "
-                "s3_input, dataset_definition, app_managed"
+                "is no field of ProcessingInput; its fields are source, destination, input_name, s3_data_type, "
+                "s3_input_mode, s3_data_distribution_type, s3_compression_type, s3_input, dataset_definition, app_managed"
             ),
         ),
     ),
