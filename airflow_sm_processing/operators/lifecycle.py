@@ -37,6 +37,7 @@ class JobTask(BaseOperator):
     """A task that runs one processing job; its parameters are a subclass's."""
 
     _job: ProcessingJob | None = None
+    _killed = False
 
     @property
     def connection(self) -> AwsConnection:
@@ -67,13 +68,11 @@ class JobTask(BaseOperator):
         return self._wait(job, modes, deadline)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:  # noqa: ARG002  # Airflow's signature
-        """Take over from the trigger: read the log's rest and the result, or stop the job."""
+        """Take over from the trigger: read the log and the result, or stop the job if its deadline has passed."""
         from airflow_sm_processing.triggers.events import JobEvent, Outcome
 
         arrived = JobEvent.from_payload(event)
         job = self._job = self.hook.job(arrived.job_name)
-        if arrived.outcome is Outcome.DEADLINE and arrived.deadline is not None:
-            self._give_up(job, arrived.deadline.bound)
         if arrived.outcome is Outcome.TROUBLE:
             self.log.warning("The triggerer could not watch the job, so this worker waits: %s", arrived.message)
         return self._wait(job, self._modes(), arrived.deadline)
@@ -85,14 +84,16 @@ class JobTask(BaseOperator):
             return super().resume_execution(next_method, next_kwargs, context)
         job = self._job = self.hook.job(job_name)
         details = next_kwargs or {}
+        modes = self._modes()
         if details.get("error") == TriggerFailureReason.TRIGGER_TIMEOUT:
-            self._give_up(job, self._passed_bound(context))
+            return self._wait(job, modes, self._passed_deadline(context))
         trace = "".join(details.get("traceback") or ())
         self.log.warning("The trigger failed (%s), so this worker waits.\n%s", details.get("error"), trace)
-        return self._wait(job, self._modes(), None)
+        return self._wait(job, modes, self._deadline(context, modes))  # max_wait anew: the trigger's is lost with it
 
     def on_kill(self) -> None:
         """Stop the job: the task was ended from outside, or its `execution_timeout` is over."""
+        self._killed = True
         if self._job is not None:
             self._stop(self._job)
 
@@ -104,7 +105,10 @@ class JobTask(BaseOperator):
             job = self._job = self.hook.submit(definition)
         except DefinitionError as error:
             raise TaskDefinitionError.of(error) from error
-        self._publish(context, job)
+        with self._stopped_if_it_fails(job):
+            self._publish(context, job)
+        if self._killed:  # while the job was being made; SIGTERM alone doesn't end a task
+            self._stop(job)
         return job, modes
 
     def _modes(self) -> Modes:
@@ -128,13 +132,14 @@ class JobTask(BaseOperator):
             task_started=context["ti"].start_date,
         )
 
-    def _passed_bound(self, context: Context) -> str:
-        from airflow_sm_processing.triggers.deadlines import earliest_deadline
+    def _passed_deadline(self, context: Context) -> Deadline:
+        """Give the deadline that ended a deferral: one more look at the job, and the wait is over."""
+        from airflow_sm_processing.triggers.deadlines import Deadline, earliest_deadline
 
         execution = earliest_deadline(
             max_wait=None, execution_timeout=self.execution_timeout, task_started=context["ti"].start_date
         )
-        return "execution_timeout" if execution is not None and execution.seconds_left <= 0 else "max_wait"
+        return execution if execution is not None and execution.seconds_left <= 0 else Deadline(0.0, "max_wait")
 
     def _defer(self, job: ProcessingJob, modes: Modes, deadline: Deadline | None) -> NoReturn:
         from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
@@ -161,15 +166,22 @@ class JobTask(BaseOperator):
             max_transient_seconds=modes.max_transient_seconds,
         )
         try:
-            description = job.wait_for_end(
-                logs=modes.logs, settings=settings, sink=lambda line: self.log.info("%s", line)
-            )
+            with self._stopped_if_it_fails(job):
+                description = job.wait_for_end(
+                    logs=modes.logs, settings=settings, sink=lambda line: self.log.info("%s", line)
+                )
         except WaitTimeoutError:
-            self._give_up(job, deadline.bound if deadline else "max_wait")
-        except ProcessingError:
-            self._stop(job)  # nobody waits for it any more, and a retry will start another
-            raise
+            self._give_up(deadline.bound if deadline else "max_wait")
         return self._finish(job, description, modes)
+
+    @contextmanager
+    def _stopped_if_it_fails(self, job: ProcessingJob) -> Iterator[None]:
+        """Stop the job when the block fails: nobody will wait for it any more, and a retry will start another."""
+        try:
+            yield
+        except Exception:
+            self._stop(job)
+            raise
 
     def _finish(self, job: ProcessingJob, description: JobDescription, modes: Modes) -> dict[str, Any]:
         """Make the task's end of the job's: the same in every mode."""

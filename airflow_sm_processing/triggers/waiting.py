@@ -42,15 +42,24 @@ async def job_end(
     patience = Patience(max_transient_seconds)
     try:
         async with shared_hook(connection) as hook:
-            while not await _has_ended(hook, job_name, patience):
-                pause = poll_interval * random.uniform(0.9, 1.1)  # noqa: S311  # spreads the calls of many triggers
-                left = deadline.seconds_left if deadline else pause
-                if left <= 0:
-                    return JobEvent(job_name=job_name, outcome=Outcome.DEADLINE, deadline=deadline)
-                await asyncio.sleep(min(pause, left))
+            # A pause comes first: a job that was just made hasn't ended, and Airflow's scheduler may fail a task whose
+            # trigger fires before it has seen the deferral (https://github.com/apache/airflow/issues/67287).
+            while await _pause(poll_interval, deadline):
+                if await _has_ended(hook, job_name, patience):
+                    return JobEvent(job_name=job_name, outcome=Outcome.ENDED, deadline=deadline)
     except ProcessingError as error:
         return JobEvent(job_name=job_name, outcome=Outcome.TROUBLE, deadline=deadline, message=str(error))
-    return JobEvent(job_name=job_name, outcome=Outcome.ENDED, deadline=deadline)
+    return JobEvent(job_name=job_name, outcome=Outcome.DEADLINE, deadline=deadline)
+
+
+async def _pause(poll_interval: float, deadline: Deadline | None) -> bool:
+    """Pause until the next look; False if the deadline has passed, and the last look was made at it."""
+    pause = poll_interval * random.uniform(0.9, 1.1)  # noqa: S311  # spreads the calls of many triggers
+    left = deadline.seconds_left if deadline else pause
+    if left <= 0:
+        return False
+    await asyncio.sleep(min(pause, left))
+    return True
 
 
 async def _has_ended(hook: ProcessingHook, job_name: str, patience: Patience) -> bool:
