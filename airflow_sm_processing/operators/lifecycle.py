@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.mode_parameters import read_modes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import NoReturn
 
     from airflow.sdk import Context
@@ -171,7 +173,7 @@ class JobTask(BaseOperator):
                     logs=modes.logs, settings=settings, sink=lambda line: self.log.info("%s", line)
                 )
         except WaitTimeoutError:
-            self._give_up(deadline.bound if deadline else "max_wait")
+            self._give_up(job, deadline)
         return self._finish(job, description, modes)
 
     @contextmanager
@@ -196,10 +198,9 @@ class JobTask(BaseOperator):
             job.raise_unless_completed(description)
         return results.ended_result(description)
 
-    def _give_up(self, job: ProcessingJob, bound: str) -> NoReturn:
-        self._stop(job)
+    def _give_up(self, job: ProcessingJob, deadline: Deadline | None) -> NoReturn:
         self._job = None
-        if bound == "execution_timeout":
+        if deadline is not None and deadline.bound == "execution_timeout":
             from airflow.sdk.exceptions import AirflowTaskTimeout
 
             reason = f"execution_timeout is over: processing job {job.job_name} was stopped."
