@@ -6,8 +6,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
 
+from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.processing import ProcessingJob, Processor, ScriptProcessor, Session
+from airflow_sm_processing.processing.aws_errors import aws_call
 
 if TYPE_CHECKING:
     from airflow_sm_processing.processing import JobDefinition
@@ -40,12 +44,15 @@ class ProcessingHook(AwsGenericHook[Any]):
             botocore_config: Keyword arguments of `botocore.config.Config`.
             default_bucket: See `Session`.
             default_bucket_prefix: See `Session`.
+
+        Raises:
+            DefinitionError: botocore doesn't take `botocore_config`.
         """
         super().__init__(
             aws_conn_id=aws_conn_id,
             region_name=region_name,
             verify=verify,
-            config=botocore_config,
+            config=_config(botocore_config),
             client_type="sagemaker",
         )
         self._default_bucket = default_bucket
@@ -54,8 +61,10 @@ class ProcessingHook(AwsGenericHook[Any]):
     @cached_property
     def session(self) -> Session:
         """The core's session on this connection."""
+        with aws_call("boto3.Session", f"connection {self.aws_conn_id}"):
+            boto_session = self.get_session(region_name=self.region_name)
         return Session(
-            boto_session=self.get_session(region_name=self.region_name),
+            boto_session=boto_session,
             default_bucket=self._default_bucket,
             default_bucket_prefix=self._default_bucket_prefix,
             verify=self.verify,
@@ -86,3 +95,12 @@ class ProcessingHook(AwsGenericHook[Any]):
             config=self._get_config(),
             verify=self.verify,
         )
+
+
+def _config(settings: dict[str, Any] | None) -> Config | None:
+    if settings is None:
+        return None
+    try:
+        return Config(**settings)
+    except (TypeError, ValueError, BotoCoreError) as error:
+        raise DefinitionError([Problem("botocore_config", settings, str(error))], subject="the connection") from error

@@ -208,9 +208,10 @@ class BaseProcessingOperator(JobTask):
     @property
     def connection(self) -> AwsConnection:
         """Which AWS the task talks to."""
-        from airflow_sm_processing.hooks.connection import AwsConnection
+        from airflow_sm_processing.operators.connection_parameters import read_connection
 
-        return AwsConnection(
+        return read_connection(
+            subject=f"task {self.task_id}",
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
             verify=self.verify,

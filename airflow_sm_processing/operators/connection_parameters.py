@@ -1,0 +1,46 @@
+"""Reads which AWS a task talks to from parameters that a template may have written as strings."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.exceptions import DefinitionError, Problem
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.hooks.connection import AwsConnection
+
+__all__ = ["read_connection"]
+
+_TRUTHS = {"true": True, "false": False}
+
+
+def read_connection(*, subject: str, verify: Any, botocore_config: Any, **others: Any) -> AwsConnection:
+    """Give the connection that a task's parameters describe.
+
+    Raises:
+        DefinitionError: `botocore_config` is neither a dict nor the JSON of one.
+    """
+    from airflow_sm_processing.hooks.connection import AwsConnection
+
+    return AwsConnection(verify=_truth_or_path(verify), botocore_config=_settings(botocore_config, subject), **others)
+
+
+def _truth_or_path(verify: Any) -> Any:
+    return _TRUTHS.get(verify.lower(), verify) if isinstance(verify, str) else verify
+
+
+def _settings(value: Any, subject: str) -> dict[str, Any] | None:
+    settings = _from_json(value) if isinstance(value, str) else value
+    if settings is not None and not isinstance(settings, dict):
+        raise DefinitionError(
+            [Problem("botocore_config", value, "must be a dict, or the JSON of one")], subject=subject
+        )
+    return settings
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
