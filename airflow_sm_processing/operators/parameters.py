@@ -17,6 +17,7 @@ from airflow_sm_processing.processing.inputs import ProcessingInput
 from airflow_sm_processing.processing.network import NetworkConfig
 from airflow_sm_processing.processing.outputs import ProcessingOutput
 from airflow_sm_processing.processing.tags import format_tags
+from airflow_sm_processing.processing.values import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,7 +64,8 @@ class DefinitionReader:
 
     def read(self, parameters: Mapping[str, Any]) -> JobDefinition:
         """Give the definition; a parameter that can't be read is left out and noted in `problems`."""
-        values = {name: self._value(name, parameters.get(name)) for name in DEFINITION_PARAMETERS}
+        # A native template, or a callable, may have made definition objects: plain again, they are read like all else.
+        values = {name: self._value(name, to_plain(parameters.get(name))) for name in DEFINITION_PARAMETERS}
         given = {name: value for name, value in values.items() if value is not None}
         required = {"role": None, "image_uri": None}
         return JobDefinition(**{**required, **given})

@@ -42,6 +42,6 @@ class ScriptProcessingOperator(BaseProcessingOperator):
         """
         super().__init__(**kwargs)
         self.code = code
-        self.command = list(command) if isinstance(command, tuple) else command
+        self.command = command
         self.script_name = script_name
         self._check_early()
