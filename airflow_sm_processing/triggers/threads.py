@@ -47,7 +47,7 @@ async def shared_hook(connection: AwsConnection) -> AsyncIterator[ProcessingHook
     """Give the hook that all triggers of a connection share in one event loop; the last user's leaving drops it."""
     key = (id(asyncio.get_running_loop()), connection.key)
     if key not in _shared:
-        _shared[key] = _Shared(asyncio.ensure_future(in_thread(connection.hook)))
+        _shared[key] = _Shared(asyncio.ensure_future(in_thread(_connected_hook, connection)))
     shared = _shared[key]
     shared.users += 1
     try:
@@ -56,6 +56,14 @@ async def shared_hook(connection: AwsConnection) -> AsyncIterator[ProcessingHook
         shared.users -= 1
         if not shared.users:
             del _shared[key]
+            shared.hook.cancel()  # nobody waits for it any more, if it is still being made
+
+
+def _connected_hook(connection: AwsConnection) -> ProcessingHook:
+    """Give a hook whose session is made: of the threads that use it, none makes another."""
+    hook = connection.hook()
+    _ = hook.session
+    return hook
 
 
 @cache
