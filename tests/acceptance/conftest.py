@@ -108,10 +108,17 @@ class Run:
         self._airflow.processes.wait_until(ready, within=200, what=f"{self.dag_id}: {what}")
 
 
+# All runs of a fixture go on at once: waiting for one is no time lost for the others.
 @pytest.fixture(scope="session")
-def runs(airflow: RunningAirflow) -> dict[str, Run]:
-    """A run of every DAG, by DAG id, all going on at once: waiting for one is no time lost for the others."""
-    return {dag_id: Run(airflow, dag_id) for dag_id in (*ENDS_DAGS, *EXAMPLE_DAGS)}
+def ends(airflow: RunningAirflow) -> dict[str, Run]:
+    """A run of each DAG of `dags/ends.py`, by DAG id."""
+    return {dag_id: Run(airflow, dag_id) for dag_id in ENDS_DAGS}
+
+
+@pytest.fixture(scope="session")
+def examples(airflow: RunningAirflow) -> dict[str, Run]:
+    """A run of each example, by DAG id."""
+    return {dag_id: Run(airflow, dag_id) for dag_id in EXAMPLE_DAGS}
 
 
 @pytest.fixture(scope="session")

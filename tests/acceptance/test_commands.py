@@ -79,9 +79,9 @@ def test_the_demo_reports_each_task_and_the_metrics_and_leaves_no_process(enviro
 
 
 def test_the_demo_fails_with_the_reason_of_the_task_that_failed(
-    runs: dict[str, Run], airflow: RunningAirflow, sagemaker: LocalSageMaker
+    ends: dict[str, Run], airflow: RunningAirflow, sagemaker: LocalSageMaker
 ) -> None:
-    run = runs["ends_in_worker"]
+    run = ends["ends_in_worker"]
     run.end_of("fails")
     task = next(task for task in airflow.api.task_instances(run.dag_id, run.run_id) if task.task_id == "fails")
     report = Reporter(airflow.api, sagemaker, run.dag_id, run.run_id).report(task)

@@ -23,8 +23,8 @@ def read_json(sagemaker: LocalSageMaker, s3_uri: str) -> Any:
     return json.load(sagemaker.client("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"])
 
 
-def test_the_pipeline_hands_each_output_to_the_next_job(runs: dict[str, Run], sagemaker: LocalSageMaker) -> None:
-    run = runs["sm_pipeline"]
+def test_the_pipeline_hands_each_output_to_the_next_job(examples: dict[str, Run], sagemaker: LocalSageMaker) -> None:
+    run = examples["sm_pipeline"]
     assert states(run) == {"preprocess": "success", "train": "success", "evaluate": "success"}
     preprocess, train, evaluate = (run.xcoms(task_id) for task_id in ("preprocess", "train", "evaluate"))
     assert run.rendered("train")["inputs"] == [
@@ -44,8 +44,8 @@ def test_the_pipeline_hands_each_output_to_the_next_job(runs: dict[str, Run], sa
     assert evaluate["return_value"]["exit_message"] == f"accuracy {metrics['accuracy']:.3f}"
 
 
-def test_the_training_operator_is_configured_with_the_outputs_of_the_processing_job(runs: dict[str, Run]) -> None:
-    run = runs["sm_training"]
+def test_the_training_operator_is_configured_with_the_outputs_of_the_processing_job(examples: dict[str, Run]) -> None:
+    run = examples["sm_training"]
     assert states(run)["preprocess"] == "success"
     preprocess = run.xcoms("preprocess")
     config: Any = run.rendered("train")["config"]
@@ -56,8 +56,8 @@ def test_the_training_operator_is_configured_with_the_outputs_of_the_processing_
     assert config["OutputDataConfig"] == {"S3OutputPath": "s3://my-models/breast-cancer/"}
 
 
-def test_mapping_makes_one_job_for_each_partition(runs: dict[str, Run], sagemaker: LocalSageMaker) -> None:
-    run = runs["sm_mapping"]
+def test_mapping_makes_one_job_for_each_partition(examples: dict[str, Run], sagemaker: LocalSageMaker) -> None:
+    run = examples["sm_mapping"]
     tasks = ["split", "partitions", "total_images"]
     mapped = ["profile_known[0]", "profile_known[1]", "profile_all[0]", "profile_all[1]", "profile_all[2]"]
     assert states(run) == dict.fromkeys([*tasks, *mapped], "success")
@@ -71,8 +71,8 @@ def test_mapping_makes_one_job_for_each_partition(runs: dict[str, Run], sagemake
     assert run.xcoms("total_images") == {"return_value": 178 + 182 + 177}
 
 
-def test_deferrable_tasks_give_their_jobs_outputs(runs: dict[str, Run], sagemaker: LocalSageMaker) -> None:
-    run = runs["sm_deferrable"]
+def test_deferrable_tasks_give_their_jobs_outputs(examples: dict[str, Run], sagemaker: LocalSageMaker) -> None:
+    run = examples["sm_deferrable"]
     assert states(run) == {"validate_linear": "success", "validate_tree": "success"}
     uris = [run.xcoms(task_id)["metrics"] for task_id in ("validate_linear", "validate_tree")]
     assert [read_json(sagemaker, f"{uri}/metrics.json") for uri in uris] == [
@@ -81,8 +81,8 @@ def test_deferrable_tasks_give_their_jobs_outputs(runs: dict[str, Run], sagemake
     ]
 
 
-def test_sdk_style_jobs_decide_about_the_next(runs: dict[str, Run]) -> None:
-    run = runs["sm_sdk_style"]
+def test_sdk_style_jobs_decide_about_the_next(examples: dict[str, Run]) -> None:
+    run = examples["sm_sdk_style"]
     assert states(run) == {"deepest_useful_tree": "success"}
     found = {"depth": 8, "accuracy": pytest.approx(0.91, abs=0.03)}
     assert run.xcoms("deepest_useful_tree") == {"return_value": found}
