@@ -38,6 +38,8 @@ lint: $(STAMP) ## ruff, mypy --strict, and the laws of the architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/typing/usage.py
+	$(BIN)/mypy -p tests.parity
 	$(BIN)/lint-imports
 
 format: $(STAMP) ## Put the code in its standard form

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from airflow.sdk import Context
+    from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
     from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.hooks.processing import ProcessingHook
@@ -45,6 +46,11 @@ class JobTask(BaseOperator):
     def connection(self) -> AwsConnection:
         """Which AWS the task talks to."""
         raise NotImplementedError
+
+    @property
+    def output(self) -> PlainXComArg:
+        """The task's result to come; `output["train"]` is the S3 URI of the output `train`."""
+        return cast("PlainXComArg", super().output)  # Airflow types it as what can't be indexed
 
     def definition_parameters(self) -> dict[str, Any]:
         """Give the parameters that define the job, by the names of `JobDefinition`'s fields."""

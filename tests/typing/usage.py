@@ -1,0 +1,66 @@
+"""The API as users write it: `make lint` type-checks this file, no test runs it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from airflow_sm_processing import (
+    JobFailedError,
+    NetworkConfig,
+    ProcessingHook,
+    ProcessingInput,
+    ProcessingOperator,
+    ProcessingOutput,
+    ScriptProcessingOperator,
+)
+from airflow_sm_processing.processing import ScriptProcessor, Session, WaitSettings
+
+with DAG("typed", schedule=None) as dag:
+    preprocess = ScriptProcessingOperator(
+        task_id="preprocess",
+        role="SageMakerRole",
+        image_uri="image",
+        command=["python3"],
+        instance_count="{{ params.instances }}",
+        instance_type="ml.m5.xlarge",
+        code="scripts/preprocess.py",
+        inputs=[ProcessingInput(source="s3://raw/{{ ds }}/", destination="/opt/ml/processing/input")],
+        outputs=[ProcessingOutput(source="/opt/ml/processing/train", output_name="train")],
+        network_config=NetworkConfig(enable_network_isolation=True),
+        deferrable=True,
+        max_wait=timedelta(hours=2),
+        retries=2,
+    )
+    evaluate = ProcessingOperator(
+        task_id="evaluate",
+        role="SageMakerRole",
+        image_uri="image",
+        instance_preferences=["ml.m5.xlarge", {"instance_type": "ml.m5.2xlarge", "instance_count": 2}],
+        entrypoint=["evaluate"],
+        inputs=[ProcessingInput(source=preprocess.output["train"], destination="/opt/ml/processing/train")],
+        outputs=["/opt/ml/processing/report"],
+    )
+    ScriptProcessingOperator.partial(task_id="mapped", role="SageMakerRole", image_uri="image").expand(
+        inputs=[[ProcessingInput(source=preprocess.output["train"], destination="/opt/ml/processing/train")]]
+    )
+
+
+def without_airflow(session: Session) -> dict[str, str]:
+    """Run a script and give where its outputs are."""
+    processor = ScriptProcessor("role", "image", ["python3"], 1, "ml.m5.xlarge", sagemaker_session=session)
+    try:
+        job = processor.run("script.py", outputs=["/opt/ml/processing/out"], wait=False, logs=False)
+        description = job.wait(settings=WaitSettings(poll_interval=5, max_wait=600))
+    except JobFailedError as error:
+        return {host: "\n".join(lines) for host, lines in error.log_tails.items()}
+    print(description.duration_seconds)
+    return job.output_uris
+
+
+def through_a_connection() -> str | None:
+    """Use a hook in a task of one's own."""
+    hook = ProcessingHook(aws_conn_id="aws_default", region_name="eu-west-1")
+    job = hook.script_processor(role="role", image_uri="image", command=["python3"]).run("script.py")
+    return job.job_arn
