@@ -20,6 +20,7 @@ def ends(dag_id, *, deferrable):
             instance_count=1,
             instance_type="ml.m5.large",
             code=f"scripts/{script}.py",
+            base_job_name=task_id,  # the tasks start together: names made in one millisecond must differ
             outputs=[ProcessingOutput(source="/opt/ml/processing/result", output_name="result")],
             poll_interval=1,
             deferrable=deferrable,
