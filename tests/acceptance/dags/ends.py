@@ -20,7 +20,7 @@ def ends(dag_id, *, deferrable):
             instance_count=1,
             instance_type="ml.m5.large",
             code=f"scripts/{script}.py",
-            base_job_name=task_id,  # the tasks start together: names made in one millisecond must differ
+            base_job_name=f"{dag_id}-{task_id}",  # tasks start together: names of one millisecond must differ
             outputs=[ProcessingOutput(source="/opt/ml/processing/result", output_name="result")],
             poll_interval=1,
             deferrable=deferrable,
