@@ -40,7 +40,7 @@ class JobTask(BaseOperator):
     """A task that runs one processing job; its parameters are a subclass's."""
 
     _job: ProcessingJob | None = None
-    _killed = False
+    _killed = False  # before there was a job to stop
 
     @property
     def connection(self) -> AwsConnection:
@@ -101,8 +101,9 @@ class JobTask(BaseOperator):
 
     def on_kill(self) -> None:
         """Stop the job: the task was ended from outside, or its `execution_timeout` is over."""
-        self._killed = True
-        if self._job is not None:
+        if self._job is None:
+            self._killed = True
+        else:
             self._stop(self._job)
 
     def _submit(self, context: Context) -> tuple[ProcessingJob, Modes]:
@@ -115,7 +116,7 @@ class JobTask(BaseOperator):
             raise TaskDefinitionError.of(error) from error
         with self._stopped_if_it_fails(job):
             self._publish(context, job)
-        if self._killed:  # while the job was being made; SIGTERM alone doesn't end a task
+        if self._killed:  # SIGTERM alone doesn't end a task: the submission went on
             self._stop(job)
         return job, modes
 
