@@ -1,0 +1,98 @@
+"""Tasks and triggers of this process on the local SageMaker."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk import DAG
+from blockbuster import blockbuster_ctx
+
+from airflow_sm_processing import ProcessingOperator
+from airflow_sm_processing.hooks.connection import AwsConnection
+
+from ...unit.operators.runner import Runner, Supervisor, installed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_sm_processing.hooks.processing import ProcessingHook
+    from airflow_sm_processing.local import LocalSageMaker
+    from airflow_sm_processing.processing import ProcessingJob
+
+
+@pytest.fixture(autouse=True)
+def blocking_calls_fail() -> Iterator[None]:
+    """Nothing may block a running event loop, the triggerer's least of all."""
+    with blockbuster_ctx():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def environment(sagemaker: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lead boto3 and the connection `aws_default` to the local SageMaker, and take back the faults of the test."""
+    for name, value in sagemaker.environment().items():
+        monkeypatch.setenv(name, value)
+    yield
+    sagemaker.set_faults()
+
+
+@pytest.fixture
+def hook() -> ProcessingHook:
+    return AwsConnection().hook()
+
+
+@pytest.fixture
+def common() -> dict[str, Any]:
+    """The parameters that every task needs."""
+    return {
+        "role": "SageMakerRole",
+        "image_uri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/image:1",
+        "instance_count": 1,
+        "instance_type": "ml.m5.xlarge",
+        "entrypoint": [sys.executable, "-c"],
+        "poll_interval": 0.2,
+    }
+
+
+@pytest.fixture
+def dag() -> Iterator[DAG]:
+    with DAG("a_dag", schedule=None) as dag:
+        yield dag
+
+
+@pytest.fixture
+def task_factory(dag: DAG, common: dict[str, Any]) -> Callable[..., ProcessingOperator]:
+    """Makes tasks whose job runs a line of Python."""
+
+    def make(line: str, **parameters: Any) -> ProcessingOperator:
+        return ProcessingOperator(**{"task_id": "task", "arguments": [line], **common, **parameters})
+
+    return make
+
+
+@pytest.fixture
+def job_factory(
+    hook: ProcessingHook, common: dict[str, Any], sagemaker: LocalSageMaker
+) -> Iterator[Callable[[str], ProcessingJob]]:
+    """Starts jobs that run a line of Python; those still running at the end are stopped."""
+    jobs: list[ProcessingJob] = []
+    fields = {name: value for name, value in common.items() if name != "poll_interval"}
+
+    def start(line: str) -> ProcessingJob:
+        processor = hook.processor(**fields)
+        jobs.append(processor.run(arguments=[line], wait=False, logs=False))
+        return jobs[-1]
+
+    yield start
+    sagemaker.set_faults()
+    for job in jobs:
+        if not job.description().status.is_terminal:
+            job.stop()
+
+
+@pytest.fixture
+def runner() -> Iterator[Runner]:
+    with installed(Supervisor()) as runner:
+        yield runner

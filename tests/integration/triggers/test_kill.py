@@ -1,0 +1,138 @@
+"""A task that is ended from outside, or that breaks, leaves no job running."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
+
+from airflow_sm_processing import DefinitionError, JobStoppedError, ProcessingOperator
+from airflow_sm_processing.exceptions import AccessDeniedError
+from airflow_sm_processing.local import Fault
+from airflow_sm_processing.operators.errors import TaskDefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_sm_processing.local import LocalSageMaker
+
+    from ...unit.operators.runner import Runner
+
+    TaskFactory = Callable[..., ProcessingOperator]
+
+SLEEPS = "import time; time.sleep(60)"
+
+
+def sigterm(_key: object) -> None:
+    """Do what a supervisor does to end a task; Airflow's handler calls the task's on_kill."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def statuses(sagemaker: LocalSageMaker, base_job_name: str) -> list[str]:
+    """Give the status of each job whose name begins so."""
+    answer = sagemaker.client("sagemaker").list_processing_jobs(NameContains=base_job_name)
+    return [job["ProcessingJobStatus"] for job in answer["ProcessingJobSummaries"]]
+
+
+def test_a_task_that_is_killed_while_it_waits_stops_its_job(
+    runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker
+):
+    task = task_factory(SLEEPS, base_job_name="killed-waiting")
+
+    def kill_once(key: str) -> None:
+        if key == "job_arn":
+            sigterm(key)
+
+    runner.supervisor.on_xcom = kill_once
+    ended = runner.run(task)
+    assert isinstance(ended.error, JobStoppedError)
+    assert statuses(sagemaker, "killed-waiting") == ["Stopped"]
+
+
+def test_a_task_that_is_killed_while_it_submits_stops_the_job_that_it_made(
+    runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker
+):
+    """SIGTERM alone doesn't end a task: the submission that is under way goes on."""
+    task = task_factory(SLEEPS, base_job_name="killed-submitting", role="{{ kill() }}")
+    task.dag.user_defined_macros = {"kill": lambda: sigterm(None) or "SageMakerRole"}
+    ended = runner.run(task)
+    assert isinstance(ended.error, JobStoppedError)
+    assert statuses(sagemaker, "killed-submitting") == ["Stopped"]
+
+
+def test_on_kill_before_anything_was_submitted_does_nothing(task_factory: TaskFactory):
+    task_factory(SLEEPS).on_kill()
+
+
+def test_on_kill_after_the_jobs_end_does_nothing(runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker):
+    ended = runner.run(task_factory("pass", base_job_name="ended-first"))
+    sagemaker.set_faults(Fault(operation="StopProcessingJob", error="InternalFailure", status=500))
+    ended.task.on_kill()
+    sagemaker.set_faults()
+    assert statuses(sagemaker, "ended-first") == ["Completed"]
+
+
+def test_an_execution_timeout_in_the_worker_stops_the_job(
+    runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker
+):
+    task = task_factory(SLEEPS, base_job_name="timed-out", execution_timeout=timedelta(seconds=8))
+    ended = runner.run(task)
+    assert isinstance(ended.error, AirflowTaskTimeout)
+    assert statuses(sagemaker, "timed-out") in (["Stopping"], ["Stopped"])
+
+
+def test_a_stop_that_fails_does_not_hide_why_the_task_ended(
+    runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker, capfd: pytest.CaptureFixture[str]
+):
+    sagemaker.set_faults(
+        Fault(operation="DescribeProcessingJob", error="AccessDeniedException", message="no describing"),
+        Fault(operation="StopProcessingJob", error="AccessDeniedException", message="no stopping"),
+    )
+    ended = runner.run(task_factory("pass", base_job_name="not-stoppable"))
+    assert isinstance(ended.error, AccessDeniedError)
+    assert "no describing" in str(ended.error)
+    assert "may go on, for it could not be stopped: StopProcessingJob" in capfd.readouterr().out
+
+
+def test_a_wait_that_breaks_stops_the_job(runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker):
+    sagemaker.set_faults(Fault(operation="DescribeProcessingJob", error="AccessDeniedException"))
+    ended = runner.run(task_factory(SLEEPS, base_job_name="unwatched"))
+    sagemaker.set_faults()
+    assert (ended.state, type(ended.error)) == ("up_for_retry", AccessDeniedError)
+    assert statuses(sagemaker, "unwatched") in (["Stopping"], ["Stopped"])
+
+
+def test_an_xcom_that_cannot_be_pushed_stops_the_job(
+    runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker
+):
+    def refuse(_key: str) -> None:
+        raise ConnectionError("the API server is away")
+
+    runner.supervisor.on_xcom = refuse
+    ended = runner.run(task_factory(SLEEPS, base_job_name="unpublished", wait_for_completion=False))
+    assert (ended.state, str(ended.error)) == ("up_for_retry", "the API server is away")
+    assert statuses(sagemaker, "unpublished") in (["Stopping"], ["Stopped"])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"instance_count": "{{ 'many' }}"}, "instance_count='many': must be a whole number"),
+        ({"role": "AbsentRole"}, "role='AbsentRole': IAM knows no role of that name"),
+        ({"botocore_config": {"bogus": 1}}, "botocore_config={'bogus': 1}: Got unexpected keyword argument 'bogus'"),
+        ({"botocore_config": "{{ 'no JSON' }}"}, "botocore_config='no JSON': must be a dict, or the JSON of one"),
+    ],
+    ids=["at rendering", "at submission", "at connecting", "at reading the connection"],
+)
+def test_a_definition_that_no_retry_mends_is_not_retried(
+    runner: Runner, task_factory: TaskFactory, parameters: dict[str, Any], says: str
+):
+    ended = runner.run(task_factory("pass", **parameters), retries_left=True)
+    assert (ended.state, type(ended.error)) == ("failed", TaskDefinitionError)
+    assert isinstance(ended.error, DefinitionError)
+    assert isinstance(ended.error, AirflowFailException)
+    assert says in str(ended.error)

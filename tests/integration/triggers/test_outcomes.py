@@ -1,0 +1,130 @@
+"""A trigger fires once: the job has ended, its deadline has passed, or it can't be watched."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_sm_processing.local import Fault
+from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_sm_processing.local import LocalSageMaker
+    from airflow_sm_processing.processing import ProcessingJob
+
+    JobFactory = Callable[[str], ProcessingJob]
+
+
+async def payloads(trigger: ProcessingJobTrigger) -> list[Any]:
+    """Give everything that a trigger yields until it is done."""
+    return [event.payload async for event in trigger.run()]
+
+
+def waited(job_name: str, **parameters: Any) -> tuple[list[Any], float]:
+    """Run a trigger to its end and give its events and the seconds that it took."""
+    started = time.monotonic()
+    trigger = ProcessingJobTrigger(job_name, poll_interval=0.1, **parameters)
+    return asyncio.run(payloads(trigger)), time.monotonic() - started
+
+
+@pytest.mark.parametrize(("line", "status"), [("pass", "Completed"), ("raise SystemExit(3)", "Failed")])
+def test_it_fires_when_the_job_has_ended(job_factory: JobFactory, line: str, status: str):
+    job = job_factory(line)
+    events, _ = waited(job.job_name)
+    assert events == [{"job_name": job.job_name, "outcome": "ended", "deadline": None, "message": None}]
+    assert job.description().status.value == status
+
+
+def test_it_fires_at_its_deadline_and_leaves_the_job_running(job_factory: JobFactory):
+    job = job_factory("import time; time.sleep(60)")
+    at = time.time() + 0.6
+    events, _ = waited(job.job_name, deadline=[at, "max_wait"])
+    late = time.time() - at
+    assert events == [{"job_name": job.job_name, "outcome": "deadline", "deadline": [at, "max_wait"], "message": None}]
+    assert 0 <= late < 1
+    assert job.description().status.value == "InProgress"
+
+
+def test_a_long_poll_interval_does_not_put_off_the_deadline(job_factory: JobFactory):
+    job = job_factory("import time; time.sleep(60)")
+    at = time.time() + 0.3
+    trigger = ProcessingJobTrigger(job.job_name, poll_interval=60, deadline=[at, "max_wait"])
+    (event,) = asyncio.run(payloads(trigger))
+    assert (event["outcome"], 0 <= time.time() - at < 1) == ("deadline", True)
+
+
+def test_a_deadline_is_a_moment_and_does_not_begin_anew_with_the_trigger(job_factory: JobFactory):
+    """A triggerer that restarts makes its triggers again from what `serialize` gave."""
+    job = job_factory("import time; time.sleep(60)")
+    first = ProcessingJobTrigger(job.job_name, poll_interval=0.1, deadline=[time.time() - 5, "execution_timeout"])
+    again = ProcessingJobTrigger(**first.serialize()[1])
+    started = time.monotonic()
+    (event,) = asyncio.run(payloads(again))
+    assert (event["outcome"], event["deadline"]) == ("deadline", list(first.deadline or ()))
+    assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(operation="DescribeProcessingJob", error="ThrottlingException", times=8),
+        Fault(operation="DescribeProcessingJob", error="InternalFailure", status=500, times=8),
+        Fault(operation="DescribeProcessingJob", drop="before", times=8),
+    ],
+    ids=["throttling", "5xx", "lost connections"],
+)
+def test_what_may_pass_is_borne(sagemaker: LocalSageMaker, job_factory: JobFactory, fault: Fault):
+    job = job_factory("pass")
+    sagemaker.set_faults(fault)
+    events, _ = waited(job.job_name, connection=impatient(), max_transient_seconds=60)
+    assert [event["outcome"] for event in events] == ["ended"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (Fault(operation="DescribeProcessingJob", error="ThrottlingException"), "ThrottlingException"),
+        (Fault(operation="DescribeProcessingJob", error="InternalFailure", status=500), "InternalFailure"),
+        (Fault(operation="DescribeProcessingJob", drop="before"), "ConnectionClosedError"),
+    ],
+    ids=["throttling", "5xx", "lost connections"],
+)
+def test_what_does_not_pass_in_time_is_trouble(
+    sagemaker: LocalSageMaker, job_factory: JobFactory, fault: Fault, says: str
+):
+    job = job_factory("import time; time.sleep(60)")
+    sagemaker.set_faults(fault)
+    (event,), seconds = waited(job.job_name, connection=impatient(), max_transient_seconds=0.5)
+    assert (event["job_name"], event["outcome"], event["deadline"]) == (job.job_name, "trouble", None)
+    assert says in event["message"]
+    assert 0.5 <= seconds < 5
+
+
+def test_what_cannot_pass_is_trouble_at_once():
+    at = time.time() + 60
+    (event,), seconds = waited("no-such-job", deadline=[at, "max_wait"], max_transient_seconds=60)
+    assert (event["outcome"], event["deadline"]) == ("trouble", [at, "max_wait"])
+    assert "DescribeProcessingJob for no-such-job failed" in event["message"]
+    assert seconds < 5
+
+
+def test_a_connection_that_cannot_be_used_is_trouble():
+    (event,), _ = waited("a-job", connection={"botocore_config": {"bogus": 1}})
+    assert event["outcome"] == "trouble"
+    assert "botocore_config={'bogus': 1}: Got unexpected keyword argument 'bogus'" in event["message"]
+
+
+def test_a_user_who_ends_the_task_stops_the_job(job_factory: JobFactory):
+    job = job_factory("import time; time.sleep(60)")
+    asyncio.run(ProcessingJobTrigger(job.job_name).on_kill())
+    assert job.description().status.value in {"Stopping", "Stopped"}
+
+
+def impatient() -> dict[str, Any]:
+    """A connection on which botocore doesn't retry by itself: each fault is one failed look."""
+    return {"botocore_config": {"retries": {"total_max_attempts": 1}}}

@@ -1,0 +1,133 @@
+"""Airflow's own task runner, with a supervisor that keeps XComs in memory instead of asking an API server."""
+
+from __future__ import annotations
+
+import signal
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import structlog
+from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunType, TIRunContext
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import DeferTask, GetXCom, SetXCom, XComResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow.sdk import BaseOperator
+
+_NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+
+
+@dataclass
+class Supervisor:
+    """Answers what a task asks while it runs, and notes what it says."""
+
+    xcoms: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+    """By task and map index, then by key."""
+    said: list[Any] = field(default_factory=list)
+    on_xcom: Callable[[str], None] | None = None
+    """Called with the key of each XCom that the task pushes, while it runs."""
+
+    def send(self, msg: Any) -> Any:
+        self.said.append(msg)
+        if isinstance(msg, SetXCom):
+            self.xcoms.setdefault((msg.task_id, msg.map_index), {})[msg.key] = msg.value
+            if self.on_xcom is not None:
+                self.on_xcom(msg.key)
+        if isinstance(msg, GetXCom):
+            index = -1 if msg.map_index is None else msg.map_index
+            return XComResult(key=msg.key, value=self.xcoms.get((msg.task_id, index), {}).get(msg.key))
+        return None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One stay of a task in a worker: its state afterwards, what it told the supervisor, and its error."""
+
+    state: str
+    message: Any
+    error: BaseException | None
+    task: BaseOperator
+    """The task as it was run: rendered, and unmapped if it was mapped."""
+
+    @property
+    def deferred(self) -> DeferTask:
+        assert isinstance(self.message, DeferTask), self
+        return self.message
+
+
+@dataclass
+class Runner:
+    """Runs tasks in this process as a worker does, one stay at a time."""
+
+    supervisor: Supervisor
+    started: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    """When the tasks' first stay began; Airflow keeps it when a task resumes."""
+
+    def run(
+        self,
+        task: Any,
+        *,
+        map_index: int = -1,
+        resume: tuple[str, dict[str, Any]] | None = None,
+        retries_left: bool = True,
+    ) -> Ended:
+        """Run a task's `execute`, or what a trigger's end resumes it with: the method and its arguments."""
+        instance = self.instance(task, map_index=map_index, resume=resume, retries_left=retries_left)
+        with _own_sigterm():
+            state, message, error = task_runner.run(instance, instance.get_template_context(), structlog.get_logger())
+        return Ended(str(state.value), message, error, instance.task)
+
+    def rendered(self, task: Any, *, map_index: int = -1) -> Any:
+        """Give the task with its templates and references resolved, as `execute` would find it."""
+        instance = self.instance(task, map_index=map_index)
+        instance.task = instance.task.prepare_for_execution()
+        context = instance.get_template_context()
+        context["task"] = instance.task
+        instance.render_templates(context, instance.task.dag.get_template_env())
+        return instance.task
+
+    def instance(
+        self,
+        task: Any,
+        *,
+        map_index: int = -1,
+        resume: tuple[str, dict[str, Any]] | None = None,
+        retries_left: bool = True,
+    ) -> task_runner.RuntimeTaskInstance:
+        dag_run = DagRun(
+            dag_id=task.dag_id, run_id="a_run", logical_date=_NOW, data_interval_start=_NOW, data_interval_end=_NOW,
+            run_after=_NOW, start_date=_NOW, end_date=None, run_type=DagRunType.MANUAL, state=DagRunState.RUNNING,
+            consumed_asset_events=[], partition_key=None,
+        )  # fmt: skip
+        method, arguments = resume or (None, None)
+        return task_runner.RuntimeTaskInstance.model_construct(
+            id=uuid.uuid4(), task_id=task.task_id, dag_id=task.dag_id, run_id="a_run", try_number=1,
+            dag_version_id=uuid.uuid4(), map_index=map_index, task=task, max_tries=1, start_date=self.started,
+            _ti_context_from_server=TIRunContext(
+                dag_run=dag_run, max_tries=1, should_retry=retries_left, next_method=method, next_kwargs=arguments
+            ),
+        )  # fmt: skip
+
+
+@contextmanager
+def installed(supervisor: Supervisor) -> Iterator[Runner]:
+    """Put the supervisor where Airflow's task runner looks for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+        yield Runner(supervisor)
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Take back the handler that the task runner installs for the rest of its process's life."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
