@@ -108,10 +108,11 @@ class JobTask(BaseOperator):
 
     def _submit(self, context: Context) -> tuple[ProcessingJob, Modes]:
         from airflow_sm_processing.operators.errors import TaskDefinitionError
+        from airflow_sm_processing.operators.names import named_after_task
 
         try:
             definition, modes = read_task(self)
-            job = self._job = self.hook.submit(definition)
+            job = self._job = self.hook.submit(named_after_task(definition, context["ti"]))
         except DefinitionError as error:
             raise TaskDefinitionError.of(error) from error
         with self._stopped_if_it_fails(job):
