@@ -11,8 +11,7 @@ from blockbuster import blockbuster_ctx
 
 from airflow_sm_processing import ProcessingOperator
 from airflow_sm_processing.hooks.connection import AwsConnection
-
-from ...unit.operators.runner import Runner, Supervisor, installed
+from tests.unit.operators.runner import Runner, Supervisor, installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_sm_processing.local import LocalSageMaker
-
-    from ...unit.operators.runner import Runner
+    from tests.unit.operators.runner import Runner
 
     TaskFactory = Callable[..., ProcessingOperator]
 

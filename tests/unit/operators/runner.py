@@ -13,7 +13,14 @@ import pytest
 import structlog
 from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunType, TIRunContext
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import DeferTask, GetXCom, SetXCom, XComResult
+from airflow.sdk.execution_time.comms import (
+    DeferTask,
+    GetXCom,
+    GetXComSequenceSlice,
+    SetXCom,
+    XComResult,
+    XComSequenceSliceResult,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +49,9 @@ class Supervisor:
         if isinstance(msg, GetXCom):
             index = -1 if msg.map_index is None else msg.map_index
             return XComResult(key=msg.key, value=self.xcoms.get((msg.task_id, index), {}).get(msg.key))
+        if isinstance(msg, GetXComSequenceSlice):  # without an index: those of all, which is one if it isn't mapped
+            found = [pushed for (task_id, _), pushed in self.xcoms.items() if task_id == msg.task_id]
+            return XComSequenceSliceResult(root=[pushed[msg.key] for pushed in found if msg.key in pushed])
         return None
 
 
