@@ -49,8 +49,8 @@ format: $(STAMP) ## Put the code in its standard form
 demo: $(STAMP) ## Run a real pipeline through Airflow on the local SageMaker
 	$(BIN)/python -m demo
 
-ui: $(STAMP) ## Start Airflow and the local SageMaker on loopback with the examples loaded
-	$(BIN)/python -m demo.ui
+ui: $(STAMP) ## Start Airflow and the local SageMaker on loopback with the examples loaded (PORT=…)
+	$(BIN)/python -m demo.ui $(if $(PORT),--port $(PORT))
 
 bench: $(STAMP) ## Measure: import cost, uploads
 	$(BIN)/python -m benchmarks

@@ -117,7 +117,11 @@ class Gate:
                 raise ServiceError(fault.error, message.replace("{role}", call.role or ""), status=fault.status)
 
     def _answer(self, request: moto_app.Request, caller: Caller, operation: str, payload: dict[str, Any]) -> Response:
-        if caller.service == "sagemaker" and self._api.answers(operation, payload):
+        if caller.service == "sagemaker":
+            if not self._api.answers(operation, payload):
+                # moto would answer, and call a training job Completed that nobody trained.
+                message = f"The local SageMaker runs processing jobs only: it can't do {operation} for this."
+                raise ServiceError("UnknownOperationException", message)
             body = self._api.call(operation, payload, caller)
             return Response(body, content_type="application/x-amz-json-1.1")
         if caller.service == "s3":

@@ -131,7 +131,8 @@ class JobTask(BaseOperator):
         ti.xcom_push(key=results.JOB_ARN_KEY, value=job.job_arn)
         for name, uri in job.output_uris.items():
             ti.xcom_push(key=name, value=uri)
-        self.log.info("Processing job %s: %s", job.job_name, job.links()["Job"])
+        for title, url in job.links().items():
+            self.log.info("%s in the AWS console: %s", title, url)
 
     def _deadline(self, context: Context, modes: Modes) -> Deadline | None:
         from airflow_sm_processing.triggers.deadlines import earliest_deadline

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-__all__ = ["job_links"]
+__all__ = ["is_aws", "job_links"]
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 _DOMAINS = {
@@ -12,6 +12,14 @@ _DOMAINS = {
     "aws-cn": "console.amazonaws.cn",
     "aws-us-gov": "console.amazonaws-us-gov.com",
 }
+
+
+_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+
+def is_aws(endpoint_url: str) -> bool:
+    """Tell whether an endpoint is AWS's own, so that its console knows the jobs that are made there."""
+    return (urlsplit(endpoint_url).hostname or "").endswith(_AWS_HOSTS)
 
 
 def job_links(job_name: str, *, region: str, partition: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from airflow_sm_processing.exceptions import (
     ServiceError,
 )
 from airflow_sm_processing.processing.aws_errors import aws_call
-from airflow_sm_processing.processing.console import job_links
+from airflow_sm_processing.processing.console import is_aws, job_links
 from airflow_sm_processing.processing.description import JobDescription
 from airflow_sm_processing.processing.logs import JobLogs
 from airflow_sm_processing.processing.status import JobStatus
@@ -215,8 +215,10 @@ class ProcessingJob:
         )
 
     def links(self) -> dict[str, str]:
-        """Give the AWS console's pages of the job, by title."""
+        """Give the AWS console's pages of the job, by title; none if the endpoint isn't AWS's."""
         meta = self.sagemaker_session.sagemaker_client.meta
+        if not is_aws(meta.endpoint_url):
+            return {}
         return job_links(self.job_name, region=meta.region_name, partition=meta.partition)
 
     def _tails(self) -> Mapping[str, Sequence[str]]:

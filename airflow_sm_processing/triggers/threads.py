@@ -39,7 +39,14 @@ async def in_thread(function: Callable[..., _T], *args: Any) -> _T:
     """
     from asgiref.sync import sync_to_async
 
-    return await sync_to_async(function, thread_sensitive=False, executor=_pool())(*args)
+    call = asyncio.ensure_future(sync_to_async(function, thread_sensitive=False, executor=_pool())(*args))
+    try:
+        return await asyncio.shield(call)
+    except asyncio.CancelledError:
+        # Airflow says in the cancellation's message that a user ended the task; asgiref would raise one without it.
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        raise
 
 
 @asynccontextmanager

@@ -364,3 +364,12 @@ def test_jobs_of_other_accounts_and_regions_are_not_seen(bench: Bench):
         with pytest.raises(other.exceptions.ResourceNotFound):
             other.describe_processing_job(ProcessingJobName=name)
     bench.end(name)
+
+
+def test_training_jobs_are_refused_since_nobody_would_train(bench: Bench):
+    with pytest.raises(ClientError) as caught:
+        bench.sagemaker.describe_training_job(TrainingJobName="training")
+    assert caught.value.response["Error"] == {
+        "Code": "UnknownOperationException",
+        "Message": "The local SageMaker runs processing jobs only: it can't do DescribeTrainingJob for this.",
+    }

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_sm_processing.processing.console import job_links
+from airflow_sm_processing.processing.console import is_aws, job_links
 
 LOGS = "#logsV2:log-groups/log-group/$252Faws$252Fsagemaker$252FProcessingJobs$3FlogStreamNameFilter$3Djob-1$252F"
 
@@ -20,3 +20,18 @@ def test_each_partition_has_its_own_console(partition: str, region: str, domain:
         "Job": f"https://{domain}/sagemaker/home?region={region}#/processing-jobs/job-1",
         "Logs": f"https://{domain}/cloudwatch/home?region={region}{LOGS}",
     }
+
+
+@pytest.mark.parametrize(
+    ("endpoint_url", "expected"),
+    [
+        ("https://api.sagemaker.eu-west-1.amazonaws.com", True),
+        ("https://api.sagemaker.cn-north-1.amazonaws.com.cn", True),
+        ("https://vpce-1.api.sagemaker.eu-west-1.vpce.amazonaws.com", True),
+        ("https://api.sagemaker.eu-west-1.api.aws", True),
+        ("http://127.0.0.1:5000", False),
+        ("https://amazonaws.com.example.org", False),
+    ],
+)
+def test_only_aws_itself_has_a_console(endpoint_url: str, expected: bool) -> None:  # noqa: FBT001  # a table of pytest
+    assert is_aws(endpoint_url) is expected
