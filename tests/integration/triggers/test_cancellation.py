@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing import ProcessingJob
 
 
-async def cancelled(trigger: ProcessingJobTrigger, *, after: float) -> tuple[bool, dict[object, object], set[object]]:
-    """Run a trigger, cancel it, and give whether it was, and what it left behind."""
+LEAVES_NOTHING = ("a user did it", {}, set())
+
+
+async def cancelled(trigger: ProcessingJobTrigger, *, after: float) -> tuple[object, dict[object, object], set[object]]:
+    """Run a trigger, cancel it, and give the message that the cancellation arrives with, and what is left behind."""
 
     async def run() -> None:
         async for _ in trigger.run():
@@ -28,21 +31,22 @@ async def cancelled(trigger: ProcessingJobTrigger, *, after: float) -> tuple[boo
     task = asyncio.create_task(run())
     await asyncio.sleep(after)
     assert threads._shared.keys(), "the trigger was to be cancelled while it waits"
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    return task.cancelled(), dict(threads._shared), asyncio.all_tasks() - {asyncio.current_task()}
+    task.cancel("a user did it")  # Airflow's own message decides whether it calls on_kill
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    return caught.value.args[0], dict(threads._shared), asyncio.all_tasks() - {asyncio.current_task()}
 
 
 def test_between_two_looks(job_factory: Callable[[str], ProcessingJob]):
     job = job_factory("import time; time.sleep(60)")
-    assert asyncio.run(cancelled(ProcessingJobTrigger(job.job_name, poll_interval=60), after=0.3)) == (True, {}, set())
+    assert asyncio.run(cancelled(ProcessingJobTrigger(job.job_name, poll_interval=60), after=0.3)) == LEAVES_NOTHING
     assert job.description().status.value == "InProgress"
 
 
 def test_while_it_looks(sagemaker: LocalSageMaker, job_factory: Callable[[str], ProcessingJob]):
     job = job_factory("import time; time.sleep(60)")
     sagemaker.set_faults(Fault(operation="DescribeProcessingJob", latency=3))
-    assert asyncio.run(cancelled(ProcessingJobTrigger(job.job_name, poll_interval=0.01), after=1)) == (True, {}, set())
+    assert asyncio.run(cancelled(ProcessingJobTrigger(job.job_name, poll_interval=0.01), after=1)) == LEAVES_NOTHING
 
 
 @pytest.mark.parametrize("count", [200])

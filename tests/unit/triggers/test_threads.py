@@ -47,6 +47,20 @@ def test_an_error_in_the_thread_reaches_the_caller():
         asyncio.run(in_thread(lambda: 1 // 0))
 
 
+def test_a_cancellation_arrives_with_its_message():
+    """Airflow calls a trigger's on_kill only if the message says that a user ended the task."""
+
+    async def cancelled():
+        task = asyncio.create_task(in_thread(time.sleep, 0.3))
+        await asyncio.sleep(0.05)
+        task.cancel("a user did it")
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        return caught.value.args, asyncio.all_tasks() - {asyncio.current_task()}
+
+    assert asyncio.run(cancelled()) == (("a user did it",), set())
+
+
 def test_200_triggers_of_a_connection_share_one_hook():
     async def one():
         async with shared_hook(CONNECTION) as hook:
