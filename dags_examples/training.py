@@ -3,8 +3,8 @@
 An output's URI is a plain string in XCom, so `preprocess.output["train"]` fits wherever another operator takes an S3
 URI, however deep in its configuration: here, in the channels of a training job with SageMaker's built-in XGBoost.
 
-The local SageMaker runs processing jobs only and refuses training jobs, so `train` fails on it; the test of this example
-looks at what `train` would send, its rendered `config`.
+The local SageMaker runs processing jobs only and refuses training jobs, so `train` fails on it; the test of this
+example looks at what `train` would send, its rendered `config`.
 """
 
 import os

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,9 @@ from airflow_sm_processing import (
     ProcessingOutput,
     ScriptProcessingOperator,
 )
+from airflow_sm_processing.exceptions import TransientError
+from airflow_sm_processing.local import Fault
+from airflow_sm_processing.processing.defaults import DEFAULT_POLL_INTERVAL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -231,3 +235,31 @@ def test_the_connections_parameters_may_be_templates(runner: Runner, task_factor
     region = "us-west-2" if "region_name" in parameters else "us-east-1"
     assert session.boto_region_name == session.sagemaker_client.meta.region_name == region
     assert session.verify is (False if "verify" in parameters else None)
+
+
+def test_poll_interval_in_a_worker(runner: Runner, task_factory: Any):
+    started = time.monotonic()
+    ended = runner.run(task_factory("import time; time.sleep(1)", poll_interval="{{ 0.2 }}", logs=False))
+    assert ended.state == "success"
+    assert time.monotonic() - started < 0.9 * DEFAULT_POLL_INTERVAL
+
+
+def test_max_transient_seconds_in_a_worker(runner: Runner, task_factory: Any, sagemaker: LocalSageMaker):
+    sagemaker.set_faults(Fault(operation="DescribeProcessingJob", error="ThrottlingException"))
+    task = task_factory(
+        "import time; time.sleep(60)",
+        max_transient_seconds="{{ 0.5 }}",
+        botocore_config={"retries": {"total_max_attempts": 1}},
+        logs=False,
+    )
+    ended = runner.run(task)
+    sagemaker.set_faults()
+    assert isinstance(ended.error, TransientError)
+    job_name = runner.supervisor.xcoms["task", -1]["job_name"]
+    job = sagemaker.client("sagemaker").describe_processing_job(ProcessingJobName=job_name)
+    assert job["ProcessingJobStatus"] in {"Stopping", "Stopped"}
+
+
+def test_max_wait_in_a_worker(runner: Runner, task_factory: Any):
+    ended = runner.run(task_factory("import time; time.sleep(60)", max_wait="{{ 1 }}", logs=False))
+    assert str(ended.error).endswith("had not ended after 1 s.")

@@ -33,5 +33,5 @@ def test_each_partition_has_its_own_console(partition: str, region: str, domain:
         ("https://amazonaws.com.example.org", False),
     ],
 )
-def test_only_aws_itself_has_a_console(endpoint_url: str, expected: bool) -> None:  # noqa: FBT001  # a table of pytest
+def test_only_aws_itself_has_a_console(endpoint_url: str, expected: bool) -> None:  # a table of pytest
     assert is_aws(endpoint_url) is expected
