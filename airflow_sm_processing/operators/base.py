@@ -38,6 +38,10 @@ class BaseProcessingOperator(JobTask):
     """
 
     template_fields: Sequence[str] = (
+        "inputs",
+        "outputs",
+        "arguments",
+        "env",
         "role",
         "image_uri",
         "instance_count",
@@ -49,12 +53,8 @@ class BaseProcessingOperator(JobTask):
         "max_runtime_in_seconds",
         "base_job_name",
         "job_name",
-        "env",
         "tags",
         "network_config",
-        "inputs",
-        "outputs",
-        "arguments",
         "experiment_config",
         "kms_key",
         "aws_conn_id",
