@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -189,7 +190,7 @@ def test_of_a_script_processing_operator(runner: Runner, dag: DAG, sagemaker: Lo
     assert ended.state == "success", ended.error
     job_name = runner.supervisor.xcoms["task", -1]["job_name"]
     asked = asked_of(sagemaker, job_name)
-    assert job_name.startswith("named-after-2")
+    assert re.fullmatch(r"named-after-[0-9a-f]{8}-\d{4}-[\d-]{18}", job_name)
     assert asked["AppSpecification"] == {
         "ImageUri": IMAGE,
         "ContainerEntrypoint": [sys.executable, "-u", "/opt/ml/processing/input/code/jobs/run.py"],

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 import time
 
 import pytest
+from asgiref.sync import async_to_sync
 from blockbuster import BlockingError
 
 from airflow_sm_processing.exceptions import DefinitionError
@@ -40,6 +42,37 @@ def test_a_blocking_function_runs_beside_the_event_loop():
 
     here, there = asyncio.run(ask())
     assert here != there
+
+
+def test_a_blocking_function_finds_its_way_back_to_the_event_loop():
+    """As Airflow's get_connection does in a triggerer, whose loop owns the supervisor's socket."""
+
+    async def there_and_back():
+        async def loop():
+            return asyncio.get_running_loop()
+
+        return asyncio.get_running_loop(), await in_thread(async_to_sync(loop))
+
+    here, found = asyncio.run(there_and_back())
+    assert here is found
+
+
+def test_a_cancellation_on_the_way_back_is_not_lost():
+    async def cancelled():
+        on_the_way = asyncio.Event()
+
+        async def ends_as_if_nothing_had_happened():
+            on_the_way.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+
+        task = asyncio.create_task(in_thread(async_to_sync(ends_as_if_nothing_had_happened)))
+        await on_the_way.wait()
+        task.cancel("a user did it")
+        with pytest.raises(asyncio.CancelledError, match="a user did it"):
+            await task
+
+    asyncio.run(cancelled())
 
 
 def test_an_error_in_the_thread_reaches_the_caller():
