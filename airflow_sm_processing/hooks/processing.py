@@ -79,9 +79,12 @@ class ProcessingHook(AwsGenericHook[Any]):
         """Give a `ScriptProcessor` on this connection; takes its parameters but the session."""
         return ScriptProcessor(sagemaker_session=self.session, **parameters)
 
-    def submit(self, definition: JobDefinition) -> ProcessingJob:
-        """Check the definition, upload its local files and create the job."""
-        return ProcessingJob.submit(definition, self.session)
+    def submit(self, definition: JobDefinition, *, max_transient_seconds: float = 0.0) -> ProcessingJob:
+        """Check the definition, upload its local files and create the job.
+
+        Throttling, 5xx, lost connections, quotas and missing capacity are waited out for `max_transient_seconds`.
+        """
+        return ProcessingJob.submit(definition, self.session, max_transient_seconds=max_transient_seconds)
 
     def job(self, job_name: str) -> ProcessingJob:
         """Give a handle on a job without a call to AWS; its inputs and outputs stay unknown."""

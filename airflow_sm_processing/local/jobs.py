@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Of the request, Describe gives back all but these; ListTags gives the tags.
 _NOT_DESCRIBED = frozenset({"Tags"})
+_DEFAULT_COUNT = 1  # of InstanceCount, as the API reference says
 
 
 class Status(str, Enum):
@@ -75,7 +76,7 @@ class Job:
     @property
     def instance_count(self) -> int:
         """How many hosts run the script."""
-        return int(self.cluster.get("SelectedInstanceCount") or self.cluster["InstanceCount"])
+        return int(self.cluster.get("SelectedInstanceCount") or self.cluster.get("InstanceCount", _DEFAULT_COUNT))
 
     @property
     def instance_type(self) -> str:

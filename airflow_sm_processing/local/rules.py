@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_processing.local.errors import validation_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 PROCESSING = PurePosixPath("/opt/ml/processing")
 
@@ -72,14 +72,23 @@ def _local_path(name: str, place: Mapping[str, Any], *, app_managed: bool) -> It
         yield f"{name}: LocalPath '{local_path}' must be under {PROCESSING}."
 
 
+def _preferences(preferences: Sequence[Mapping[str, Any]], *, one_for_all: bool) -> Iterator[str]:
+    """Yield what the API reference rules out for ProcessingInstancePreference."""
+    types = [item["InstanceType"] for item in preferences]
+    if len(set(types)) < len(types):
+        yield "An instance type can appear only once in InstancePreferences."
+    counted = sum("InstanceCount" in item for item in preferences)
+    if counted != (0 if one_for_all else len(preferences)):
+        yield "InstanceCount must be in every one of the InstancePreferences, or in ClusterConfig and in none of them."
+
+
 def _resources(request: Mapping[str, Any]) -> Iterator[str]:
     cluster = request["ProcessingResources"]["ClusterConfig"]
     preferences = cluster.get("InstancePreferences")
     if ("InstanceType" in cluster) == (preferences is not None):
         yield "ClusterConfig must have exactly one of InstanceType and InstancePreferences."
-    counted = "InstanceCount" in cluster or (preferences and all("InstanceCount" in item for item in preferences))
-    if not counted:
-        yield "ClusterConfig must have InstanceCount, or each of its InstancePreferences must."
+    elif preferences is not None:
+        yield from _preferences(preferences, one_for_all="InstanceCount" in cluster)
 
 
 def _unsupported(request: Mapping[str, Any]) -> Iterator[str]:

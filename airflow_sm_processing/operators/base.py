@@ -156,7 +156,8 @@ class BaseProcessingOperator(JobTask):
             poll_interval: Seconds between two looks at the job.
             max_wait: The longest to wait for the job, as a timedelta or in seconds; then it is stopped and the task
                 fails. None leaves it to `execution_timeout` and to the job's own `max_runtime_in_seconds`.
-            max_transient_seconds: How long throttling, 5xx and lost connections are waited out.
+            max_transient_seconds: How long throttling, 5xx, lost connections and, when the job is created, quotas and
+                missing capacity are waited out.
             logs: Whether the job's log lines appear in the task's log.
             on_stopped: What a job that was stopped makes of the task: `fail`, `skip` or `succeed`.
             kwargs: Those of every Airflow operator.

@@ -112,7 +112,9 @@ class JobTask(BaseOperator):
 
         try:
             definition, modes = read_task(self)
-            job = self._job = self.hook.submit(named_after_task(definition, context["ti"]))
+            job = self._job = self.hook.submit(
+                named_after_task(definition, context["ti"]), max_transient_seconds=modes.max_transient_seconds
+            )
         except DefinitionError as error:
             raise TaskDefinitionError.of(error) from error
         with self._stopped_if_it_fails(job):

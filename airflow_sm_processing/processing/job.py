@@ -106,10 +106,17 @@ class ProcessingJob:
 
     @classmethod
     def submit(
-        cls, definition: JobDefinition, session: Session, *, extra_problems: Iterable[Problem] = ()
+        cls,
+        definition: JobDefinition,
+        session: Session,
+        *,
+        extra_problems: Iterable[Problem] = (),
+        max_transient_seconds: float = 0.0,
     ) -> ProcessingJob:
-        """Do what `start_new` does, for a definition; `extra_problems` are reported along with its own."""
-        submitted = submit(definition, session, extra_problems=extra_problems)
+        """Do what `start_new` does, for a definition; the other parameters are those of `submit`."""
+        submitted = submit(
+            definition, session, extra_problems=extra_problems, max_transient_seconds=max_transient_seconds
+        )
         return cls(
             session,
             submitted.plan.job_name,

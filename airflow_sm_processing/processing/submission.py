@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.processing.creation import create_job
 from airflow_sm_processing.processing.plan import SubmissionPlan, plan_submission
 from airflow_sm_processing.processing.s3_uris import S3Location, join
 from airflow_sm_processing.processing.validation import check_definition
@@ -32,8 +32,20 @@ class SubmittedJob:
     job_arn: str
 
 
-def submit(definition: JobDefinition, session: Session, *, extra_problems: Iterable[Problem] = ()) -> SubmittedJob:
+def submit(
+    definition: JobDefinition,
+    session: Session,
+    *,
+    extra_problems: Iterable[Problem] = (),
+    max_transient_seconds: float = 0.0,
+) -> SubmittedJob:
     """Check the definition, upload its local files and create the job, in that order.
+
+    Args:
+        definition: What the user defined.
+        session: Where to.
+        extra_problems: Reported along with the definition's own.
+        max_transient_seconds: See `create_job`.
 
     Raises:
         DefinitionError: Something is wrong with the definition; nothing was uploaded.
@@ -44,10 +56,14 @@ def submit(definition: JobDefinition, session: Session, *, extra_problems: Itera
     check_definition(definition, operation, extra=extra_problems)
     plan = plan_submission(definition, role_arn=session.expand_role(str(definition.role)), key=_keys_of(session))
     _upload(plan, definition, session)
-    with aws_call("CreateProcessingJob", plan.job_name):
-        response = session.sagemaker_client.create_processing_job(**plan.request)
+    arn = create_job(
+        session.sagemaker_client,
+        plan.request,
+        own_name=definition.job_name is None,
+        max_transient_seconds=max_transient_seconds,
+    )
     log.info("Created processing job %s", plan.job_name)
-    return SubmittedJob(plan, response["ProcessingJobArn"])
+    return SubmittedJob(plan, arn)
 
 
 def _keys_of(session: Session) -> KeyMaker:

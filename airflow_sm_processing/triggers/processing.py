@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_sm_processing.exceptions import TransientError
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
+from airflow_sm_processing.processing.waiting import Patience
 from airflow_sm_processing.triggers.deadlines import Deadline
 from airflow_sm_processing.triggers.threads import in_thread, shared_hook
 from airflow_sm_processing.triggers.waiting import job_end
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["ProcessingJobTrigger"]
 
 log = logging.getLogger(__name__)
+
+_STOP_SECONDS = 20.0  # Airflow gives on_kill 30 s by default
 
 
 class ProcessingJobTrigger(BaseTrigger):
@@ -82,5 +87,11 @@ class ProcessingJobTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Stop the job: a user marked or cleared the deferred task (Airflow 3.3 and newer call this)."""
         self.log.info("The task was ended by a user: stopping processing job %s", self.job_name)
+        patience = Patience(_STOP_SECONDS)
         async with shared_hook(self.connection) as hook:
-            await in_thread(lambda: hook.job(self.job_name).stop())
+            while True:
+                try:
+                    return await in_thread(lambda: hook.job(self.job_name).stop())
+                except TransientError as error:
+                    patience.bear(error)
+                await asyncio.sleep(1)

@@ -167,6 +167,33 @@ REFUSED = {
         inputs(_input(S3CompressionType="Gzip")),
         "Processing input 'in': S3CompressionType Gzip is supported for S3InputMode Pipe only.",
     ),
+    "a count in some preferences": (
+        cluster(
+            VolumeSizeInGB=1,
+            InstancePreferences=[{"InstanceType": "ml.m5.large", "InstanceCount": 2}, {"InstanceType": "ml.m5.xlarge"}],
+        ),
+        "InstanceCount must be in every one of the InstancePreferences, or in ClusterConfig and in none of them.",
+    ),
+    "counts in two places": (
+        cluster(
+            VolumeSizeInGB=1,
+            InstanceCount=1,
+            InstancePreferences=[{"InstanceType": "ml.m5.large", "InstanceCount": 2}],
+        ),
+        "InstanceCount must be in every one of the InstancePreferences, or in ClusterConfig and in none of them.",
+    ),
+    "counts in no place": (
+        cluster(VolumeSizeInGB=1, InstancePreferences=[{"InstanceType": "ml.m5.large"}]),
+        "InstanceCount must be in every one of the InstancePreferences, or in ClusterConfig and in none of them.",
+    ),
+    "a preference twice": (
+        cluster(
+            VolumeSizeInGB=1,
+            InstanceCount=1,
+            InstancePreferences=[{"InstanceType": "ml.m5.large"}, {"InstanceType": "ml.m5.large"}],
+        ),
+        "An instance type can appear only once in InstancePreferences.",
+    ),
     "no instance type": (
         cluster(InstanceCount=1, VolumeSizeInGB=30),
         "ClusterConfig must have exactly one of InstanceType and InstancePreferences.",
@@ -174,10 +201,6 @@ REFUSED = {
     "two ways to choose the instance": (
         cluster(**CLUSTER, InstancePreferences=[{"InstanceType": "ml.m5.large"}]),
         "ClusterConfig must have exactly one of InstanceType and InstancePreferences.",
-    ),
-    "no instance count": (
-        cluster(InstanceType="ml.m5.xlarge", VolumeSizeInGB=30),
-        "ClusterConfig must have InstanceCount, or each of its InstancePreferences must.",
     ),
     "a pipe": (
         inputs(_input(S3InputMode="Pipe")),
@@ -312,18 +335,16 @@ def test_describe_gives_what_was_asked_for_and_what_became_of_it(bench: Bench):
     assert job == {**request, "ProcessingJobArn": arn, "ProcessingJobStatus": "Completed", "ExitMessage": "done"}
 
 
-def test_the_first_preferred_instance_is_selected(bench: Bench):
-    preferences = [{"InstanceType": "ml.m5.large", "InstanceCount": 2}, {"InstanceType": "ml.m4.xlarge"}]
-    request = bench.request(
-        ["cat", "/opt/ml/config/resourceconfig.json"],
-        **cluster(VolumeSizeInGB=1, InstanceCount=1, InstancePreferences=preferences),
-    )
+@pytest.mark.parametrize("for_all", [True, False])
+def test_the_first_preferred_instance_is_selected(bench: Bench, for_all: bool):
+    count = {"InstanceCount": 2}
+    preferences = [{"InstanceType": name, **({} if for_all else count)} for name in ("ml.m5.large", "ml.m4.xlarge")]
+    asked_for = {"VolumeSizeInGB": 1, "InstancePreferences": preferences, **(count if for_all else {})}
+    request = bench.request(["cat", "/opt/ml/config/resourceconfig.json"], **cluster(**asked_for))
     bench.sagemaker.create_processing_job(**request)
     job = bench.end(request["ProcessingJobName"])
     assert job["ProcessingResources"]["ClusterConfig"] == {
-        "VolumeSizeInGB": 1,
-        "InstanceCount": 1,
-        "InstancePreferences": preferences,
+        **asked_for,
         "SelectedInstanceType": "ml.m5.large",
         "SelectedInstanceCount": 2,
     }

@@ -28,6 +28,11 @@ WRONG = {
     "no instance count": ({"instance_count": None}, ("instance_count", "is required")),
     "count is no number": ({"instance_count": "two"}, ("instance_count", "must be a whole number")),
     "no code": ({"code": ""}, ("code", "is required: a local file or folder, file:// or s3://")),
+    "code is None": ({"code": None}, ("code", "is required: a local file or folder, file:// or s3://")),
+    "preferences without a count": (
+        {"instance_type": None, "instance_count": None, "instance_preferences": ["ml.m5.large"]},
+        ("instance_count", "is required, or one in each of the instance_preferences"),
+    ),
     "no command": ({"command": []}, ("command", 'is required with code, such as ["python3"]')),
     "script outside the folder": (
         {"code": "s3://code/", "script_name": "../x.py"},
@@ -97,6 +102,7 @@ def test_every_mistake_is_reported_at_once(task_factory):
                                     s3_input_mode="{{ mode }}")]},
         {"outputs": [ProcessingOutput("{{ a }}", "{{ b }}", "{{ c }}")]},
         {"instance_type": None, "instance_preferences": "{{ params.types }}"},
+        {"instance_type": None, "instance_count": None, "instance_preferences": ["{{ params.first }}", "ml.m5.large"]},
         {"network_config": "{{ params.network }}"},
         {"on_stopped": "{{ params.on_stopped }}", "max_wait": "{{ params.wait }}", "deferrable": "{{ params.d }}"},
         {"code": "{{ params.code }}", "command": "{{ params.command }}", "script_name": "{{ params.script }}"},
@@ -122,7 +128,10 @@ def test_a_valid_processing_operator_is_accepted(dag):
         task_id="task",
         role="R",
         image_uri="image",
-        instance_preferences=["ml.m5.xlarge", {"instance_type": "ml.m5.large", "instance_count": 2}],
+        instance_preferences=[
+            {"instance_type": "ml.m5.xlarge", "instance_count": 1},
+            {"instance_type": "ml.m5.large", "instance_count": 2},
+        ],
         entrypoint=["run"],
         inputs=(INPUT,),
         outputs=["/opt/ml/processing/a", OUTPUT],
