@@ -59,7 +59,7 @@ def _beside(definition: JobDefinition, folder: Path) -> JobDefinition:
     inputs = tuple(
         item.at(_absolute(item.source, folder)) if isinstance(item.source, str) else item for item in definition.inputs
     )
-    code = definition.code and _absolute(definition.code, folder)
+    code = _absolute(definition.code, folder) if isinstance(definition.code, str) else definition.code
     return dataclasses.replace(definition, code=code, inputs=inputs)
 
 

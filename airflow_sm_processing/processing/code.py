@@ -20,6 +20,7 @@ __all__ = ["code_file_problems", "code_problems", "with_code"]
 
 CODE_INPUT_NAME = "code"
 CODE_CONTAINER_PATH = PurePosixPath("/opt/ml/processing/input/code")
+_REQUIRED = "is required: a local file or folder, file:// or s3://"
 
 
 def with_code(definition: JobDefinition) -> JobDefinition:
@@ -44,6 +45,8 @@ def code_problems(definition: JobDefinition) -> Iterator[Problem]:
     if code is None:
         if script is not None:
             yield Problem("script_name", script, "needs code, the folder that the script is in")
+        if definition.command is not None:
+            yield Problem("code", None, _REQUIRED)
         return
     if not definition.command:
         yield Problem("command", definition.command, 'is required with code, such as ["python3"]')
@@ -56,7 +59,7 @@ def code_problems(definition: JobDefinition) -> Iterator[Problem]:
 
 def _place_problems(code: object, script: object) -> Iterator[Problem]:
     if code == "":
-        yield Problem("code", code, "is required: a local file or folder, file:// or s3://")
+        yield Problem("code", code, _REQUIRED)
     elif names_no_bucket(code):
         yield Problem("code", code, "names no bucket")
     elif isinstance(code, str) and is_s3_uri(code) and script is None and not _file_name(code):

@@ -19,7 +19,7 @@ class InstancePreference(Value):
 
     instance_type: str | Late
     instance_count: int | Late | None = None
-    """Instances if this type is the one; SageMaker's default is 1."""
+    """Instances if this type is the one; given for each candidate, or for none and as the job's `instance_count`."""
 
     @classmethod
     def parse(cls, value: str | Mapping[str, Any] | InstancePreference) -> InstancePreference:

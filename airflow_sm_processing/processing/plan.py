@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_processing.processing.code import with_code
 from airflow_sm_processing.processing.local_paths import local_path
 from airflow_sm_processing.processing.names import base_name_from_image, job_name_from_base
+from airflow_sm_processing.processing.network import NetworkConfig
 from airflow_sm_processing.processing.s3_uris import is_s3_uri, join
-from airflow_sm_processing.processing.values import as_list
+from airflow_sm_processing.processing.values import as_dict, as_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +122,7 @@ def _request(
     inputs: tuple[ProcessingInput, ...],
     outputs: tuple[ProcessingOutput, ...],
 ) -> dict[str, Any]:
-    tags: Sequence[Any] = definition.tags or ()  # what isn't a dict is left for the validation to refuse
+    tags: Sequence[Any] = definition.tags or ()
     request: dict[str, Any] = {
         "ProcessingJobName": job_name,
         "ProcessingResources": {"ClusterConfig": _cluster(definition)},
@@ -132,11 +132,11 @@ def _request(
     optional = {
         "ProcessingInputs": [item.to_boto() for item in inputs] or None,
         "ProcessingOutputConfig": _output_config(definition, outputs),
-        "Environment": None if definition.env is None else dict(definition.env),
-        "NetworkConfig": definition.network_config and definition.network_config.to_boto(),
+        "Environment": None if definition.env is None else as_dict(definition.env),
+        "NetworkConfig": _network_config(definition),
         "StoppingCondition": _stopping_condition(definition),
-        "Tags": [dict(tag) if isinstance(tag, Mapping) else tag for tag in tags] or None,
-        "ExperimentConfig": dict(definition.experiment_config or {}) or None,
+        "Tags": [as_dict(tag) for tag in tags] or None,
+        "ExperimentConfig": as_dict(definition.experiment_config or {}) or None,
     }
     return request | {name: value for name, value in optional.items() if value is not None}
 
@@ -169,6 +169,11 @@ def _output_config(definition: JobDefinition, outputs: tuple[ProcessingOutput, .
         return None
     config: dict[str, Any] = {"Outputs": [item.to_boto() for item in outputs]}
     return config if definition.output_kms_key is None else config | {"KmsKeyId": definition.output_kms_key}
+
+
+def _network_config(definition: JobDefinition) -> Any:
+    network: Any = definition.network_config
+    return network.to_boto() if isinstance(network, NetworkConfig) else network  # what isn't one, validation refuses
 
 
 def _stopping_condition(definition: JobDefinition) -> dict[str, Any] | None:

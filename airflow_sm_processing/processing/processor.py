@@ -45,7 +45,7 @@ class Processor:
         tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
         network_config: NetworkConfig | None = None,
         *,
-        instance_preferences: Sequence[str | Mapping[str, Any] | InstancePreference] = (),
+        instance_preferences: str | Sequence[str | Mapping[str, Any] | InstancePreference] = (),
     ) -> None:
         """Take what the SDK's Processor takes, under the same names.
 
@@ -71,7 +71,7 @@ class Processor:
         self.image_uri = image_uri
         self.instance_count = instance_count
         self.instance_type = instance_type
-        self.instance_preferences = tuple(InstancePreference.parse(item) for item in instance_preferences)
+        self.instance_preferences = tuple(InstancePreference.parse(item) for item in _items(instance_preferences))
         self.entrypoint = entrypoint
         self.volume_size_in_gb = volume_size_in_gb
         self.volume_kms_key = volume_kms_key
@@ -188,7 +188,7 @@ class ScriptProcessor(Processor):
         tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
         network_config: NetworkConfig | None = None,
         *,
-        instance_preferences: Sequence[str | Mapping[str, Any] | InstancePreference] = (),
+        instance_preferences: str | Sequence[str | Mapping[str, Any] | InstancePreference] = (),
     ) -> None:
         """Take what the SDK's ScriptProcessor takes: `command` runs the script, such as `["python3", "-u"]`.
 

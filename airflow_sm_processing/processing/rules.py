@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.inputs import ProcessingInput
+    from airflow_sm_processing.processing.instances import InstancePreference
 
     _NamedPaths: TypeAlias = list[tuple[str, PurePosixPath]]
 
@@ -76,6 +77,23 @@ def _cluster_problems(definition: JobDefinition) -> Iterator[Problem]:
         yield Problem("instance_type", None, "is required, or instance_preferences instead")
     if definition.instance_count is None and not definition.instance_preferences:
         yield Problem("instance_count", None, "is required")
+    if isinstance(definition.instance_preferences, tuple):
+        yield from _preference_problems(definition.instance_preferences, definition.instance_count)
+
+
+def _preference_problems(preferences: tuple[InstancePreference, ...], count: object) -> Iterator[Problem]:
+    """Yield what SageMaker's own page on ProcessingInstancePreference rules out."""
+    types = [item.instance_type for item in preferences]
+    yield from _duplicates("instance_preferences", "instance_type", types)
+    if not preferences or not all(isinstance(name, str) for name in types):
+        return
+    counted = [item.instance_count is not None for item in preferences]
+    if any(counted) and not all(counted):
+        yield Problem("instance_preferences", list(preferences), "must all have an instance_count, or none of them")
+    elif all(counted) and isinstance(count, int):
+        yield Problem("instance_count", count, "can't be given beside the counts of the instance_preferences")
+    elif count is None and not any(counted):
+        yield Problem("instance_count", None, "is required, or one in each of the instance_preferences")
 
 
 def _input_problems(definition: JobDefinition) -> Iterator[Problem]:

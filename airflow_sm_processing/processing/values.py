@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -93,6 +94,11 @@ class WireObject(Value):
 def as_list(items: Any) -> Any:
     """Copy a sequence to a list, but leave a string whole, so that it is refused and not taken apart into letters."""
     return items if isinstance(items, str) else list(items)
+
+
+def as_dict(items: Any) -> Any:
+    """Copy a mapping to a dict, but leave anything else as it is, so that it is refused by name."""
+    return dict(items) if isinstance(items, Mapping) else items
 
 
 def camel_case(snake_case: str) -> str:

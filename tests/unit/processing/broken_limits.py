@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Any
 
 from airflow_sm_processing.processing import InstancePreference, NetworkConfig
@@ -9,6 +10,7 @@ from airflow_sm_processing.processing import InstancePreference, NetworkConfig
 from .makers import DESTINATION, an_input, an_output, definition, script
 from .queries import ATHENA, query
 
+SIZES = ("large", "xlarge", "2xlarge", "4xlarge", "12xlarge", "24xlarge")
 TAG_PATTERN = r"must match ([\p{L}\p{Z}\p{N}_.:/=+\-@]*)"
 NAME_PATTERN = "must match [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 
@@ -86,7 +88,10 @@ BROKEN_LIMITS: dict[str, tuple[Any, str, str]] = {
         "must have at most 10 items, has 11",
     ),
     "preferences": (
-        definition(instance_type=None, instance_preferences=(InstancePreference("ml.m5.large"),) * 6),
+        definition(
+            instance_type=None,
+            instance_preferences=tuple(InstancePreference(f"ml.m5.{size}") for size in SIZES),
+        ),
         "instance_preferences",
         "must have 1 to 5 items, has 6",
     ),
@@ -100,6 +105,11 @@ BROKEN_LIMITS: dict[str, tuple[Any, str, str]] = {
         "network_config.subnets",
         "is required",
     ),
+    # kinds
+    "environment that is a list": (definition(env=["A=1"]), "env", "must be a dict, not list"),
+    "experiment that is a list": (definition(experiment_config=["e"]), "experiment_config", "must be a dict, not list"),
+    "network that is a string": (definition(network_config="vpc-1"), "network_config", "must be a dict, not str"),
+    "code that is a Path": (script(code=PurePosixPath("run.py")), "code", "must be a string, not PurePosixPath"),
     # lengths
     "image length": (definition(image_uri="x" * 256), "image_uri", "must have at most 255 characters, has 256"),
     "argument length": (

@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Any
 
-from airflow_sm_processing.processing import NetworkConfig, ProcessingInput, ProcessingOutput, S3Input
+from airflow_sm_processing.processing import (
+    InstancePreference,
+    NetworkConfig,
+    ProcessingInput,
+    ProcessingOutput,
+    S3Input,
+)
 
 from .makers import DESTINATION, an_input, an_output, definition, script
 from .queries import REDSHIFT, query
@@ -59,6 +65,11 @@ BROKEN_RULES: dict[str, tuple[Any, str, str]] = {
         "must be a local path, a file:// URI or an S3 URI",
     ),
     "empty code": (script(code=""), "code", "is required: a local file or folder, file:// or s3://"),
+    "no code for the command": (
+        script(code=None),
+        "code",
+        "is required: a local file or folder, file:// or s3://",
+    ),
     "code is a prefix": (
         script(code="s3://code/folder/"),
         "code",
@@ -79,6 +90,31 @@ BROKEN_RULES: dict[str, tuple[Any, str, str]] = {
         definition(script_name="run.py"),
         "script_name",
         "needs code, the folder that the script is in",
+    ),
+    # instance preferences
+    "a preference twice": (
+        definition(instance_type=None, instance_preferences=(InstancePreference("ml.m5.large"),) * 2),
+        "instance_preferences[…].instance_type",
+        "must be unique, is used 2 times",
+    ),
+    "some preferences with counts": (
+        definition(
+            instance_type=None,
+            instance_count=None,
+            instance_preferences=(InstancePreference("ml.m5.large", 2), InstancePreference("ml.m5.xlarge")),
+        ),
+        "instance_preferences",
+        "must all have an instance_count, or none of them",
+    ),
+    "preferences' counts beside the job's": (
+        definition(instance_type=None, instance_preferences=(InstancePreference("ml.m5.large", 2),)),
+        "instance_count",
+        "can't be given beside the counts of the instance_preferences",
+    ),
+    "preferences without a count": (
+        definition(instance_type=None, instance_count=None, instance_preferences=(InstancePreference("ml.m5.large"),)),
+        "instance_count",
+        "is required, or one in each of the instance_preferences",
     ),
     # container paths
     "relative path": (

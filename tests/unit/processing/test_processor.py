@@ -54,6 +54,11 @@ def created(stubs: dict[str, Stubber], request: dict[str, Any]) -> None:
     stubs["sagemaker"].add_response("create_processing_job", {"ProcessingJobArn": JOB_ARN}, request)
 
 
+def test_one_preferred_instance_type_may_be_a_string(session: Session) -> None:
+    processor = Processor(**SMALLEST, instance_preferences="ml.m5.large", sagemaker_session=session)
+    assert processor.instance_preferences == (InstancePreference("ml.m5.large"),)
+
+
 def test_a_definition_has_every_parameter_of_the_processor_and_of_the_run(session: Session) -> None:
     processor = Processor(
         **OF_PROCESSOR,

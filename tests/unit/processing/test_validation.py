@@ -39,7 +39,12 @@ VALID = {
     "role name": definition(role="SageMakerRole"),
     "generated name": definition(job_name=None),
     "preferences": definition(
-        instance_type=None, instance_count=None, instance_preferences=(InstancePreference("ml.m5.xlarge"),)
+        instance_type=None,
+        instance_count=None,
+        instance_preferences=(InstancePreference("ml.m5.large", 2), InstancePreference("ml.m5.xlarge", 1)),
+    ),
+    "preferences with one count": definition(
+        instance_type=None, instance_preferences=(InstancePreference("ml.m5.xlarge"),)
     ),
     "an input below another": definition(inputs=(an_input(), an_input(destination=f"{DESTINATION}/more"))),
     "gzip in a pipe": definition(inputs=(an_input(s3_compression_type="Gzip", s3_input_mode="Pipe"),)),
