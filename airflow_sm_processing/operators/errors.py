@@ -13,6 +13,6 @@ class TaskDefinitionError(DefinitionError, AirflowFailException):
     """A `DefinitionError` that fails the task without a retry, which couldn't help."""
 
     @classmethod
-    def of(cls, error: DefinitionError) -> TaskDefinitionError:
+    def of(cls, error: DefinitionError, *, task_id: str) -> TaskDefinitionError:
         """Give the same problems as a task's error."""
-        return cls(error.problems, subject=error.subject)
+        return cls(error.problems, subject=f"task {task_id}")

@@ -116,7 +116,7 @@ class JobTask(BaseOperator):
                 named_after_task(definition, context["ti"]), max_transient_seconds=modes.max_transient_seconds
             )
         except DefinitionError as error:
-            raise TaskDefinitionError.of(error) from error
+            raise TaskDefinitionError.of(error, task_id=self.task_id) from error
         with self._stopped_if_it_fails(job):
             self._publish(context, job)
         if self._killed:  # SIGTERM alone doesn't end a task: the submission went on
