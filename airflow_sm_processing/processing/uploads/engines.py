@@ -62,14 +62,17 @@ class ThreadsEngine:
     name: Literal["threads"] = "threads"
 
     # Python itself is the bound by then: more threads than this upload small files no faster.
-    _THREADS = 32
+    _MOST_THREADS = 32
+    # The parts of a big file keep s3transfer's own number of threads busy; more only get in each other's way.
+    _LEAST_THREADS = 10
 
-    def __init__(self, access: S3Access) -> None:
+    def __init__(self, access: S3Access, *, files: int) -> None:
         from s3transfer.manager import TransferConfig, TransferManager
 
+        threads = min(max(files, self._LEAST_THREADS), self._MOST_THREADS)
         # A connection of its own for each thread: botocore's usual 10 would be opened again and again.
-        self._client = access.new_client(connections=self._THREADS)
-        self._manager = TransferManager(self._client, TransferConfig(max_request_concurrency=self._THREADS))
+        self._client = access.new_client(connections=threads)
+        self._manager = TransferManager(self._client, TransferConfig(max_request_concurrency=threads))
 
     def start(
         self, path: str, *, bucket: str, key: str, extra_args: dict[str, str], subscriber: Subscriber

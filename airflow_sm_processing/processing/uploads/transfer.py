@@ -97,12 +97,12 @@ def _extra_args(kms_key: str | None, expected_bucket_owner: str | None) -> dict[
 
 def _upload(plan: _Plan, access: S3Access, start_clock: Callable[[], Progress]) -> UploadResult:
     progress = start_clock()
-    engine: Engine = _open_engine(access)
+    engine: Engine = _open_engine(access, files=len(plan.files))
     failures = _run(engine, plan, progress)
     if engine.name == "crt" and any(failure.is_redirect for failure in failures):
         logger.debug("Uploading again, through threads: the bucket is in a region that the CRT client can't go to.")
         progress = start_clock()
-        engine = ThreadsEngine(access)
+        engine = ThreadsEngine(access, files=len(plan.files))
         failures = _run(engine, plan, progress)
     if failures:
         raise upload_error(failures, bucket=plan.bucket, files=len(plan.files)) from failures[0].error
@@ -110,12 +110,12 @@ def _upload(plan: _Plan, access: S3Access, start_clock: Callable[[], Progress]) 
     return UploadResult(progress.files_total, progress.bytes_total, progress.seconds, engine.name)
 
 
-def _open_engine(access: S3Access) -> Engine:
+def _open_engine(access: S3Access, *, files: int) -> Engine:
     try:
         return CrtEngine(access)
     except CrtUnavailableError as reason:
         logger.debug("Uploading through threads, not the AWS CRT client: %s.", reason)
-        return ThreadsEngine(access)
+        return ThreadsEngine(access, files=files)
 
 
 def _run(engine: Engine, plan: _Plan, progress: Progress) -> list[Failure]:

@@ -225,13 +225,19 @@ def interrupt() -> Iterator[Callable[[], None]]:
     """Give a function that makes the main thread raise StopError, once."""
 
     def stop(*_: Any) -> None:
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
         raise StopError
 
     before = signal.signal(signal.SIGUSR1, stop)
     main = threading.main_thread().ident
     assert main is not None
-    yield lambda: signal.pthread_kill(main, signal.SIGUSR1)
+    unsent = threading.Lock()
+
+    def send_once() -> None:
+        # Requests go on for a while: a second signal would come when the handler is gone, and end the whole process.
+        if unsent.acquire(blocking=False):
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    yield send_once
     signal.signal(signal.SIGUSR1, before)
 
 
