@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.DEBUG if options.verbose else logging.WARNING, format="%(name)s: %(message)s")
     try:
         sys.exit(options.do(_server(options), options))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"airflow-sm-local: {error}")
     except ModuleNotFoundError as error:
         sys.exit(f"airflow-sm-local: {error}. Install it with: pip install 'airflow-sm-processing[local]'")

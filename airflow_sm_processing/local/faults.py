@@ -92,7 +92,10 @@ class Fault:
             key, _, value = setting.partition("=")
             if key not in _KEYS:
                 raise ValueError(f"Fault {text!r}: {setting!r} isn't understood. The form is {form}.")
-            values[key] = _KEYS[key](value)
+            try:
+                values[key] = _KEYS[key](value)
+            except ValueError as error:
+                raise ValueError(f"Fault {text!r}: {setting!r} isn't understood: {error}.") from error
         return cls(operation=operation, **values)
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import re
 import tempfile
 import threading
 from contextlib import ExitStack, contextmanager
@@ -71,7 +72,7 @@ class LocalSageMaker:
         seed: Makes chances in faults repeatable.
 
     Raises:
-        ValueError: an interpreter or a fault isn't right, or the port or data folder is in use.
+        ValueError: a value isn't right, or the port or data folder is in use.
     """
 
     def __init__(
@@ -93,6 +94,12 @@ class LocalSageMaker:
         isolation: Mode | None = None,
         seed: int = 0,
     ) -> None:
+        if not re.fullmatch(r"[0-9]{12}", account_id):
+            raise ValueError(f"account_id is {account_id!r}, and must have 12 digits.")
+        if max_jobs < 1:
+            raise ValueError(f"max_jobs is {max_jobs}, and must be at least 1.")
+        if stop_grace < 0:
+            raise ValueError(f"stop_grace is {stop_grace}, and must be at least 0.")
         self.account_id = account_id
         self.region = region
         self.key = Key.generate(account_id, access_key_id=access_key_id, secret_access_key=secret_access_key)

@@ -199,6 +199,14 @@ time.sleep(600)
     ("options", "complaint"),
     [
         (["--fault", "x"], "airflow-sm-local: Fault 'x' isn't understood."),
+        (
+            ["--fault", "*:rate=often"],
+            "airflow-sm-local: Fault '*:rate=often': 'rate=often' isn't understood: could not",
+        ),
+        (["--account-id", "1"], "airflow-sm-local: account_id is '1', and must have 12 digits."),
+        (["--max-jobs", "0"], "airflow-sm-local: max_jobs is 0, and must be at least 1."),
+        (["--stop-grace", "-1"], "airflow-sm-local: stop_grace is -1.0, and must be at least 0."),
+        (["--data-dir", "/dev/null/x"], "airflow-sm-local: [Errno 20] Not a directory: '/dev/null/x"),
         (["--image", "x"], "airflow-sm-local: --image 'x' must be PATTERN=PYTHON"),
         (["--image", "x=/no/python"], "airflow-sm-local: The image's interpreter '/no/python' can't be run"),
     ],
