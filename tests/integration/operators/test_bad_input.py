@@ -39,7 +39,7 @@ ROWS = {
     "missing_bucket": Expected(("BucketError", "absent-bucket", "behave.py")),
     "missing_data": Expected(("JobFailedError", "FailureReason: ", "absent/")),
     "exits_3": Expected(("JobFailedError", "exit code: 3", "ExitMessage: the data is too old", "about to fail")),
-    "killed": Expected(("JobFailedError", "FailureReason: ")),
+    "killed": Expected(("JobFailedError", "FailureReason: AlgorithmError: , exit code: 137")),
     "retried": Expected(("JobFailedError", "exit code: 3"), tries=2),
     "writes_nothing": Expected((), state="success"),
     "not_utf8": Expected(("caf\ufffd \ufffd end",), state="success"),
