@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: TID253  # only a running task loads this
 
 from airflow_sm_processing.exceptions import DefinitionError
 

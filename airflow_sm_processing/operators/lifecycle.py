@@ -202,7 +202,7 @@ class JobTask(BaseOperator):
 
         self._job = None
         if description.status is JobStatus.STOPPED and modes.on_stopped == "skip":
-            from airflow.sdk.exceptions import AirflowSkipException
+            from airflow.providers.common.compat.sdk import AirflowSkipException
 
             raise AirflowSkipException(f"Processing job {job.job_name} was stopped.")
         if description.status is not JobStatus.STOPPED or modes.on_stopped != "succeed":
@@ -212,7 +212,7 @@ class JobTask(BaseOperator):
     def _give_up(self, job: ProcessingJob, deadline: Deadline | None) -> NoReturn:
         self._job = None
         if deadline is not None and deadline.bound == "execution_timeout":
-            from airflow.sdk.exceptions import AirflowTaskTimeout
+            from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
             reason = f"execution_timeout is over: processing job {job.job_name} was stopped."
             raise AirflowTaskTimeout(reason) from None
@@ -236,7 +236,7 @@ class JobTask(BaseOperator):
 def _is_deferrable(modes: Modes) -> bool:
     if modes.deferrable is not None:
         return modes.deferrable
-    from airflow.sdk.configuration import conf
+    from airflow.providers.common.compat.sdk import conf
 
     default: bool = conf.getboolean("operators", "default_deferrable", fallback=False)
     return default
