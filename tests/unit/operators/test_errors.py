@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_sm_processing.exceptions import JobRejectedError
 from airflow_sm_processing.operators.errors import TaskDefinitionError
