@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test unit integration acceptance parity lint format demo ui bench constraints clean
+.PHONY: help setup test unit integration acceptance parity compat lint format demo ui bench constraints clean
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[crt,local]' --group dev
 	@touch $@
 
-test: unit integration parity acceptance ## Prove the package: every tier
+test: unit integration parity compat acceptance ## Prove the package: every tier
 
 unit: $(STAMP) ## The fast tier: no server, no Airflow process
 	$(BIN)/pytest tests/unit
@@ -33,6 +33,9 @@ acceptance: $(STAMP) ## The example DAGs through real Airflow
 
 parity: $(STAMP) ## Byte for byte against the SageMaker SDK, in an environment of its own
 	$(BIN)/pytest tests/parity
+
+compat: $(STAMP) ## The oldest Airflow that is supported, in an environment of its own
+	$(BIN)/pytest tests/compat
 
 lint: $(STAMP) ## ruff, mypy --strict, and the laws of the architecture
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from airflow_sm_processing.processing import ProcessingJob, Processor, ScriptPro
 from airflow_sm_processing.processing.aws_errors import aws_call
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_sm_processing.processing import JobDefinition
 
 __all__ = ["ProcessingHook"]
@@ -79,12 +82,19 @@ class ProcessingHook(AwsGenericHook[Any]):
         """Give a `ScriptProcessor` on this connection; takes its parameters but the session."""
         return ScriptProcessor(sagemaker_session=self.session, **parameters)
 
-    def submit(self, definition: JobDefinition, *, max_transient_seconds: float = 0.0) -> ProcessingJob:
+    def submit(
+        self,
+        definition: JobDefinition,
+        *,
+        max_transient_seconds: float = 0.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> ProcessingJob:
         """Check the definition, upload its local files and create the job.
 
-        Throttling, 5xx, lost connections, quotas and missing capacity are waited out for `max_transient_seconds`.
+        Throttling, 5xx, lost connections, quotas and missing capacity are waited out for `max_transient_seconds`, with
+        `sleep`; what that raises ends the submission.
         """
-        return ProcessingJob.submit(definition, self.session, max_transient_seconds=max_transient_seconds)
+        return ProcessingJob.submit(definition, self.session, max_transient_seconds=max_transient_seconds, sleep=sleep)
 
     def job(self, job_name: str) -> ProcessingJob:
         """Give a handle on a job without a call to AWS; its inputs and outputs stay unknown."""

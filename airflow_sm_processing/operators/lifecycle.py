@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
@@ -113,7 +114,9 @@ class JobTask(BaseOperator):
         try:
             definition, modes = read_task(self)
             job = self._job = self.hook.submit(
-                named_after_task(definition, context["ti"]), max_transient_seconds=modes.max_transient_seconds
+                named_after_task(definition, context["ti"]),
+                max_transient_seconds=modes.max_transient_seconds,
+                sleep=self._sleep_unless_killed,
             )
         except DefinitionError as error:
             raise TaskDefinitionError.of(error, task_id=self.task_id) from error
@@ -122,6 +125,11 @@ class JobTask(BaseOperator):
         if self._killed:  # SIGTERM alone doesn't end a task: the submission went on
             self._stop(job)
         return job, modes
+
+    def _sleep_unless_killed(self, seconds: float) -> None:
+        time.sleep(seconds)
+        if self._killed:  # SIGTERM alone doesn't end a task
+            raise ProcessingError("The task was ended from outside before its job was created.")
 
     def _modes(self) -> Modes:
         return read_modes(self.mode_parameters())[0]  # their problems were reported before the job was made

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_sm_processing.operators.base import BaseProcessingOperator
+from airflow_sm_processing.processing.values import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import PurePath
 
     from airflow_sm_processing.processing.values import Late
 
@@ -26,7 +28,7 @@ class ScriptProcessingOperator(BaseProcessingOperator):
     def __init__(
         self,
         *,
-        code: str | Late = "",
+        code: str | PurePath | Late = "",
         command: Sequence[str] | Late = ("python3",),
         script_name: str | Late | None = None,
         **kwargs: Any,
@@ -41,7 +43,7 @@ class ScriptProcessingOperator(BaseProcessingOperator):
             kwargs: Those of `BaseProcessingOperator`.
         """
         super().__init__(**kwargs)
-        self.code = code
+        self.code = to_plain(code)
         self.command = command
         self.script_name = script_name
         self._check_early()

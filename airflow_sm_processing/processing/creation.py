@@ -38,8 +38,8 @@ def create_job(
     Args:
         client: Where to.
         request: CreateProcessingJob's parameters.
-        own_name: Whether the job's name was generated. A job of that name and with that very request is then taken for
-            the one that an earlier call made whose answer was lost: botocore tries calls again by itself.
+        own_name: Whether the job's name was generated. If a call was tried again, by botocore or here, a job of that
+            name and with that very request is taken for the one that an earlier try made, whose answer was lost.
         max_transient_seconds: How long throttling, 5xx, lost connections, quotas and missing capacity are waited out.
         sleep: Waits so many seconds.
 
@@ -51,20 +51,28 @@ def create_job(
     name = request["ProcessingJobName"]
     patience = Patience(max_transient_seconds)
     pause = _FIRST_PAUSE
+    tried = False
     while True:
         try:
             with aws_call("CreateProcessingJob", name):
                 return client.create_processing_job(**request)["ProcessingJobArn"]
-        except JobNameInUseError:
-            arn = _arn_if_same(client, request) if own_name else None
+        except JobNameInUseError as error:
+            arn = _arn_if_same(client, request) if own_name and (tried or _was_tried_again(error)) else None
             if arn is None:
                 raise
             log.info("Processing job %s was created already; only the answer was lost.", name)
             return arn
         except TransientError as error:
             patience.bear(error)
+        tried = True
         sleep(random.uniform(0, pause))  # noqa: S311  # full jitter: many tasks may be waiting for the same quota
         pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _was_tried_again(error: JobNameInUseError) -> bool:
+    """Tell whether botocore had tried the call before the answer that became this error."""
+    response = getattr(error.__cause__, "response", {})
+    return bool(response.get("ResponseMetadata", {}).get("RetryAttempts"))
 
 
 def _arn_if_same(client: SageMakerClient, request: dict[str, Any]) -> str | None:

@@ -22,7 +22,7 @@ from airflow_sm_processing.processing.submission import submit
 from airflow_sm_processing.processing.waiting import Waiter, WaitSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from airflow_sm_processing.exceptions import Problem
     from airflow_sm_processing.processing.definition import JobDefinition
@@ -112,10 +112,15 @@ class ProcessingJob:
         *,
         extra_problems: Iterable[Problem] = (),
         max_transient_seconds: float = 0.0,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> ProcessingJob:
         """Do what `start_new` does, for a definition; the other parameters are those of `submit`."""
         submitted = submit(
-            definition, session, extra_problems=extra_problems, max_transient_seconds=max_transient_seconds
+            definition,
+            session,
+            extra_problems=extra_problems,
+            max_transient_seconds=max_transient_seconds,
+            sleep=sleep,
         )
         return cls(
             session,

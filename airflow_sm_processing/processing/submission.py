@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from airflow_sm_processing.processing.s3_uris import S3Location, join
 from airflow_sm_processing.processing.validation import check_definition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from airflow_sm_processing.exceptions import Problem
     from airflow_sm_processing.processing.definition import JobDefinition
@@ -38,6 +39,7 @@ def submit(
     *,
     extra_problems: Iterable[Problem] = (),
     max_transient_seconds: float = 0.0,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> SubmittedJob:
     """Check the definition, upload its local files and create the job, in that order.
 
@@ -46,6 +48,7 @@ def submit(
         session: Where to.
         extra_problems: Reported along with the definition's own.
         max_transient_seconds: See `create_job`.
+        sleep: Waits so many seconds; what it raises ends the submission.
 
     Raises:
         DefinitionError: Something is wrong with the definition; nothing was uploaded.
@@ -61,6 +64,7 @@ def submit(
         plan.request,
         own_name=definition.job_name is None,
         max_transient_seconds=max_transient_seconds,
+        sleep=sleep,
     )
     log.info("Created processing job %s", plan.job_name)
     return SubmittedJob(plan, arn)

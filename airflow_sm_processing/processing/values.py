@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -107,11 +108,13 @@ def camel_case(snake_case: str) -> str:
 
 
 def to_plain(value: Any) -> Any:
-    """Give a definition as plain dicts and lists, without the fields that are at their defaults.
+    """Give a definition as plain dicts and lists, without the fields that are at their defaults; a path as a string.
 
     What isn't a definition passes through unchanged, and a structure without definitions in it is returned as it is,
     so that its identity is kept.
     """
+    if isinstance(value, PurePath):
+        return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {name: to_plain(item) for name, item in _set_fields(value).items()}
     if isinstance(value, dict):

@@ -72,6 +72,12 @@ def test_a_name_that_the_user_chose_is_never_taken_over(client: Any, request_bod
         create_job(client, request_body, own_name=False)
 
 
+def test_the_same_request_of_somebody_else_is_not_ours(client: Any, request_body: dict[str, Any]):
+    client.create_processing_job(**request_body)
+    with pytest.raises(JobNameInUseError):
+        create_job(client, request_body, own_name=True)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -80,8 +86,11 @@ def test_a_name_that_the_user_chose_is_never_taken_over(client: Any, request_bod
         {"Environment": {"A": "1"}},
     ],
 )
-def test_another_job_of_the_name_is_not_ours(client: Any, request_body: dict[str, Any], change: dict[str, Any]):
+def test_another_job_of_the_name_is_not_ours(
+    client: Any, request_body: dict[str, Any], change: dict[str, Any], faults: Any
+):
     client.create_processing_job(**request_body)
+    faults("CreateProcessingJob:drop=before,times=1")  # so that the call is tried again
     with pytest.raises(JobNameInUseError):
         create_job(client, request_body | change, own_name=True)
 

@@ -135,3 +135,15 @@ def test_a_definition_that_no_retry_mends_is_not_retried(
     assert isinstance(ended.error, DefinitionError)
     assert isinstance(ended.error, AirflowFailException)
     assert says in str(ended.error)
+
+
+def test_on_kill_while_a_quota_is_waited_out_makes_no_job(
+    runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker
+):
+    sagemaker.set_faults("CreateProcessingJob:error=ResourceLimitExceeded")
+    task = task_factory(SLEEPS, base_job_name="killed-for-quota", role="{{ kill() }}")
+    task.dag.user_defined_macros = {"kill": lambda: sigterm(None) or "SageMakerRole"}
+    ended = runner.run(task)
+    sagemaker.set_faults()
+    assert "ended from outside before its job was created" in str(ended.error)
+    assert statuses(sagemaker, "killed-for-quota") == []
