@@ -6,13 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
+from airflow_sm_processing.operators.truths import TRUTHS
 
 if TYPE_CHECKING:
     from airflow_sm_processing.hooks.connection import AwsConnection
 
 __all__ = ["read_connection"]
-
-_TRUTHS = {"true": True, "false": False}
 
 
 def read_connection(*, subject: str, verify: Any, botocore_config: Any, **others: Any) -> AwsConnection:
@@ -27,7 +26,7 @@ def read_connection(*, subject: str, verify: Any, botocore_config: Any, **others
 
 
 def _truth_or_path(verify: Any) -> Any:
-    return _TRUTHS.get(verify.lower(), verify) if isinstance(verify, str) else verify
+    return TRUTHS.get(verify.lower(), verify) if isinstance(verify, str) else verify
 
 
 def _settings(value: Any, subject: str) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import Problem
+from airflow_sm_processing.operators.truths import TRUTHS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["MODE_PARAMETERS", "mode_problems", "read_modes"]
 
 _ON_STOPPED = ("fail", "skip", "succeed")
-_TRUTHS = {"true": True, "false": False}
 
 
 def read_modes(parameters: Mapping[str, Any]) -> tuple[Modes, list[Problem]]:
@@ -50,8 +50,8 @@ def _read(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
 def _truth(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.lower() in _TRUTHS:
-        return _TRUTHS[value.lower()]
+    if isinstance(value, str) and value.lower() in TRUTHS:
+        return TRUTHS[value.lower()]
     raise ValueError("must be true or false")
 
 

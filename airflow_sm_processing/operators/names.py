@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 from typing import TYPE_CHECKING
 
-from airflow_sm_processing.processing.names import base_name_from_image
+from airflow_sm_processing.processing.names import LONGEST_BASE, base_name_from_image
 
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["named_after_task"]
 
-_BASE_CHARACTERS = 30  # with a hyphen and the digest, what a generated job name leaves to its base
 _DIGEST_CHARACTERS = 8
+_BASE_CHARACTERS = LONGEST_BASE - _DIGEST_CHARACTERS - 1  # the digest must survive the cut of the name
 
 
 def named_after_task(definition: JobDefinition, ti: RuntimeTaskInstanceProtocol) -> JobDefinition:

@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow_sm_processing.exceptions import Problem
+from airflow_sm_processing.operators.truths import TRUTHS
 from airflow_sm_processing.processing.definition import JobDefinition
 from airflow_sm_processing.processing.inputs import ProcessingInput
 from airflow_sm_processing.processing.network import NetworkConfig
@@ -30,7 +31,6 @@ DEFINITION_PARAMETERS = tuple(field.name for field in dataclasses.fields(JobDefi
 """The parameters of a task that define its job; each is an attribute of the operator."""
 
 _WHOLE_NUMBERS = frozenset({"instance_count", "volume_size_in_gb", "max_runtime_in_seconds"})
-_BOOLEANS = {"true": True, "false": False}
 _TEMPLATE_MARKS = ("{{", "{%")
 _T = TypeVar("_T")
 
@@ -180,9 +180,9 @@ class DefinitionReader:
     def boolean(self, name: str, value: Any) -> Any:
         """Give the truth value that a template wrote as a string."""
         if isinstance(value, str):
-            if value.lower() not in _BOOLEANS:
+            if value.lower() not in TRUTHS:
                 self.problems.append(Problem(name, value, "must be true or false"))
-            return _BOOLEANS.get(value.lower())
+            return TRUTHS.get(value.lower())
         return value
 
 

@@ -9,6 +9,9 @@ __all__ = ["base_name_from_image", "job_name_from_base"]
 
 DEFAULT_BASE_NAME = "processing-job"
 _MAX_LENGTH = 63  # of the name as a whole; the SDK's own cut, which SageMaker's pattern allows
+_TIMESTAMP_LENGTH = len("2000-01-31-23-59-59-999")
+LONGEST_BASE = _MAX_LENGTH - _TIMESTAMP_LENGTH - 1
+"""Characters of a base that a generated name keeps."""
 _IMAGE = re.compile(r"^(?:.+/)?([^:/@]+)(?:[:@].*)?$")
 _ILLEGAL = re.compile(r"[^a-zA-Z0-9-]+")
 
@@ -27,4 +30,4 @@ def job_name_from_base(base: str, *, now: datetime | None = None) -> str:
     moment = now or datetime.now(timezone.utc)
     timestamp = f"{moment:%Y-%m-%d-%H-%M-%S}-{moment.microsecond // 1000:03d}"
     legal = _ILLEGAL.sub("-", base).lstrip("-") or DEFAULT_BASE_NAME
-    return f"{legal[: _MAX_LENGTH - len(timestamp) - 1]}-{timestamp}"
+    return f"{legal[:LONGEST_BASE]}-{timestamp}"
