@@ -55,7 +55,7 @@ demo: $(STAMP) ## Run a real pipeline through Airflow on the local SageMaker
 ui: $(STAMP) ## Start Airflow and the local SageMaker on loopback with the examples loaded (PORT=…)
 	$(BIN)/python -m demo.ui $(if $(PORT),--port $(PORT))
 
-bench: $(STAMP) ## Measure: import cost, uploads
+bench: $(STAMP) ## Measure: import cost, uploads, thousands of waiting jobs
 	$(BIN)/python -m benchmarks
 
 constraints: ## Renew the pinned versions

@@ -1,0 +1,140 @@
+"""The jobs and their changes, each with its moment: what lies in the future hasn't happened."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right, insort
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from benchmarks.fake_sagemaker.errors import validation_error
+from benchmarks.fake_sagemaker.plan import CREATED_OVER, job_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.fake_sagemaker.plan import Plan
+
+ARN = "arn:aws:sagemaker:eu-west-1:123456789012:processing-job/"
+TERMINAL = ("Completed", "Failed", "Stopped")
+STOPPING_SECONDS = 2.0
+
+
+class Change(NamedTuple):
+    """From this moment on, a job has this status."""
+
+    at: float
+    job: int
+    status: str
+
+
+@dataclass
+class Job:
+    """One processing job."""
+
+    index: int
+    name: str
+    changes: list[Change] = field(default_factory=list)
+
+    @property
+    def created(self) -> float:
+        return self.changes[0].at
+
+    def change(self, now: float) -> Change:
+        """Give the last change until now."""
+        return next(change for change in reversed(self.changes) if change.at <= now)
+
+    def summary(self, now: float) -> dict[str, Any]:
+        """Give the job as ListProcessingJobs does."""
+        change = self.change(now)
+        summary: dict[str, Any] = {
+            "ProcessingJobName": self.name,
+            "ProcessingJobArn": ARN + self.name,
+            "CreationTime": self.created,
+            "LastModifiedTime": change.at,
+            "ProcessingJobStatus": change.status,
+        }
+        if change.status in TERMINAL:
+            summary["ProcessingEndTime"] = change.at
+        if change.status == "Failed":
+            summary["FailureReason"] = "AlgorithmError: , exit code: 1"
+        return summary
+
+    def description(self, now: float) -> dict[str, Any]:
+        """Give the job as DescribeProcessingJob does."""
+        return {
+            **self.summary(now),
+            "ProcessingStartTime": self.created,
+            "RoleArn": "arn:aws:iam::123456789012:role/SageMakerRole",
+            "AppSpecification": {"ImageUri": "image:1", "ContainerEntrypoint": ["python3", "/opt/ml/code/script.py"]},
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 30}
+            },
+            "ProcessingInputs": [],
+            "ProcessingOutputConfig": {"Outputs": []},
+            "Environment": {},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 86400},
+        }
+
+
+class Jobs:
+    """All jobs of the account."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        first = time.time() - CREATED_OVER
+        self._jobs = [Job(index, job_name(index)) for index in range(plan.jobs)]
+        self._by_name = {job.name: job for job in self._jobs}
+        self._timeline: list[Change] = []
+        self.started_at: float | None = None
+        for job in self._jobs:
+            self._add(job, Change(round(first + CREATED_OVER * job.index / plan.jobs, 3), job.index, "InProgress"))
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self._jobs)
+
+    def __getitem__(self, name: str) -> Job:
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise validation_error(f"Could not find requested job with name: {name}") from None
+
+    def get(self, name: str) -> Job | None:
+        return self._by_name.get(name)
+
+    def start(self) -> float:
+        """Let the jobs end from now on, as planned; give the moment that the plan counts from."""
+        self.started_at = round(time.time(), 3)
+        for job, ending in zip(self._jobs, self._plan.endings(), strict=True):
+            if job.changes[-1].status == "InProgress":  # or it was stopped before
+                self._add(job, Change(round(self.started_at + ending.after, 3), job.index, ending.status))
+        return self.started_at
+
+    def stop(self, job: Job, now: float) -> None:
+        """Stop a job that goes on; what was to come doesn't.
+
+        Raises:
+            ServiceError: The job has ended.
+        """
+        status = job.change(now).status
+        if status in TERMINAL:
+            raise validation_error(f"The request was rejected because the processing job is in status {status}.")
+        if status == "Stopping":
+            return
+        self._timeline = [change for change in self._timeline if change.job != job.index or change.at <= now]
+        job.changes = [change for change in job.changes if change.at <= now]
+        self._add(job, Change(round(now, 3), job.index, "Stopping"))
+        self._add(job, Change(round(now + STOPPING_SECONDS, 3), job.index, "Stopped"))
+
+    def modified_between(self, after: float, now: float) -> Iterator[Job]:
+        """Yield the jobs whose last change until now came later than `after`."""
+        first = bisect_right(self._timeline, after, key=lambda change: change.at)
+        last = bisect_right(self._timeline, now, key=lambda change: change.at)
+        for change in self._timeline[first:last]:
+            job = self._jobs[change.job]
+            if job.change(now) is change:
+                yield job
+
+    def _add(self, job: Job, change: Change) -> None:
+        job.changes.append(change)
+        insort(self._timeline, change)

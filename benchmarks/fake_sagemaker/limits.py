@@ -1,0 +1,74 @@
+"""What the account allows in a second, and what was asked of it."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections import defaultdict, deque
+from typing import Any
+
+
+class Bucket:
+    """A token bucket as large as a second's worth: a rejected call takes nothing out."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._tokens = self._size = max(rate, 1.0)
+        self._filled = time.monotonic()
+
+    def take(self, now: float) -> bool:
+        """Take one token if there is one."""
+        self._tokens = min(self._size, self._tokens + (now - self._filled) * self._rate)
+        self._filled = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class Window:
+    """At most so many calls in any one second: harder than a bucket, and what "5 a second, hard" is taken to mean."""
+
+    def __init__(self, calls: int) -> None:
+        self._taken: deque[float] = deque(maxlen=calls)
+
+    def take(self, now: float) -> bool:
+        """Count the call in if it fits."""
+        if len(self._taken) == self._taken.maxlen and now - self._taken[0] < 1:
+            return False
+        self._taken.append(now)
+        return True
+
+
+class Counts:
+    """Every call by operation, with its time."""
+
+    def __init__(self) -> None:
+        self._accepted: dict[str, array[float]] = defaultdict(lambda: array("d"))
+        self._throttled: dict[str, array[float]] = defaultdict(lambda: array("d"))
+
+    def add(self, operation: str, now: float, *, accepted: bool) -> None:
+        """Count one call."""
+        (self._accepted if accepted else self._throttled)[operation].append(now)
+
+    def report(self) -> dict[str, dict[str, Any]]:
+        """Give accepted and throttled calls by operation, and the most of both in any one second."""
+        return {
+            operation: {
+                "accepted": len(self._accepted[operation]),
+                "throttled": len(self._throttled[operation]),
+                "busiest_second": busiest_second([*self._accepted[operation], *self._throttled[operation]]),
+            }
+            for operation in sorted(self._accepted.keys() | self._throttled.keys())
+        }
+
+
+def busiest_second(times: list[float]) -> int:
+    """Count the most times that lie within one second."""
+    times = sorted(times)
+    most = first = 0
+    for last, moment in enumerate(times):
+        while moment - times[first] >= 1:
+            first += 1
+        most = max(most, last - first + 1)
+    return most

@@ -1,0 +1,66 @@
+"""What is measured inside the process that waits."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+
+class Heartbeat:
+    """How long the event loop was blocked: the longest time between two beats that should be `PERIOD` apart."""
+
+    PERIOD = 0.002
+
+    def __init__(self) -> None:
+        self._gaps: list[float] = []
+
+    async def beat(self) -> None:
+        """Beat until cancelled."""
+        last = time.perf_counter()
+        while True:
+            await asyncio.sleep(self.PERIOD)
+            now = time.perf_counter()
+            gap = now - last - self.PERIOD
+            if gap > 0.02:
+                self._gaps.append(gap)
+            last = now
+
+    def longest(self) -> list[float]:
+        """Give the five longest times that something else held the loop, in seconds, longest first."""
+        return sorted(self._gaps, reverse=True)[:5]
+
+
+class CpuClock:
+    """The process's CPU seconds over all threads, less what the heartbeat itself takes."""
+
+    def __init__(self) -> None:
+        self._idle_share = 0.0
+        self.mark()
+
+    def mark(self) -> None:
+        """Count from here."""
+        self._cpu, self._wall = time.process_time(), time.perf_counter()
+
+    def spent(self) -> float:
+        """Give the CPU seconds since the mark, and mark anew."""
+        cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
+        self.mark()
+        return cpu - self._idle_share * wall
+
+    async def learn_idle_share(self, seconds: float = 2.0) -> None:
+        """Measure what the heartbeat takes of a CPU while nothing else runs."""
+        self.mark()
+        await asyncio.sleep(seconds)
+        self._idle_share = self.spent() / seconds
+
+
+def memory_kib() -> int:
+    """Give the memory that only this process uses (USS)."""
+    return private_kib("self")
+
+
+def private_kib(process: int | str) -> int:
+    """Give a process's unique set size."""
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
