@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_right, insort
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -80,15 +79,14 @@ class Job:
 class Jobs:
     """All jobs of the account."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, now: float) -> None:
         self._plan = plan
-        first = time.time() - CREATED_OVER
         self._jobs = [Job(index, job_name(index)) for index in range(plan.jobs)]
         self._by_name = {job.name: job for job in self._jobs}
         self._timeline: list[Change] = []
         self.started_at: float | None = None
         for job in self._jobs:
-            self._add(job, Change(round(first + CREATED_OVER * job.index / plan.jobs, 3), job.index, "InProgress"))
+            self._add(job, Change(round(now - CREATED_OVER * (1 - job.index / plan.jobs), 3), job.index, "InProgress"))
 
     def __iter__(self) -> Iterator[Job]:
         return iter(self._jobs)
@@ -102,9 +100,9 @@ class Jobs:
     def get(self, name: str) -> Job | None:
         return self._by_name.get(name)
 
-    def start(self) -> float:
+    def start(self, now: float) -> float:
         """Let the jobs end from now on, as planned; give the moment that the plan counts from."""
-        self.started_at = round(time.time(), 3)
+        self.started_at = round(now, 3)
         for job, ending in zip(self._jobs, self._plan.endings(), strict=True):
             if job.changes[-1].status == "InProgress":  # or it was stopped before
                 self._add(job, Change(round(self.started_at + ending.after, 3), job.index, ending.status))

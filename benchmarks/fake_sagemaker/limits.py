@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from array import array
 from collections import defaultdict, deque
 from typing import Any
@@ -11,10 +10,10 @@ from typing import Any
 class Bucket:
     """A token bucket as large as a second's worth: a rejected call takes nothing out."""
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, now: float) -> None:
         self._rate = rate
         self._tokens = self._size = max(rate, 1.0)
-        self._filled = time.monotonic()
+        self._filled = now
 
     def take(self, now: float) -> bool:
         """Take one token if there is one."""

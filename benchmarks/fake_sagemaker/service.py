@@ -26,10 +26,10 @@ class Service:
     """Both services of one account."""
 
     def __init__(self, plan: Plan) -> None:
-        self.jobs = Jobs(plan)
+        self.jobs = Jobs(plan, time.time())
         self.counts = Counts()
         self._logs = Logs(Streams(self.jobs, plan))
-        self._account = Bucket(plan.throttle) if plan.throttle else None
+        self._account = Bucket(plan.throttle, time.monotonic()) if plan.throttle else None
         self._filtering = Window(FILTER_LOG_EVENTS_A_SECOND)
         self._operations = {
             "DescribeProcessingJob": self._describe,
@@ -73,7 +73,7 @@ class Service:
         return {}
 
     def _start(self) -> dict[str, Any]:
-        return {"started_at": self.jobs.start()}
+        return {"started_at": self.jobs.start(time.time())}
 
     def _ends(self) -> dict[str, Any]:
         """Give each job's last change, planned or made: when it ends, and how."""
