@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FILTER_LOG_EVENTS_A_SECOND = 5
 CONTROL = "/control/"
-"""Paths below it are the benchmark's, neither counted nor throttled: `start`, `calls` and `ends`."""
+"""Paths below it are the benchmark's, neither counted nor throttled: `start`, `calls`, `ends` and `lines`."""
 
 
 class Service:
@@ -28,7 +28,8 @@ class Service:
     def __init__(self, plan: Plan) -> None:
         self.jobs = Jobs(plan, time.time())
         self.counts = Counts()
-        self._logs = Logs(Streams(self.jobs, plan))
+        self._streams = Streams(self.jobs, plan)
+        self._logs = Logs(self._streams)
         self._account = Bucket(plan.throttle, time.monotonic()) if plan.throttle else None
         self._filtering = Window(FILTER_LOG_EVENTS_A_SECOND)
         self._operations = {
@@ -39,7 +40,7 @@ class Service:
             "FilterLogEvents": self._logs.filter_events,
             "GetLogEvents": self._logs.get_events,
         }
-        self._controls = {"start": self._start, "calls": self.counts.report, "ends": self._ends}
+        self._controls = {"start": self._start, "calls": self.counts.report, "ends": self._ends, "lines": self._lines}
 
     def answer(self, target: str, request: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         """Give status and body for a target such as `SageMaker.ListProcessingJobs`, or a control path."""
@@ -74,6 +75,11 @@ class Service:
 
     def _start(self) -> dict[str, Any]:
         return {"started_at": self.jobs.start(time.time())}
+
+    def _lines(self) -> dict[str, Any]:
+        """Count the lines that can be read, by stream."""
+        now = time.time()
+        return {stream.name: stream.visible(now) for stream in self._streams.existing(now)}
 
     def _ends(self) -> dict[str, Any]:
         """Give each job's last change, planned or made: when it ends, and how."""

@@ -14,13 +14,14 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
+import airflow.jobs.triggerer_job_runner  # noqa: F401  # what a triggerer has loaded before its first trigger
 import greenback
 import structlog
 from structlog.contextvars import bind_contextvars, merge_contextvars
 
 from benchmarks.watching.contenders import CONTENDERS, Job
 from benchmarks.watching.gauges import CpuClock, Heartbeat, memory_kib
-from benchmarks.watching.line_check import LineCheck
+from benchmarks.watching.line_check import LineCheck, LogListener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,7 @@ class Report:
     """By job: when the event came, in seconds since the epoch, and its payload."""
     errors: dict[str, str] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
-    """By `job/host`: how many of its lines came, counted without repeats."""
+    """By `job/host`: the number of the line that should come next."""
     line_faults: dict[str, int] = field(default_factory=dict)
 
 
@@ -105,7 +106,7 @@ async def drive(order: Order, answers: TextIO) -> Report:
     report, lines = Report(), LineCheck()
     runner = Runner(CONTENDERS[order.contender](poll_seconds=order.poll_seconds, logs=order.logs), report)
     structlog.configure(  # after Airflow's own configuration, which its import brings
-        processors=[merge_contextvars, lines],
+        processors=[merge_contextvars, LogListener(lines)],
         wrapper_class=structlog.make_filtering_bound_logger("INFO"),
         cache_logger_on_first_use=True,
     )
@@ -124,7 +125,7 @@ async def drive(order: Order, answers: TextIO) -> Report:
     report.cpu_wait = cpu.spent()
     beating.cancel()
     report.blocked = heartbeat.longest()
-    report.lines = {f"{job}/{host}": count for (job, host), count in lines.next.items()}
+    report.lines = dict(lines.next)
     report.line_faults = dict(lines.faults)
     return report
 

@@ -1,4 +1,4 @@
-"""Reads what the triggers log: are the jobs' lines there, each once, in order, and in the right task's log?"""
+"""Judges shown log lines: are they the jobs' own, each once, in order, and in the right task's log?"""
 
 from __future__ import annotations
 
@@ -13,38 +13,52 @@ from benchmarks.fake_sagemaker.plan import job_name, line_text
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-LINE = re.compile(r"\[(?P<prefix>algo-\d+)\] (?P<moment>\S+Z) (?P<text>job (?P<job>\d+) host algo-(?P<host>\d+) .*)")
-NUMBER = re.compile(r" line (\d+):")
+LINE = re.compile(
+    r"\[(?P<prefix>\S+)\] (?P<moment>\S+Z) (?P<text>job (?P<job>\d+) host algo-(?P<host>\d+) line (?P<number>\d+):.*)"
+)
 
 
 class LineCheck:
-    """A structlog processor that judges each line and drops it."""
+    """What was shown so far, and what was wrong with it."""
 
     def __init__(self) -> None:
-        self.next: Counter[tuple[str, int]] = Counter()
-        """The number of the line that each job's host should show next."""
+        self.next: Counter[str] = Counter()
+        """The number of the line that each job's host should show next, by `job/host`."""
         self.faults: Counter[str] = Counter()
 
-    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        """Judge one log call of a trigger; the text may have its arguments beside it, as structlog keeps them."""
-        text = str(event["event"])
-        if arguments := event.get("positional_args"):
-            text %= arguments
-        if found := LINE.search(text):
-            self._judge(found, str(event.get("trigger_id")))
-        raise structlog.DropEvent
-
-    def _judge(self, found: re.Match[str], job: str) -> None:
-        index, host = int(found["job"]), int(found["host"])
-        key = (job_name(index), host)
-        number = NUMBER.search(found["text"])
-        shown = int(number[1]) if number else -1
-        if found["text"] != line_text(index, host, shown):
+    def show(self, job: str, text: str) -> None:
+        """Judge what stands in a job's task log; what isn't a line of a job is left alone."""
+        found = LINE.search(text)
+        if found is None:
+            return
+        index, host, number = int(found["job"]), int(found["host"]), int(found["number"])
+        key = f"{job_name(index)}/algo-{host}"
+        if found["text"] != line_text(index, host, number):
             self.faults["changed"] += 1
-        if found["prefix"] != f"algo-{host}" or key[0] != job:
+        if key != f"{job}/{found['prefix']}":
             self.faults["in a wrong place"] += 1
-        if shown < self.next[key]:
+        if number < self.next[key]:
             self.faults["repeated or late"] += 1
-        elif shown > self.next[key]:
-            self.faults["skipped"] += shown - self.next[key]
-        self.next[key] = max(self.next[key], shown + 1)
+        elif number > self.next[key]:
+            self.faults["skipped"] += number - self.next[key]
+        self.next[key] = max(self.next[key], number + 1)
+
+    def count_lost(self, written: dict[str, int]) -> None:
+        """Compare with the lines that were written, by stream: what is missing now was never shown."""
+        for stream, lines in written.items():
+            job, _, host = stream.partition("/")
+            key = f"{job}/{host.rpartition('-')[0]}"
+            if lost := lines - self.next[key]:
+                self.faults["lost at the end"] += lost
+
+
+class LogListener:
+    """A structlog processor that takes each log call of a trigger, has its line judged, and ends it there."""
+
+    def __init__(self, check: LineCheck) -> None:
+        self._check = check
+
+    def __call__(self, _logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Judge one log call; Airflow tells the tasks' logs apart by the same context variable."""
+        self._check.show(str(event.get("trigger_id")), str(event["event"]))
+        raise structlog.DropEvent

@@ -10,13 +10,15 @@ import tempfile
 import threading
 import urllib.request
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.watching.contenders import job_status
 from benchmarks.watching.environments import ROOT, python_of, variables
 from benchmarks.watching.gauges import private_kib
+from benchmarks.watching.handover import handed_over
+from benchmarks.watching.line_check import LineCheck
 from benchmarks.watching.scenarios import POLL_SECONDS
 
 if TYPE_CHECKING:
@@ -44,8 +46,11 @@ class Result:
     """Seconds from each job's end to its trigger's event, sorted."""
     failures: dict[str, str]
     """By job: no event, a wrong one, or an exception."""
-    line_faults: dict[str, int] = field(default_factory=dict)
-    lines: int = 0
+    live_lines: int
+    """Lines that the triggers showed."""
+    lines: int
+    """Lines that triggers and workers showed together."""
+    line_faults: dict[str, int]
 
     def total(self, kind: str) -> int:
         """Count the `accepted` or `throttled` calls of all operations."""
@@ -73,7 +78,9 @@ def measure(scenario: Scenario, contender: str) -> Result:
                 "timeout": scenario.timeout,
             }
             report, peak_kib = _waited(driver, order, port, Path(home))
-        return _result(contender, report, peak_kib, _control(port, "calls"), _control(port, "ends"))
+        calls, ends = _control(port, "calls"), _control(port, "ends")
+        lines = handed_over(report, port, _control(port, "lines")) if scenario.logs else LineCheck()
+        return _result(contender, report, peak_kib, calls, ends, lines)
 
 
 @contextmanager
@@ -149,7 +156,7 @@ def _control(port: int, path: str) -> dict[str, Any]:
 
 
 def _result(
-    contender: str, report: dict[str, Any], peak_kib: int, calls: dict[str, Any], ends: dict[str, Any]
+    contender: str, report: dict[str, Any], peak_kib: int, calls: dict[str, Any], ends: dict[str, Any], lines: LineCheck
 ) -> Result:
     return Result(
         calls=calls,
@@ -160,8 +167,9 @@ def _result(
         peak_mib=peak_kib / 1024,
         delays=sorted(at - ends[job][0] for job, (at, _) in report["events"].items()),
         failures=dict(_failures(contender, report, ends)),
-        line_faults=report["line_faults"],
-        lines=sum(report["lines"].values()),
+        live_lines=sum(report["lines"].values()),
+        lines=sum(lines.next.values()),
+        line_faults=dict(lines.faults),
     )
 
 
