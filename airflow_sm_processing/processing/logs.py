@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import JobNotFoundError
-from airflow_sm_processing.printable import printable
 from airflow_sm_processing.processing.aws_errors import aws_call
 from airflow_sm_processing.processing.console import LOG_GROUP
+from airflow_sm_processing.processing.log_lines import LogLine, event_lines, host_of
+from airflow_sm_processing.processing.log_memory import LineMemory
+from airflow_sm_processing.processing.log_position import LogPosition, StreamPosition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,28 +29,17 @@ TAIL_LINE_CHARACTERS = 1000
 """The most that an error carries of one line, which CloudWatch allows 1 MB."""
 
 
-@dataclass(frozen=True)
-class LogLine:
-    """One line that a host of the job wrote."""
-
-    host: str
-    """The container's host, such as `algo-1`."""
-    timestamp: datetime
-    """CloudWatch's own time of the event, UTC."""
-    message: str
-
-    def __str__(self) -> str:
-        return (
-            f"[{self.host}] {self.timestamp:%Y-%m-%dT%H:%M:%S}.{self.timestamp.microsecond // 1000:03d}Z {self.message}"
-        )
-
-
 @dataclass
 class _Stream:
     """How far one log stream has been read."""
 
     name: str
     host: str
+    memory: LineMemory
+    start: int
+    """The time from which it is read, in milliseconds since the epoch."""
+    from_head: bool
+    """Whether all its lines were read, from the first on."""
     token: str | None = None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
 
@@ -63,10 +52,13 @@ class JobLogs:
     10,000 events may be empty with more to come; a stream's end is where the token repeats.
     """
 
-    def __init__(self, client: CloudWatchLogsClient, job_name: str) -> None:
+    def __init__(self, client: CloudWatchLogsClient, job_name: str, *, position: LogPosition | None = None) -> None:
+        """Start at `position`, where another reader ended; without one, at the log's beginning."""
         self._client = client
         self._job_name = job_name
         self._streams: dict[str, _Stream] = {}
+        for name, start in (position or LogPosition()).streams.items():
+            self._add_stream(name, start, from_head=False)
 
     def new_lines(self) -> Iterator[LogLine]:
         """Yield the lines that came since the last call, host by host.
@@ -78,18 +70,40 @@ class JobLogs:
         for stream in self._in_order():
             yield from self._read(stream)
 
+    def look_back(self) -> None:
+        """Let the next `new_lines` read the end of each stream again, for lines that come after later ones."""
+        for stream in self._streams.values():
+            stream.memory.begin()
+            stream.start, stream.token = stream.memory.since, None
+
+    def position(self) -> LogPosition:
+        """Give how far `new_lines` has read."""
+        return LogPosition({stream.name: stream.memory.position() for stream in self._in_order()}).bounded()
+
     def tails(self) -> dict[str, tuple[str, ...]]:
-        """Give the last lines that `new_lines` yielded, by host."""
+        """Give the last lines that were yielded, by host."""
         return _by_host((stream, stream.tail) for stream in self._in_order())
 
     def last_tails(self) -> dict[str, tuple[str, ...]]:
-        """Give the last lines of each host; of a stream that `new_lines` hasn't read, only they are read.
+        """Give the last lines of each host; of a stream that was read from its start, they are known.
 
         Raises:
             ServiceError: CloudWatch can't be read.
         """
         self._find_streams()
-        return _by_host((stream, stream.tail or self._last_lines(stream)) for stream in self._in_order())
+        return _by_host((stream, self._tail(stream)) for stream in self._in_order())
+
+    def last_lines(self) -> Iterator[LogLine]:
+        """Yield the last lines of each host, and nothing of what is before them.
+
+        Raises:
+            ServiceError: CloudWatch can't be read.
+        """
+        self._find_streams()
+        for stream in self._in_order():
+            lines = self._last_lines(stream)[-TAIL_LINES:]
+            stream.tail = _tail(lines)
+            yield from lines
 
     def _in_order(self) -> list[_Stream]:
         return sorted(self._streams.values(), key=lambda stream: stream.name)
@@ -103,10 +117,14 @@ class JobLogs:
             except JobNotFoundError:
                 return  # the group appears with the account's first job, a stream with its host's first line
             for name in (stream["logStreamName"] for stream in page["logStreams"]):
-                self._streams.setdefault(name, _Stream(name, _host(name)))
+                self._add_stream(name, StreamPosition(since=0, until=0), from_head=True)
             if "nextToken" not in page:
                 return
             request["nextToken"] = page["nextToken"]
+
+    def _add_stream(self, name: str, start: StreamPosition, *, from_head: bool) -> None:
+        if name not in self._streams:
+            self._streams[name] = _Stream(name, host_of(name), LineMemory(start), start.since, from_head)
 
     def _read(self, stream: _Stream) -> Iterator[LogLine]:
         while True:
@@ -114,30 +132,33 @@ class JobLogs:
             # The position moves with the page, before its lines are handed out: a line is never handed out twice.
             ended = page["nextForwardToken"] == stream.token
             stream.token = page["nextForwardToken"]
-            for event in page["events"]:
-                for line in _lines(stream.host, event):
+            for event in filter(stream.memory.is_new, page["events"]):
+                for line in event_lines(stream.host, event):
                     stream.tail.append(_shortened(line.message))
                     yield line
             if ended:
                 return
 
-    def _last_lines(self, stream: _Stream) -> list[str]:
+    def _tail(self, stream: _Stream) -> Iterable[str]:
+        is_known = len(stream.tail) == TAIL_LINES or (stream.tail and stream.from_head)
+        return stream.tail if is_known else _tail(self._last_lines(stream))
+
+    def _last_lines(self, stream: _Stream) -> list[LogLine]:
         """Read pages backwards until they have enough lines, or the token repeats: any page may be short or empty."""
-        lines: list[str] = []
+        lines: list[LogLine] = []
         token, ended = None, False
         while len(lines) < TAIL_LINES and not ended:
             page = self._get_events(stream, token, from_head=False)
             ended = page["nextBackwardToken"] == token
             token = page["nextBackwardToken"]
-            lines[:0] = [_shortened(line.message) for event in page["events"] for line in _lines(stream.host, event)]
+            lines[:0] = [line for event in page["events"] for line in event_lines(stream.host, event)]
         return lines
 
     def _get_events(self, stream: _Stream, token: str | None, *, from_head: bool) -> Any:
         request: dict[str, Any] = {"startFromHead": from_head}  # must be True with a forward token too, says the API
+        request |= {"startTime": stream.start} if from_head else {"limit": TAIL_LINES}
         if token is not None:
             request["nextToken"] = token
-        if not from_head:
-            request["limit"] = TAIL_LINES
         try:
             with aws_call("GetLogEvents", stream.name):
                 return self._client.get_log_events(logGroupName=LOG_GROUP, logStreamName=stream.name, **request)
@@ -145,18 +166,8 @@ class JobLogs:
             return {"events": [], "nextForwardToken": token, "nextBackwardToken": token}
 
 
-def _host(stream_name: str) -> str:
-    """Give `algo-1` for the stream `<job>/algo-1-1700000000`."""
-    name = stream_name.rpartition("/")[2]
-    match = re.match(r"(algo-\d+)(?:-|$)", name)
-    return match.group(1) if match else name
-
-
-def _lines(host: str, event: Any) -> Iterator[LogLine]:
-    """Yield an event's lines: an agent may put several into one event."""
-    moment = datetime.fromtimestamp(event["timestamp"] / 1000, timezone.utc)
-    for text in re.split(r"\r\n|\r|\n", event["message"].rstrip("\r\n")):
-        yield LogLine(host, moment, printable(text))
+def _tail(lines: Iterable[LogLine]) -> deque[str]:
+    return deque((_shortened(line.message) for line in lines), maxlen=TAIL_LINES)
 
 
 def _shortened(message: str) -> str:

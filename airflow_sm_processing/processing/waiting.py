@@ -75,6 +75,7 @@ class Waiter:
         logs: JobLogs | None,
         sink: LineSink,
         settings: WaitSettings,
+        tail_only: bool = False,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -83,6 +84,7 @@ class Waiter:
         self._logs = logs
         self._sink = sink
         self._settings = settings
+        self._tail_only = tail_only
         self._sleep = sleep
         self._clock = clock
         self._patience = Patience(settings.max_transient_seconds, clock=clock)
@@ -98,7 +100,8 @@ class Waiter:
         started = self._clock()
         while True:
             description = self._look()
-            self._hand_out_lines()
+            if not self._tail_only:
+                self._hand_out_lines()
             if description is not None and description.status.is_terminal:
                 self._settle()
                 return description
@@ -129,10 +132,11 @@ class Waiter:
         passes_in_trouble = 0
         while passes_in_trouble < _PASSES_IN_TROUBLE:
             self._sleep(self._settings.log_settle_seconds)
+            self._logs.look_back()
             count, trouble = self._hand_out_lines()
             if isinstance(trouble, TransientError):
                 passes_in_trouble += 1
-            elif trouble is not None or not count:
+            elif trouble is not None or not count or self._tail_only:
                 return
         log.warning("The job's last log lines couldn't be read in %d passes and may be missing.", _PASSES_IN_TROUBLE)
 
@@ -142,7 +146,7 @@ class Waiter:
             return 0, None
         count = 0
         try:
-            for line in self._logs.new_lines():
+            for line in self._logs.last_lines() if self._tail_only else self._logs.new_lines():
                 self._sink(line)
                 count += 1
         except ServiceError as error:

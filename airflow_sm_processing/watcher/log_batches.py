@@ -1,0 +1,79 @@
+"""Which streams share a FilterLogEvents call: those that are read from about the same time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from airflow_sm_processing.watcher.log_stream import FollowedStream
+
+__all__ = ["PAGE_WEIGHT", "Batch", "batches_of", "weight"]
+
+PAGE_WEIGHT = 10_000
+"""What a page holds: 10,000 events or 1 MB, so an event weighs one for each 100 characters begun."""
+_REREAD_WEIGHT = 2000
+"""What a batch may read again without need: a fifth of a page, for a fraction of a call's price."""
+
+
+def weight(message: str) -> float:
+    """Give an event's part of a page."""
+    return 1 + len(message) // 100
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Streams that are read together."""
+
+    streams: Sequence[FollowedStream]
+
+    @property
+    def names(self) -> list[str]:
+        """The streams' names, each once: two may follow one job."""
+        return list(dict.fromkeys(stream.name for stream in self.streams))
+
+    @property
+    def start(self) -> int:
+        """The time to read from: as early as it costs next to nothing, for lines that come late."""
+        must = min(stream.must_read_from for stream in self.streams)
+        may = min(stream.may_read_from for stream in self.streams)
+        rate = sum(stream.rate for stream in self.streams)
+        affordable = must - int(1000 * _REREAD_WEIGHT / rate) if rate else may
+        return max(may, min(must, affordable))
+
+    def __str__(self) -> str:
+        first, others = self.streams[0].name, len(self.streams) - 1
+        return f"{first} and {others} more" if others else first
+
+    def reached_the_end(self, began: float) -> None:
+        """Note that a reading that began at that time has come to the end."""
+        for stream in self.streams:
+            stream.reached_the_end(began)
+
+    def fell_behind(self) -> None:
+        """Note that a reading ended before the streams' end."""
+        for stream in self.streams:
+            stream.caught_up = False
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """Split in two."""
+        middle = len(self.streams) // 2
+        return Batch(self.streams[:middle]), Batch(self.streams[middle:])
+
+
+def batches_of(streams: Iterable[FollowedStream], *, most: int) -> list[Batch]:
+    """Put at most `most` streams into each batch, and busy ones not with those that are read from much earlier."""
+    batches: list[Batch] = []
+    batch: list[FollowedStream] = []
+    rate = reread = 0.0
+    for stream in sorted(streams, key=lambda stream: (stream.caught_up, stream.must_read_from), reverse=True):
+        if batch:
+            reread += rate * (batch[-1].must_read_from - stream.must_read_from) / 1000
+            if len(batch) == most or reread > _REREAD_WEIGHT or stream.caught_up != batch[-1].caught_up:
+                batches.append(Batch(batch))
+                batch, rate, reread = [], 0.0, 0.0
+        batch.append(stream)
+        rate += stream.rate
+    return [*batches, Batch(batch)] if batch else batches

@@ -1,0 +1,107 @@
+"""Reading batches of streams by FilterLogEvents."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.exceptions import AccessDeniedError, JobNotFoundError, ServiceError, TransientError
+from airflow_sm_processing.processing.console import LOG_GROUP
+from airflow_sm_processing.watcher.log_batches import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from airflow_sm_processing.watcher.log_followed import Followed
+
+    LogCall = Callable[[str, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+    """Calls CloudWatch Logs once: the client's method, the subject for errors, and the request."""
+
+__all__ = ["BatchReader"]
+
+_PAGES = 5  # of a batch with a long backlog, before others have their turn
+
+
+class BatchReader:
+    """Reads batches to their end, and hands out what is new."""
+
+    def __init__(self, call: LogCall) -> None:
+        self._call = call
+        self.calls = 0
+        """How many calls were made."""
+
+    async def read(self, batch: Batch) -> None:
+        """Read a batch to its end; if that is far, read a part, and its streams count as not caught up.
+
+        Raises:
+            TransientError: A page couldn't be read. Reading again loses no line and repeats none.
+        """
+        alive = Batch([stream for stream in batch.streams if not stream.job.is_off])
+        if not alive.streams:
+            return
+        try:
+            await self._read_pages(alive)
+        except TransientError:
+            raise
+        except AccessDeniedError as error:
+            for stream in alive.streams:
+                stream.job.fail(error)
+        except ServiceError as error:
+            await self._isolate(alive, error)
+
+    async def _read_pages(self, batch: Batch) -> None:
+        began = asyncio.get_running_loop().time()
+        start = reached = batch.start
+        for stream in batch.streams:
+            stream.memory.begin()
+        request: dict[str, Any] = {
+            "logGroupName": LOG_GROUP,
+            "logStreamNames": batch.names,
+            "startTime": start,
+        }
+        pages = 0
+        # A page may be empty, or of one moment only: who stopped before it has come further would never get further.
+        while pages < _PAGES or reached <= start:
+            page = await self._page(batch, request)
+            if page is None:
+                break
+            pages += 1
+            await self._hand_out(batch, page["events"])
+            reached = page["events"][-1]["timestamp"] if page["events"] else reached
+            if "nextToken" not in page:
+                batch.reached_the_end(began)
+                return
+            request["nextToken"] = page["nextToken"]
+        batch.fell_behind()
+
+    async def _page(self, batch: Batch, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Give the next page; None if the token isn't good any more, so that reading has to begin anew."""
+        self.calls += 1
+        try:
+            return await self._call("filter_log_events", str(batch), request)
+        except ServiceError as error:
+            if "nextToken" in request and error.code == "InvalidParameterException":
+                return None
+            raise
+
+    async def _hand_out(self, batch: Batch, events: Sequence[Mapping[str, Any]]) -> None:
+        now = asyncio.get_running_loop().time()
+        by_job: dict[Followed, list[Mapping[str, Any]]] = {stream.job: [] for stream in batch.streams}
+        takers: dict[str, list[list[Mapping[str, Any]]]] = {}
+        for stream in batch.streams:
+            takers.setdefault(stream.name, []).append(by_job[stream.job])
+        for event in events:
+            for taken in takers[event["logStreamName"]]:
+                taken.append(event)
+        for job, its_events in by_job.items():
+            await job.hand_out(its_events, now)
+
+    async def _isolate(self, batch: Batch, error: ServiceError) -> None:
+        """Find the stream that a call fails for, so that the others don't suffer."""
+        if len(batch.streams) > 1:
+            for half in batch.halves():
+                await self.read(half)
+        elif isinstance(error, JobNotFoundError):
+            batch.streams[0].job.drop(batch.streams[0])
+        else:
+            batch.streams[0].job.fail(error)

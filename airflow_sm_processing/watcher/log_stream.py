@@ -1,0 +1,64 @@
+"""A log stream that is followed: where to read on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.processing.log_lines import host_of
+from airflow_sm_processing.processing.log_memory import LineMemory
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.processing.log_position import StreamPosition
+    from airflow_sm_processing.watcher.log_followed import Followed
+
+__all__ = ["FollowedStream"]
+
+LATE_MS = 2500
+"""How late a line may come, after later lines of its own stream, and still be read soon."""
+_RATE_WEIGHT = 0.5  # of the last reading, beside those before
+
+
+@dataclass(eq=False)
+class FollowedStream:
+    """One stream of one followed job; times of lines are CloudWatch's, in milliseconds since the epoch."""
+
+    name: str
+    job: Followed
+    memory: LineMemory
+    host: str
+    caught_up: bool = False
+    """Whether a reading has come to the stream's end."""
+    read_at: float = float("-inf")
+    """When the last reading that came to the end began, in the event loop's time."""
+    rate: float = 0.0
+    """Roughly how much is written in a second, in lines of at most 100 characters."""
+    _unrated: float = 0.0
+
+    @classmethod
+    def starting_at(cls, start: StreamPosition, *, name: str, job: Followed) -> FollowedStream:
+        """Give a stream of which nothing after `start` has been read."""
+        return cls(name, job, LineMemory(start), host_of(name))
+
+    @property
+    def must_read_from(self) -> int:
+        """The time after which a reading may not begin."""
+        return max(self.memory.since, self.memory.newest - (LATE_MS if self.caught_up else 0))
+
+    @property
+    def may_read_from(self) -> int:
+        """The time before which a reading finds nothing new."""
+        return self.memory.since if self.caught_up else self.must_read_from
+
+    def count(self, weight: float) -> None:
+        """Note what was read for the first time."""
+        self._unrated += weight
+
+    def reached_the_end(self, began: float) -> None:
+        """Note that a reading that began at that time has come to the end."""
+        if self.caught_up:
+            rate = self._unrated / max(began - self.read_at, 1.0)
+            self.rate += _RATE_WEIGHT * (rate - self.rate)
+        self._unrated = 0.0
+        self.caught_up = True
+        self.read_at = began
