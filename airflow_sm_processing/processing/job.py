@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sm_processing.exceptions import (
     JobEndedError,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.exceptions import Problem
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.inputs import ProcessingInput
+    from airflow_sm_processing.processing.log_position import LogPosition
     from airflow_sm_processing.processing.outputs import ProcessingOutput
     from airflow_sm_processing.processing.processor import Processor
     from airflow_sm_processing.processing.session import Session
@@ -174,12 +175,12 @@ class ProcessingJob:
             log.info("Asked SageMaker to stop processing job %s.", self.job_name)
 
     def wait(
-        self, logs: bool = True, *, settings: WaitSettings | None = None, sink: LineSink | None = None
+        self, logs: bool | Literal["tail"] = True, *, settings: WaitSettings | None = None, sink: LineSink | None = None
     ) -> JobDescription:
         """Wait until the job has ended in success.
 
         Args:
-            logs: Whether to hand out the job's log lines.
+            logs: Whether to hand out the job's log lines as they come; with `tail`, only the last ones at the end.
             settings: Intervals and bounds.
             sink: Takes the lines; if None, they are logged.
 
@@ -193,16 +194,31 @@ class ProcessingJob:
         return description
 
     def wait_for_end(
-        self, logs: bool = True, *, settings: WaitSettings | None = None, sink: LineSink | None = None
+        self,
+        logs: bool | Literal["tail"] = True,
+        *,
+        settings: WaitSettings | None = None,
+        sink: LineSink | None = None,
+        log_position: LogPosition | None = None,
     ) -> JobDescription:
-        """Wait until the job has ended, in whatever way, and give its description."""
+        """Wait until the job has ended, in whatever way, and give its description.
+
+        Args:
+            logs: What `wait` takes.
+            settings: Intervals and bounds.
+            sink: Takes the lines; if None, they are logged.
+            log_position: How far another reader has handed the lines out.
+        """
         started = time.monotonic()
+        if log_position is not None:
+            self._logs = JobLogs(self.sagemaker_session.logs_client, self.job_name, position=log_position)
         description = Waiter(
             self.job_name,
             describe=self.description,
             logs=self._logs if logs else None,
             sink=sink or _log_line,
             settings=settings or WaitSettings(),
+            tail_only=logs == "tail",
         ).wait()
         log.info(
             "Processing job %s ended as %s after %.0f s of waiting.",
