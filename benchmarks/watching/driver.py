@@ -7,6 +7,7 @@ JSON. It runs in the contender's own environment, so it needs nothing but Airflo
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -110,6 +111,7 @@ async def drive(order: Order, answers: TextIO) -> Report:
         wrapper_class=structlog.make_filtering_bound_logger("INFO"),
         cache_logger_on_first_use=True,
     )
+    gc.collect()  # what the imports left behind, a triggerer that runs for days has collected long ago
     heartbeat, cpu = Heartbeat(), CpuClock()
     beating = asyncio.create_task(heartbeat.beat())
     await cpu.learn_idle_share()
