@@ -29,6 +29,8 @@ class TaskInstance:
     try_number: int
     seconds: float | None
     """From the first start to the end, a deferred time included; None until it ended."""
+    triggerer: int | None
+    """The triggerer that has its trigger, by the number of its job in Airflow's database."""
 
     @classmethod
     def from_response(cls, found: dict[str, Any]) -> TaskInstance:
@@ -39,6 +41,7 @@ class TaskInstance:
             state=found["state"],
             try_number=found["try_number"],
             seconds=_seconds_between(found["start_date"], found["end_date"]),
+            triggerer=(found["trigger"] or {}).get("triggerer_id"),
         )
 
     @property
@@ -91,7 +94,9 @@ class AirflowApi:
 
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         """Give a run's tasks, those that started first first."""
-        found = self._get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", order_by="start_date")["task_instances"]
+        found = self._get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", order_by="start_date", limit=100)[
+            "task_instances"
+        ]
         return [TaskInstance.from_response(item) for item in found]
 
     def rendered_fields(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
@@ -117,6 +122,20 @@ class AirflowApi:
         """Mark a task, such as `failed`, as a user does."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
         self._request("PATCH", path, json={"new_state": state})
+
+    def set_run_state(self, dag_id: str, run_id: str, state: str) -> None:
+        """Mark a run, such as `failed`, as a user does."""
+        self._request("PATCH", f"dags/{dag_id}/dagRuns/{run_id}", json={"state": state})
+
+    def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
+        """Clear a task, so that it runs again, whatever its state."""
+        body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
+        self._request("POST", f"dags/{dag_id}/clearTaskInstances", json=body)
+
+    def triggerers(self) -> set[int]:
+        """Give the triggerers that have reported themselves lately, by the numbers of their jobs."""
+        found = self._get("jobs", job_type="TriggererJob", job_state="running", is_alive=True)["jobs"]
+        return {job["id"] for job in found}
 
     def _get(self, path: str, **parameters: Any) -> Any:
         return self._request("GET", path, params=parameters).json()

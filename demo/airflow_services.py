@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from demo.airflow_home import AirflowHome
+    from demo.processes import Child
 
 # Without --skip-serve-logs two more servers would listen, on every interface.
 _COMPONENTS = {
@@ -32,11 +33,19 @@ class RunningAirflow:
         self.home = home
         self.processes = processes
         self.api = api
+        self.components: dict[str, Child] = {}
+        """The processes that were started, by name."""
 
     @property
     def url(self) -> str:
         """Where people and programs reach it."""
         return self.home.url
+
+    def start(self, component: str, *, name: str | None = None) -> Child:
+        """Start a component until the block's end, under a name of its own if there is one of its kind already."""
+        name = name or component
+        self.components[name] = self.processes.start(name, _COMPONENTS[component], self.home.environment())
+        return self.components[name]
 
     def is_healthy(self) -> bool:
         """Say whether every component has reported itself."""
@@ -60,14 +69,13 @@ class RunningAirflow:
 @contextmanager
 def running_airflow(home: AirflowHome, *, say: Callable[[str], None]) -> Iterator[RunningAirflow]:
     """Make the home anew, start all components in it, wait until they are healthy; stop them at the block's end."""
-    environment = home.environment()
     with home.created(), AirflowApi(home.url) as api, Processes(logs=home.path / "logs") as processes:
         say("Creating Airflow's database")
-        processes.run("db-migrate", ["airflow", "db", "migrate"], environment)
+        processes.run("db-migrate", ["airflow", "db", "migrate"], home.environment())
         say(f"Starting Airflow's {', '.join(_COMPONENTS)}")
-        for name, command in _COMPONENTS.items():
-            processes.start(name, command, environment)
         airflow = RunningAirflow(home, processes, api)
+        for component in _COMPONENTS:
+            airflow.start(component)
         processes.wait_until(airflow.is_healthy, within=_HEALTHY_WITHIN_SECONDS, what="Airflow")
         try:
             yield airflow

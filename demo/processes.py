@@ -10,6 +10,9 @@ this process itself is killed.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -61,6 +64,12 @@ class Child:
         assert self.guard.stdin is not None  # PIPE above
         self.guard.stdin.close()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to each of the command's processes, parents first (on Linux)."""
+        for pid in _descendants(self.guard.pid):
+            with contextlib.suppress(ProcessLookupError):  # its parent's end may have been its own
+                os.kill(pid, number)
+
     def tail(self) -> str:
         """Give the last lines of the log."""
         lines = self.log.read_text(errors="replace").splitlines()[-_SHOWN_LINES:]
@@ -101,6 +110,18 @@ class Processes:
         child.let_go()
         self._children.remove(child)
 
+    def stop_one(self, child: Child) -> None:
+        """End one child before the others, as at the block's end; return when all of it is gone."""
+        self._children.remove(child)
+        child.let_go()
+        child.guard.wait(GRACE_SECONDS * 2)
+
+    def kill_one(self, child: Child) -> None:
+        """End one child by SIGKILL, without a chance to say goodbye; return when all of it is gone."""
+        self._children.remove(child)
+        child.signal(signal.SIGKILL)
+        child.guard.wait(GRACE_SECONDS)
+
     def wait_until(self, ready: Callable[[], bool], *, within: float, what: str) -> None:
         """Wait until `ready`, at most `within` seconds.
 
@@ -128,3 +149,8 @@ class Processes:
         while self._children:
             # The guard kills after its grace: it can't take much longer.
             self._children.pop().guard.wait(GRACE_SECONDS * 2)
+
+
+def _descendants(pid: int) -> list[int]:
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [found for child in children for found in (child, *_descendants(child))]
