@@ -29,9 +29,10 @@ class AwsConnection:
     default_bucket_prefix: str | None = None
 
     @property
-    def key(self) -> str:
-        """Tells connections apart: equal for equal settings."""
-        return json.dumps(asdict(self), sort_keys=True, default=str)
+    def watch_key(self) -> str:
+        """Tells apart what jobs are watched through: equal for the same credentials, region and endpoint."""
+        settings = (self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
+        return json.dumps(settings, sort_keys=True, default=str)
 
     def serialize(self) -> dict[str, Any]:
         """Give the fields as plain JSON, for a trigger's arguments."""

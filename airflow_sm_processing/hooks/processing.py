@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["ProcessingHook"]
 
 
+_SHORT_TIMEOUTS = Config(connect_timeout=10, read_timeout=30)  # seconds; botocore's own are 60
+
+
 class ProcessingHook(AwsGenericHook[Any]):
     """Gives the SDK-style processors and jobs an Airflow connection's credentials, region and settings.
 
@@ -100,12 +103,21 @@ class ProcessingHook(AwsGenericHook[Any]):
         """Give a handle on a job without a call to AWS; its inputs and outputs stay unknown."""
         return ProcessingJob(self.session, job_name, inputs=None, outputs=None)
 
-    def _make_client(self, service_name: str, /) -> Any:
+    def single_attempt_client(self, service_name: str) -> Any:
+        """Give a client that tries each call once and doesn't wait long, for a caller that tries again by itself.
+
+        The time-outs that the user has set stay as they are.
+        """
+        once = Config(retries={"total_max_attempts": 1, "mode": "standard"})
+        with aws_call("boto3.client", service_name):
+            return self._make_client(service_name, _SHORT_TIMEOUTS.merge(self._get_config()).merge(once))
+
+    def _make_client(self, service_name: str, /, config: Config | None = None) -> Any:
         return self.session.boto_session.client(  # type: ignore[call-overload]  # any service
             service_name,
             region_name=self.region_name,
             endpoint_url=self.conn_config.get_service_endpoint_url(service_name),
-            config=self._get_config(),
+            config=config or self._get_config(),
             verify=self.verify,
         )
 

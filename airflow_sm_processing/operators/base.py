@@ -70,6 +70,8 @@ class BaseProcessingOperator(JobTask):
         "wait_for_completion",
         "logs",
         "on_stopped",
+        "stop_on_kill",
+        "end_from_trigger",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "instance_preferences": "json",
@@ -117,8 +119,10 @@ class BaseProcessingOperator(JobTask):
         poll_interval: float | str = DEFAULT_POLL_INTERVAL,
         max_wait: timedelta | float | str | None = None,
         max_transient_seconds: float | str = DEFAULT_MAX_TRANSIENT_SECONDS,
-        logs: bool = True,
+        logs: bool | str = True,
         on_stopped: str = "fail",
+        stop_on_kill: bool | str = True,
+        end_from_trigger: bool | str = False,
         **kwargs: Any,
     ) -> None:
         """Take the parameters of the SDK's Processor and its run under their own names, and Airflow's.
@@ -158,8 +162,13 @@ class BaseProcessingOperator(JobTask):
                 fails. None leaves it to `execution_timeout` and to the job's own `max_runtime_in_seconds`.
             max_transient_seconds: How long throttling, 5xx, lost connections and, when the job is created, quotas and
                 missing capacity are waited out.
-            logs: Whether the job's log lines appear in the task's log.
+            logs: True shows the job's log lines in the task's log while they come, deferred or not; `"tail"` shows the
+                last lines of each host at the end; False shows none.
             on_stopped: What a job that was stopped makes of the task: `fail`, `skip` or `succeed`.
+            stop_on_kill: Whether the job is stopped when nobody waits for it any more: the task was marked, cleared or
+                killed, its run ended, or its time to wait is over. False lets the job go on.
+            end_from_trigger: Whether a deferred task whose job completes is ended by the triggerer, with the same
+                XComs, instead of by a worker that would only do that. What needs a worker gets one all the same.
             kwargs: Those of every Airflow operator.
 
         Raises:
@@ -198,6 +207,8 @@ class BaseProcessingOperator(JobTask):
         self.max_transient_seconds = max_transient_seconds
         self.logs = logs
         self.on_stopped = on_stopped
+        self.stop_on_kill = stop_on_kill
+        self.end_from_trigger = end_from_trigger
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.operators.mode_parameters import mode_problems, read_modes
 from airflow_sm_processing.operators.parameters import LATE, DefinitionReader, hide_late
-from airflow_sm_processing.operators.results import reserved_name_problems
 from airflow_sm_processing.processing.local_paths import local_path
+from airflow_sm_processing.processing.results import reserved_name_problems
 from airflow_sm_processing.processing.rules import definition_problems
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
-from airflow_sm_processing.exceptions import DefinitionError, ProcessingError, WaitTimeoutError
-from airflow_sm_processing.operators import results
+from airflow_sm_processing.exceptions import DefinitionError, JobNotFoundError, ProcessingError, WaitTimeoutError
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.mode_parameters import read_modes
+from airflow_sm_processing.processing import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,23 +68,29 @@ class JobTask(BaseOperator):
 
     def execute(self, context: Context) -> Any:
         """Submit the job, then wait for it, defer, or be done."""
+        since = time.time()
         job, modes = self._submit(context)
         deadline = self._deadline(context, modes)
         if not modes.wait_for_completion:
             return results.submitted_result(job.job_name, job.job_arn, job.output_uris)
         if _is_deferrable(modes):
-            self._defer(job, modes, deadline)
+            self._defer(job, modes, deadline, since)
         return self._wait(job, modes, deadline)
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:  # noqa: ARG002  # Airflow's signature
-        """Take over from the trigger: read the log and the result, or stop the job if its deadline has passed."""
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Take over from the trigger: read the rest of the log and the result, or give up at the deadline."""
         from airflow_sm_processing.triggers.events import JobEvent, Outcome
 
         arrived = JobEvent.from_payload(event)
+        if arrived.position_kept:
+            _forget_log_position(context)
+        if arrived.outcome is Outcome.UNKNOWN:
+            raise JobNotFoundError(str(arrived.message), operation="DescribeProcessingJob", code="ResourceNotFound")
         job = self._job = self.hook.job(arrived.job_name)
         if arrived.outcome is Outcome.TROUBLE:
             self.log.warning("The triggerer could not watch the job, so this worker waits: %s", arrived.message)
-        return self._wait(job, self._modes(), arrived.deadline)
+        gave_up = arrived.outcome is Outcome.DEADLINE
+        return self._wait(job, self._modes(), arrived.deadline, shown=arrived.log_position, gave_up=gave_up)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral; if Airflow ended it, see to the job before the task fails."""
@@ -162,10 +168,10 @@ class JobTask(BaseOperator):
         )
         return execution if execution is not None and execution.seconds_left <= 0 else Deadline(0.0, "max_wait")
 
-    def _defer(self, job: ProcessingJob, modes: Modes, deadline: Deadline | None) -> NoReturn:
+    def _defer(self, job: ProcessingJob, modes: Modes, deadline: Deadline | None, since: float) -> NoReturn:
+        from airflow_sm_processing.operators.endings import ends_from_trigger
         from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 
-        ProcessingJobTrigger.warn_if_airflow_has_no_on_kill()
         self.defer(
             trigger=ProcessingJobTrigger(
                 job_name=job.job_name,
@@ -173,12 +179,36 @@ class JobTask(BaseOperator):
                 poll_interval=modes.poll_interval,
                 deadline=deadline and list(deadline),
                 max_transient_seconds=modes.max_transient_seconds,
+                logs=modes.logs is True,
+                since=since,
+                hosts=job.instance_count,
+                stop_on_kill=modes.stop_on_kill,
+                end_task=ends_from_trigger(self, modes),
             ),
             method_name="execute_complete",
             timeout=deadline and timedelta(seconds=max(0.0, deadline.seconds_left)) + _BACKSTOP,
         )
 
-    def _wait(self, job: ProcessingJob, modes: Modes, deadline: Deadline | None) -> dict[str, Any]:
+    def _wait(
+        self,
+        job: ProcessingJob,
+        modes: Modes,
+        deadline: Deadline | None,
+        *,
+        shown: dict[str, Any] | None = None,
+        gave_up: bool = False,
+    ) -> dict[str, Any]:
+        """Wait in this worker, to show the log from where the trigger left off and to end the task.
+
+        Args:
+            job: What to wait for.
+            modes: How.
+            deadline: When to give up.
+            shown: The position that the trigger left in the log.
+            gave_up: Whether the trigger has stopped the job at its deadline.
+        """
+        from airflow_sm_processing.processing.log_position import LogPosition
+        from airflow_sm_processing.processing.status import JobStatus
         from airflow_sm_processing.processing.waiting import WaitSettings
 
         settings = WaitSettings(
@@ -189,9 +219,14 @@ class JobTask(BaseOperator):
         try:
             with self._stopped_if_it_fails(job):
                 description = job.wait_for_end(
-                    logs=modes.logs, settings=settings, sink=lambda line: self.log.info("%s", line)
+                    logs=modes.logs,
+                    settings=settings,
+                    sink=lambda line: self.log.info("%s", line),
+                    log_position=None if shown is None else LogPosition.from_plain(shown),
                 )
         except WaitTimeoutError:
+            self._give_up(job, deadline)
+        if gave_up and description.status is JobStatus.STOPPED:
             self._give_up(job, deadline)
         return self._finish(job, description, modes)
 
@@ -222,11 +257,14 @@ class JobTask(BaseOperator):
         if deadline is not None and deadline.bound == "execution_timeout":
             from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
-            reason = f"execution_timeout is over: processing job {job.job_name} was stopped."
-            raise AirflowTaskTimeout(reason) from None
+            what = "was stopped" if self._modes().stop_on_kill else "goes on, for stop_on_kill=False"
+            raise AirflowTaskTimeout(f"execution_timeout is over: processing job {job.job_name} {what}.") from None
         raise WaitTimeoutError(job.job_name, waited_seconds=self._modes().max_wait or 0.0) from None
 
     def _stop(self, job: ProcessingJob) -> None:
+        if not self._modes().stop_on_kill:
+            self.log.warning("Processing job %s goes on without its task: stop_on_kill=False.", job.job_name)
+            return
         try:
             job.stop()
         except ProcessingError as error:
@@ -239,6 +277,15 @@ class JobTask(BaseOperator):
         ti = context["ti"]
         name: str | None = ti.xcom_pull(task_ids=ti.task_id, key=results.JOB_NAME_KEY, map_indexes=ti.map_index)
         return name
+
+
+def _forget_log_position(context: Context) -> None:
+    from airflow.providers.common.compat.sdk import XCom
+
+    ti = context["ti"]
+    XCom.delete(
+        key=results.LOG_POSITION_KEY, dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index
+    )
 
 
 def _is_deferrable(modes: Modes) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.truths import TRUTHS
@@ -55,6 +55,15 @@ def _truth(value: object) -> bool:
     raise ValueError("must be true or false")
 
 
+def _logs(value: object) -> bool | Literal["tail"]:
+    if value == "tail":
+        return "tail"
+    try:
+        return _truth(value)
+    except ValueError:
+        raise ValueError("must be true, false or 'tail'") from None
+
+
 def _seconds(value: Any) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else _number(value)
     if seconds <= 0:
@@ -81,8 +90,10 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "poll_interval": _seconds,
     "max_wait": _seconds,
     "max_transient_seconds": _seconds,
-    "logs": _truth,
+    "logs": _logs,
     "on_stopped": _on_stopped,
+    "stop_on_kill": _truth,
+    "end_from_trigger": _truth,
 }
 MODE_PARAMETERS = tuple(_READERS)
 """The parameters of a task that say how it waits; each is an attribute of the operator."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
 from airflow_sm_processing.processing.values import Value, value_object
 
@@ -18,5 +20,10 @@ class Modes(Value):
     poll_interval: float = DEFAULT_POLL_INTERVAL
     max_wait: float | None = None
     max_transient_seconds: float = DEFAULT_MAX_TRANSIENT_SECONDS
-    logs: bool = True
+    logs: bool | Literal["tail"] = True
+    """True shows the job's lines as they come, `"tail"` the last of each host at the end."""
     on_stopped: str = "fail"
+    stop_on_kill: bool = True
+    """Whether the job is stopped when nobody waits for it any more."""
+    end_from_trigger: bool = False
+    """Whether a deferred task whose job completes ends without a worker."""

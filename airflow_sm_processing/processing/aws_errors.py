@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from botocore.exceptions import BotoCoreError, ClientError
 
-__all__ = ["aws_call", "translated"]
+__all__ = ["aws_call", "is_throttle", "translated"]
 
 _SERVER_ERRORS = 500
 _DENIED_STATUSES = frozenset({401, 403})
@@ -151,14 +151,20 @@ def _service_error(error: ClientError, code: str, reason: str) -> tuple[type[Ser
     return ServiceError, ""
 
 
-def _is_transient(code: str, status: int) -> bool:
-    from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
+def is_throttle(code: str) -> bool:
+    """Tell whether a `ServiceError.code` says that there were too many calls."""
+    from botocore.retries.standard import ThrottledRetryableChecker
 
-    throttles = ThrottledRetryableChecker._THROTTLED_ERROR_CODES  # type: ignore[attr-defined]  # noqa: SLF001  # botocore's list is nowhere else
-    transients = TransientRetryableChecker._TRANSIENT_ERROR_CODES  # type: ignore[attr-defined]  # noqa: SLF001  # the same
+    return code in ThrottledRetryableChecker._THROTTLED_ERROR_CODES  # type: ignore[attr-defined]  # noqa: SLF001  # botocore's list is nowhere else
+
+
+def _is_transient(code: str, status: int) -> bool:
+    from botocore.retries.standard import TransientRetryableChecker
+
+    transients = TransientRetryableChecker._TRANSIENT_ERROR_CODES  # type: ignore[attr-defined]  # noqa: SLF001  # botocore's list is nowhere else
     if status >= _SERVER_ERRORS or status == _TOO_MANY_REQUESTS:
         return True
-    return code in throttles or code in transients or code in _PASSING
+    return is_throttle(code) or code in transients or code in _PASSING
 
 
 def _from_client_side(error: BotoCoreError, *, operation: str, subject: str) -> ProcessingError:

@@ -51,6 +51,7 @@ class ProcessingJob:
         output_kms_key: str | None = None,
         *,
         job_arn: str | None = None,
+        instance_count: int | None = None,
     ) -> None:
         self.sagemaker_session = sagemaker_session
         self.job_name = job_name
@@ -58,6 +59,8 @@ class ProcessingJob:
         self.outputs = list(outputs or ())
         self.output_kms_key = output_kms_key
         self.job_arn = job_arn
+        self.instance_count = instance_count
+        """How many hosts run the script; None if it isn't known."""
 
     def __repr__(self) -> str:
         return f"ProcessingJob({self.job_name!r})"
@@ -130,6 +133,7 @@ class ProcessingJob:
             submitted.plan.outputs,
             definition.output_kms_key,
             job_arn=submitted.job_arn,
+            instance_count=definition.instance_count if isinstance(definition.instance_count, int) else None,
         )
 
     @classmethod

@@ -17,7 +17,9 @@ class Outcome(str, Enum):
     ENDED = "ended"
     """The job has a terminal status."""
     DEADLINE = "deadline"
-    """The time to wait is over; the job goes on."""
+    """The time to wait is over; a job that hadn't ended was stopped, unless the user wants it to go on."""
+    UNKNOWN = "unknown"
+    """SageMaker knows no job of that name: it was deleted."""
     TROUBLE = "trouble"
     """The job can't be watched from the triggerer; the worker shall look for itself."""
 
@@ -31,6 +33,10 @@ class JobEvent:
     deadline: Deadline | None = None
     """The wait's deadline, whether or not it has passed: whoever goes on waiting keeps to it."""
     message: str | None = None
+    log_position: dict[str, Any] | None = None
+    """The fields of a `LogPosition`: what of the job's log was shown already."""
+    position_kept: bool = False
+    """Whether the task has an XCom with a position, which it needs no longer."""
 
     def to_payload(self) -> dict[str, Any]:
         """Give the event as JSON."""
@@ -39,6 +45,8 @@ class JobEvent:
             "outcome": self.outcome.value,
             "deadline": self.deadline and list(self.deadline),
             "message": self.message,
+            "log_position": self.log_position,
+            "position_kept": self.position_kept,
         }
 
     @classmethod
@@ -50,4 +58,6 @@ class JobEvent:
             outcome=Outcome(payload["outcome"]),
             deadline=Deadline(*deadline) if deadline else None,
             message=payload.get("message"),
+            log_position=payload.get("log_position"),
+            position_kept=payload.get("position_kept", False),
         )

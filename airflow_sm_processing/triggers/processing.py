@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_sm_processing.exceptions import TransientError
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
-from airflow_sm_processing.processing.waiting import Patience
+from airflow_sm_processing.triggers.abandonment import AIRFLOW_CALLS_ON_KILL, stop_unless_waited_for
 from airflow_sm_processing.triggers.deadlines import Deadline
-from airflow_sm_processing.triggers.threads import in_thread, shared_hook
-from airflow_sm_processing.triggers.waiting import job_end
+from airflow_sm_processing.triggers.events import JobEvent, Outcome
+from airflow_sm_processing.triggers.live_log import LiveLog, NoLog
+from airflow_sm_processing.triggers.sharing import shared_lookout
+from airflow_sm_processing.triggers.success import success_event
+from airflow_sm_processing.triggers.supervisor import DeferredTask
+from airflow_sm_processing.watcher.watches import Verdict, Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from airflow_sm_processing.triggers.sharing import TriggerLookout
+    from airflow_sm_processing.watcher.watches import JobEnd
+
 __all__ = ["ProcessingJobTrigger"]
 
-log = logging.getLogger(__name__)
-
-_STOP_SECONDS = 20.0  # Airflow gives on_kill 30 s by default
+_OUTCOMES = {
+    Verdict.ENDED: Outcome.ENDED,
+    Verdict.DEADLINE: Outcome.DEADLINE,
+    Verdict.UNKNOWN: Outcome.UNKNOWN,
+    Verdict.TROUBLE: Outcome.TROUBLE,
+}
 
 
 class ProcessingJobTrigger(BaseTrigger):
-    """Fires once, with a `JobEvent`, when the job has ended or its deadline has passed."""
+    """Fires once, with a `JobEvent`, when the job has ended or its deadline has passed.
+
+    All triggers of a connection in one triggerer share a watcher and a reader of the jobs' logs.
+    """
 
     def __init__(
         self,
@@ -36,15 +48,25 @@ class ProcessingJobTrigger(BaseTrigger):
         poll_interval: float = DEFAULT_POLL_INTERVAL,
         deadline: Sequence[Any] | None = None,
         max_transient_seconds: float = DEFAULT_MAX_TRANSIENT_SECONDS,
+        logs: bool = False,
+        since: float | None = None,
+        hosts: int | None = None,
+        stop_on_kill: bool = True,
+        end_task: bool = False,
     ) -> None:
         """Take plain values only: they go through Airflow's database.
 
         Args:
             job_name: The job to wait for.
             connection: The fields of an `AwsConnection`.
-            poll_interval: Seconds between two looks at the job.
+            poll_interval: The end is seen at most so many seconds after it came.
             deadline: The fields of a `Deadline`; None waits as long as the job runs.
             max_transient_seconds: How long throttling, 5xx and lost connections are waited out.
+            logs: Whether the job's lines are logged while it runs.
+            since: Seconds since the epoch, a moment before which the job can't have ended; saves calls.
+            hosts: How many hosts write a log, if it is known; saves calls.
+            stop_on_kill: Whether to stop the job when nobody waits for it any more.
+            end_task: Whether a job that completes ends the task at once, with its XCom, without a worker.
         """
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
         self.job_name = job_name
@@ -52,6 +74,11 @@ class ProcessingJobTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.deadline = Deadline(*deadline) if deadline else None
         self.max_transient_seconds = max_transient_seconds
+        self.logs = logs
+        self.since = since
+        self.hosts = hosts
+        self.stop_on_kill = stop_on_kill
+        self.end_task = end_task
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class path and the arguments that make an equal trigger."""
@@ -61,37 +88,83 @@ class ProcessingJobTrigger(BaseTrigger):
             "poll_interval": self.poll_interval,
             "deadline": self.deadline and list(self.deadline),
             "max_transient_seconds": self.max_transient_seconds,
+            "logs": self.logs,
+            "since": self.since,
+            "hosts": self.hosts,
+            "stop_on_kill": self.stop_on_kill,
+            "end_task": self.end_task,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then yield the one event."""
         self.log.info("Waiting for processing job %s", self.job_name)
-        event = await job_end(
-            self.job_name,
-            self.connection,
-            poll_interval=self.poll_interval,
-            deadline=self.deadline,
-            max_transient_seconds=self.max_transient_seconds,
-        )
-        yield TriggerEvent(event.to_payload())  # type: ignore[no-untyped-call]  # Airflow's is untyped
-
-    @classmethod
-    def warn_if_airflow_has_no_on_kill(cls) -> None:
-        """Say what a user of an Airflow older than 3.3 can't expect."""
-        if not hasattr(BaseTrigger, "on_kill"):
-            log.warning(
-                "This Airflow doesn't tell triggers that a user ended their task (3.3 and newer do): marking or "
-                "clearing the task while it is deferred leaves its processing job running."
-            )
+        try:
+            event = await self._event()
+        except asyncio.CancelledError:
+            if not AIRFLOW_CALLS_ON_KILL:
+                await self._stop_unless_waited_for()
+            raise
+        yield event
 
     async def on_kill(self) -> None:
-        """Stop the job: a user marked or cleared the deferred task (Airflow 3.3 and newer call this)."""
-        self.log.info("The task was ended by a user: stopping processing job %s", self.job_name)
-        patience = Patience(_STOP_SECONDS)
-        async with shared_hook(self.connection) as hook:
-            while True:
-                try:
-                    return await in_thread(lambda: hook.job(self.job_name).stop())
-                except TransientError as error:
-                    patience.bear(error)
-                await asyncio.sleep(1)
+        """Stop the job if nobody waits for it any more (Airflow 3.3 and newer call this).
+
+        They do so not only when a user marks or clears the task, but also in a triggerer that was frozen for a while
+        and whose triggers went to another one.
+        """
+        await self._stop_unless_waited_for()
+
+    async def _stop_unless_waited_for(self) -> None:
+        if self.stop_on_kill:
+            await stop_unless_waited_for(self.job_name, self.connection, DeferredTask.of(self))
+
+    async def _event(self) -> TriggerEvent:
+        began = time.monotonic()
+        async with shared_lookout(self.connection) as lookout:
+            live_log = self._live_log(lookout)
+            try:
+                end = await lookout.jobs.end_of(self._watch())
+                if end.verdict is Verdict.ENDED and self.end_task:
+                    success = await success_event(lookout, self.job_name, live_log)
+                    if success is not None:
+                        return success
+                # Airflow's scheduler may fail a task whose trigger fires before it has seen the deferral
+                # (https://github.com/apache/airflow/issues/67287).
+                await asyncio.sleep(began + self.poll_interval - time.monotonic())
+                return await self._job_event(end, live_log)
+            finally:
+                await live_log.close()
+
+    def _watch(self) -> Watch:
+        return Watch(
+            job_name=self.job_name,
+            since=self.since,
+            poll_interval=self.poll_interval,
+            deadline=self.deadline and self.deadline.at,
+            stop_at_deadline=self.stop_on_kill,
+            max_transient_seconds=self.max_transient_seconds,
+        )
+
+    def _live_log(self, lookout: TriggerLookout) -> LiveLog | NoLog:
+        if not self.logs:
+            return NoLog()
+        return LiveLog(
+            lookout.logs,
+            lookout.positions,
+            DeferredTask.of(self),
+            job_name=self.job_name,
+            since=self.since,
+            hosts=self.hosts,
+            logger=self.log,
+        )
+
+    async def _job_event(self, end: JobEnd, live_log: LiveLog | NoLog) -> TriggerEvent:
+        event = JobEvent(
+            job_name=self.job_name,
+            outcome=_OUTCOMES[end.verdict],
+            deadline=self.deadline,
+            message=end.message,
+            log_position=await live_log.position(),
+            position_kept=live_log.position_kept,
+        )
+        return TriggerEvent(event.to_payload())  # type: ignore[no-untyped-call]  # Airflow's is untyped

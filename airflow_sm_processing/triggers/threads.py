@@ -1,78 +1,43 @@
-"""boto3 in a triggerer: a few threads, and one hook for all triggers of a connection."""
+"""boto3 beside an event loop: a few threads."""
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
-    from airflow_sm_processing.hooks.connection import AwsConnection
-    from airflow_sm_processing.hooks.processing import ProcessingHook
-
-__all__ = ["in_thread", "shared_hook"]
+__all__ = ["Threads"]
 
 _T = TypeVar("_T")
 
-_THREADS = 4  # calls under way at a time: a call takes tens of milliseconds, a poll interval takes seconds
 
+class Threads:
+    """A pool of threads, made as they are needed; one connection's calls that hang don't hold up another's."""
 
-@dataclass
-class _Shared:
-    hook: asyncio.Future[ProcessingHook]
-    users: int = 0
+    def __init__(self, count: int = 4) -> None:
+        """Take the number of calls under way at a time: a call takes tens of milliseconds, a poll interval seconds."""
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="airflow-sm-processing")
 
+    async def run(self, function: Callable[..., _T], *args: Any) -> _T:
+        """Run a blocking function without blocking the event loop.
 
-_shared: dict[tuple[int, str], _Shared] = {}
+        asgiref's bridge rather than a bare executor: through it, Airflow's own blocking calls such as
+        `get_connection` find their way back to the loop that owns the supervisor's socket.
+        """
+        from asgiref.sync import sync_to_async
 
+        call = asyncio.ensure_future(sync_to_async(function, thread_sensitive=False, executor=self._pool)(*args))
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            # Airflow says in the cancellation's message that a user ended the task; asgiref would raise one without it.
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+            raise
 
-async def in_thread(function: Callable[..., _T], *args: Any) -> _T:
-    """Run a blocking function without blocking the event loop.
-
-    asgiref's bridge rather than a bare executor: through it, Airflow's own blocking calls such as `get_connection`
-    find their way back to the loop that owns the supervisor's socket.
-    """
-    from asgiref.sync import sync_to_async
-
-    call = asyncio.ensure_future(sync_to_async(function, thread_sensitive=False, executor=_pool())(*args))
-    try:
-        return await asyncio.shield(call)
-    except asyncio.CancelledError:
-        # Airflow says in the cancellation's message that a user ended the task; asgiref would raise one without it.
-        call.cancel()
-        await asyncio.gather(call, return_exceptions=True)
-        raise
-
-
-@asynccontextmanager
-async def shared_hook(connection: AwsConnection) -> AsyncIterator[ProcessingHook]:
-    """Give the hook that all triggers of a connection share in one event loop; the last user's leaving drops it."""
-    key = (id(asyncio.get_running_loop()), connection.key)
-    if key not in _shared:
-        _shared[key] = _Shared(asyncio.ensure_future(in_thread(_connected_hook, connection)))
-    shared = _shared[key]
-    shared.users += 1
-    try:
-        yield await asyncio.shield(shared.hook)
-    finally:
-        shared.users -= 1
-        if not shared.users:
-            del _shared[key]
-            shared.hook.cancel()  # nobody waits for it any more, if it is still being made
-
-
-def _connected_hook(connection: AwsConnection) -> ProcessingHook:
-    """Give a hook whose session is made: of the threads that use it, none makes another."""
-    hook = connection.hook()
-    _ = hook.session
-    return hook
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix="airflow-sm-processing")
+    def close(self) -> None:
+        """Let the threads end when they are done."""
+        self._pool.shutdown(wait=False)

@@ -6,7 +6,6 @@ import asyncio
 import contextvars
 import logging
 import random
-from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
@@ -42,6 +41,8 @@ class LogFeed:
         self._jobs: set[Followed] = set()
         self._rounds: LogRounds | None = None
         self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        """The task, and those before it as long as they take to end."""
         self._changed = asyncio.Event()
 
     def follow(
@@ -68,7 +69,15 @@ class LogFeed:
         if self._task is None:
             # In a context of its own: the feed's own log lines aren't its first follower's.
             self._task = contextvars.Context().run(asyncio.ensure_future, self._run())
+            self._tasks.add(self._task)
+            self._task.add_done_callback(self._tasks.discard)
         return job
+
+    async def close(self) -> None:
+        """End, and leave no task behind."""
+        for job in tuple(self._jobs):
+            job.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _update(self, job: Followed) -> None:
         self._changed.set()
@@ -107,8 +116,12 @@ class LogFeed:
         if pause <= 0:
             return
         await asyncio.sleep(min(pause, _SHORTEST_PAUSE))
-        with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), max(0.0, pause - _SHORTEST_PAUSE))
+        # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
+        timer = asyncio.get_running_loop().call_later(max(0.0, pause - _SHORTEST_PAUSE), self._changed.set)
+        try:
+            await self._changed.wait()
+        finally:
+            timer.cancel()
 
 
 async def _step(rounds: LogRounds, troubles: int) -> int:

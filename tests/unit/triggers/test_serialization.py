@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import logging
 from importlib import import_module
 from typing import Any
 
 import pytest
 from airflow.sdk.serde import deserialize, serialize
-from airflow.triggers.base import BaseTrigger
 
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.triggers.deadlines import Deadline
@@ -41,6 +39,11 @@ def through_airflow(value: Any) -> Any:
             "poll_interval": 12.5,
             "deadline": [1_800_000_000.25, "execution_timeout"],
             "max_transient_seconds": 90.0,
+            "logs": True,
+            "since": 1_799_999_000.5,
+            "hosts": 2,
+            "stop_on_kill": False,
+            "end_task": True,
         },
         {"job_name": "a-job", "connection": AwsConnection(aws_conn_id=None, verify=False).serialize()},
     ],
@@ -67,23 +70,12 @@ def test_every_argument_of_a_trigger_is_serialised():
 @pytest.mark.parametrize("deadline", [None, Deadline(1_800_000_000.25, "max_wait")])
 @pytest.mark.parametrize("outcome", Outcome)
 def test_an_event_is_read_as_it_was_sent(outcome, deadline):
-    event = JobEvent(job_name="a-job", outcome=outcome, deadline=deadline, message="said")
-    assert JobEvent.from_payload(through_airflow(event.to_payload())) == event
-
-
-def test_an_airflow_that_tells_triggers_of_a_tasks_end_needs_no_warning(caplog):
-    assert hasattr(BaseTrigger, "on_kill")
-    with caplog.at_level(logging.WARNING):
-        ProcessingJobTrigger.warn_if_airflow_has_no_on_kill()
-    assert caplog.records == []
-
-
-def test_an_older_airflow_is_warned_of(caplog, monkeypatch):
-    monkeypatch.delattr(BaseTrigger, "on_kill")
-    with caplog.at_level(logging.WARNING):
-        ProcessingJobTrigger.warn_if_airflow_has_no_on_kill()
-    (record,) = caplog.records
-    assert record.getMessage() == (
-        "This Airflow doesn't tell triggers that a user ended their task (3.3 and newer do): marking or "
-        "clearing the task while it is deferred leaves its processing job running."
+    event = JobEvent(
+        job_name="a-job",
+        outcome=outcome,
+        deadline=deadline,
+        message="said",
+        log_position={"a/algo-1": {"from": 1, "to": 2}},
+        position_kept=True,
     )
+    assert JobEvent.from_payload(through_airflow(event.to_payload())) == event

@@ -13,11 +13,23 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.outputs import ProcessingOutput
 
-__all__ = ["JOB_ARN_KEY", "JOB_NAME_KEY", "ended_result", "reserved_name_problems", "submitted_result"]
+__all__ = [
+    "JOB_ARN_KEY",
+    "JOB_NAME_KEY",
+    "LOG_POSITION_KEY",
+    "RESULT_KEY",
+    "ended_result",
+    "reserved_name_problems",
+    "submitted_result",
+]
 
 JOB_NAME_KEY = "job_name"
 JOB_ARN_KEY = "job_arn"
-_RESERVED_KEYS = frozenset({"return_value", JOB_NAME_KEY, JOB_ARN_KEY})
+LOG_POSITION_KEY = "log_position"
+"""How far the job's log was shown while the task was deferred; gone when the task has ended."""
+RESULT_KEY = "return_value"
+"""Airflow's own, for what a task returns."""
+_RESERVED_KEYS = frozenset({RESULT_KEY, JOB_NAME_KEY, JOB_ARN_KEY, LOG_POSITION_KEY})
 
 
 def submitted_result(job_name: str, job_arn: str | None, output_uris: Mapping[str, str]) -> dict[str, Any]:

@@ -1,0 +1,47 @@
+"""Whether a task can end without a worker."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from airflow.sdk import BaseOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_sm_processing.operators.modes import Modes
+
+__all__ = ["ends_from_trigger"]
+
+log = logging.getLogger(__name__)
+
+_OWN_XCOM = "airflow.sdk.execution_time.xcom.BaseXCom"
+
+
+def ends_from_trigger(task: BaseOperator, modes: Modes) -> bool:
+    """Tell whether the trigger may end the task, and say why not where the user asked for it."""
+    if not modes.end_from_trigger:
+        return False
+    reasons = list(_reasons_for_a_worker(task, modes))
+    if reasons:
+        log.info("A worker will end the task, though end_from_trigger=True: %s.", "; ".join(reasons))
+    return not reasons
+
+
+def _reasons_for_a_worker(task: BaseOperator, modes: Modes) -> Iterator[str]:
+    """Yield what Airflow does at a task's end only in a worker."""
+    from airflow.providers.common.compat.sdk import conf
+
+    if modes.logs == "tail":
+        yield "it shows the log's end (logs='tail')"
+    if not task.do_xcom_push:
+        yield "it keeps its result out of XCom (do_xcom_push=False)"
+    if task.outlets:
+        yield "it has outlets, whose asset events a worker emits"
+    if type(task).post_execute is not BaseOperator.post_execute or getattr(task, "_post_execute_hook", None):
+        yield "it has a post_execute of its own"
+    if conf.get("core", "xcom_backend", fallback=_OWN_XCOM).rpartition(".")[2] != "BaseXCom":
+        yield "the XCom backend is not Airflow's own"
+    if next(iter(task.iter_mapped_dependants()), None) is not None:
+        yield "a task is mapped over its result"

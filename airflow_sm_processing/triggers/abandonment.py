@@ -1,0 +1,63 @@
+"""Stops the job of a task that a user, or Airflow, has ended while it was deferred."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from airflow.triggers.base import BaseTrigger
+
+from airflow_sm_processing.exceptions import ProcessingError
+from airflow_sm_processing.processing.waiting import Patience
+from airflow_sm_processing.triggers.sharing import shared_lookout
+from airflow_sm_processing.watcher.stopping import stop_job
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.hooks.connection import AwsConnection
+    from airflow_sm_processing.triggers.supervisor import DeferredTask
+
+__all__ = ["AIRFLOW_CALLS_ON_KILL", "stop_unless_waited_for"]
+
+log = logging.getLogger(__name__)
+
+AIRFLOW_CALLS_ON_KILL = hasattr(BaseTrigger, "on_kill")
+"""Whether Airflow tells triggers that a user ended their task: 3.3 and newer do."""
+
+_STOP_SECONDS = 600.0
+_under_way: set[asyncio.Task[None]] = set()
+
+
+async def stop_unless_waited_for(job_name: str, connection: AwsConnection, task: DeferredTask | None) -> None:
+    """Stop the job, unless its task waits for it in another triggerer or in a worker.
+
+    The work is a task of its own, which goes on when the caller is cancelled: Airflow repeats its cancellation each
+    second, and gives a trigger 30 s at most; a thousand jobs take longer than that to stop.
+    """
+    work = asyncio.ensure_future(_stop(job_name, connection, task))
+    _under_way.add(work)  # the loop itself keeps none
+    work.add_done_callback(_under_way.discard)
+    await asyncio.shield(work)
+
+
+async def _stop(job_name: str, connection: AwsConnection, task: DeferredTask | None) -> None:
+    try:
+        if await _is_waited_for(job_name, task):
+            log.info("Processing job %s goes on: its task is waited for elsewhere.", job_name)
+            return
+        log.info("Nobody waits for processing job %s any more: stopping it.", job_name)
+        async with shared_lookout(connection) as lookout:
+            await stop_job(lookout.calls, job_name, Patience(_STOP_SECONDS))
+    except ProcessingError as error:
+        log.error("Processing job %s may go on, for it could not be stopped: %s", job_name, error)  # noqa: TRY400  # the message has it all
+
+
+async def _is_waited_for(job_name: str, task: DeferredTask | None) -> bool:
+    """Ask Airflow, where it can be asked; elsewhere the cancellation alone says that nobody waits."""
+    if task is None:
+        return not AIRFLOW_CALLS_ON_KILL
+    try:
+        return await task.waits_for(job_name)
+    except Exception as error:  # noqa: BLE001  # of Airflow's many kinds, none tells that the task is waited for
+        log.warning("Airflow doesn't say whether the task of job %s still waits: %r", job_name, error)
+        return not AIRFLOW_CALLS_ON_KILL

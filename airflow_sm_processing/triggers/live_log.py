@@ -1,0 +1,134 @@
+"""Shows a job's lines in the log of the deferred task."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.processing.log_position import LogPosition
+from airflow_sm_processing.processing.results import LOG_POSITION_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_sm_processing.processing.logs import LogLine
+    from airflow_sm_processing.triggers.log_positions import PositionKeeper
+    from airflow_sm_processing.triggers.supervisor import DeferredTask
+    from airflow_sm_processing.watcher.log_feed import Followed, LogFeed
+
+__all__ = ["LiveLog", "NoLog"]
+
+log = logging.getLogger(__name__)
+
+_FRESH_SECONDS = 10.0  # a trigger that starts so soon after the submission is the job's first
+_SETTLE_SECONDS = 2.0
+
+
+class NoLog:
+    """A job whose lines nobody wants to see."""
+
+    position_kept = False
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+    async def finish(self) -> bool:
+        """Give True: there is nothing to show."""
+        return True
+
+    async def position(self) -> None:
+        """Give None: nothing was shown."""
+
+
+class LiveLog:
+    """One job's lines in the log of its deferred task, from where an earlier trigger of the task left off.
+
+    A trigger's arguments can't change while it runs, so the position is kept in an XCom of the task. It follows at a
+    distance: a triggerer that is killed makes the lines of the last seconds appear twice, and loses none.
+    """
+
+    def __init__(
+        self,
+        feed: LogFeed,
+        keeper: PositionKeeper,
+        task: DeferredTask | None,
+        *,
+        job_name: str,
+        since: float | None,
+        hosts: int | None,
+        logger: Any,
+    ) -> None:
+        """Follow a job, from within the trigger's own task: Airflow finds a trigger's log by its context."""
+        self._feed = feed
+        self._keeper = keeper
+        self._task = task
+        self._job_name = job_name
+        self._since = since
+        self._hosts = hosts
+        self._logger = logger
+        self._followed: Followed | None = None
+        self.position_kept = False
+        self.kept_at = 0.0
+        self._beginning = asyncio.ensure_future(self._begin())
+
+    async def close(self) -> None:
+        """Follow the job no longer."""
+        self._beginning.cancel()
+        await asyncio.gather(self._beginning, return_exceptions=True)
+        self._keeper.forget(self)
+        if self._followed is not None:
+            self._followed.close()
+
+    @property
+    def has_news(self) -> bool:
+        """Whether lines were shown since the position was last kept."""
+        return self._followed is not None and self._followed.has_news
+
+    async def keep_position(self) -> None:
+        """Write the position down for the next trigger of the task."""
+        if self._task is None or self._followed is None:
+            return
+        self.kept_at = time.monotonic()
+        position = self._followed.position().coarse()
+        await self._task.set_xcom(LOG_POSITION_KEY, position.to_plain())
+        self.position_kept = True
+
+    async def position(self) -> dict[str, Any] | None:
+        """Give what was shown, exactly."""
+        await self._beginning
+        return None if self._followed is None else self._followed.position().to_plain()
+
+    async def finish(self) -> bool:
+        """Show the rest of an ended job's lines; False if they can't be read."""
+        await self._beginning
+        if self._followed is None or not await self._followed.settle(_SETTLE_SECONDS):
+            return False
+        self._keeper.forget(self)
+        if self.position_kept and self._task is not None:
+            await self._task.delete_xcom(LOG_POSITION_KEY)
+        return True
+
+    async def _begin(self) -> None:
+        position = await self._position_before()
+        self._followed = self._feed.follow(
+            self._job_name, self._show, position=position, since=self._since, hosts=self._hosts
+        )
+        if self._task is not None:
+            self._keeper.keep(self)
+
+    async def _position_before(self) -> LogPosition | None:
+        if self._task is None or (self._since is not None and time.time() - self._since < _FRESH_SECONDS):
+            return None
+        try:
+            plain = await self._task.xcom(LOG_POSITION_KEY)
+            self.position_kept = plain is not None
+            return None if plain is None else LogPosition.from_plain(plain)
+        except Exception as error:  # noqa: BLE001  # of Airflow's many kinds, or a value that somebody else wrote
+            log.warning("The job's log is shown from its start, for how far it was shown isn't known: %r", error)
+            return None
+
+    def _show(self, lines: Sequence[LogLine]) -> None:
+        for line in lines:
+            self._logger.info("%s", line)

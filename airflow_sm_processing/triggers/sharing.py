@@ -1,0 +1,67 @@
+"""One lookout for all triggers of a connection in a triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.triggers.garbage import without_collections
+from airflow_sm_processing.triggers.log_positions import PositionKeeper
+from airflow_sm_processing.triggers.threads import Threads
+from airflow_sm_processing.watcher.lookout import Lookout
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from airflow_sm_processing.hooks.connection import AwsConnection
+
+__all__ = ["TriggerLookout", "shared_lookout"]
+
+
+class TriggerLookout(Lookout):
+    """A lookout with threads of its own, and a keeper of its logs' positions."""
+
+    def __init__(self, connection: AwsConnection) -> None:
+        self._threads = Threads()
+        super().__init__(lambda: _connect(connection), self._threads.run)
+        self.positions = PositionKeeper()
+        self.users = 0
+
+    async def close(self) -> None:
+        """End, and leave neither task nor thread behind."""
+        await self.positions.close()
+        await super().close()
+        self._threads.close()
+
+
+_shared: dict[tuple[int, str], TriggerLookout] = {}
+
+
+@asynccontextmanager
+async def shared_lookout(connection: AwsConnection) -> AsyncIterator[TriggerLookout]:
+    """Give the lookout of a connection: made for the first user in an event loop, closed after the last."""
+    key = (id(asyncio.get_running_loop()), connection.watch_key)
+    if key not in _shared:
+        _shared[key] = TriggerLookout(connection)
+    lookout = _shared[key]
+    lookout.users += 1
+    try:
+        yield lookout
+    finally:
+        lookout.users -= 1
+        if not lookout.users:
+            del _shared[key]
+            await lookout.close()
+
+
+def _connect(connection: AwsConnection) -> Callable[[str], Any]:
+    with without_collections():
+        hook = connection.hook()
+        _ = hook.session  # Airflow is asked for the connection here, once
+
+    def make(service_name: str) -> Any:
+        with without_collections():
+            return hook.single_attempt_client(service_name)
+
+    return make

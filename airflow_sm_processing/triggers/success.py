@@ -1,0 +1,35 @@
+"""Ends the task of a completed job without a worker."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.exceptions import ProcessingError
+from airflow_sm_processing.processing.description import JobDescription
+from airflow_sm_processing.processing.results import RESULT_KEY, ended_result
+
+if TYPE_CHECKING:
+    from airflow.triggers.base import TriggerEvent
+
+    from airflow_sm_processing.triggers.live_log import LiveLog, NoLog
+    from airflow_sm_processing.watcher.lookout import Lookout
+
+__all__ = ["success_event"]
+
+log = logging.getLogger(__name__)
+
+
+async def success_event(lookout: Lookout, job_name: str, live_log: LiveLog | NoLog) -> TriggerEvent | None:
+    """Give the event that ends the task of a completed job with its result; None if a worker has to see to it."""
+    from airflow.triggers.base import TaskSuccessEvent
+
+    try:
+        answer = await lookout.calls.sagemaker("describe_processing_job", job_name, {"ProcessingJobName": job_name})
+    except ProcessingError as error:
+        log.info("A worker ends the task, for the job's result couldn't be read: %s", error)
+        return None
+    description = JobDescription.from_response(answer)
+    if not description.status.is_success or not await live_log.finish():
+        return None
+    return TaskSuccessEvent(xcoms={RESULT_KEY: ended_result(description)})

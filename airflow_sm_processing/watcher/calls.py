@@ -1,0 +1,136 @@
+"""AWS calls from an event loop: in threads, each after a permit, each tried once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError, ServiceError
+from airflow_sm_processing.processing.aws_errors import aws_call, is_throttle
+from airflow_sm_processing.watcher.permits import Permits, Priority
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    MakeClient = Callable[[str], Any]
+    """Makes a client of a service, such as `sagemaker`, that tries each call once."""
+
+__all__ = ["AwsCalls"]
+
+_LOG_CALLS_A_SECOND = 4.5
+"""CloudWatch allows an account 5 FilterLogEvents a second:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html"""
+_RENEWAL_SECONDS = 60.0
+_CONNECTION = "the connection"
+
+
+class AwsCalls:
+    """The calls of one connection in one event loop.
+
+    A call that is denied gets new clients, made from the connection as it is then, and a second try: credentials are
+    rotated while jobs run.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], MakeClient],
+        in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
+        *,
+        permits: Permits | None = None,
+    ) -> None:
+        """Take how to connect, which may block and runs in a thread, and how to run a function in a thread."""
+        self._connect = connect
+        self._in_thread = in_thread
+        self.permits = permits or Permits(name="SageMaker")
+        self._log_permits = Permits(rate=_LOG_CALLS_A_SECOND, ceiling=_LOG_CALLS_A_SECOND, name="CloudWatch Logs")
+        self._made: dict[str, asyncio.Future[Any]] = {}
+        self._connected_at = 0.0
+
+    async def prepare(self) -> None:
+        """Make the client that will be needed first."""
+        await self._client("sagemaker")
+
+    async def sagemaker(
+        self, method: str, subject: str, request: Mapping[str, Any], *, priority: Priority = Priority.STATUS
+    ) -> Mapping[str, Any]:
+        """Call SageMaker.
+
+        Args:
+            method: The client's method, such as `describe_processing_job`.
+            subject: What an error says that the call was about.
+            request: The call's parameters.
+            priority: Who goes first.
+
+        Raises:
+            TransientError: The same call may work later.
+            ServiceError: It won't.
+        """
+        await self.permits.acquire(priority)
+        try:
+            answer = await self._renewed_if_denied("sagemaker", method, subject, request)
+        except ServiceError as error:
+            if is_throttle(error.code):
+                self.permits.throttled()
+            raise
+        self.permits.succeeded()
+        return answer
+
+    async def logs(self, method: str, subject: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Call CloudWatch Logs; takes and raises what `sagemaker` does, and lets it go first."""
+        await self._log_permits.acquire()
+        await self.permits.acquire(Priority.LOGS)
+        try:
+            answer = await self._renewed_if_denied("logs", method, subject, request)
+        except ServiceError as error:
+            if is_throttle(error.code):
+                self._log_permits.throttled()
+            raise
+        self._log_permits.succeeded()
+        return answer
+
+    async def _renewed_if_denied(
+        self, service: str, method: str, subject: str, request: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        client = await self._client(service)
+        try:
+            return await self._call(client, method, subject, request)
+        except AccessDeniedError:
+            if time.monotonic() - self._connected_at < _RENEWAL_SECONDS:
+                raise
+            self._made = {}
+            return await self._call(await self._client(service), method, subject, request)
+
+    async def _call(self, client: Any, method: str, subject: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        def call() -> Mapping[str, Any]:
+            with aws_call(client.meta.method_to_api_mapping[method], subject):
+                answer: Mapping[str, Any] = getattr(client, method)(**request)
+                return answer
+
+        answer: Mapping[str, Any] = await self._in_thread(call)
+        return answer
+
+    async def close(self) -> None:
+        """Forget the clients; those being made are waited for, since threads can't be interrupted."""
+        making, self._made = self._made, {}
+        for future in making.values():
+            future.cancel()
+        await asyncio.gather(*making.values(), return_exceptions=True)
+
+    async def _client(self, service: str) -> Any:
+        connected = await self._once(_CONNECTION, self._connect)
+        return await self._once(service, lambda: connected(service))
+
+    async def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Give what `make` makes, made once for all who ask; a failure is theirs, and the next to ask tries anew."""
+        if name not in self._made:
+            if name == _CONNECTION:
+                self._connected_at = time.monotonic()
+            self._made[name] = asyncio.ensure_future(self._in_thread(make))
+        future = self._made[name]
+        try:
+            return await asyncio.shield(future)  # one waiter's cancellation isn't the others'
+        except ProcessingError:
+            if self._made.get(name) is future:
+                del self._made[name]
+            raise

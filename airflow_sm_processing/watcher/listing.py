@@ -1,0 +1,70 @@
+"""ListProcessingJobs: what changed since when, and what has which status."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_sm_processing.processing.status import JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+__all__ = ["Page", "is_terminal", "pages", "server_time"]
+
+_PAGE = 100
+"""The most that MaxResults may be, says the service's model."""
+_TERMINAL = frozenset(status.value for status in JobStatus if status.is_terminal)
+
+
+class Page(NamedTuple):
+    """One answer of ListProcessingJobs."""
+
+    statuses: dict[str, str]
+    """ProcessingJobStatus by job name."""
+    is_last: bool
+    answered_at: float | None
+    """The service's own clock, seconds since the epoch; None if it didn't say."""
+
+
+def is_terminal(status: str) -> bool:
+    """Tell whether a ProcessingJobStatus is one that a job ends with."""
+    return status in _TERMINAL
+
+
+async def pages(
+    call: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]],
+    *,
+    modified_after: float | None = None,
+    status: str | None = None,
+) -> AsyncIterator[Page]:
+    """Yield the pages of a listing.
+
+    Args:
+        call: Calls ListProcessingJobs.
+        modified_after: Seconds since the epoch; the wire has whole seconds, so that it is rounded down.
+        status: The one ProcessingJobStatus to list.
+    """
+    request: dict[str, Any] = {"MaxResults": _PAGE}
+    if modified_after is not None:
+        request["LastModifiedTimeAfter"] = datetime.fromtimestamp(modified_after, timezone.utc)
+    if status is not None:
+        request["StatusEquals"] = status
+    while True:
+        answer = await call(request)
+        token = answer.get("NextToken")
+        statuses = {job["ProcessingJobName"]: job["ProcessingJobStatus"] for job in answer["ProcessingJobSummaries"]}
+        yield Page(statuses, not token, server_time(answer))
+        if not token:
+            return
+        request["NextToken"] = token
+
+
+def server_time(answer: Mapping[str, Any]) -> float | None:
+    """Give the time at which an answer was made, by the service's clock: ours may be wrong by minutes."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
+    try:
+        return parsedate_to_datetime(date).timestamp() if date else None
+    except (TypeError, ValueError):
+        return None

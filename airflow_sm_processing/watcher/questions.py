@@ -1,0 +1,115 @@
+"""What is asked of SageMaker about jobs, for as long as it takes to get an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError, TransientError
+from airflow_sm_processing.processing.aws_errors import is_throttle
+from airflow_sm_processing.watcher.listing import is_terminal, pages, server_time
+from airflow_sm_processing.watcher.permits import Priority
+from airflow_sm_processing.watcher.watches import JobEnd, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Mapping
+
+    from airflow_sm_processing.watcher.calls import AwsCalls
+    from airflow_sm_processing.watcher.listing import Page
+    from airflow_sm_processing.watcher.watches import Watches
+
+__all__ = ["Questions"]
+
+log = logging.getLogger(__name__)
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_CLOCK_SKEW = 60.0  # between this machine's clock and the service's, if it doesn't tell its own
+_ATTEMPTS = 3  # at describing one job in one round
+_AT_ONCE = 50  # descriptions asked for together; their permits space them
+
+
+class Questions:
+    """Asks until an answer comes: what passes is waited out, as long as each watch bears it."""
+
+    def __init__(self, calls: AwsCalls, watches: Watches) -> None:
+        self._calls = calls
+        self._watches = watches
+        self._trouble_since: float | None = None
+        self.answered_at: float | None = None
+        """The service's clock at the first answer since this was last set to None."""
+
+    def pages(
+        self, *, priority: Priority = Priority.STATUS, modified_after: float | None = None, status: str | None = None
+    ) -> AsyncIterator[Page]:
+        """Yield the pages of a listing; see `listing.pages`."""
+
+        async def call(request: Mapping[str, Any]) -> Mapping[str, Any]:
+            return await self._ask("list_processing_jobs", "the account's jobs", request, priority)
+
+        return pages(call, modified_after=modified_after, status=status)
+
+    async def describe(self, job_names: Collection[str], *, priority: Priority = Priority.STATUS) -> None:
+        """Look at jobs one by one, and tell those who wait for one that has ended or isn't there."""
+        names = list(job_names)
+        for start in range(0, len(names), _AT_ONCE):
+            await asyncio.gather(*(self._describe(name, priority) for name in names[start : start + _AT_ONCE]))
+
+    async def _describe(self, job_name: str, priority: Priority) -> None:
+        if job_name not in self._watches:
+            return
+        request = {"ProcessingJobName": job_name}
+        try:
+            answer = await self._ask("describe_processing_job", job_name, request, priority, attempts=_ATTEMPTS)
+        except TransientError as error:  # of this job alone, it may be: the others mustn't wait for it
+            self._watches.failed(job_name, error)
+        except JobNotFoundError as error:
+            self._watches.over(job_name, JobEnd(Verdict.UNKNOWN, str(error)))
+        except ServiceError as error:
+            self._watches.over(job_name, JobEnd(Verdict.TROUBLE, str(error)))
+        else:
+            self._watches.seen(job_name, has_ended=is_terminal(answer["ProcessingJobStatus"]))
+
+    async def _ask(
+        self, method: str, subject: str, request: Mapping[str, Any], priority: Priority, attempts: float = math.inf
+    ) -> Mapping[str, Any]:
+        pause = _SHORTEST_PAUSE
+        while True:
+            try:
+                answer = await self._calls.sagemaker(method, subject, request, priority=priority)
+            except TransientError as error:
+                self._bear(error)
+                if is_throttle(error.code):  # the permits' pace answers those
+                    continue
+                attempts -= 1
+                if attempts <= 0:
+                    raise
+                await asyncio.sleep(random.uniform(0, pause))  # noqa: S311  # full jitter, no secret
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                self._note_success(answer)
+                return answer
+
+    def _bear(self, error: TransientError) -> None:
+        """Let those go whose patience is over."""
+        now = time.monotonic()
+        if self._trouble_since is None:
+            self._trouble_since = now
+            if not is_throttle(error.code):
+                log.warning("%s Processing jobs are watched on, %d of them.", error, len(self._watches))
+        lasted = now - self._trouble_since
+        for watch in self._watches:
+            if lasted >= watch.max_transient_seconds:
+                self._watches.let_go(watch, JobEnd(Verdict.TROUBLE, f"{error} It has not for {lasted:.0f} s."))
+
+    def _note_success(self, answer: Mapping[str, Any]) -> None:
+        if self._trouble_since is not None:
+            lasted = time.monotonic() - self._trouble_since
+            if lasted > _LONGEST_PAUSE:
+                log.info("SageMaker answers again after %.0f s.", lasted)
+            self._trouble_since = None
+        if self.answered_at is None:
+            self.answered_at = server_time(answer) or time.time() - _CLOCK_SKEW

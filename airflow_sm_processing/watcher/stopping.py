@@ -1,0 +1,61 @@
+"""Stopping a job from an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.exceptions import ServiceError, TransientError
+from airflow_sm_processing.watcher.listing import is_terminal
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.processing.waiting import Patience
+    from airflow_sm_processing.watcher.calls import AwsCalls
+
+__all__ = ["has_ended", "stop_job"]
+
+log = logging.getLogger(__name__)
+
+
+async def has_ended(calls: AwsCalls, job_name: str, patience: Patience) -> bool:
+    """Describe a job.
+
+    Raises:
+        ServiceError: There was no answer within the patience, or none will come.
+    """
+    while True:
+        try:
+            answer = await calls.sagemaker("describe_processing_job", job_name, {"ProcessingJobName": job_name})
+        except TransientError as error:
+            patience.bear(error)
+            await _pause()
+        else:
+            return is_terminal(answer["ProcessingJobStatus"])
+
+
+async def stop_job(calls: AwsCalls, job_name: str, patience: Patience) -> None:
+    """Ask SageMaker to stop a job; one that has ended stays as it is.
+
+    Raises:
+        ServiceError: There was no answer within the patience, or the stop was refused.
+    """
+    while True:
+        try:
+            await calls.sagemaker("stop_processing_job", job_name, {"ProcessingJobName": job_name})
+        except TransientError as error:
+            patience.bear(error)
+            await _pause()
+        except ServiceError as error:
+            if error.code != "ValidationException" or not await has_ended(calls, job_name, patience):
+                raise
+            log.info("Processing job %s had ended before it could be stopped.", job_name)
+            return
+        else:
+            log.info("Asked SageMaker to stop processing job %s.", job_name)
+            return
+
+
+async def _pause() -> None:
+    await asyncio.sleep(random.uniform(0, 2))  # noqa: S311  # full jitter, no secret

@@ -1,0 +1,107 @@
+"""Makes sure that no job's end was missed, whatever the listing of changes shows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.exceptions import ProcessingError
+from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.watcher.permits import Priority
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from airflow_sm_processing.watcher.questions import Questions
+    from airflow_sm_processing.watcher.watches import Watch, Watches
+
+__all__ = ["Sweep"]
+
+log = logging.getLogger(__name__)
+
+_PERIOD = 60.0
+_SECONDS_A_CALL = 6.0  # a sweep of many pages is made the more seldom
+
+
+class Sweep:
+    """Lists the jobs in progress, and describes those of the watched that are not among them.
+
+    So a job is found whose change the listing never showed, or showed too late, and one that was deleted, at one call
+    for each 100 jobs in progress: or at one for each watched job, where that is less.
+    """
+
+    def __init__(self, questions: Questions, watches: Watches) -> None:
+        self._questions = questions
+        self._watches = watches
+        self._soon = asyncio.Event()
+        self._round_over = asyncio.Event()
+        self.may_list = True
+
+    def soon(self) -> None:
+        """Don't wait for the next turn: there are watched jobs that nothing has shown yet."""
+        self._soon.set()
+
+    def round_is_over(self) -> None:
+        """Note that the watcher has looked at what changed."""
+        self._round_over.set()
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        pause = _PERIOD
+        while True:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._soon.wait(), pause)
+            self._soon.clear()
+            began = time.monotonic()
+            names = {watch.job_name for watch in self._watches if watch.looked_at and _is_stale(watch, began)}
+            calls = 0
+            try:
+                missing, calls = await self._missing(names, Priority.SWEEP)
+                calls += await self._look_for(missing, began)
+            except ProcessingError as error:  # the rounds meet the same, and know what to do about it
+                log.debug("The sweep was not finished: %s", error)
+            pause = max(_PERIOD, calls * _SECONDS_A_CALL)
+
+    async def look_at(self, job_names: Collection[str]) -> None:
+        """Look at these jobs now.
+
+        Raises:
+            AccessDeniedError: Listing isn't allowed; after that, all are described.
+        """
+        missing, _ = await self._missing(job_names, Priority.STATUS)
+        await self._questions.describe(missing)
+
+    async def _missing(self, job_names: Collection[str], priority: Priority) -> tuple[list[str], int]:
+        """Give those of the jobs that are not listed as in progress, and the number of calls it took."""
+        shown: set[str] = set()
+        calls = 0
+        if self.may_list and len(job_names) > 1:
+            async for page in self._questions.pages(priority=priority, status=JobStatus.IN_PROGRESS.value):
+                calls += 1
+                shown.update(name for name in page.statuses if name in job_names)
+                if calls >= len(job_names):
+                    break
+        for job_name in shown:
+            self._watches.seen(job_name, has_ended=False)
+        return [name for name in job_names if name not in shown], calls
+
+    async def _look_for(self, missing: list[str], began: float) -> int:
+        """Describe those of the missing that the round after the listing hasn't shown: most have just ended."""
+        if not missing:
+            return 0
+        self._round_over.clear()
+        await self._round_over.wait()
+        rest = [
+            name
+            for name in missing
+            if any(watch.seen_at is None or watch.seen_at < began for watch in self._watches.of(name))
+        ]
+        await self._questions.describe(rest, priority=Priority.SWEEP)
+        return len(rest)
+
+
+def _is_stale(watch: Watch, now: float) -> bool:
+    return watch.seen_at is None or now - watch.seen_at >= _PERIOD / 2

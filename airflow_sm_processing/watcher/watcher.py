@@ -1,0 +1,201 @@
+"""One watcher for all jobs of a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError
+from airflow_sm_processing.processing.waiting import Patience
+from airflow_sm_processing.watcher.changes import Changes
+from airflow_sm_processing.watcher.questions import Questions
+from airflow_sm_processing.watcher.stopping import has_ended, stop_job
+from airflow_sm_processing.watcher.sweep import Sweep
+from airflow_sm_processing.watcher.watches import JobEnd, Verdict, Watches
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.watcher.calls import AwsCalls
+    from airflow_sm_processing.watcher.watches import Watch
+
+__all__ = ["JobWatcher"]
+
+log = logging.getLogger(__name__)
+
+_FEW = 3  # so many newcomers are described one by one: the listings that would show their ends are as many calls
+_LONG_AGO = 3600.0
+_CLOCK_SKEW = 60.0
+_LAST_LOOK_SECONDS = 20.0
+_MOST_ROUNDS_DESCRIBING = 16
+
+
+class JobWatcher:
+    """Tells each waiter when its job has ended, within the shortest poll interval that a waiter asks for.
+
+    A round lists what changed. Where that takes more calls than there are watched jobs, the next rounds describe each
+    instead, and then listing is tried again. Watches that are new are looked at once, and a slow sweep finds what no
+    listing of changes has shown.
+    """
+
+    def __init__(self, calls: AwsCalls) -> None:
+        self._calls = calls
+        self._watches = Watches()
+        self._questions = Questions(calls, self._watches)
+        self._changes = Changes(self._questions, self._watches)
+        self._sweep = Sweep(self._questions, self._watches)
+        self._may_list = True
+        self._rounds_to_describe = 0
+        self._described_rounds = 0
+        self._round_seconds = 0.0
+        self._round_began = time.monotonic()
+        self._faster = asyncio.Event()
+        self._last_looks: set[asyncio.Task[None]] = set()
+
+    async def end_of(self, watch: Watch) -> JobEnd:
+        """Wait for the end of a watch; cancel it to give up."""
+        if not len(self._watches):
+            self._round_began = time.monotonic()
+        if not len(self._watches) or watch.poll_interval < self._watches.poll_interval:
+            self._faster.set()
+        self._watches.add(watch)
+        timer = self._timer(watch)
+        try:
+            return await watch.end
+        finally:
+            self._watches.remove(watch)
+            if timer is not None:
+                timer.cancel()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        sweeping = asyncio.ensure_future(self._sweep.run())
+        try:
+            with suppress(ProcessingError):  # the first round meets the same, and knows what to do about it
+                await self._calls.prepare()
+            while True:
+                await self._pause()
+                self._round_began = time.monotonic()
+                with self._calls.permits.urgent():
+                    await self._round_without_failing()
+                self._round_seconds = time.monotonic() - self._round_began
+                self._sweep.round_is_over()
+        finally:
+            tasks = [sweeping, *self._last_looks]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _pause(self) -> None:
+        """Wait for the next round; all of a round's time counts twice, since a job may end at its start or its end."""
+        jitter = random.uniform(0.85, 1.0)  # noqa: S311  # spreads the calls of many triggerers
+        while True:
+            self._faster.clear()
+            interval = self._watches.poll_interval * jitter
+            left = self._round_began + max(interval - self._round_seconds, self._round_seconds) - time.monotonic()
+            if left <= 0:
+                return
+            try:
+                await asyncio.wait_for(self._faster.wait(), left)
+            except asyncio.TimeoutError:
+                return
+
+    async def _round_without_failing(self) -> None:
+        try:
+            await self._round()
+        except ProcessingError as error:  # such as a connection that Airflow doesn't know
+            self._give_up(str(error))
+        except Exception as error:
+            # A watcher that dies would leave thousands of tasks waiting: their workers shall look for themselves.
+            log.exception("The watcher failed.")
+            self._give_up(f"{type(error).__name__}: {error}")
+
+    def _give_up(self, message: str) -> None:
+        for job_name in self._watches.job_names:
+            self._watches.over(job_name, JobEnd(Verdict.TROUBLE, message))
+
+    async def _round(self) -> None:
+        if not len(self._watches):
+            return
+        self._questions.answered_at = None
+        newcomers = self._watches.newcomers()
+        known = set(self._watches.job_names) - {watch.job_name for watch in newcomers}
+        if not known:
+            self._changes.begin_at(None)
+        elif not await self._listed(len(known)):
+            await self._questions.describe(known)
+            self._changes.begin_at(self._questions.answered_at)
+        await self._look_at(newcomers)
+        self._changes.began_by(self._questions.answered_at)
+
+    async def _listed(self, known: int) -> bool:
+        """List what changed, if that is the cheaper way, and tell whether it showed all there was."""
+        if known <= 1 or not self._may_list:
+            return False
+        if self._rounds_to_describe:
+            self._rounds_to_describe -= 1
+            return False
+        hurry = self._round_seconds > self._watches.poll_interval / 4
+        try:
+            if await self._changes.look(max_pages=known, hurry=hurry):
+                self._described_rounds = 0
+                return True
+        except AccessDeniedError as error:
+            self._note_denied(error)
+            return False
+        self._described_rounds = min(max(2 * self._described_rounds, 1), _MOST_ROUNDS_DESCRIBING)
+        self._rounds_to_describe = self._described_rounds
+        return False
+
+    async def _look_at(self, newcomers: list[Watch]) -> None:
+        """Find those that ended before they were watched."""
+        for watch in newcomers:
+            watch.looked_at = True
+        rest = [watch for watch in newcomers if not self._changes.knows(watch.job_name, watch.since)]
+        if not await self._caught_up(rest):
+            await self._questions.describe({watch.job_name for watch in rest})
+        if any(watch.seen_at is None for watch in newcomers):
+            self._sweep.soon()
+
+    async def _caught_up(self, newcomers: list[Watch]) -> bool:
+        if len(newcomers) <= _FEW or not self._may_list:
+            return False
+        try:
+            moments = [watch.since for watch in newcomers if watch.since is not None]
+            if len(moments) < len(newcomers) or min(moments) < time.time() - _LONG_AGO:
+                await self._sweep.look_at({watch.job_name for watch in newcomers})
+                return True
+            return await self._changes.catch_up(min(moments) - _CLOCK_SKEW, max_pages=len(newcomers))
+        except AccessDeniedError as error:
+            self._note_denied(error)
+            return False
+
+    def _note_denied(self, error: AccessDeniedError) -> None:
+        self._may_list = self._sweep.may_list = False
+        log.warning("%s Without sagemaker:ListProcessingJobs each job costs a call at each look.", error)
+
+    def _timer(self, watch: Watch) -> asyncio.TimerHandle | None:
+        if watch.deadline is None:
+            return None
+        loop = asyncio.get_running_loop()
+        return loop.call_later(max(0.0, watch.deadline - time.time()), self._at_deadline, watch)
+
+    def _at_deadline(self, watch: Watch) -> None:
+        task = asyncio.ensure_future(self._look_last(watch))
+        self._last_looks.add(task)
+        task.add_done_callback(self._last_looks.discard)
+
+    async def _look_last(self, watch: Watch) -> None:
+        """Look once more, and stop the job if it hasn't ended; what fails here is the worker's to try again."""
+        patience = Patience(_LAST_LOOK_SECONDS)
+        try:
+            if await has_ended(self._calls, watch.job_name, patience):
+                watch.over(JobEnd(Verdict.ENDED))
+                return
+            if watch.stop_at_deadline:
+                await stop_job(self._calls, watch.job_name, patience)
+        except ProcessingError as error:
+            watch.over(JobEnd(Verdict.DEADLINE, str(error)))
+        watch.over(JobEnd(Verdict.DEADLINE))

@@ -1,0 +1,138 @@
+"""Who waits for which job, and what they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["JobEnd", "Verdict", "Watch", "Watches"]
+
+
+class Verdict(Enum):
+    """Why the watch is over."""
+
+    ENDED = "ended"
+    """The job has a terminal status."""
+    DEADLINE = "deadline"
+    """The time to wait is over."""
+    UNKNOWN = "unknown"
+    """SageMaker knows no job of that name: it was never made, or it was deleted."""
+    TROUBLE = "trouble"
+    """The job can't be watched from here."""
+
+
+@dataclass(frozen=True)
+class JobEnd:
+    """What a watch comes to."""
+
+    verdict: Verdict
+    message: str | None = None
+    """What the service said, where the verdict isn't ENDED."""
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class Watch:
+    """One waiter for one job; times are seconds since the epoch, durations seconds."""
+
+    job_name: str
+    since: float | None = None
+    """A moment before which the job can't have ended, by this machine's clock; None if it isn't known."""
+    poll_interval: float = DEFAULT_POLL_INTERVAL
+    deadline: float | None = None
+    stop_at_deadline: bool = True
+    max_transient_seconds: float = DEFAULT_MAX_TRANSIENT_SECONDS
+    looked_at: bool = False
+    """Whether it is known that the job hadn't ended before the watch began."""
+    seen_at: float | None = None
+    """When the service last showed the job, by the monotonic clock."""
+    failing_since: float | None = None
+    """When the job's description first failed, by the monotonic clock; None if the last one didn't."""
+    end: asyncio.Future[JobEnd] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def over(self, end: JobEnd) -> None:
+        """Tell the waiter, unless it was told before or has gone."""
+        if not self.end.done():
+            self.end.set_result(end)
+
+
+class Watches:
+    """The watches that go on, by job."""
+
+    def __init__(self) -> None:
+        self._by_job: dict[str, list[Watch]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_job)
+
+    def __iter__(self) -> Iterator[Watch]:
+        for watches in list(self._by_job.values()):
+            yield from tuple(watches)
+
+    def __contains__(self, job_name: object) -> bool:
+        return job_name in self._by_job
+
+    @property
+    def job_names(self) -> list[str]:
+        """The watched jobs."""
+        return list(self._by_job)
+
+    @property
+    def poll_interval(self) -> float:
+        """The shortest that a watch asks for."""
+        return min((watch.poll_interval for watch in self), default=DEFAULT_POLL_INTERVAL)
+
+    def add(self, watch: Watch) -> None:
+        """Begin."""
+        self._by_job.setdefault(watch.job_name, []).append(watch)
+
+    def remove(self, watch: Watch) -> None:
+        """End, whether or not the waiter was told anything."""
+        watches = self._by_job.get(watch.job_name, [])
+        if watch in watches:
+            watches.remove(watch)
+        if not watches:
+            self._by_job.pop(watch.job_name, None)
+
+    def of(self, job_name: str) -> tuple[Watch, ...]:
+        """Give the watches of a job."""
+        return tuple(self._by_job.get(job_name, ()))
+
+    def newcomers(self) -> list[Watch]:
+        """Give those whose job may have ended before they came."""
+        return [watch for watch in self if not watch.looked_at]
+
+    def seen(self, job_name: str, *, has_ended: bool) -> None:
+        """Note that the service showed a job, and tell its waiters if it has ended."""
+        for watch in self.of(job_name):
+            watch.seen_at = time.monotonic()
+            watch.failing_since = None
+        if has_ended:
+            self.over(job_name, JobEnd(Verdict.ENDED))
+
+    def failed(self, job_name: str, error: Exception) -> None:
+        """Note that a job couldn't be looked at, and let those go whose patience is over."""
+        now = time.monotonic()
+        for watch in self.of(job_name):
+            watch.looked_at = False
+            watch.failing_since = watch.failing_since or now
+            lasted = now - watch.failing_since
+            if lasted >= watch.max_transient_seconds:
+                self.let_go(watch, JobEnd(Verdict.TROUBLE, f"{error} It has not for {lasted:.0f} s."))
+
+    def let_go(self, watch: Watch, end: JobEnd) -> None:
+        """Tell one waiter."""
+        self.remove(watch)
+        watch.over(end)
+
+    def over(self, job_name: str, end: JobEnd) -> None:
+        """Tell all who wait for a job, and let them go."""
+        for watch in self._by_job.pop(job_name, ()):
+            watch.over(end)
