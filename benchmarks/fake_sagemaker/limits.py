@@ -50,16 +50,25 @@ class Counts:
         """Count one call."""
         (self._accepted if accepted else self._throttled)[operation].append(now)
 
-    def report(self) -> dict[str, dict[str, Any]]:
-        """Give accepted and throttled calls by operation, and the most of both in any one second."""
+    def report(self) -> dict[str, Any]:
+        """Give the calls by operation, and the most for logs, whatever the operation, in any one second."""
+        operations = sorted(self._accepted.keys() | self._throttled.keys())
         return {
-            operation: {
-                "accepted": len(self._accepted[operation]),
-                "throttled": len(self._throttled[operation]),
-                "busiest_second": busiest_second([*self._accepted[operation], *self._throttled[operation]]),
-            }
-            for operation in sorted(self._accepted.keys() | self._throttled.keys())
+            "operations": {operation: self._counted(operation) for operation in operations},
+            "busiest_log_second": busiest_second(
+                [moment for operation in operations if "Log" in operation for moment in self._times(operation)]
+            ),
         }
+
+    def _counted(self, operation: str) -> dict[str, int]:
+        return {
+            "accepted": len(self._accepted[operation]),
+            "throttled": len(self._throttled[operation]),
+            "busiest_second": busiest_second(self._times(operation)),
+        }
+
+    def _times(self, operation: str) -> list[float]:
+        return [*self._accepted[operation], *self._throttled[operation]]
 
 
 def busiest_second(times: list[float]) -> int:

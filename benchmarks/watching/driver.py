@@ -21,7 +21,7 @@ import structlog
 from structlog.contextvars import bind_contextvars, merge_contextvars
 
 from benchmarks.watching.contenders import CONTENDERS, Job
-from benchmarks.watching.gauges import CpuClock, Heartbeat, memory_kib
+from benchmarks.watching.gauges import CollectorClock, CpuClock, Heartbeat, memory_kib
 from benchmarks.watching.line_check import LineCheck, LogListener
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class Report:
     cpu_wait: float = 0.0
     blocked: list[float] = field(default_factory=list)
     """The longest times that the event loop was blocked, in seconds."""
+    collecting: float = 0.0
+    """Seconds of the longest garbage collection."""
     kib_first: int = 0
     kib_all: int = 0
     events: dict[str, tuple[float, Any]] = field(default_factory=dict)
@@ -112,7 +114,7 @@ async def drive(order: Order, answers: TextIO) -> Report:
         cache_logger_on_first_use=True,
     )
     gc.collect()  # what the imports left behind, a triggerer that runs for days has collected long ago
-    heartbeat, cpu = Heartbeat(), CpuClock()
+    heartbeat, collector, cpu = Heartbeat(), CollectorClock(), CpuClock()
     beating = asyncio.create_task(heartbeat.beat())
     await cpu.learn_idle_share()
     await runner.create(order.jobs[:1])
@@ -126,7 +128,7 @@ async def drive(order: Order, answers: TextIO) -> Report:
     await runner.finish(order.timeout)
     report.cpu_wait = cpu.spent()
     beating.cancel()
-    report.blocked = heartbeat.longest()
+    report.blocked, report.collecting = heartbeat.longest(), collector.longest
     report.lines = dict(lines.next)
     report.line_faults = dict(lines.faults)
     return report

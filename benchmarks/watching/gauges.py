@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from pathlib import Path
 
@@ -29,6 +30,21 @@ class Heartbeat:
     def longest(self) -> list[float]:
         """Give the five longest times that something else held the loop, in seconds, longest first."""
         return sorted(self._gaps, reverse=True)[:5]
+
+
+class CollectorClock:
+    """How long the garbage collector took at a time; nothing else runs meanwhile, in whatever thread it began."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._began = 0.0
+        gc.callbacks.append(self._note)
+
+    def _note(self, phase: str, _info: dict[str, int]) -> None:
+        if phase == "start":
+            self._began = time.perf_counter()
+        else:
+            self.longest = max(self.longest, time.perf_counter() - self._began)
 
 
 class CpuClock:

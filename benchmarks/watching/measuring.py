@@ -36,10 +36,14 @@ class Result:
 
     calls: dict[str, dict[str, int]]
     """By operation: `accepted`, `throttled`, and the most in any one second, `busiest_second`."""
+    busiest_log_second: int
+    """The most calls to CloudWatch Logs, whatever the operation, in any one second."""
     cpu_start: float
     cpu_wait: float
     blocked: list[float]
     """Seconds, the five longest."""
+    collecting: float
+    """Seconds of the longest garbage collection, which blocks every thread."""
     kib_per_trigger: float
     peak_mib: float
     delays: list[float]
@@ -52,18 +56,13 @@ class Result:
     """Lines that triggers and workers showed together."""
     line_faults: dict[str, int]
 
-    def total(self, kind: str) -> int:
-        """Count the `accepted` or `throttled` calls of all operations."""
-        return sum(calls[kind] for calls in self.calls.values())
+    def total(self, kind: str, name_part: str = "") -> int:
+        """Count the `accepted` or `throttled` calls of the operations whose name has this part."""
+        return sum(calls[kind] for operation, calls in self.calls.items() if name_part in operation)
 
     def percentile(self, share: float) -> float:
         """Give the delay that this share of the seen ends kept below; nan if none was seen."""
         return self.delays[math.ceil(share * len(self.delays)) - 1] if self.delays else math.nan
-
-    @property
-    def busiest_log_second(self) -> int:
-        """The most calls of one log operation in any one second."""
-        return max((calls["busiest_second"] for name, calls in self.calls.items() if "Log" in name), default=0)
 
 
 def measure(scenario: Scenario, contender: str) -> Result:
@@ -159,10 +158,12 @@ def _result(
     contender: str, report: dict[str, Any], peak_kib: int, calls: dict[str, Any], ends: dict[str, Any], lines: LineCheck
 ) -> Result:
     return Result(
-        calls=calls,
+        calls=calls["operations"],
+        busiest_log_second=calls["busiest_log_second"],
         cpu_start=report["cpu_start"],
         cpu_wait=report["cpu_wait"],
         blocked=report["blocked"],
+        collecting=report["collecting"],
         kib_per_trigger=(report["kib_all"] - report["kib_first"]) / max(1, len(ends) - 1),
         peak_mib=peak_kib / 1024,
         delays=sorted(at - ends[job][0] for job, (at, _) in report["events"].items()),

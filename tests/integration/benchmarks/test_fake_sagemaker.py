@@ -278,7 +278,7 @@ def test_boto3_reads_what_is_served(server_factory: Any):
         calls = server.control("calls")
     assert statuses == {"InProgress": 150}
     assert described["ProcessingJobName"] == job_name(149)
-    assert {name: (count["accepted"], count["throttled"]) for name, count in calls.items()} == {
+    assert {name: (count["accepted"], count["throttled"]) for name, count in calls["operations"].items()} == {
         "DescribeProcessingJob": (2, 0),
         "ListProcessingJobs": (2, 0),
     }
@@ -291,7 +291,7 @@ def test_throttled_calls_are_counted_apart(server_factory: Any):
         with pytest.raises(ClientError, match=r"ThrottlingException.*Rate exceeded"):
             client.list_processing_jobs()
         calls = server.control("calls")
-    assert calls == {"ListProcessingJobs": {"accepted": 1, "throttled": 1, "busiest_second": 2}}
+    assert calls["operations"] == {"ListProcessingJobs": {"accepted": 1, "throttled": 1, "busiest_second": 2}}
 
 
 def test_the_start_signal_lets_the_planned_ends_come(server_factory: Any):
