@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from benchmarks.watching.measuring import Result
     from benchmarks.watching.scenarios import Scenario
 
+WIDTH = 110
+
 
 def print_table(results: Mapping[tuple[str, str], Result]) -> None:
     """Print every figure of the results, by scenario and contender."""
@@ -28,7 +30,9 @@ def print_table(results: Mapping[tuple[str, str], Result]) -> None:
             table.add_row(f"[bold]{scenario.title}")
             for row in _rows(scenario, results):
                 table.add_row(*row)
-    Console().print(table)
+    console = Console()
+    console.width = max(console.width, WIDTH)  # a file or a pipe counts as 80
+    console.print(table)
 
 
 def _rows(scenario: Scenario, results: Mapping[tuple[str, str], Result]) -> Iterator[tuple[str, ...]]:
