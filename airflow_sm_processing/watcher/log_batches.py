@@ -16,6 +16,7 @@ PAGE_WEIGHT = 10_000
 """What a page holds: 10,000 events or 1 MB, so an event weighs one for each 100 characters begun."""
 _REREAD_WEIGHT = 2000
 """What a batch may read again without need: a fifth of a page, for a fraction of a call's price."""
+_LOWEST_RATE = 0.01
 
 
 def weight(message: str) -> float:
@@ -40,8 +41,7 @@ class Batch:
         must = min(stream.must_read_from for stream in self.streams)
         may = min(stream.may_read_from for stream in self.streams)
         rate = sum(stream.rate for stream in self.streams)
-        affordable = must - int(1000 * _REREAD_WEIGHT / rate) if rate else may
-        return max(may, min(must, affordable))
+        return max(may, must - int(1000 * _REREAD_WEIGHT / max(rate, _LOWEST_RATE)))
 
     def __str__(self) -> str:
         first, others = self.streams[0].name, len(self.streams) - 1
@@ -52,10 +52,10 @@ class Batch:
         for stream in self.streams:
             stream.reached_the_end(began)
 
-    def fell_behind(self) -> None:
-        """Note that a reading ended before the streams' end."""
+    def fell_behind(self, reached: int) -> None:
+        """Note that a reading came to that time, and not to the streams' end."""
         for stream in self.streams:
-            stream.caught_up = False
+            stream.reached = reached
 
     def halves(self) -> tuple[Batch, Batch]:
         """Split in two."""

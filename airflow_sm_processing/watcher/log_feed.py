@@ -111,11 +111,12 @@ class LogFeed:
         return rounds
 
     async def _pause(self, rounds: LogRounds) -> None:
-        """Pause until something is due or a job changes; not at all if there is more to read already."""
-        pause = rounds.due - asyncio.get_running_loop().time()
-        if pause <= 0:
+        """Pause until something is due or a job changes, or only give way to others if there is more to read already."""
+        if rounds.has_backlog:
+            await asyncio.sleep(0)
             return
-        await asyncio.sleep(min(pause, _SHORTEST_PAUSE))
+        pause = rounds.due - asyncio.get_running_loop().time()
+        await asyncio.sleep(_SHORTEST_PAUSE)
         # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
         timer = asyncio.get_running_loop().call_later(max(0.0, pause - _SHORTEST_PAUSE), self._changed.set)
         try:

@@ -72,7 +72,7 @@ class BatchReader:
                 batch.reached_the_end(began)
                 return
             request["nextToken"] = page["nextToken"]
-        batch.fell_behind()
+        batch.fell_behind(reached)
 
     async def _page(self, batch: Batch, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Give the next page; None if the token isn't good any more, so that reading has to begin anew."""

@@ -61,10 +61,13 @@ class LogRounds:
         (self._settling.add if job.is_settling and not job.is_off else self._settling.discard)(job)
 
     @property
+    def has_backlog(self) -> bool:
+        """Whether there is more to read at once."""
+        return bool(self._planned) or any(True for _ in self._urgent())
+
+    @property
     def due(self) -> float:
         """When there is something to do next, in the event loop's time."""
-        if self._planned or any(True for _ in self._urgent()):
-            return _now()
         looks = max(self._finder.due, self._looks_at + max(0.0, 1 - self._looks) / _LOOKS_A_SECOND)
         settling = min((job.read_due for job in self._settling), default=looks)
         return min(looks, settling, self._round_due)

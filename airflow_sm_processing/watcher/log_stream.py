@@ -27,8 +27,8 @@ class FollowedStream:
     job: Followed
     memory: LineMemory
     host: str
-    caught_up: bool = False
-    """Whether a reading has come to the stream's end."""
+    reached: int | None
+    """The time that the last reading came to, having no time to go on; None if it came to the end."""
     read_at: float = float("-inf")
     """When the last reading that came to the end began, in the event loop's time."""
     rate: float = 0.0
@@ -38,17 +38,22 @@ class FollowedStream:
     @classmethod
     def starting_at(cls, start: StreamPosition, *, name: str, job: Followed) -> FollowedStream:
         """Give a stream of which nothing after `start` has been read."""
-        return cls(name, job, LineMemory(start), host_of(name))
+        return cls(name, job, LineMemory(start), host_of(name), start.since)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the last reading came to the stream's end."""
+        return self.reached is None
 
     @property
     def must_read_from(self) -> int:
         """The time after which a reading may not begin."""
-        return max(self.memory.since, self.memory.newest - (LATE_MS if self.caught_up else 0))
+        return max(self.memory.since, self.memory.newest - LATE_MS) if self.reached is None else self.reached
 
     @property
     def may_read_from(self) -> int:
         """The time before which a reading finds nothing new."""
-        return self.memory.since if self.caught_up else self.must_read_from
+        return self.memory.since if self.reached is None else self.reached
 
     def count(self, weight: float) -> None:
         """Note what was read for the first time."""
@@ -60,5 +65,5 @@ class FollowedStream:
             rate = self._unrated / max(began - self.read_at, 1.0)
             self.rate += _RATE_WEIGHT * (rate - self.rate)
         self._unrated = 0.0
-        self.caught_up = True
+        self.reached = None
         self.read_at = began

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from bisect import insort
+from itertools import count, islice
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+
 GROUP = "/aws/sagemaker/ProcessingJobs"
 STREAMS_PER_PAGE = 50
+STREAMS_PER_FILTER = 100
+MOST_EVENTS, MOST_BYTES = 10_000, 1024 * 1024
+
+
+class Event(NamedTuple):
+    """An event; its order is CloudWatch's: by time, then by arrival."""
+
+    timestamp: int
+    number: int
+    stream: str
+    message: str
+    arrives: float
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.timestamp, self.number
+
+    @property
+    def as_answered(self) -> dict[str, Any]:
+        ingested = max(self.timestamp, int(self.arrives * 1000))
+        return {"timestamp": self.timestamp, "message": self.message, "ingestionTime": ingested}
 
 
 class CloudWatchLogs:
@@ -17,25 +44,54 @@ class CloudWatchLogs:
         page_size: Events of a page at most.
         sparse: Whether there are empty pages with more to come.
         failing_calls: Numbers of the calls, from 0, that are throttled.
+        errors: What other calls fail with, such as `AccessDeniedException`, by their number.
+        now: Gives the time in seconds; an event that arrives later isn't shown yet.
     """
 
     def __init__(
-        self, *, page_size: int = 10_000, sparse: bool = False, failing_calls: frozenset[int] = frozenset()
+        self,
+        *,
+        page_size: int = MOST_EVENTS,
+        sparse: bool = False,
+        failing_calls: Container[int] = (),
+        errors: Mapping[int, str] | None = None,
+        now: Callable[[], float] = lambda: float("inf"),
     ) -> None:
-        self.streams: dict[str, list[dict[str, Any]]] | None = {}
-        self.calls = 0
+        self.streams: dict[str, list[Event]] | None = {}
+        self.requests: list[tuple[str, dict[str, Any]]] = []
         self._page_size = page_size
         self._sparse = sparse
         self._failing_calls = failing_calls
+        self._errors = errors or {}
+        self._now = now
+        self._numbers = count()
 
-    def write(self, stream: str, *messages: str, at: int = 0) -> None:
-        """Append events; `at` is the first one's time in milliseconds since the epoch."""
+    @property
+    def calls(self) -> int:
+        return len(self.requests)
+
+    def calls_of(self, operation: str) -> int:
+        return sum(name == operation for name, _ in self.requests)
+
+    def write(self, stream: str, *messages: str, at: int | None = None, arrives: float = 0.0) -> None:
+        """Write events, each a millisecond after the one before.
+
+        Args:
+            stream: Where to; it is made if need be.
+            messages: The events' texts.
+            at: The first one's time in milliseconds since the epoch; if None, after the last one of the stream.
+            arrives: When they can be seen, in seconds.
+        """
         assert self.streams is not None
         events = self.streams.setdefault(stream, [])
-        events += [{"timestamp": at + index, "message": message} for index, message in enumerate(messages)]
+        if at is None:
+            at = events[-1].timestamp + 1 if events else 0
+        for index, message in enumerate(messages):
+            event = Event(at + index, next(self._numbers), stream, message, arrives)
+            insort(events, event, key=attrgetter("place"))
 
     def describe_log_streams(self, *, logGroupName: str, logStreamNamePrefix: str, nextToken: str = "0") -> Any:  # noqa: N803  # AWS's names
-        self._count("DescribeLogStreams")
+        self._count("DescribeLogStreams", logStreamNamePrefix=logStreamNamePrefix, nextToken=nextToken)
         if self.streams is None or logGroupName != GROUP:
             raise refused("DescribeLogStreams", "ResourceNotFoundException")
         names = sorted(name for name in self.streams if name.startswith(logStreamNamePrefix))
@@ -48,36 +104,82 @@ class CloudWatchLogs:
         *,
         logGroupName: str,  # noqa: N803
         logStreamName: str,  # noqa: N803
+        startTime: int = 0,  # noqa: N803
         startFromHead: bool = False,  # noqa: N803
         nextToken: str | None = None,  # noqa: N803
-        limit: int = 10_000,
+        limit: int = MOST_EVENTS,
     ) -> Any:
-        self._count("GetLogEvents")
+        self._count("GetLogEvents", logStreamName=logStreamName, startTime=startTime, nextToken=nextToken)
         if self.streams is None or logGroupName != GROUP or logStreamName not in self.streams:
             raise refused("GetLogEvents", "ResourceNotFoundException")
         if nextToken is not None and nextToken.startswith("f") and not startFromHead:
             raise refused("GetLogEvents", "InvalidParameterException")
-        events = self.streams[logStreamName]
-        start = ("f/0/0" if startFromHead else f"b/{len(events)}/0") if nextToken is None else nextToken
-        return self._page(events, start, min(limit, self._page_size))
-
-    def _page(self, events: list[dict[str, Any]], token: str, size: int) -> dict[str, Any]:
-        direction, place, step = token[0], *map(int, token[2:].split("/"))
-        end = len(events) if direction == "f" else 0
-        page: list[dict[str, Any]] = []
-        if self._sparse and step == 0 and place != end:
-            step = 1
-        elif direction == "f":
-            page, place, step = events[place : place + size], min(place + size, end), 0
+        events = [event for event in self._visible(logStreamName) if event.timestamp >= startTime]
+        if (nextToken or ("f" if startFromHead else "b")).startswith("f"):
+            place, page, step = self._page(events, (nextToken or "f/-1/-1/0")[2:], limit)
+            tokens = f"f/{place}/{step}", "b/-1/-1/0"
         else:
-            page, place, step = events[max(place - size, 0) : place], max(place - size, 0), 0
-        tokens = {"f": "f/0/0", "b": "b/0/0", direction: f"{direction}/{place}/{step}"}
-        return {"events": page, "nextForwardToken": tokens["f"], "nextBackwardToken": tokens["b"]}
+            backwards = [event._replace(timestamp=-event.timestamp, number=-event.number) for event in reversed(events)]
+            place, page, step = self._page(backwards, (nextToken or f"b/{-(10**15)}/-1/0")[2:], limit)
+            page = [event._replace(timestamp=-event.timestamp, number=-event.number) for event in reversed(page)]
+            tokens = "f/-1/-1/0", f"b/{place}/{step}"
+        answered = [event.as_answered for event in page]
+        return {"events": answered, "nextForwardToken": tokens[0], "nextBackwardToken": tokens[1]}
 
-    def _count(self, operation: str) -> None:
-        self.calls += 1
-        if self.calls - 1 in self._failing_calls:
+    def filter_log_events(
+        self,
+        *,
+        logGroupName: str,  # noqa: N803
+        logStreamNames: list[str],  # noqa: N803
+        startTime: int,  # noqa: N803
+        nextToken: str | None = None,  # noqa: N803
+    ) -> Any:
+        self._count("FilterLogEvents", logStreamNames=logStreamNames, startTime=startTime, nextToken=nextToken)
+        if not 1 <= len(logStreamNames) <= STREAMS_PER_FILTER or len(set(logStreamNames)) < len(logStreamNames):
+            raise refused("FilterLogEvents", "InvalidParameterException")
+        if self.streams is None or logGroupName != GROUP or any(name not in self.streams for name in logStreamNames):
+            raise refused("FilterLogEvents", "ResourceNotFoundException")
+        events = [event for name in logStreamNames for event in self._visible(name) if event.timestamp >= startTime]
+        events.sort(key=attrgetter("place"))
+        place, page, step = self._page(events, nextToken or "-1/-1/0", MOST_EVENTS)
+        more = step or (page and page[-1] is not events[-1])
+        answered = [
+            {**event.as_answered, "logStreamName": event.stream, "eventId": str(event.number)} for event in page
+        ]
+        return {"events": answered, "searchedLogStreams": [], **({"nextToken": f"{place}/{step}"} if more else {})}
+
+    def _visible(self, stream: str) -> Iterator[Event]:
+        assert self.streams is not None
+        now = self._now()
+        return (event for event in self.streams[stream] if event.arrives <= now)
+
+    def _page(self, events: list[Event], token: str, limit: int) -> tuple[str, list[Event], int]:
+        """Give the page behind a token, its place and step: with `sparse`, the first step to a page is empty."""
+        timestamp, number, step = map(int, token.split("/"))
+        rest = (event for event in events if event.place > (timestamp, number))
+        page = list(islice(_of_a_page(rest), min(limit, self._page_size)))
+        if self._sparse and step == 0 and page:
+            return f"{timestamp}/{number}", [], 1
+        if page:
+            timestamp, number = page[-1].place
+        return f"{timestamp}/{number}", page, 0
+
+    def _count(self, operation: str, **request: Any) -> None:
+        self.requests.append((operation, request))
+        number = self.calls - 1
+        if number in self._failing_calls:
             raise refused(operation, "ThrottlingException")
+        if number in self._errors:
+            raise refused(operation, self._errors[number])
+
+
+def _of_a_page(events: Iterable[Event]) -> Iterator[Event]:
+    size = 0
+    for event in events:
+        size += len(event.message.encode("utf-8", "surrogatepass")) + 26
+        if size > MOST_BYTES + 26:
+            return
+        yield event
 
 
 def refused(operation: str, code: str) -> ClientError:

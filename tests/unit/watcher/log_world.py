@@ -1,0 +1,118 @@
+"""An event loop whose time passes only while nothing is to do, and a CloudWatch that lives in it."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.watcher.log_feed import LogFeed
+
+from ..processing.cloudwatch import CloudWatchLogs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    from airflow_sm_processing.processing import LogLine
+    from airflow_sm_processing.watcher.log_feed import Followed
+
+T = TypeVar("T")
+
+START = 1_767_225_600
+"""When the worlds begin, in seconds since the epoch."""
+OPERATIONS = {"filter_log_events": "FilterLogEvents", "describe_log_streams": "DescribeLogStreams"}
+
+
+class _NeverWaits(selectors.DefaultSelector):
+    """Doesn't wait for what is to come: the loop's time is moved there instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        events = super().select(0)
+        if not events:
+            assert timeout is not None, "everything waits, and nothing is to come"
+            self.now += timeout
+        return events
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._clock = _NeverWaits()
+        super().__init__(self._clock)
+
+    def time(self) -> float:
+        return self._clock.now
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine in made-up time; whatever task it leaves behind is an error."""
+    loop = _Loop()
+    try:
+        result = loop.run_until_complete(main)
+        for _ in range(10):
+            loop.run_until_complete(asyncio.sleep(0))  # what was cancelled ends
+        assert asyncio.all_tasks(loop) == set()
+        return result
+    finally:
+        loop.close()
+
+
+class World:
+    """A feed over a CloudWatch whose events arrive as the loop's time passes.
+
+    Args:
+        latency: Seconds that a call takes.
+        options: What `CloudWatchLogs` takes.
+    """
+
+    def __init__(self, *, latency: float = 0.05, **options: Any) -> None:
+        loop = asyncio.get_running_loop()
+        self.client = CloudWatchLogs(now=lambda: START + loop.time(), **options)
+        self.called_at: list[float] = []
+        self._latency = latency
+        self._loop = loop
+        self.feed = self.new_feed()
+
+    @property
+    def now(self) -> float:
+        """Seconds after the start."""
+        return self._loop.time()
+
+    def new_feed(self) -> LogFeed:
+        return LogFeed(self.call, streams_a_call=100)
+
+    async def call(self, method: str, subject: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        self.called_at.append(self.now)
+        await asyncio.sleep(self._latency)
+        with aws_call(OPERATIONS[method], subject):
+            answer: Mapping[str, Any] = getattr(self.client, method)(**request)
+            return answer
+
+    def write(self, stream: str, *messages: str, after: float = 0.0, late: float = 0.0) -> None:
+        """Write events at so many seconds after the start, which arrive so much later."""
+        at = START + after
+        self.client.write(stream, *messages, at=round(at * 1000), arrives=at + late)
+
+    async def until(self, after: float) -> None:
+        await asyncio.sleep(after - self.now)
+
+
+class Follower:
+    """Follows one job and keeps its lines."""
+
+    def __init__(
+        self, feed: LogFeed, job_name: str, sink: Callable[[Sequence[LogLine]], None] | None = None, **options: Any
+    ) -> None:
+        self.lines: list[LogLine] = []
+        self.log: Followed = feed.follow(job_name, sink or self.lines.extend, **{"since": START, **options})
+
+    @property
+    def messages(self) -> list[str]:
+        return [line.message for line in self.lines]
+
+    def of_host(self, host: str) -> list[str]:
+        return [line.message for line in self.lines if line.host == host]
