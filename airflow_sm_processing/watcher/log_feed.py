@@ -111,7 +111,7 @@ class LogFeed:
         return rounds
 
     async def _pause(self, rounds: LogRounds) -> None:
-        """Pause until something is due or a job changes, or only give way to others if there is more to read already."""
+        """Pause until something is due or a job changes, or just give way to others if there is more to read."""
         if rounds.has_backlog:
             await asyncio.sleep(0)
             return

@@ -55,9 +55,11 @@ class Followed:
         on_change: Callable[[Followed], None],
     ) -> None:
         self.job_name = job_name
-        self.hosts = hosts
+        self._hosts = hosts
         self.has_news = False
         self.is_off = False
+        self.has_all_hosts = False
+        """Whether there is no stream left to look for."""
         self.looked_at = float("-inf")
         """When its streams were last looked for, in the event loop's time."""
         self.streams: dict[str, FollowedStream] = {}
@@ -97,11 +99,6 @@ class Followed:
             self.is_off = True
             self._progress.set()
             self._on_change(self)
-
-    @property
-    def has_all_hosts(self) -> bool:
-        """Whether there is no stream left to look for."""
-        return self.hosts is not None and len(self.streams) >= self.hosts
 
     @property
     def read_due(self) -> float:
@@ -176,3 +173,4 @@ class Followed:
 
     def _add_stream(self, name: str, start: StreamPosition) -> None:
         self.streams[name] = FollowedStream.starting_at(start, name=name, job=self)
+        self.has_all_hosts = self._hosts is not None and len(self.streams) >= self._hosts

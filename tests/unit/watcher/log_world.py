@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sm_processing.processing.aws_errors import aws_call
 from airflow_sm_processing.watcher.log_feed import LogFeed
-
-from ..processing.cloudwatch import CloudWatchLogs
+from tests.unit.processing.cloudwatch import CloudWatchLogs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence

@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,8 @@ from .log_world import START, Follower, World, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import pytest
 
 ONE, TWO = "job/algo-1-17", "job/algo-2-17"
 
@@ -200,10 +201,9 @@ def test_identical_lines_of_one_moment_all_come_also_over_a_page_and_a_position(
     async def main() -> None:
         world = World(page_size=1000)
         for _ in range(2500):
-            world.write(ONE, "same", after=1)
+            world.write(ONE, "same", after=-1)
         first = Follower(world.feed, "job", hosts=1)
-        while not first.lines:
-            await asyncio.sleep(0.01)
+        await world.until(0.11)  # a call for the streams, and one page
         position = through_json(first.log.position())
         first.log.close()
         second = Follower(world.new_feed(), "job", position=position, hosts=1)
