@@ -10,12 +10,13 @@ from pathlib import Path
 
 
 class Heartbeat:
-    """How long the event loop was blocked: the longest time between two beats that should be `PERIOD` apart.
+    """How long the event loop was blocked: the longest time between two beats, so up to `PERIOD` more than the truth.
 
     What the loop's thread waited for a CPU that another process had isn't the contender's, and isn't counted.
     """
 
-    PERIOD = 0.002
+    PERIOD = 0.005
+    """Seconds; a quicker beat would take as much CPU as what it watches."""
     LONG = 0.02
     """What is shorter isn't kept."""
 
@@ -30,7 +31,7 @@ class Heartbeat:
         while True:
             await asyncio.sleep(self.PERIOD)
             now, waited = time.perf_counter(), self._waited_for_cpu()
-            if (gap := now - last - self.PERIOD - (waited - waited_before)) > self.LONG:
+            if (gap := now - last - (waited - waited_before)) > self.LONG:
                 self._gaps.append(gap)
             last, waited_before = now, waited
 
@@ -75,7 +76,7 @@ class CpuClock:
         self.mark()
         return cpu - self._idle_share * wall
 
-    async def learn_idle_share(self, seconds: float = 2.0) -> None:
+    async def learn_idle_share(self, seconds: float = 3.0) -> None:
         """Measure what the heartbeat takes of a CPU while nothing else runs."""
         self.mark()
         await asyncio.sleep(seconds)
