@@ -41,6 +41,7 @@ class StreamFinder:
     def __init__(self, call: LogCall) -> None:
         self._call = call
         self._looks: dict[Followed, _Look] = {}
+        self._by_name: dict[str, set[Followed]] = defaultdict(set)
         self._prefixes = Prefixes()
         self.calls = 0
         """How many calls were made."""
@@ -48,10 +49,14 @@ class StreamFinder:
     def add(self, job: Followed) -> None:
         """Look for a job's streams, from now on."""
         self._looks[job] = _Look(_now())
+        self._by_name[job.job_name].add(job)
 
     def discard(self, job: Followed) -> None:
         """Look for a job's streams no longer."""
-        self._looks.pop(job, None)
+        if self._looks.pop(job, None) is not None:
+            self._by_name[job.job_name].discard(job)
+            if not self._by_name[job.job_name]:
+                del self._by_name[job.job_name]
 
     @property
     def due(self) -> float:
@@ -64,8 +69,10 @@ class StreamFinder:
         Raises:
             TransientError: A call failed; the jobs that it was for stay due.
         """
+        if not most_calls or self.due > _now():
+            return
         end = self.calls + most_calls
-        names = sorted({job.job_name for job in self._looks})
+        names = sorted(self._by_name)
         for seed in sorted(self._looks, key=self._due):
             if self.calls >= end:
                 return
@@ -124,8 +131,7 @@ class StreamFinder:
         return {job.job_name for job in self._named(left - reached)}
 
     def _named(self, names: Iterable[str]) -> list[Followed]:
-        wanted = set(names)
-        return [job for job in self._looks if job.job_name in wanted]
+        return [job for name in names for job in self._by_name.get(name, ())]
 
 
 def _by_job(streams: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
