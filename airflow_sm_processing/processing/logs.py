@@ -93,17 +93,19 @@ class JobLogs:
         self._find_streams()
         return _by_host((stream, self._tail(stream)) for stream in self._in_order())
 
-    def last_lines(self) -> Iterator[LogLine]:
-        """Yield the last lines of each host, and nothing of what is before them.
+    def last_lines(self) -> list[LogLine]:
+        """Give the last lines of each host, host by host, reading nothing of what is before them.
 
         Raises:
             ServiceError: CloudWatch can't be read.
         """
         self._find_streams()
+        lines: dict[str, list[LogLine]] = {}
         for stream in self._in_order():
-            lines = self._last_lines(stream)[-TAIL_LINES:]
-            stream.tail = _tail(lines)
-            yield from lines
+            last = self._last_lines(stream)
+            stream.tail = _tail(last)
+            lines[stream.host] = [*lines.get(stream.host, ()), *last][-TAIL_LINES:]
+        return [line for of_host in lines.values() for line in of_host]
 
     def _in_order(self) -> list[_Stream]:
         return sorted(self._streams.values(), key=lambda stream: stream.name)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+from collections import Counter
 from datetime import datetime, timezone
 from itertools import pairwise
 from typing import Any, cast
@@ -12,6 +14,7 @@ from moto import mock_aws
 
 from airflow_sm_processing.exceptions import TransientError
 from airflow_sm_processing.processing import JobLogs, LogLine
+from airflow_sm_processing.processing.log_position import LogPosition
 from airflow_sm_processing.processing.logs import TAIL_LINE_CHARACTERS, TAIL_LINES
 
 from .cloudwatch import GROUP, CloudWatchLogs
@@ -25,6 +28,10 @@ def job_logs(client: CloudWatchLogs) -> JobLogs:
 
 def messages(logs: JobLogs) -> list[tuple[str, str]]:
     return [(line.host, line.message) for line in logs.new_lines()]
+
+
+def through_json(position: LogPosition) -> LogPosition:
+    return LogPosition.from_plain(json.loads(json.dumps(position.to_plain())))
 
 
 def numbered(count: int, start: int = 0) -> list[str]:
@@ -248,6 +255,78 @@ def test_the_last_lines_can_be_asked_for_twice_and_before_the_rest() -> None:
     assert [logs.last_tails(), logs.last_tails()] == [tail, tail]
     assert [text for _, text in messages(logs)] == ["a", "b", "c"]
     assert [logs.tails(), logs.last_tails()] == [tail, tail]
+
+
+def test_the_tail_alone_is_read_without_the_rest() -> None:
+    client = CloudWatchLogs()
+    client.write("job/algo-1-1", *numbered(15))
+    client.write("job/algo-1-2", *numbered(15, start=15))
+    client.write(TWO, "only")
+    logs = job_logs(client)
+
+    lines = [(line.host, line.message) for line in logs.last_lines()]
+
+    assert lines == [*(("algo-1", text) for text in numbered(TAIL_LINES, start=30 - TAIL_LINES)), ("algo-2", "only")]
+    assert logs.tails() == {"algo-1": tuple(numbered(TAIL_LINES, start=30 - TAIL_LINES)), "algo-2": ("only",)}
+
+
+def test_a_look_back_finds_what_came_after_later_lines() -> None:
+    client = CloudWatchLogs()
+    client.write(ONE, "b", "c", at=40_000)
+    logs = job_logs(client)
+    first = messages(logs)
+    client.write(ONE, "a", at=39_000)
+
+    without = messages(logs)
+    logs.look_back()
+
+    assert (first, without) == ([("algo-1", "b"), ("algo-1", "c")], [])
+    assert (messages(logs), messages(logs)) == ([("algo-1", "a")], [])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([ONE, TWO]), st.integers(0, 40), st.sampled_from("ab")), max_size=60),
+    st.lists(st.integers(0, 60), max_size=3),
+    st.integers(1, 7),
+)
+def test_another_reader_goes_on_from_a_position_wherever_it_was_taken(
+    events: list[tuple[str, int, str]], ends: list[int], page_size: int
+) -> None:
+    client = CloudWatchLogs(page_size=page_size)
+    got: Counter[tuple[str, str]] = Counter()
+    position = LogPosition()
+    for start, end in pairwise([0, *sorted(ends), 60]):
+        for stream, at, text in events[start:end]:
+            client.write(stream, text, at=at)
+        logs = JobLogs(cast("Any", client), "job", position=position)
+        got.update(messages(logs))
+        position = through_json(logs.position())
+
+    assert got == Counter((stream.split("/")[1][:6], text) for stream, _, text in events)
+
+
+def test_an_error_has_the_whole_tail_though_another_reader_showed_most_of_it() -> None:
+    client = CloudWatchLogs()
+    client.write(ONE, *numbered(100))
+    before = job_logs(client)
+    messages(before)
+    client.write(ONE, "last")
+    logs = JobLogs(cast("Any", client), "job", position=before.position())
+
+    new = messages(logs)
+
+    assert (new, logs.last_tails()) == ([("algo-1", "last")], {"algo-1": (*numbered(19, start=81), "last")})
+
+
+def test_a_position_spares_the_pages_before_it() -> None:
+    client = CloudWatchLogs()
+    client.write(ONE, *numbered(100_000))
+    before = job_logs(client)
+    messages(before)
+    calls = client.calls
+
+    assert messages(JobLogs(cast("Any", client), "job", position=before.position())) == []
+    assert client.calls - calls == 3
 
 
 def test_motos_cloudwatch_is_read_the_same_way(made_up_aws: None) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError, TransientError, WaitTimeoutError
 from airflow_sm_processing.processing import JobDescription, JobLogs, JobStatus, WaitSettings
+from airflow_sm_processing.processing.logs import TAIL_LINES
 from airflow_sm_processing.processing.waiting import Patience, Waiter
 
 from .cloudwatch import CloudWatchLogs, refused
@@ -43,11 +44,12 @@ class World:
         self.slept.append(seconds)
         self.now += seconds
 
-    def wait(self, *, logs: bool = True, **settings: Any) -> JobDescription:
+    def wait(self, *, logs: bool = True, tail_only: bool = False, **settings: Any) -> JobDescription:
         return Waiter(
             "job",
             describe=self.describe,
             logs=JobLogs(cast("Any", self.client), "job") if logs else None,
+            tail_only=tail_only,
             sink=lambda line: self.lines.append(line.message),
             settings=WaitSettings(**settings),
             sleep=self.sleep,
@@ -166,6 +168,29 @@ def test_lines_that_come_after_the_end_are_read_until_none_comes() -> None:
     world.wait(log_settle_seconds=2)
 
     assert (world.lines, world.slept) == (["a", "b"], [2, 2, 2])
+
+
+def test_lines_that_come_after_the_end_and_after_later_ones_are_read_too() -> None:
+    world = World(["InProgress", "Completed"])
+    world.client.write(STREAM, "b", at=5000)
+    world.later = {1: (lambda: world.client.write(STREAM, "a", at=4000),)}
+
+    world.wait(log_settle_seconds=2)
+
+    assert world.lines == ["b", "a"]
+
+
+def test_the_tail_is_handed_out_at_the_end_only_and_once() -> None:
+    world = World(["InProgress", "Completed"], client=CloudWatchLogs(failing_calls=frozenset({0, 2})))
+    for stream in ("job/algo-1-17", "job/algo-2-17"):
+        world.client.write(stream, *map(str, range(TAIL_LINES + 5)))
+    seen: list[list[str]] = []
+    world.later = {0: (lambda: seen.append([*world.lines]),), 1: (lambda: seen.append([*world.lines]),)}
+
+    world.wait(log_settle_seconds=2, tail_only=True)
+
+    tail = [str(number) for number in range(5, TAIL_LINES + 5)]
+    assert (seen, world.lines) == ([[], []], [*tail, *tail])
 
 
 def test_a_throttle_after_the_end_costs_no_line() -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from blockbuster import blockbuster_ctx
+from hypothesis import strategies as st
 
 from airflow_sm_processing.processing.aws_errors import aws_call
 from airflow_sm_processing.watcher.log_feed import LogFeed
@@ -21,6 +25,26 @@ T = TypeVar("T")
 START = 1_767_225_600
 """When the worlds begin, in seconds since the epoch."""
 OPERATIONS = {"filter_log_events": "FilterLogEvents", "describe_log_streams": "DescribeLogStreams"}
+
+
+Written = tuple[str, float, float, str]
+"""An event's stream, its time and its lateness in seconds, and its text, often that of others."""
+
+logs = st.lists(
+    st.tuples(
+        st.sampled_from(["job/algo-1-17", "job/algo-2-17", "other/algo-1-17"]),
+        st.integers(0, 20_000).map(lambda milliseconds: milliseconds / 1000),
+        st.sampled_from([0.0, 0.0, 0.3, 2.4]),
+        st.sampled_from(["a", "b", "c\nd"]),
+    ),
+    max_size=60,
+)
+"""Logs of two jobs, `job` and `other`."""
+
+
+def texts(events: Sequence[Written], job: str) -> Counter[str]:
+    """The lines of a job."""
+    return Counter(line for name, _, _, text in events if name.startswith(f"{job}/") for line in text.split("\n"))
 
 
 class _NeverWaits(selectors.DefaultSelector):
@@ -48,10 +72,11 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine in made-up time; whatever task it leaves behind is an error."""
+    """Run a coroutine in made-up time; a call that blocks, or a task that is left behind, is an error."""
     loop = _Loop()
     try:
-        result = loop.run_until_complete(main)
+        with blockbuster_ctx():
+            result = loop.run_until_complete(main)
         for _ in range(10):
             loop.run_until_complete(asyncio.sleep(0))  # what was cancelled ends
         assert asyncio.all_tasks(loop) == set()

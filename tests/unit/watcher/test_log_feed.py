@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -9,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_sm_processing.processing.log_position import LogPosition
-
-from .log_world import START, Follower, World, run
+from .log_world import START, Follower, World, logs, run, texts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pytest
+
+    from .log_world import Written
 
 ONE, TWO = "job/algo-1-17", "job/algo-2-17"
 
@@ -42,25 +41,9 @@ def test_lines_come_while_the_job_runs_by_host_and_with_cloudwatchs_time() -> No
     run(main())
 
 
-@st.composite
-def logs(draw: st.DrawFn) -> list[tuple[str, float, float, str]]:
-    """Streams of two jobs: an event's stream, its time and its lateness in seconds, and its text, often the same."""
-    events = st.tuples(
-        st.sampled_from([ONE, TWO, "other/algo-1-17"]),
-        st.integers(0, 20_000).map(lambda milliseconds: milliseconds / 1000),
-        st.sampled_from([0.0, 0.0, 0.3, 2.4]),
-        st.sampled_from(["a", "b", "c\nd"]),
-    )
-    return draw(st.lists(events, max_size=60))
-
-
-def texts(events: Sequence[tuple[str, float, float, str]], job: str) -> Counter[str]:
-    return Counter(line for name, _, _, text in events if name.startswith(f"{job}/") for line in text.split("\n"))
-
-
-@given(logs(), st.integers(1, 7), st.booleans(), st.frozensets(st.integers(0, 40), max_size=10))
+@given(logs, st.integers(1, 7), st.booleans(), st.frozensets(st.integers(0, 40), max_size=10))
 def test_each_line_comes_once_whenever_it_arrives_and_whatever_fails(
-    events: list[tuple[str, float, float, str]], page_size: int, sparse: bool, failing_calls: frozenset[int]
+    events: Sequence[Written], page_size: int, sparse: bool, failing_calls: frozenset[int]
 ) -> None:
     async def main() -> None:
         world = World(page_size=page_size, sparse=sparse, failing_calls=failing_calls)
@@ -94,76 +77,6 @@ def test_lines_that_are_not_late_come_in_order_of_each_host(writes: list[tuple[s
     run(main())
 
 
-def through_json(position: LogPosition) -> LogPosition:
-    return LogPosition.from_plain(json.loads(json.dumps(position.to_plain())))
-
-
-@given(logs(), st.integers(1, 7), st.lists(st.floats(0.5, 8), max_size=4))
-def test_another_feed_goes_on_from_an_exact_position_and_repeats_nothing(
-    events: list[tuple[str, float, float, str]], page_size: int, lives: list[float]
-) -> None:
-    async def main() -> None:
-        world = World(page_size=page_size)
-        for stream, after, late, text in events:
-            world.write(stream, text, after=after, late=late)
-        position, got = None, Counter[str]()
-        for life in lives:
-            follower = Follower(world.new_feed(), "job", position=position)
-            await asyncio.sleep(life)
-            position = through_json(follower.log.position())
-            follower.log.close()
-            got.update(follower.messages)
-        await world.until(max(25, world.now))
-        last = Follower(world.new_feed(), "job", position=position)
-        assert await last.log.settle(3)
-        last.log.close()
-
-        assert got + Counter(last.messages) == texts(events, "job")
-
-    run(main())
-
-
-@given(logs(), st.integers(1, 7), st.floats(0.5, 20))
-def test_from_a_coarse_position_nothing_is_lost_and_only_what_came_after_it_is_repeated(
-    events: list[tuple[str, float, float, str]], page_size: int, kept_after: float
-) -> None:
-    async def main() -> None:
-        world = World(page_size=page_size)
-        for stream, after, _, text in events:
-            world.write(stream, text, after=after)
-        killed = Follower(world.feed, "job")
-        await asyncio.sleep(kept_after)
-        position, shown = through_json(killed.log.position().coarse()), Counter(killed.messages)
-        await asyncio.sleep(5)
-        killed.log.close()
-        following = Follower(world.new_feed(), "job", position=position)
-        await world.until(max(25, world.now))
-        assert await following.log.settle(3)
-        following.log.close()
-
-        assert shown + Counter(following.messages) == texts(events, "job")
-
-    run(main())
-
-
-def test_from_a_coarse_position_of_a_busy_job_the_last_two_seconds_are_repeated() -> None:
-    async def main() -> None:
-        world = World()
-        for number in range(1000):
-            world.write(ONE, str(number), after=number / 100)
-        killed = Follower(world.feed, "job", hosts=1)
-        assert await killed.log.settle(12)
-        position = killed.log.position().coarse()
-        killed.log.close()
-        following = Follower(world.new_feed(), "job", position=position, hosts=1)
-        assert await following.log.settle(3)
-        following.log.close()
-
-        assert (killed.messages, following.messages) == (numbered(1000), numbered(201, start=799))
-
-    run(main())
-
-
 def test_a_quiet_jobs_line_may_come_half_a_minute_late() -> None:
     async def main() -> None:
         world = World()
@@ -193,25 +106,6 @@ def test_a_host_that_was_cut_off_for_minutes_loses_no_line_while_another_goes_on
         assert follower.of_host("algo-1") == numbered(3000)
         assert follower.of_host("algo-2") == ["before", *numbered(200)]
         follower.log.close()
-
-    run(main())
-
-
-def test_identical_lines_of_one_moment_all_come_also_over_a_page_and_a_position() -> None:
-    async def main() -> None:
-        world = World(page_size=1000)
-        for _ in range(2500):
-            world.write(ONE, "same", after=-1)
-        first = Follower(world.feed, "job", hosts=1)
-        await world.until(0.11)  # a call for the streams, and one page
-        position = through_json(first.log.position())
-        first.log.close()
-        second = Follower(world.new_feed(), "job", position=position, hosts=1)
-        assert await second.log.settle(3)
-        second.log.close()
-
-        assert len(first.lines) + len(second.lines) == 2500
-        assert 0 < len(first.lines) < 2500
 
     run(main())
 
