@@ -33,7 +33,7 @@ NEW_EACH_ROUND = 50
 ROUND_SECONDS = 0.1
 """Between two rounds of new triggers; the TriggerRunner takes a second, which would make ten thousand take minutes."""
 SETTLE_SECONDS = 2.0
-"""For the first looks: of the first trigger alone, and of all."""
+"""For the first looks, of the first trigger alone and of all; and before and after, when the heartbeat is alone."""
 
 
 @dataclass(frozen=True)
@@ -114,20 +114,24 @@ async def drive(order: Order, answers: TextIO) -> Report:
         cache_logger_on_first_use=True,
     )
     gc.collect()  # what the imports left behind, a triggerer that runs for days has collected long ago
-    heartbeat, collector, cpu = Heartbeat(), CollectorClock(), CpuClock()
-    beating = asyncio.create_task(heartbeat.beat())
-    await cpu.learn_idle_share()
+    heartbeat, collector = Heartbeat(), CollectorClock()
+    beating, cpu = asyncio.create_task(heartbeat.beat()), CpuClock()
+    await asyncio.sleep(SETTLE_SECONDS)
+    idle_before = cpu.phase()
     await runner.create(order.jobs[:1])
     await asyncio.sleep(SETTLE_SECONDS)
     report.kib_first = memory_kib()
     await runner.create(order.jobs[1:])
     await asyncio.sleep(SETTLE_SECONDS)
     report.kib_all = memory_kib()
-    report.cpu_start = cpu.spent()
+    start = cpu.phase()
     print(json.dumps("ready"), file=answers, flush=True)
     await runner.finish(order.timeout)
-    report.cpu_wait = cpu.spent()
+    wait = cpu.phase()
+    await asyncio.sleep(SETTLE_SECONDS)
+    idle = (idle_before, cpu.phase())
     beating.cancel()
+    report.cpu_start, report.cpu_wait = start.less(idle), wait.less(idle)
     report.blocked, report.collecting = heartbeat.longest(), collector.longest
     report.lines = dict(lines.next)
     report.line_faults = dict(lines.faults)

@@ -7,6 +7,10 @@ import gc
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Heartbeat:
@@ -15,7 +19,7 @@ class Heartbeat:
     What the loop's thread waited for a CPU that another process had isn't the contender's, and isn't counted.
     """
 
-    PERIOD = 0.005
+    PERIOD = 0.01
     """Seconds; a quicker beat would take as much CPU as what it watches."""
     LONG = 0.02
     """What is shorter isn't kept."""
@@ -59,28 +63,30 @@ class CollectorClock:
             self.longest = max(self.longest, time.perf_counter() - self._began)
 
 
+class Phase(NamedTuple):
+    """What a part of the run took."""
+
+    cpu: float
+    """Seconds over all threads."""
+    wall: float
+
+    def less(self, idle: Sequence[Phase]) -> float:
+        """Give the CPU seconds without what the heartbeat takes, as phases show in which nothing else ran."""
+        return self.cpu - self.wall * sum(phase.cpu for phase in idle) / sum(phase.wall for phase in idle)
+
+
 class CpuClock:
-    """The process's CPU seconds over all threads, less what the heartbeat itself takes."""
+    """The process's CPU seconds, phase by phase."""
 
     def __init__(self) -> None:
-        self._idle_share = 0.0
-        self.mark()
-
-    def mark(self) -> None:
-        """Count from here."""
         self._cpu, self._wall = time.process_time(), time.perf_counter()
 
-    def spent(self) -> float:
-        """Give the CPU seconds since the mark, and mark anew."""
-        cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
-        self.mark()
-        return cpu - self._idle_share * wall
-
-    async def learn_idle_share(self, seconds: float = 3.0) -> None:
-        """Measure what the heartbeat takes of a CPU while nothing else runs."""
-        self.mark()
-        await asyncio.sleep(seconds)
-        self._idle_share = self.spent() / seconds
+    def phase(self) -> Phase:
+        """Give what was taken since the last phase."""
+        cpu, wall = time.process_time(), time.perf_counter()
+        phase = Phase(cpu - self._cpu, wall - self._wall)
+        self._cpu, self._wall = cpu, wall
+        return phase
 
 
 def memory_kib() -> int:
