@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError, ServiceError
 from airflow_sm_processing.processing.aws_errors import aws_call, is_throttle
+from airflow_sm_processing.watcher.clock import now
 from airflow_sm_processing.watcher.permits import Permits, Priority
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class AwsCalls:
         try:
             return await self._call(client, method, subject, request)
         except AccessDeniedError:
-            if time.monotonic() - self._connected_at < _RENEWAL_SECONDS:
+            if now() - self._connected_at < _RENEWAL_SECONDS:
                 raise
             self._made = {}
             return await self._call(await self._client(service), method, subject, request)
@@ -125,7 +125,7 @@ class AwsCalls:
         """Give what `make` makes, made once for all who ask; a failure is theirs, and the next to ask tries anew."""
         if name not in self._made:
             if name == _CONNECTION:
-                self._connected_at = time.monotonic()
+                self._connected_at = now()
             self._made[name] = asyncio.ensure_future(self._in_thread(make))
         future = self._made[name]
         try:

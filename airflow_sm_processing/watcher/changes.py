@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.processing.status import JobStatus
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Changes"]
 
-_OVERLAP, _LONGEST_OVERLAP = 3.0, 60.0
-_PAGE, _FILL = 100, 0.8  # of a page that has to be asked for anyway, so much is used for a longer overlap
+_OVERLAP, _LONGEST_OVERLAP = 2.0, 60.0
+_FILLED = 80  # of the 100 jobs of a page that has to be asked for anyway, so many may be of a longer overlap
+_PAGE = 100
 _REMEMBERED = 20_000
 _TERMINAL = tuple(status.value for status in JobStatus if status.is_terminal)
 
@@ -32,13 +34,15 @@ class Changes:
         self._questions = questions
         self._watches = watches
         self._began: float | None = None
-        self._overlap = _OVERLAP
+        self._looks: deque[tuple[float, int]] = deque(maxlen=int(_LONGEST_OVERLAP))
         self._known_since: float | None = None
         self._remembered: dict[str, str] = {}
+        self._new = 0
 
     def begin_at(self, moment: float | None) -> None:
         """Note when a look began that showed all watched jobs in another way, by the service's clock."""
         self._began = moment
+        self._looks.clear()
         self.forget()
 
     def began_by(self, moment: float | None) -> None:
@@ -56,22 +60,37 @@ class Changes:
 
         Args:
             max_pages: Give up after these.
-            hurry: Whether the account gives hardly enough calls: the overlap is left to the sweep.
+            hurry: Whether the account gives hardly enough calls. Then nothing is listed twice: neither an overlap, for
+                the sweep finds what comes late, nor what changes meanwhile.
 
         Returns:
             Whether all of it was listed; False if there was no last look.
         """
         if self._began is None:
             return False
-        overlap = 0.0 if hurry else self._overlap
-        count = await self._list(self._questions.pages(modified_after=self._began - overlap), max_pages)
-        answered_at = self._questions.answered_at
-        if count is None or answered_at is None:
+        self._new = 0
+        if hurry and (until := self._questions.server_now()) is not None:
+            after, before = self._began, float(int(until))
+        else:
+            after, before = self._began - self._overlap(), None
+        listing = self._questions.pages(modified_after=after, modified_before=before)
+        if await self._list(listing, max_pages) is None:
             return False
-        window = max(answered_at - self._began, 1.0)
-        self._overlap = _longest_free_overlap(count / (window + overlap), window)
-        self._began = answered_at
+        self._looks.appendleft((self._began, self._new))
+        self._began = before or self._questions.answered_at
         return True
+
+    def _overlap(self) -> float:
+        """Give the seconds back to where what was seen fits the page that has to be asked for anyway."""
+        if self._began is None or not self._looks:
+            return _OVERLAP
+        count, start = self._looks[0][1], self._began
+        for began, new in self._looks:
+            count += new
+            if count > _FILLED:
+                break
+            start = began
+        return min(max(self._began - start, _OVERLAP), _LONGEST_OVERLAP)
 
     async def catch_up(self, since: float, *, max_pages: int) -> bool:
         """List what has ended since then, and tell whether all of it was listed."""
@@ -107,14 +126,7 @@ class Changes:
     def _note(self, statuses: dict[str, str]) -> None:
         if len(self._remembered) > _REMEMBERED:
             self.forget()
+        self._new += sum(self._remembered.get(job_name) != status for job_name, status in statuses.items())
         self._remembered.update(statuses)
         for job_name, status in statuses.items():
             self._watches.seen(job_name, has_ended=is_terminal(status))
-
-
-def _longest_free_overlap(changes_a_second: float, window: float) -> float:
-    """Give the overlap that makes no page more of what the window has anyway."""
-    if changes_a_second <= 0:
-        return _LONGEST_OVERLAP
-    free = (_PAGE * _FILL - changes_a_second * window) / changes_a_second
-    return min(max(free, _OVERLAP), _LONGEST_OVERLAP)

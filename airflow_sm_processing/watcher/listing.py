@@ -37,6 +37,7 @@ async def pages(
     call: Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]],
     *,
     modified_after: float | None = None,
+    modified_before: float | None = None,
     status: str | None = None,
 ) -> AsyncIterator[Page]:
     """Yield the pages of a listing.
@@ -44,11 +45,14 @@ async def pages(
     Args:
         call: Calls ListProcessingJobs.
         modified_after: Seconds since the epoch; the wire has whole seconds, so that it is rounded down.
+        modified_before: The same; without it, what changes meanwhile is listed as well.
         status: The one ProcessingJobStatus to list.
     """
     request: dict[str, Any] = {"MaxResults": _PAGE}
     if modified_after is not None:
         request["LastModifiedTimeAfter"] = datetime.fromtimestamp(modified_after, timezone.utc)
+    if modified_before is not None:
+        request["LastModifiedTimeBefore"] = datetime.fromtimestamp(modified_before, timezone.utc)
     if status is not None:
         request["StatusEquals"] = status
     while True:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import math
 import random
-import time
 from collections import deque
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING
+
+from airflow_sm_processing.watcher.clock import now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +54,7 @@ class Permits:
         rate: float = _START,
         ceiling: float = _CEILING,
         name: str = "AWS",
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = now,
     ) -> None:
         """Take calls a second to begin with, and at most; `name` says in the log whose calls they are."""
         self.rate = rate
@@ -87,27 +89,27 @@ class Permits:
 
     def succeeded(self) -> None:
         """Note that a call was let through."""
-        now = self._clock()
-        self._accepted.append(now)
-        self._forget(now)
-        careful = self._throttled_at is not None and now - self._throttled_at < _CAREFUL_SECONDS
+        moment = self._clock()
+        self._accepted.append(moment)
+        self._forget(moment)
+        careful = self._throttled_at is not None and moment - self._throttled_at < _CAREFUL_SECONDS
         self.rate = min(self._ceiling, self.rate + (_CAREFUL_GROWTH if careful else _GROWTH))
 
     def throttled(self) -> None:
         """Note that a call was refused for there being too many."""
-        now = self._clock()
-        quiet = self._throttled_at is None or now - self._throttled_at > _QUIET_SECONDS
-        if quiet or self._throttled_at is None or now - self._throttled_at >= 1 / self.rate:  # refusals come in bursts
-            self._forget(now)
+        moment = self._clock()
+        since = math.inf if self._throttled_at is None else moment - self._throttled_at
+        if since >= 1 / self.rate:  # refusals come in bursts, and one burst counts once
+            self._forget(moment)
             accepted = len(self._accepted) / _MEASURED_SECONDS
             self.rate = max(_FLOOR, min(max(accepted, self.rate * 0.6), self.rate * 0.9))
-        self._throttled_at = now
-        self._due = max(self._due, now) + random.uniform(0, 1 / self.rate)  # noqa: S311  # full jitter, no secret
-        if quiet:
+        self._throttled_at = moment
+        self._due = max(self._due, moment) + random.uniform(0, 1 / self.rate)  # noqa: S311  # full jitter, no secret
+        if since > _QUIET_SECONDS:
             log.warning("%s throttles: going on with %.1f calls a second.", self._name, self.rate)
 
-    def _forget(self, now: float) -> None:
-        while self._accepted and self._accepted[0] < now - _MEASURED_SECONDS:
+    def _forget(self, moment: float) -> None:
+        while self._accepted and self._accepted[0] < moment - _MEASURED_SECONDS:
             self._accepted.popleft()
 
     def _grant(self) -> None:
@@ -116,13 +118,13 @@ class Permits:
             self._timer.cancel()
             self._timer = None
         while waiter := self._next():
-            now = self._clock()
-            early = self._due - now - _BURST / self.rate
+            moment = self._clock()
+            early = self._due - moment - _BURST / self.rate
             if early > 0:
                 self._timer = asyncio.get_running_loop().call_later(early, self._grant)
                 return
             heapq.heappop(self._waiters)
-            self._due = max(self._due, now) + 1 / self.rate
+            self._due = max(self._due, moment) + 1 / self.rate
             waiter.set_result(None)
 
     def _next(self) -> asyncio.Future[None] | None:

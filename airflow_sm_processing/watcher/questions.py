@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError, TransientError
 from airflow_sm_processing.processing.aws_errors import is_throttle
+from airflow_sm_processing.watcher.clock import now
 from airflow_sm_processing.watcher.listing import is_terminal, pages, server_time
 from airflow_sm_processing.watcher.permits import Priority
 from airflow_sm_processing.watcher.watches import JobEnd, Verdict
@@ -39,18 +40,24 @@ class Questions:
         self._calls = calls
         self._watches = watches
         self._trouble_since: float | None = None
+        self._answered: tuple[float | None, float] = None, 0.0
         self.answered_at: float | None = None
         """The service's clock at the first answer since this was last set to None."""
 
     def pages(
-        self, *, priority: Priority = Priority.STATUS, modified_after: float | None = None, status: str | None = None
+        self,
+        *,
+        priority: Priority = Priority.STATUS,
+        modified_after: float | None = None,
+        modified_before: float | None = None,
+        status: str | None = None,
     ) -> AsyncIterator[Page]:
         """Yield the pages of a listing; see `listing.pages`."""
 
         async def call(request: Mapping[str, Any]) -> Mapping[str, Any]:
             return await self._ask("list_processing_jobs", "the account's jobs", request, priority)
 
-        return pages(call, modified_after=modified_after, status=status)
+        return pages(call, modified_after=modified_after, modified_before=modified_before, status=status)
 
     async def describe(self, job_names: Collection[str], *, priority: Priority = Priority.STATUS) -> None:
         """Look at jobs one by one, and tell those who wait for one that has ended or isn't there."""
@@ -95,21 +102,27 @@ class Questions:
 
     def _bear(self, error: TransientError) -> None:
         """Let those go whose patience is over."""
-        now = time.monotonic()
+        moment = now()
         if self._trouble_since is None:
-            self._trouble_since = now
+            self._trouble_since = moment
             if not is_throttle(error.code):
                 log.warning("%s Processing jobs are watched on, %d of them.", error, len(self._watches))
-        lasted = now - self._trouble_since
+        lasted = moment - self._trouble_since
         for watch in self._watches:
             if lasted >= watch.max_transient_seconds:
                 self._watches.let_go(watch, JobEnd(Verdict.TROUBLE, f"{error} It has not for {lasted:.0f} s."))
 
     def _note_success(self, answer: Mapping[str, Any]) -> None:
         if self._trouble_since is not None:
-            lasted = time.monotonic() - self._trouble_since
+            lasted = now() - self._trouble_since
             if lasted > _LONGEST_PAUSE:
                 log.info("SageMaker answers again after %.0f s.", lasted)
             self._trouble_since = None
+        self._answered = server_time(answer), now()
         if self.answered_at is None:
-            self.answered_at = server_time(answer) or time.time() - _CLOCK_SKEW
+            self.answered_at = self._answered[0] or time.time() - _CLOCK_SKEW
+
+    def server_now(self) -> float | None:
+        """Give the time by the service's clock, as its last answer lets us reckon; None if it didn't tell."""
+        told, then = self._answered
+        return None if told is None else told + now() - then

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.watcher.clock import now
 from airflow_sm_processing.watcher.permits import Priority
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ __all__ = ["Sweep"]
 log = logging.getLogger(__name__)
 
 _PERIOD = 60.0
+_GATHER = 15.0  # those that begin to be watched one after the other are looked for together
 _SECONDS_A_CALL = 6.0  # a sweep of many pages is made the more seldom
 
 
@@ -41,7 +42,7 @@ class Sweep:
         self.may_list = True
 
     def soon(self) -> None:
-        """Don't wait for the next turn: there are watched jobs that nothing has shown yet."""
+        """Don't wait for the next turn, or not long: there are watched jobs that nothing has shown yet."""
         self._soon.set()
 
     def round_is_over(self) -> None:
@@ -54,8 +55,9 @@ class Sweep:
         while True:
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._soon.wait(), pause)
+                await asyncio.sleep(_GATHER)
             self._soon.clear()
-            began = time.monotonic()
+            began = now()
             names = {watch.job_name for watch in self._watches if watch.looked_at and _is_stale(watch, began)}
             calls = 0
             try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError
 from airflow_sm_processing.processing.waiting import Patience
 from airflow_sm_processing.watcher.changes import Changes
+from airflow_sm_processing.watcher.clock import now
 from airflow_sm_processing.watcher.questions import Questions
 from airflow_sm_processing.watcher.stopping import has_ended, stop_job
 from airflow_sm_processing.watcher.sweep import Sweep
@@ -50,14 +51,14 @@ class JobWatcher:
         self._rounds_to_describe = 0
         self._described_rounds = 0
         self._round_seconds = 0.0
-        self._round_began = time.monotonic()
+        self._round_began = now()
         self._faster = asyncio.Event()
         self._last_looks: set[asyncio.Task[None]] = set()
 
     async def end_of(self, watch: Watch) -> JobEnd:
         """Wait for the end of a watch; cancel it to give up."""
         if not len(self._watches):
-            self._round_began = time.monotonic()
+            self._round_began = now()
         if not len(self._watches) or watch.poll_interval < self._watches.poll_interval:
             self._faster.set()
         self._watches.add(watch)
@@ -77,10 +78,10 @@ class JobWatcher:
                 await self._calls.prepare()
             while True:
                 await self._pause()
-                self._round_began = time.monotonic()
+                self._round_began = now()
                 with self._calls.permits.urgent():
                     await self._round_without_failing()
-                self._round_seconds = time.monotonic() - self._round_began
+                self._round_seconds = now() - self._round_began
                 self._sweep.round_is_over()
         finally:
             tasks = [sweeping, *self._last_looks]
@@ -94,7 +95,7 @@ class JobWatcher:
         while True:
             self._faster.clear()
             interval = self._watches.poll_interval * jitter
-            left = self._round_began + max(interval - self._round_seconds, self._round_seconds) - time.monotonic()
+            left = self._round_began + max(interval - self._round_seconds, self._round_seconds) - now()
             if left <= 0:
                 return
             try:

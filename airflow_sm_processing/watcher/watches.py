@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
+from airflow_sm_processing.watcher.clock import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,9 +53,9 @@ class Watch:
     looked_at: bool = False
     """Whether it is known that the job hadn't ended before the watch began."""
     seen_at: float | None = None
-    """When the service last showed the job, by the monotonic clock."""
+    """When the service last showed the job, by the event loop's clock."""
     failing_since: float | None = None
-    """When the job's description first failed, by the monotonic clock; None if the last one didn't."""
+    """When the job's description first failed, by the event loop's clock; None if the last one didn't."""
     end: asyncio.Future[JobEnd] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def over(self, end: JobEnd) -> None:
@@ -68,6 +69,7 @@ class Watches:
 
     def __init__(self) -> None:
         self._by_job: dict[str, list[Watch]] = {}
+        self._intervals: Counter[float] = Counter()
 
     def __len__(self) -> int:
         return len(self._by_job)
@@ -87,17 +89,19 @@ class Watches:
     @property
     def poll_interval(self) -> float:
         """The shortest that a watch asks for."""
-        return min((watch.poll_interval for watch in self), default=DEFAULT_POLL_INTERVAL)
+        return min(self._intervals, default=DEFAULT_POLL_INTERVAL)
 
     def add(self, watch: Watch) -> None:
         """Begin."""
         self._by_job.setdefault(watch.job_name, []).append(watch)
+        self._intervals[watch.poll_interval] += 1
 
     def remove(self, watch: Watch) -> None:
         """End, whether or not the waiter was told anything."""
         watches = self._by_job.get(watch.job_name, [])
         if watch in watches:
             watches.remove(watch)
+            self._forget_interval(watch)
         if not watches:
             self._by_job.pop(watch.job_name, None)
 
@@ -112,18 +116,18 @@ class Watches:
     def seen(self, job_name: str, *, has_ended: bool) -> None:
         """Note that the service showed a job, and tell its waiters if it has ended."""
         for watch in self.of(job_name):
-            watch.seen_at = time.monotonic()
+            watch.seen_at = now()
             watch.failing_since = None
         if has_ended:
             self.over(job_name, JobEnd(Verdict.ENDED))
 
     def failed(self, job_name: str, error: Exception) -> None:
         """Note that a job couldn't be looked at, and let those go whose patience is over."""
-        now = time.monotonic()
+        moment = now()
         for watch in self.of(job_name):
             watch.looked_at = False
-            watch.failing_since = watch.failing_since or now
-            lasted = now - watch.failing_since
+            watch.failing_since = watch.failing_since or moment
+            lasted = moment - watch.failing_since
             if lasted >= watch.max_transient_seconds:
                 self.let_go(watch, JobEnd(Verdict.TROUBLE, f"{error} It has not for {lasted:.0f} s."))
 
@@ -135,4 +139,10 @@ class Watches:
     def over(self, job_name: str, end: JobEnd) -> None:
         """Tell all who wait for a job, and let them go."""
         for watch in self._by_job.pop(job_name, ()):
+            self._forget_interval(watch)
             watch.over(end)
+
+    def _forget_interval(self, watch: Watch) -> None:
+        self._intervals[watch.poll_interval] -= 1
+        if not self._intervals[watch.poll_interval]:
+            del self._intervals[watch.poll_interval]
