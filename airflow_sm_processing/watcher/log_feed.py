@@ -9,6 +9,7 @@ import random
 from functools import cache
 from typing import TYPE_CHECKING, cast
 
+from airflow_sm_processing.watcher.clock import now
 from airflow_sm_processing.watcher.log_followed import Followed
 from airflow_sm_processing.watcher.log_rounds import LogRounds
 
@@ -115,7 +116,7 @@ class LogFeed:
         if rounds.has_backlog:
             await asyncio.sleep(0)
             return
-        pause = rounds.due - asyncio.get_running_loop().time()
+        pause = rounds.due - now()
         await asyncio.sleep(_SHORTEST_PAUSE)
         # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
         timer = asyncio.get_running_loop().call_later(max(0.0, pause - _SHORTEST_PAUSE), self._changed.set)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError, TransientError
 from airflow_sm_processing.processing.console import LOG_GROUP
+from airflow_sm_processing.watcher.clock import now
 from airflow_sm_processing.watcher.log_prefixes import Prefixes
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class _Look:
     due: float
     pause: float = _FIRST_PAUSE
 
-    def postpone(self, now: float) -> None:
-        self.due = now + self.pause
+    def postpone(self) -> None:
+        self.due = now() + self.pause
         self.pause = min(self.pause * _GROWTH, _LONGEST_PAUSE)
 
 
@@ -48,7 +48,7 @@ class StreamFinder:
 
     def add(self, job: Followed) -> None:
         """Look for a job's streams, from now on."""
-        self._looks[job] = _Look(_now())
+        self._looks[job] = _Look(now())
         self._by_name[job.job_name].add(job)
 
     def discard(self, job: Followed) -> None:
@@ -69,14 +69,14 @@ class StreamFinder:
         Raises:
             TransientError: A call failed; the jobs that it was for stay due.
         """
-        if not most_calls or self.due > _now():
+        if not most_calls or self.due > now():
             return
         end = self.calls + most_calls
         names = sorted(self._by_name)
         for seed in sorted(self._looks, key=self._due):
             if self.calls >= end:
                 return
-            if self._due(seed) <= _now():  # it may have been found together with another meanwhile
+            if self._due(seed) <= now():  # it may have been found together with another meanwhile
                 await self._look_around(seed.job_name, names, end)
 
     def _due(self, job: Followed) -> float:
@@ -84,7 +84,7 @@ class StreamFinder:
         return float("inf") if look is None else min(look.due, job.look_due)
 
     async def _look_around(self, name: str, names: Sequence[str], end: int) -> None:
-        prefix, cluster = self._prefixes.around(name, names, _now())
+        prefix, cluster = self._prefixes.around(name, names)
         try:
             await self._read_pages(prefix, cluster, end)
         except TransientError:
@@ -95,7 +95,7 @@ class StreamFinder:
 
     async def _read_pages(self, prefix: str, names: Sequence[str], end: int) -> None:
         """Read the pages of a prefix, as long as they are worth it; the jobs that aren't reached stay due."""
-        began = _now()
+        began = now()
         request: dict[str, Any] = {"logGroupName": LOG_GROUP, "logStreamNamePrefix": prefix}
         left = set(names)
         while left:
@@ -106,7 +106,7 @@ class StreamFinder:
             if "nextToken" not in page or self.calls >= end:
                 return
             if useful < _USEFUL_PART * len(page["logStreams"]) and len(names) > 1:
-                self._prefixes.is_barren(prefix, began)
+                self._prefixes.is_barren(prefix)
                 return
             request["nextToken"] = page["nextToken"]
 
@@ -125,7 +125,7 @@ class StreamFinder:
             job.found(found.get(job.job_name, ()))
             if job.job_name in reached:
                 job.looked_at = began
-                self._looks[job].postpone(began)
+                self._looks[job].postpone()
             if job.has_all_hosts:
                 self.discard(job)
         return {job.job_name for job in self._named(left - reached)}
@@ -139,7 +139,3 @@ def _by_job(streams: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
     for stream in streams:
         by_job[stream["logStreamName"].partition("/")[0]].append(stream["logStreamName"])
     return by_job
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.processing.log_lines import event_lines
 from airflow_sm_processing.processing.log_position import LogPosition, StreamPosition
+from airflow_sm_processing.watcher.clock import now
 from airflow_sm_processing.watcher.log_batches import weight
 from airflow_sm_processing.watcher.log_stream import FollowedStream
 
@@ -83,7 +84,7 @@ class Followed:
 
         Streams that weren't found yet are looked for too. Trouble that passes is waited out: bound the time outside.
         """
-        self._settling = _Settling(asyncio.get_running_loop().time(), seconds)
+        self._settling = _Settling(now(), seconds)
         self._on_change(self)
         try:
             while not self.is_off and min(self.read_due, self.look_due) < _NEVER:
@@ -145,14 +146,14 @@ class Followed:
             )
             self.close()
 
-    async def hand_out(self, events: Sequence[Mapping[str, Any]], now: float) -> None:
+    async def hand_out(self, events: Sequence[Mapping[str, Any]]) -> None:
         """Hand out what is new of these events, a few at a time."""
         for start in range(0, len(events), _SLICE):
             if self.is_off:
                 return
             lines = [line for event in events[start : start + _SLICE] for line in self._new_lines(event)]
             if lines:
-                self._news_at = now
+                self._news_at = now()
                 self.has_news = True
                 self._give(lines)
             await asyncio.sleep(0)

@@ -6,6 +6,8 @@ from bisect import bisect_left
 from os.path import commonprefix
 from typing import TYPE_CHECKING
 
+from airflow_sm_processing.watcher.clock import now
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -25,7 +27,7 @@ class Prefixes:
     def __init__(self) -> None:
         self._barren: dict[str, float] = {}
 
-    def around(self, name: str, names: Sequence[str], now: float) -> tuple[str, Sequence[str]]:
+    def around(self, name: str, names: Sequence[str]) -> tuple[str, Sequence[str]]:
         """Give a prefix of stream names, and those of `names`, which are sorted, that it finds."""
         for length in range(1, len(name)):
             first = bisect_left(names, name[:length])
@@ -33,11 +35,11 @@ class Prefixes:
             if end - first < 2:  # noqa: PLR2004  # one job has its own prefix
                 break
             prefix = commonprefix([names[first], names[end - 1]])  # noqa: RUF071  # names, not paths
-            if self._barren.get(prefix, now) <= now:
+            if self._barren.get(prefix, 0.0) <= now():
                 return prefix, names[first:end]
         return f"{name}/", [name]
 
-    def is_barren(self, prefix: str, now: float) -> None:
+    def is_barren(self, prefix: str) -> None:
         """Note that a prefix finds mostly the streams of other jobs: it isn't chosen again for a while."""
-        self._barren = {known: until for known, until in self._barren.items() if until > now}
-        self._barren[prefix] = now + _BARREN_SECONDS
+        self._barren = {known: until for known, until in self._barren.items() if until > now()}
+        self._barren[prefix] = now() + _BARREN_SECONDS

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import AccessDeniedError, JobNotFoundError, ServiceError, TransientError
 from airflow_sm_processing.processing.console import LOG_GROUP
+from airflow_sm_processing.watcher.clock import now
 from airflow_sm_processing.watcher.log_batches import Batch
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class BatchReader:
             await self._isolate(alive, error)
 
     async def _read_pages(self, batch: Batch) -> None:
-        began = asyncio.get_running_loop().time()
+        began = now()
         start = reached = batch.start
         for stream in batch.streams:
             stream.memory.begin()
@@ -85,7 +85,6 @@ class BatchReader:
             raise
 
     async def _hand_out(self, batch: Batch, events: Sequence[Mapping[str, Any]]) -> None:
-        now = asyncio.get_running_loop().time()
         by_job: dict[Followed, list[Mapping[str, Any]]] = {stream.job: [] for stream in batch.streams}
         takers: dict[str, list[list[Mapping[str, Any]]]] = {}
         for stream in batch.streams:
@@ -94,7 +93,7 @@ class BatchReader:
             for taken in takers[event["logStreamName"]]:
                 taken.append(event)
         for job, its_events in by_job.items():
-            await job.hand_out(its_events, now)
+            await job.hand_out(its_events)
 
     async def _isolate(self, batch: Batch, error: ServiceError) -> None:
         """Find the stream that a call fails for, so that the others don't suffer."""

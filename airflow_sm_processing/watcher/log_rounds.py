@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import TransientError
+from airflow_sm_processing.watcher.clock import now
 from airflow_sm_processing.watcher.log_batches import batches_of
 from airflow_sm_processing.watcher.log_finder import StreamFinder
 from airflow_sm_processing.watcher.log_reader import BatchReader
@@ -47,7 +48,7 @@ class LogRounds:
         self._planned: deque[Batch] = deque()
         self._began = float("-inf")
         self._calls_before = self._calls = 0
-        self._looks, self._looks_at = _MOST_LOOKS, _now()
+        self._looks, self._looks_at = _MOST_LOOKS, now()
 
     def update(self, job: Followed) -> None:
         """Take note of a job that is new, begins or ceases to settle, or is off."""
@@ -81,7 +82,7 @@ class LogRounds:
         """Do a part of what is due; give the errors that may pass, one for each call that failed."""
         errors = await self._look()
         errors += await self._read(batches_of(self._urgent(), most=self._streams_a_call))
-        if not self._planned and _now() >= self._round_due:
+        if not self._planned and now() >= self._round_due:
             self._begin_round()
         errors += await self._read([self._planned.popleft() for _ in range(min(_PORTION, len(self._planned)))])
         if not self._planned:
@@ -91,9 +92,8 @@ class LogRounds:
         return errors
 
     async def _look(self) -> list[TransientError]:
-        now = _now()
-        self._looks = min(_MOST_LOOKS, self._looks + (now - self._looks_at) * _LOOKS_A_SECOND)
-        self._looks_at = now
+        looked_at, self._looks_at = self._looks_at, now()
+        self._looks = min(_MOST_LOOKS, self._looks + (self._looks_at - looked_at) * _LOOKS_A_SECOND)
         before = self._finder.calls
         try:
             await self._finder.look(int(self._looks))
@@ -117,7 +117,7 @@ class LogRounds:
         return [error for error in await asyncio.gather(*map(read, batches)) if error is not None]
 
     def _begin_round(self) -> None:
-        self._began, self._calls_before = _now(), self._reader.calls
+        self._began, self._calls_before = now(), self._reader.calls
         caught_up = (stream for job in self._jobs for stream in job.streams.values() if stream.caught_up)
         self._planned.extend(batches_of(caught_up, most=self._streams_a_call))
 
@@ -127,11 +127,6 @@ class LogRounds:
         return self._began + max(_INTERVAL, busy, self._calls / _CALLS_A_SECOND)
 
     def _urgent(self) -> Iterator[FollowedStream]:
-        now = _now()
         for job in self._jobs:
-            settles = job.read_due <= now
+            settles = job in self._settling and job.read_due <= now()
             yield from (stream for stream in job.streams.values() if settles or not stream.caught_up)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
