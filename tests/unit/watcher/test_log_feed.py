@@ -365,3 +365,46 @@ def test_the_first_reading_spares_cloudwatch_a_search_but_allows_for_clocks_that
         follower.log.close()
 
     run(main())
+
+
+def test_busy_jobs_cost_few_calls_and_are_shown_within_seconds() -> None:
+    async def main() -> None:
+        world = World(latency=0.3)
+        names = [f"job-{number:03d}" for number in range(100)]
+        lags: list[float] = []
+        for second in range(20):
+            for name in names:
+                world.write(f"{name}/algo-1-17", *numbered(50, start=50 * second), after=second, late=0.2)
+        followers = [
+            Follower(
+                world.feed, name, lambda lines: lags.append(START + world.now - lines[0].timestamp.timestamp()), hosts=1
+            )
+            for name in names
+        ]
+        await world.until(20)
+        late = [at for at in world.called_at if at >= 10]
+
+        assert (max(lags) < 8, len(late) <= 20) == (True, True)
+        for follower in followers:
+            follower.log.close()
+
+    run(main())
+
+
+def test_quiet_jobs_share_a_call_every_two_seconds() -> None:
+    async def main() -> None:
+        world = World()
+        followers = []
+        for number in range(100):
+            world.write(f"job-{number:03d}/algo-1-17", "a", after=number / 10)
+            followers.append(Follower(world.feed, f"job-{number:03d}", hosts=1))
+        await world.until(10)
+        before = world.client.calls
+        await world.until(70)
+
+        assert world.client.calls - before <= 32
+        for follower in followers:
+            assert follower.messages == ["a"]
+            follower.log.close()
+
+    run(main())
