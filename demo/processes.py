@@ -121,6 +121,7 @@ class Processes:
         self._children.remove(child)
         child.signal(signal.SIGKILL)
         child.guard.wait(GRACE_SECONDS)
+        child.let_go()
 
     def wait_until(self, ready: Callable[[], bool], *, within: float, what: str) -> None:
         """Wait until `ready`, at most `within` seconds.

@@ -14,14 +14,26 @@ from demo.airflow_home import EXAMPLES, AirflowHome
 from demo.airflow_services import RunningAirflow, running_airflow
 from demo.ports import free_port
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+from .runs import Gate, JobLine, Run
+from .triggerers import Triggerers
 
-    from demo.airflow_api import TaskInstance
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
 EXAMPLE_DAGS = ("sm_pipeline", "sm_training", "sm_mapping", "sm_deferrable", "sm_sdk_style")
-ENDS_DAGS = ("ends_in_worker", "ends_deferred")
+ENDS_DAGS = ("ends_in_worker", "ends_deferred", "ends_from_trigger")
+WAITS_DAGS = tuple(
+    f"waits_{mode}{kind}" for mode in ("in_worker", "deferred") for kind in ("", "_alone", "_for_a_while")
+)
+# Many tasks at once; a triggerer that died is noticed soon; triggers are spread over the triggerers in small portions.
+SETTINGS = {
+    "AIRFLOW__CORE__PARALLELISM": "16",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__TRIGGERER__MAX_TRIGGER_TO_SELECT_PER_LOOP": "5",
+    "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,7 +45,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def sagemaker() -> Iterator[LocalSageMaker]:
-    with LocalSageMaker(stop_grace=5) as server:
+    with LocalSageMaker(stop_grace=5, max_jobs=100) as server:
         yield server
 
 
@@ -51,61 +63,14 @@ def airflow(sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory)
     ]
     extra = {
         **sagemaker.environment(),
+        **SETTINGS,
         "SM_POLL_INTERVAL": "1",
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
     }
     home = AirflowHome(path=tmp_path_factory.mktemp("acceptance") / "airflow", port=free_port(), extra=extra)
     with running_airflow(home, say=print) as running:
-        running.wait_for_dags(*EXAMPLE_DAGS, *ENDS_DAGS)
+        running.wait_for_dags(*EXAMPLE_DAGS, *ENDS_DAGS, *WAITS_DAGS, "crowd")
         yield running
-
-
-class Run:
-    """A DAG run, and what one waits for in it."""
-
-    def __init__(self, airflow: RunningAirflow, dag_id: str) -> None:
-        self._airflow = airflow
-        self.dag_id = dag_id
-        self.run_id = airflow.api.trigger(dag_id)
-
-    def ended(self) -> list[TaskInstance]:
-        """Give the tasks when the run has ended."""
-        self.until(lambda: self._airflow.api.run_state(self.dag_id, self.run_id) in {"success", "failed"}, "its end")
-        return self._airflow.api.task_instances(self.dag_id, self.run_id)
-
-    def end_of(self, task_id: str) -> str:
-        """Give a task's state at its end; what it logged shows if the test fails."""
-        self.until_task_is(task_id, "success", "failed", "skipped", "upstream_failed")
-        print(f"----- log of {self.dag_id}.{task_id}", self.log(task_id), sep="\n")
-        return str(self._find(task_id).state)
-
-    def until_task_is(self, task_id: str, *states: str) -> None:
-        """Wait until a task is in one of the states."""
-        self.until(lambda: self._find(task_id).state in states, f"{task_id} to be {' or '.join(states)}")
-
-    def xcoms(self, task_id: str, *, map_index: int = -1) -> Mapping[str, object]:
-        """Give what a task pushed."""
-        return self._airflow.api.xcoms(self.dag_id, self.run_id, task_id, map_index=map_index)
-
-    def rendered(self, task_id: str) -> Mapping[str, object]:
-        """Give a task's template fields as they were rendered."""
-        return self._airflow.api.rendered_fields(self.dag_id, self.run_id, task_id)
-
-    def log(self, task_id: str) -> str:
-        """Give a task's log."""
-        return self._airflow.api.log(self.dag_id, self.run_id, self._find(task_id))
-
-    def mark_failed(self, task_id: str) -> None:
-        """Do as a user does in the UI."""
-        self._airflow.api.set_state(self.dag_id, self.run_id, task_id, "failed")
-
-    def _find(self, task_id: str) -> TaskInstance:
-        tasks = self._airflow.api.task_instances(self.dag_id, self.run_id)
-        return next(task for task in tasks if task.task_id == task_id)
-
-    def until(self, ready: Callable[[], bool], what: str) -> None:
-        """Wait until something is so."""
-        self._airflow.processes.wait_until(ready, within=200, what=f"{self.dag_id}: {what}")
 
 
 # All runs of a fixture go on at once: waiting for one is no time lost for the others.
@@ -122,6 +87,18 @@ def examples(airflow: RunningAirflow) -> dict[str, Run]:
 
 
 @pytest.fixture(scope="session")
+def triggerers(airflow: RunningAirflow) -> Triggerers:
+    """The triggerers of the tier's Airflow."""
+    return Triggerers(airflow)
+
+
+@pytest.fixture(scope="session")
+def gate_factory(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Gate]:
+    """Makes gates, closed."""
+    return lambda: Gate(tmp_path_factory.mktemp("gate") / "open")
+
+
+@pytest.fixture(scope="session")
 def job_of(sagemaker: LocalSageMaker) -> Callable[[Run, str], dict[str, object]]:
     """Describes the job of a run's task."""
 
@@ -133,14 +110,38 @@ def job_of(sagemaker: LocalSageMaker) -> Callable[[Run, str], dict[str, object]]
 
 
 @pytest.fixture(scope="session")
-def stopped_job_of(job_of: Callable[[Run, str], dict[str, object]]) -> Callable[[Run, str], str]:
-    """Waits for a task's job to leave InProgress, at most as long as a stop takes, and gives its status at the end."""
+def status_of(sagemaker: LocalSageMaker) -> Callable[[str], str]:
+    """Gives a job's status as it is now."""
 
-    def wait(run: Run, task_id: str) -> str:
+    def status(job_name: str) -> str:
+        found = sagemaker.client("sagemaker").describe_processing_job(ProcessingJobName=job_name)
+        return str(found["ProcessingJobStatus"])
+
+    return status
+
+
+@pytest.fixture(scope="session")
+def last_status_of(status_of: Callable[[str], str]) -> Callable[[str], str]:
+    """Waits for a job's end, at most as long as a stop takes, and gives its status then."""
+
+    def wait(job_name: str) -> str:
         deadline = time.monotonic() + 60
-        while (status := str(job_of(run, task_id)["ProcessingJobStatus"])) in {"InProgress", "Stopping"}:
-            assert time.monotonic() < deadline, f"the job of {task_id} is {status} still"
+        while (status := status_of(job_name)) in {"InProgress", "Stopping"}:
+            assert time.monotonic() < deadline, f"{job_name} is {status} still"
             time.sleep(0.5)
         return status
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def written_lines(sagemaker: LocalSageMaker) -> Callable[[str], list[JobLine]]:
+    """Gives what CloudWatch has of a job's script, in its order."""
+    pages = sagemaker.client("logs").get_paginator("filter_log_events")
+
+    def lines(job_name: str) -> list[JobLine]:
+        found = pages.paginate(logGroupName="/aws/sagemaker/ProcessingJobs", logStreamNamePrefix=f"{job_name}/")
+        events = [event for page in found for event in page["events"]]
+        return [JobLine.of_event(event) for event in events if not event["message"].startswith("[local]")]
+
+    return lines

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.local import LocalSageMaker
     from demo.airflow_services import RunningAirflow
 
-    from .conftest import Run
+    from .runs import Run
 
 JOB = r"sagemaker-scikit-learn-[0-9a-f]{8}-[\d-]{23}"
 SECONDS = r"\d+\.\d"

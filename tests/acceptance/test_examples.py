@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from airflow_sm_processing.local import LocalSageMaker
 
-    from .conftest import Run
+    from .runs import Run
 
 
 def states(run: Run) -> dict[str, str | None]:

@@ -1,4 +1,0 @@
-import time
-
-print("running", flush=True)
-time.sleep(600)

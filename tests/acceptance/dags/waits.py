@@ -1,0 +1,51 @@
+"""Jobs that nobody waits for any more, and jobs that somebody goes on waiting for: in a worker, and deferred.
+
+The jobs run until somebody stops them, or until the gate of the run's conf is open.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import dag
+
+from airflow_sm_processing import ScriptProcessingOperator
+
+
+def waits(mode, *, deferrable):
+    def job(task_id, **options):
+        ScriptProcessingOperator(
+            task_id=task_id,
+            role="SageMakerRole",
+            image_uri="123456789012.dkr.ecr.us-east-1.amazonaws.com/any:1",
+            instance_count=1,
+            instance_type="ml.m5.large",
+            code="scripts/waits_at_gate.py",
+            arguments=["{{ dag_run.conf['gate'] }}"],
+            poll_interval=1,
+            deferrable=deferrable,
+            **options,
+        )
+
+    @dag(dag_id=f"waits_{mode}", schedule=None)
+    def many():
+        job("is_marked_failed")
+        job("is_marked_success")
+        job("is_cleared")
+        job("exceeds_max_wait", max_wait=15)
+        job("exceeds_execution_timeout", execution_timeout=timedelta(seconds=30))
+        job("goes_on", stop_on_kill=False)
+
+    @dag(dag_id=f"waits_{mode}_alone", schedule=None)
+    def alone():
+        job("waits")
+
+    @dag(dag_id=f"waits_{mode}_for_a_while", schedule=None, dagrun_timeout=timedelta(seconds=45))
+    def for_a_while():
+        job("waits")
+
+    many()
+    alone()
+    for_a_while()
+
+
+waits("in_worker", deferrable=False)
+waits("deferred", deferrable=True)

@@ -1,0 +1,149 @@
+"""DAG runs, and what one waits for and does in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from demo.airflow_api import TaskInstance
+    from demo.airflow_services import RunningAirflow
+
+ENDS = frozenset({"success", "failed", "skipped", "upstream_failed"})
+"""The states in which a task ends."""
+# Airflow's own words at a trigger's start, and the shape in which a job's lines are logged.
+_TRIGGER_STARTED = re.compile(r"^trigger \S+ \(ID \d+\) starting$", re.MULTILINE)
+_JOB_LINE = re.compile(r"^\[(algo-\d+)\] (\S+)Z (.*)$", re.MULTILINE)
+
+
+class JobLine(NamedTuple):
+    """A line of a job's script."""
+
+    host: str
+    time: datetime
+    """CloudWatch's."""
+    text: str
+
+    @classmethod
+    def of_event(cls, event: Mapping[str, Any]) -> JobLine:
+        """Read an event of FilterLogEvents."""
+        host = re.match("algo-[0-9]+", event["logStreamName"].rpartition("/")[2])
+        assert host is not None
+        return cls(host[0], datetime.fromtimestamp(event["timestamp"] / 1000, timezone.utc), event["message"])
+
+    @classmethod
+    def all_of(cls, log: str) -> list[JobLine]:
+        """Read those of a task's log, without the local SageMaker's own."""
+        found = [
+            cls(host, datetime.fromisoformat(f"{time}+00:00"), text) for host, time, text in _JOB_LINE.findall(log)
+        ]
+        return [line for line in found if not line.text.startswith("[local]")]
+
+
+@dataclasses.dataclass(frozen=True)
+class Gate:
+    """What holds the jobs of `scripts/waits_at_gate.py` back: they end when it is open."""
+
+    path: Path
+
+    def open(self) -> None:
+        """Let the jobs end."""
+        self.path.touch()
+
+
+class Run:
+    """A DAG run, whose jobs may wait at a gate."""
+
+    def __init__(self, airflow: RunningAirflow, dag_id: str, *, gate: Gate | None = None) -> None:
+        self._airflow = airflow
+        self._gate = gate
+        self.dag_id = dag_id
+        self.run_id = airflow.api.trigger(dag_id, conf={"gate": str(gate.path)} if gate else None)
+
+    def open_gate(self) -> None:
+        """Let the jobs end."""
+        assert self._gate is not None
+        self._gate.open()
+
+    def ended(self) -> list[TaskInstance]:
+        """Give the tasks when the run has ended."""
+        self.until(lambda: self._airflow.api.run_state(self.dag_id, self.run_id) in {"success", "failed"}, "its end")
+        return self.tasks()
+
+    def end_of(self, task_id: str) -> str:
+        """Give a task's state at its end; what it logged shows if the test fails."""
+        self.until_task_is(task_id, *ENDS)
+        print(f"----- log of {self.dag_id}.{task_id}", self.log(task_id), sep="\n")
+        return str(self.task(task_id).state)
+
+    def until_task_is(self, task_id: str, *states: str) -> None:
+        """Wait until a task is in one of the states; an end that isn't among them ends the wait with its log."""
+
+        def has_come() -> bool:
+            state = self.task(task_id).state
+            assert state not in ENDS - {*states}, f"{task_id} is {state}:\n{self.log(task_id)}"
+            return state in states
+
+        self.until(has_come, f"{task_id} to be {' or '.join(states)}")
+
+    def until_task_waits(self, task_id: str, state: str) -> None:
+        """Wait until a task waits for its job, deferred to a trigger that has started or running in a worker."""
+        self.until_task_is(task_id, state)
+        self.submitted_job(task_id)
+        if state == "deferred":
+            self.until(lambda: self.trigger_starts(task_id) > 0, f"the trigger of {task_id} to start")
+
+    def submitted_job(self, task_id: str, *, other_than: str | None = None) -> str:
+        """Give the job's name when a task has submitted one; a cleared task's, when it isn't the old one any more."""
+        self.until(lambda: self.xcoms(task_id).get("job_name") not in {None, other_than}, f"{task_id} to submit a job")
+        name: str = self.xcoms(task_id)["job_name"]
+        return name
+
+    def trigger_starts(self, task_id: str, *, map_index: int = -1) -> int:
+        """Say how often a triggerer has started the task's trigger."""
+        return len(_TRIGGER_STARTED.findall(self.log(task_id, map_index=map_index)))
+
+    def xcoms(self, task_id: str, *, map_index: int = -1) -> Mapping[str, Any]:
+        """Give what a task pushed."""
+        return self._airflow.api.xcoms(self.dag_id, self.run_id, task_id, map_index=map_index)
+
+    def rendered(self, task_id: str) -> Mapping[str, object]:
+        """Give a task's template fields as they were rendered."""
+        return self._airflow.api.rendered_fields(self.dag_id, self.run_id, task_id)
+
+    def log(self, task_id: str, *, map_index: int = -1) -> str:
+        """Give the log of a task's latest try."""
+        return self._airflow.api.log(self.dag_id, self.run_id, self.task(task_id, map_index=map_index))
+
+    def job_lines(self, task_id: str, *, map_index: int = -1) -> list[JobLine]:
+        """Give the lines of the task's script in its log."""
+        return JobLine.all_of(self.log(task_id, map_index=map_index))
+
+    def mark(self, task_id: str, state: str) -> None:
+        """Mark a task, such as `failed`, as a user does in the UI."""
+        self._airflow.api.set_state(self.dag_id, self.run_id, task_id, state)
+
+    def mark_run(self, state: str) -> None:
+        """Mark the whole run, such as `failed`, as a user does in the UI."""
+        self._airflow.api.set_run_state(self.dag_id, self.run_id, state)
+
+    def clear(self, task_id: str) -> None:
+        """Clear a task as a user does in the UI."""
+        self._airflow.api.clear(self.dag_id, self.run_id, task_id)
+
+    def task(self, task_id: str, *, map_index: int = -1) -> TaskInstance:
+        """Give a task of the run as it is now."""
+        return next(task for task in self.tasks() if (task.task_id, task.map_index) == (task_id, map_index))
+
+    def tasks(self) -> list[TaskInstance]:
+        """Give the tasks of the run as they are now."""
+        return self._airflow.api.task_instances(self.dag_id, self.run_id)
+
+    def until(self, ready: Callable[[], bool], what: str) -> None:
+        """Wait until something is so."""
+        self._airflow.processes.wait_until(ready, within=200, what=f"{self.dag_id}: {what}")

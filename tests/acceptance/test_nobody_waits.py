@@ -1,0 +1,182 @@
+"""A job is stopped exactly when nobody waits for it any more: the same with the wait in a worker and deferred."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .runs import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from demo.airflow_services import RunningAirflow
+
+    from .runs import Gate
+    from .triggerers import Triggerers
+
+    Act = Callable[[Run], None]
+
+MODES = {"in_worker": "running", "deferred": "deferred"}
+"""The states in which a task waits for its job."""
+# What a log says when `on_kill` is over: a trigger's in Airflow's own words, a worker's in ours.
+TRIGGER_KILLED = re.compile(r"invoking on_kill$[\s\S]*^trigger completed$", re.MULTILINE)
+TASK_KILLED = re.compile(r"^Processing job \S+ goes on without its task", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """An end of the wait that isn't the job's, and what it makes of task and job."""
+
+    dag: str = "waits_{mode}"
+    task_id: str
+    act: Act | None = None
+    """What a user does; None leaves it to time."""
+    task_ends: str
+    job_ends: str = "Stopped"
+
+
+@dataclass(frozen=True)
+class Acted:
+    """A task whose wait was ended."""
+
+    run: Run
+    job_name: str
+    """The job that it waited for."""
+
+
+def mark(task_id: str, state: str) -> Act:
+    return lambda run: run.mark(task_id, state)
+
+
+CASES = {
+    "task marked failed": Case(task_id="is_marked_failed", act=mark("is_marked_failed", "failed"), task_ends="failed"),
+    "task marked success": Case(
+        task_id="is_marked_success", act=mark("is_marked_success", "success"), task_ends="success"
+    ),
+    "task cleared": Case(task_id="is_cleared", act=lambda run: run.clear("is_cleared"), task_ends="success"),
+    "run marked failed": Case(
+        dag="waits_{mode}_alone", task_id="waits", act=lambda run: run.mark_run("failed"), task_ends="failed"
+    ),
+    "dagrun_timeout": Case(dag="waits_{mode}_for_a_while", task_id="waits", task_ends="skipped"),
+    "execution_timeout": Case(task_id="exceeds_execution_timeout", task_ends="failed"),
+    "max_wait": Case(task_id="exceeds_max_wait", task_ends="failed"),
+    "stop_on_kill=False": Case(
+        task_id="goes_on", act=mark("goes_on", "failed"), task_ends="failed", job_ends="Completed"
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def acted(airflow: RunningAirflow, gate_factory: Callable[[], Gate]) -> dict[tuple[str, str], Acted]:
+    """The tasks of all cases in both modes, after the users' actions, in runs that go on at once."""
+    keys = [(mode, name) for mode in MODES for name in CASES]
+    dags = {case.dag.format(mode=mode) for case in CASES.values() for mode in MODES}
+    runs = {dag_id: Run(airflow, dag_id, gate=gate_factory()) for dag_id in dags}
+    return {(mode, name): act(CASES[name], runs[CASES[name].dag.format(mode=mode)], MODES[mode]) for mode, name in keys}
+
+
+def act(case: Case, run: Run, waiting: str) -> Acted:
+    """End a wait as the case says."""
+    if case.act is None:
+        return Acted(run, run.submitted_job(case.task_id))
+    run.until_task_waits(case.task_id, waiting)
+    acted = Acted(run, run.submitted_job(case.task_id))
+    case.act(run)
+    return acted
+
+
+@pytest.fixture(params=MODES)
+def acted_in(request: pytest.FixtureRequest, acted: dict[tuple[str, str], Acted]) -> Callable[[str], Acted]:
+    """Gives a case's task in the mode at hand."""
+    return lambda name: acted[request.param, name]
+
+
+STOPPED = [name for name, case in CASES.items() if case.job_ends == "Stopped"]
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_the_job_is_stopped(name: str, acted_in: Callable[[str], Acted], last_status_of: Callable[[str], str]) -> None:
+    assert last_status_of(acted_in(name).job_name) == "Stopped"
+
+
+@pytest.mark.parametrize("name", [name for name in STOPPED if name != "task cleared"])
+def test_the_task_has_the_state_of_what_ended_it(name: str, acted_in: Callable[[str], Acted]) -> None:
+    assert acted_in(name).run.end_of(CASES[name].task_id) == CASES[name].task_ends
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("max_wait", r"Processing job \S+ had not ended after 15 s"),
+        ("execution_timeout", r"AirflowTaskTimeout"),
+    ],
+)
+def test_a_wait_that_took_too_long_is_the_reason_in_the_tasks_log(
+    name: str, reason: str, acted_in: Callable[[str], Acted]
+) -> None:
+    run = acted_in(name).run
+    run.end_of(CASES[name].task_id)
+    assert re.search(reason, run.log(CASES[name].task_id))
+
+
+def test_a_cleared_tasks_new_try_has_a_job_of_its_own_that_goes_on(
+    acted_in: Callable[[str], Acted], status_of: Callable[[str], str], last_status_of: Callable[[str], str]
+) -> None:
+    cleared = acted_in("task cleared")
+    new = cleared.run.submitted_job("is_cleared", other_than=cleared.job_name)
+    assert last_status_of(cleared.job_name) == "Stopped"
+    assert status_of(new) == "InProgress"
+    cleared.run.open_gate()
+    assert cleared.run.end_of("is_cleared") == "success"
+    assert last_status_of(new) == "Completed"
+
+
+def test_stop_on_kill_false_lets_the_job_go_on(
+    acted_in: Callable[[str], Acted], last_status_of: Callable[[str], str]
+) -> None:
+    left = acted_in("stop_on_kill=False")
+    left.run.until(lambda: is_killed(left.run.log("goes_on")), "the task to be told of its end")
+    assert left.run.task("goes_on").state == "failed"
+    left.run.open_gate()
+    assert last_status_of(left.job_name) == "Completed"
+
+
+def is_killed(log: str) -> bool:
+    return bool(TRIGGER_KILLED.search(log) or TASK_KILLED.search(log))
+
+
+@pytest.fixture
+def waiting(airflow: RunningAirflow, triggerers: Triggerers, gate_factory: Callable[[], Gate]) -> Run:
+    """A run of one deferred task, while one triggerer has its trigger and another could take it."""
+    triggerers.at_least(2)
+    run = Run(airflow, "waits_deferred_alone", gate=gate_factory())
+    run.until_task_waits("waits", "deferred")
+    return run
+
+
+def test_a_triggerers_restart_stops_no_job(
+    waiting: Run, triggerers: Triggerers, last_status_of: Callable[[str], str]
+) -> None:
+    job_name, starts = waiting.submitted_job("waits"), waiting.trigger_starts("waits")
+    triggerers.stop(triggerers.numbered(waiting.task("waits").triggerer))
+    waiting.until(lambda: waiting.trigger_starts("waits") > starts, "another triggerer to take the trigger")
+    waiting.open_gate()
+    assert waiting.end_of("waits") == "success"
+    assert (waiting.submitted_job("waits"), last_status_of(job_name)) == (job_name, "Completed")
+
+
+def test_a_triggerer_that_was_frozen_and_lost_its_triggers_stops_no_job(
+    waiting: Run, triggerers: Triggerers, last_status_of: Callable[[str], str]
+) -> None:
+    """Airflow 3.3 calls the trigger's `on_kill` then, as if a user had acted on the task."""
+    job_name, starts = waiting.submitted_job("waits"), waiting.trigger_starts("waits")
+    with triggerers.frozen(triggerers.numbered(waiting.task("waits").triggerer)):
+        waiting.until(lambda: waiting.trigger_starts("waits") > starts, "another triggerer to take the trigger")
+    waiting.until(lambda: bool(TRIGGER_KILLED.search(waiting.log("waits"))), "on_kill of the frozen trigger")
+    waiting.open_gate()
+    assert waiting.end_of("waits") == "success"
+    assert (waiting.submitted_job("waits"), last_status_of(job_name)) == (job_name, "Completed")

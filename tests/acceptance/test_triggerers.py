@@ -1,0 +1,127 @@
+"""Fifty deferred jobs and two triggerers, one of which is killed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+import pytest
+
+from .runs import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_sm_processing.local import LocalSageMaker
+    from demo.airflow_api import TaskInstance
+    from demo.airflow_services import RunningAirflow
+
+    from .runs import Gate, JobLine
+    from .triggerers import Triggerers
+
+MAPPED = {"on_1": 40, "on_2": 10}
+"""The tasks of `dags/crowd.py` whose jobs have one host and two, and how often each is mapped."""
+LAST_SECONDS = timedelta(seconds=15)
+"""How much of a log a triggerer's death may repeat: a position is kept every few seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crowd:
+    """What became of the crowd."""
+
+    run: Run
+    jobs: Mapping[str, str]
+    """The jobs' names, by the tasks' labels, as they were before the kill."""
+    triggerers: Mapping[str, int | None]
+    """Which triggerer had a task's trigger before the kill."""
+    killed: int
+    killed_at: datetime
+    ended: list[TaskInstance]
+
+
+@pytest.fixture(scope="module")
+def crowd(airflow: RunningAirflow, triggerers: Triggerers, gate_factory: Callable[[], Gate]) -> Crowd:
+    """Fifty deferred tasks that two triggerers share; the one with more of them is killed, another is started."""
+    triggerers.at_least(2)
+    run = Run(airflow, "crowd", gate=gate_factory())
+    tasks = all_deferred(run)
+    jobs = {task.label: str(run.xcoms(task.task_id, map_index=task.map_index)["job_name"]) for task in tasks}
+    shares = Counter(task.triggerer for task in tasks)
+    killed = triggerers.numbered(shares.most_common(1)[0][0])
+    killed_at = datetime.now(timezone.utc)
+    triggerers.kill(killed)
+    triggerers.start()
+    for task in tasks:
+        if task.triggerer == killed.number:
+            until_a_line_is_newer(run, task, killed_at)
+    run.open_gate()
+    return Crowd(
+        run=run,
+        jobs=jobs,
+        triggerers={task.label: task.triggerer for task in tasks},
+        killed=killed.number,
+        killed_at=killed_at,
+        ended=run.ended(),
+    )
+
+
+def all_deferred(run: Run) -> list[TaskInstance]:
+    """Give the tasks when each is deferred to a triggerer that shows its job's lines already."""
+    mapped = sum(MAPPED.values())
+    run.until(lambda: [task.state for task in run.tasks()].count("deferred") == mapped, "all tasks to be deferred")
+    tasks = run.tasks()
+    for task in tasks:
+        run.until(
+            lambda task=task: len(run.job_lines(task.task_id, map_index=task.map_index)) >= 3,
+            f"three lines of {task.label}",
+        )
+    return run.tasks()
+
+
+def until_a_line_is_newer(run: Run, task: TaskInstance, moment: datetime) -> None:
+    """Wait until a task's log shows what its job wrote after a moment."""
+    run.until(
+        lambda: any(line.time > moment for line in run.job_lines(task.task_id, map_index=task.map_index)),
+        f"a line of {task.label} from after the kill",
+    )
+
+
+def test_two_triggerers_share_the_work(crowd: Crowd) -> None:
+    shares = Counter(crowd.triggerers.values())
+    assert len(shares) == 2, shares
+    assert min(shares.values()) >= 5, shares
+
+
+def test_every_task_succeeds_though_its_triggerer_was_killed(crowd: Crowd) -> None:
+    labels = [f"{task_id}[{index}]" for task_id, count in MAPPED.items() for index in range(count)]
+    assert {task.label: task.state for task in crowd.ended} == dict.fromkeys(labels, "success")
+
+
+def test_no_job_is_stopped_lost_or_submitted_twice(crowd: Crowd, sagemaker: LocalSageMaker) -> None:
+    pages = sagemaker.client("sagemaker").get_paginator("list_processing_jobs").paginate(NameContains="crowd")
+    found = [job for page in pages for job in page["ProcessingJobSummaries"]]
+    assert sorted((job["ProcessingJobName"], job["ProcessingJobStatus"]) for job in found) == sorted(
+        (job_name, "Completed") for job_name in crowd.jobs.values()
+    )
+
+
+def test_every_line_of_every_host_is_in_its_tasks_log(
+    crowd: Crowd, written_lines: Callable[[str], list[JobLine]]
+) -> None:
+    missing = {}
+    for task in crowd.ended:
+        shown = crowd.run.job_lines(task.task_id, map_index=task.map_index)
+        missing[task.label] = set(written_lines(crowd.jobs[task.label])) - set(shown)
+    assert missing == {label: set() for label in crowd.jobs}
+
+
+def test_only_lines_of_the_last_seconds_before_the_kill_are_repeated(crowd: Crowd) -> None:
+    last_seconds = (crowd.killed_at - LAST_SECONDS, crowd.killed_at)
+    for task in crowd.ended:
+        shown = Counter(crowd.run.job_lines(task.task_id, map_index=task.map_index))
+        repeated = [line for line, count in shown.items() if count > 1]
+        if crowd.triggerers[task.label] != crowd.killed:
+            assert repeated == [], task.label
+        assert [line for line in repeated if not last_seconds[0] < line.time < last_seconds[1]] == [], task.label
