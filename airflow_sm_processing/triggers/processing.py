@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ProcessingJobTrigger"]
 
+# Airflow's scheduler may fail a task whose trigger fires before it has seen the deferral, which takes it a round:
+# https://github.com/apache/airflow/issues/67287
+_SHORTEST_DEFERRAL = 5.0
 _OUTCOMES = {
     Verdict.ENDED: Outcome.ENDED,
     Verdict.DEADLINE: Outcome.DEADLINE,
@@ -128,9 +131,7 @@ class ProcessingJobTrigger(BaseTrigger):
                     success = await success_event(lookout, self.job_name, live_log)
                     if success is not None:
                         return success
-                # Airflow's scheduler may fail a task whose trigger fires before it has seen the deferral
-                # (https://github.com/apache/airflow/issues/67287).
-                await asyncio.sleep(began + self.poll_interval - time.monotonic())
+                await asyncio.sleep(began + min(self.poll_interval, _SHORTEST_DEFERRAL) - time.monotonic())
                 return await self._job_event(end, live_log)
             finally:
                 await live_log.close()

@@ -36,6 +36,7 @@ class TriggerLookout(Lookout):
 
 
 _shared: dict[tuple[int, str], TriggerLookout] = {}
+_closing: set[asyncio.Task[None]] = set()
 
 
 @asynccontextmanager
@@ -52,7 +53,15 @@ async def shared_lookout(connection: AwsConnection) -> AsyncIterator[TriggerLook
         lookout.users -= 1
         if not lookout.users:
             del _shared[key]
-            await lookout.close()
+            await _closed(lookout)
+
+
+async def _closed(lookout: TriggerLookout) -> None:
+    """Close to the end, whatever becomes of the caller: Airflow repeats a cancellation each second."""
+    closing = asyncio.ensure_future(lookout.close())
+    _closing.add(closing)  # the loop itself keeps none
+    closing.add_done_callback(_closing.discard)
+    await asyncio.shield(closing)
 
 
 def _connect(connection: AwsConnection) -> Callable[[str], Any]:

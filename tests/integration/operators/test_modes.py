@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("airflow")
 BUCKET = "s3://sagemaker-us-east-1-123456789012"
-_JOB_LINES = re.compile(r"\[algo-\d+\] \S+Z (.*?)(?: \[airflow\.task.*)?$", re.MULTILINE)
+_JOB_LINES = re.compile(r"\[algo-\d+\] \S+Z (.*?)(?: \[airflow.*)?$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,7 @@ def test_what_is_handed_over(runner: Runner, task_factory: TaskFactory):
     before = time.time()
     deferred = runner.run(task).deferred
     sent = deserialize(deferred.trigger_kwargs)
-    at, bound = sent.pop("deadline")
+    (at, bound), since = sent.pop("deadline"), sent.pop("since")
     assert sent == {
         "job_name": job_of(runner),
         "connection": {
@@ -95,7 +95,12 @@ def test_what_is_handed_over(runner: Runner, task_factory: TaskFactory):
         },
         "poll_interval": 0.2,
         "max_transient_seconds": 77.0,
+        "logs": True,
+        "hosts": 1,
+        "stop_on_kill": True,
+        "end_task": False,
     }
+    assert before <= since <= time.time()
     assert (bound, before + 300 <= at <= time.time() + 300) == ("max_wait", True)
     assert deferred.next_method == "execute_complete"
     assert deferred.trigger_timeout is not None

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_processing.local import Fault
+from airflow_sm_processing.triggers.deadlines import Deadline
+from airflow_sm_processing.triggers.events import JobEvent, Outcome
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 
 if TYPE_CHECKING:
@@ -36,18 +38,24 @@ def waited(job_name: str, **parameters: Any) -> tuple[list[Any], float]:
 def test_it_fires_when_the_job_has_ended(job_factory: JobFactory, line: str, status: str):
     job = job_factory(line)
     events, _ = waited(job.job_name)
-    assert events == [{"job_name": job.job_name, "outcome": "ended", "deadline": None, "message": None}]
+    assert events == [JobEvent(job_name=job.job_name, outcome=Outcome.ENDED).to_payload()]
     assert job.description().status.value == status
 
 
-def test_it_fires_at_its_deadline_and_leaves_the_job_running(job_factory: JobFactory):
+@pytest.mark.parametrize(
+    ("stop_on_kill", "statuses"),
+    [(True, {"Stopping", "Stopped"}), (False, {"InProgress"})],
+    ids=["stop", "let it go on"],
+)
+def test_it_fires_at_its_deadline(job_factory: JobFactory, stop_on_kill: bool, statuses: set[str]):
     job = job_factory("import time; time.sleep(60)")
     at = time.time() + 0.6
-    events, _ = waited(job.job_name, deadline=[at, "max_wait"])
+    events, _ = waited(job.job_name, deadline=[at, "max_wait"], stop_on_kill=stop_on_kill)
     late = time.time() - at
-    assert events == [{"job_name": job.job_name, "outcome": "deadline", "deadline": [at, "max_wait"], "message": None}]
-    assert 0 <= late < 1
-    assert job.description().status.value == "InProgress"
+    fired = JobEvent(job_name=job.job_name, outcome=Outcome.DEADLINE, deadline=Deadline(at, "max_wait"))
+    assert events == [fired.to_payload()]
+    assert 0 <= late < 5
+    assert job.description().status.value in statuses
 
 
 def test_a_long_poll_interval_does_not_put_off_the_deadline(job_factory: JobFactory):
@@ -55,7 +63,7 @@ def test_a_long_poll_interval_does_not_put_off_the_deadline(job_factory: JobFact
     at = time.time() + 0.3
     trigger = ProcessingJobTrigger(job.job_name, poll_interval=60, deadline=[at, "max_wait"])
     (event,) = asyncio.run(payloads(trigger))
-    assert (event["outcome"], 0 <= time.time() - at < 1) == ("deadline", True)
+    assert (event["outcome"], 0 <= time.time() - at < 20) == ("deadline", True)
 
 
 def test_a_deadline_is_a_moment_and_does_not_begin_anew_with_the_trigger(job_factory: JobFactory):
@@ -66,7 +74,7 @@ def test_a_deadline_is_a_moment_and_does_not_begin_anew_with_the_trigger(job_fac
     started = time.monotonic()
     (event,) = asyncio.run(payloads(again))
     assert (event["outcome"], event["deadline"]) == ("deadline", list(first.deadline or ()))
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize(
@@ -105,10 +113,10 @@ def test_what_does_not_pass_in_time_is_trouble(
     assert 0.5 <= seconds < 5
 
 
-def test_what_cannot_pass_is_trouble_at_once():
+def test_an_unknown_job_is_told_at_once():
     at = time.time() + 60
     (event,), seconds = waited("no-such-job", deadline=[at, "max_wait"], max_transient_seconds=60)
-    assert (event["outcome"], event["deadline"]) == ("trouble", [at, "max_wait"])
+    assert (event["outcome"], event["deadline"]) == ("unknown", [at, "max_wait"])
     assert "DescribeProcessingJob for no-such-job failed" in event["message"]
     assert seconds < 5
 
