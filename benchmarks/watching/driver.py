@@ -64,6 +64,8 @@ class Report:
     errors: dict[str, str] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     """By `job/host`: the number of the line that should come next."""
+    missing: dict[str, list[int]] = field(default_factory=dict)
+    """By `job/host`: the numbers before it that didn't come."""
     line_faults: dict[str, int] = field(default_factory=dict)
 
 
@@ -134,6 +136,7 @@ async def drive(order: Order, answers: TextIO) -> Report:
     report.cpu_start, report.cpu_wait = start.less(idle), wait.less(idle)
     report.blocked, report.collecting = heartbeat.longest(), collector.longest
     report.lines = dict(lines.next)
+    report.missing = {key: sorted(numbers) for key, numbers in lines.missing.items() if numbers}
     report.line_faults = dict(lines.faults)
     return report
 

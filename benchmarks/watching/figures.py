@@ -49,7 +49,8 @@ REST_LINES = Figure("  and by the worker that finishes", lambda result: result.l
 BAD_LINES = Figure("  lost, repeated, out of order", lambda result: sum(result.line_faults.values()))
 LOG_CALLS = Figure("log calls", lambda result: result.total("accepted", "Log") + result.total("throttled", "Log"))
 BUSIEST_LOG_SECOND = Figure("  most in any one second", lambda result: result.busiest_log_second)
-OF_LOGS = (LIVE_LINES, REST_LINES, BAD_LINES, LOG_CALLS, BUSIEST_LOG_SECOND)
+BUSIEST_FILTER_SECOND = Figure("    of FilterLogEvents", lambda result: result.busiest_second("FilterLogEvents"))
+OF_LOGS = (LIVE_LINES, REST_LINES, BAD_LINES, LOG_CALLS, BUSIEST_LOG_SECOND, BUSIEST_FILTER_SECOND)
 
 MUST_BE: Mapping[str, Mapping[Figure, float]] = {
     "1000": {CALLS: 60, CPU: 3, BLOCKED: 100, PER_TRIGGER: 16, P95: 5.2, FAILURES: 0},
@@ -57,7 +58,8 @@ MUST_BE: Mapping[str, Mapping[Figure, float]] = {
     "5000": {CALLS: 200, MEMORY: 260, P95: 5.5, FAILURES: 0},
     "10000": {MEMORY: 350, P95: 7, FAILURES: 0},
     "10000-throttled": {MEMORY: 350, P95: 7, FAILURES: 0},
-    "200-logs": {BAD_LINES: 0, BUSIEST_LOG_SECOND: 5, FAILURES: 0},
+    # The last five seconds of 200 jobs: what is more wasn't shown while it was written.
+    "200-logs": {REST_LINES: 200 * 50 * 5, BAD_LINES: 0, BUSIEST_LOG_SECOND: 5, FAILURES: 0},
 }
 """The most that a figure may be, by scenario."""
 

@@ -19,6 +19,8 @@ def handed_over(report: Mapping[str, Any], port: int, written: dict[str, int]) -
     """Judge what triggers and workers showed together, against the lines that were written."""
     check = LineCheck()
     check.next.update(report["lines"])
+    for key, numbers in report["missing"].items():
+        check.missing[key].update(numbers)
     check.faults.update(report["line_faults"])
     client: Any = boto3.client(
         "logs",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -24,6 +24,8 @@ class LineCheck:
     def __init__(self) -> None:
         self.next: Counter[str] = Counter()
         """The number of the line that each job's host should show next, by `job/host`."""
+        self.missing: dict[str, set[int]] = defaultdict(set)
+        """The numbers before it that weren't shown."""
         self.faults: Counter[str] = Counter()
 
     def show(self, job: str, text: str) -> None:
@@ -37,19 +39,25 @@ class LineCheck:
             self.faults["changed"] += 1
         if key != f"{job}/{found['prefix']}":
             self.faults["in a wrong place"] += 1
-        if number < self.next[key]:
-            self.faults["repeated or late"] += 1
-        elif number > self.next[key]:
-            self.faults["skipped"] += number - self.next[key]
-        self.next[key] = max(self.next[key], number + 1)
+        self._place(key, number)
+
+    def _place(self, key: str, number: int) -> None:
+        if number >= self.next[key]:
+            self.missing[key].update(range(self.next[key], number))
+            self.next[key] = number + 1
+        elif number in self.missing[key]:
+            self.missing[key].remove(number)
+            self.faults["out of order"] += 1
+        else:
+            self.faults["repeated"] += 1
 
     def count_lost(self, written: dict[str, int]) -> None:
         """Compare with the lines that were written, by stream: what is missing now was never shown."""
         for stream, lines in written.items():
             job, _, host = stream.partition("/")
             key = f"{job}/{host.rpartition('-')[0]}"
-            if lost := lines - self.next[key]:
-                self.faults["lost at the end"] += lost
+            if lost := len(self.missing[key]) + lines - self.next[key]:
+                self.faults["lost"] += lost
 
 
 class LogListener:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 LOG_LINES = 30
+COMPLAINT = re.compile(r"\[(warning|error|critical) *\]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,8 @@ class Result:
     """Seconds from each job's end to its trigger's event, sorted."""
     failures: dict[str, str]
     """By job: no event, a wrong one, or an exception."""
+    complaints: list[str]
+    """Warnings and errors in the log of the process that waited, each once."""
     live_lines: int
     """Lines that the triggers showed."""
     lines: int
@@ -59,6 +63,10 @@ class Result:
     def total(self, kind: str, name_part: str = "") -> int:
         """Count the `accepted` or `throttled` calls of the operations whose name has this part."""
         return sum(calls[kind] for operation, calls in self.calls.items() if name_part in operation)
+
+    def busiest_second(self, operation: str) -> int:
+        """Give the most calls of an operation in any one second."""
+        return self.calls.get(operation, {}).get("busiest_second", 0)
 
     def percentile(self, share: float) -> float:
         """Give the delay that this share of the seen ends kept below; nan if none was seen."""
@@ -79,7 +87,7 @@ def measure(scenario: Scenario, contender: str) -> Result:
             report, peak_kib = _waited(driver, order, port, Path(home))
         calls, ends = _control(port, "calls"), _control(port, "ends")
         lines = handed_over(report, port, _control(port, "lines")) if scenario.logs else LineCheck()
-        return _result(contender, report, peak_kib, calls, ends, lines)
+        return _result(contender, report | {"complaints": _complaints(Path(home))}, peak_kib, calls, ends, lines)
 
 
 @contextmanager
@@ -111,6 +119,12 @@ def _driver(contender: str, home: Path, port: int) -> Iterator[subprocess.Popen[
 
 def _log(home: Path) -> Path:
     return home / "driver.log"
+
+
+def _complaints(home: Path) -> list[str]:
+    lines = _log(home).read_text().splitlines()
+    told = (line.partition(" ")[2] for line in lines if COMPLAINT.search(line))  # without the time
+    return list(dict.fromkeys(told))
 
 
 def _answer(driver: subprocess.Popen[str], home: Path) -> Any:
@@ -168,9 +182,10 @@ def _result(
         peak_mib=peak_kib / 1024,
         delays=sorted(at - ends[job][0] for job, (at, _) in report["events"].items()),
         failures=dict(_failures(contender, report, ends)),
+        complaints=report["complaints"],
         live_lines=sum(report["lines"].values()),
         lines=sum(lines.next.values()),
-        line_faults=dict(lines.faults),
+        line_faults={fault: count for fault, count in lines.faults.items() if count},
     )
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from benchmarks.watching.scenarios import Scenario
 
 WIDTH = 110
+TROUBLES = 5
+"""How many of a run's are shown."""
 
 
 def print_table(results: Mapping[tuple[str, str], Result]) -> None:
@@ -33,6 +35,18 @@ def print_table(results: Mapping[tuple[str, str], Result]) -> None:
     console = Console()
     console.width = max(console.width, WIDTH)  # a file or a pipe counts as 80
     console.print(table)
+    for (name, contender), result in results.items():
+        troubles = list(_troubles(result))
+        for trouble in troubles[:TROUBLES]:
+            console.print(f"{name}, {contender}: {trouble}", markup=False, highlight=False)
+        if len(troubles) > TROUBLES:
+            console.print(f"{name}, {contender}: … and {len(troubles) - TROUBLES} more")
+
+
+def _troubles(result: Result) -> Iterator[str]:
+    yield from (f"{count} lines {fault}" for fault, count in result.line_faults.items())
+    yield from result.complaints
+    yield from (f"{job}: {failure}" for job, failure in result.failures.items())
 
 
 def _rows(scenario: Scenario, results: Mapping[tuple[str, str], Result]) -> Iterator[tuple[str, ...]]:
