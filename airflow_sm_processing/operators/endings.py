@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseOperator
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ends_from_trigger"]
 
-log = logging.getLogger(__name__)
 
 _OWN_XCOM = "airflow.sdk.execution_time.xcom.BaseXCom"
 
@@ -25,7 +23,7 @@ def ends_from_trigger(task: BaseOperator, modes: Modes) -> bool:
         return False
     reasons = list(_reasons_for_a_worker(task, modes))
     if reasons:
-        log.info("A worker will end the task, though end_from_trigger=True: %s.", "; ".join(reasons))
+        task.log.info("A worker will end the task, though end_from_trigger=True: %s.", "; ".join(reasons))
     return not reasons
 
 

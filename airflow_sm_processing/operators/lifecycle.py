@@ -94,17 +94,21 @@ class JobTask(BaseOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral; if Airflow ended it, see to the job before the task fails."""
-        job_name = self._job_name_from_xcom(context) if next_method == TRIGGER_FAIL_REPR else None
+        job_name = self._xcom(context, results.JOB_NAME_KEY) if next_method == TRIGGER_FAIL_REPR else None
         if job_name is None:
             return super().resume_execution(next_method, next_kwargs, context)
         job = self._job = self.hook.job(job_name)
         details = next_kwargs or {}
         modes = self._modes()
+        shown = self._xcom(context, results.LOG_POSITION_KEY)
+        if shown is not None:
+            _forget_log_position(context)
         if details.get("error") == TriggerFailureReason.TRIGGER_TIMEOUT:
-            return self._wait(job, modes, self._passed_deadline(context))
+            return self._wait(job, modes, self._passed_deadline(context), shown=shown)
         trace = "".join(details.get("traceback") or ())
         self.log.warning("The trigger failed (%s), so this worker waits.\n%s", details.get("error"), trace)
-        return self._wait(job, modes, self._deadline(context, modes))  # max_wait anew: the trigger's is lost with it
+        deadline = self._deadline(context, modes)  # max_wait anew: the trigger's is lost with it
+        return self._wait(job, modes, deadline, shown=shown)
 
     def on_kill(self) -> None:
         """Stop the job: the task was ended from outside, or its `execution_timeout` is over."""
@@ -273,10 +277,10 @@ class JobTask(BaseOperator):
                 "Processing job %s may go on, for it could not be stopped: %s", job.job_name, error
             )
 
-    def _job_name_from_xcom(self, context: Context) -> str | None:
+    def _xcom(self, context: Context, key: str) -> Any:
+        """Give what an earlier stay of the task instance, or its trigger, left under a key."""
         ti = context["ti"]
-        name: str | None = ti.xcom_pull(task_ids=ti.task_id, key=results.JOB_NAME_KEY, map_indexes=ti.map_index)
-        return name
+        return ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index)
 
 
 def _forget_log_position(context: Context) -> None:
