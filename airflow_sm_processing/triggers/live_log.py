@@ -70,7 +70,8 @@ class LiveLog:
         self._logger = logger
         self._followed: Followed | None = None
         self.position_kept = False
-        self.kept_at = 0.0
+        self.taken_at = 0.0
+        self._taken: LogPosition | None = None
         self._beginning = asyncio.ensure_future(self._begin())
 
     async def close(self) -> None:
@@ -86,14 +87,16 @@ class LiveLog:
         """Whether lines were shown since the position was last kept."""
         return self._followed is not None and self._followed.has_news
 
+    def take_position(self) -> None:
+        """Take down how far the log is shown now, to be kept a little later."""
+        self.taken_at = time.monotonic()
+        self._taken = None if self._followed is None else self._followed.position().coarse()
+
     async def keep_position(self) -> None:
-        """Write the position down for the next trigger of the task."""
-        if self._task is None or self._followed is None:
-            return
-        self.kept_at = time.monotonic()
-        position = self._followed.position().coarse()
-        await self._task.set_xcom(LOG_POSITION_KEY, position.to_plain())
-        self.position_kept = True
+        """Keep what was taken down, for the next trigger of the task."""
+        if self._task is not None and self._taken is not None:
+            self.position_kept = True
+            await self._task.set_xcom(LOG_POSITION_KEY, self._taken.to_plain())
 
     async def position(self) -> dict[str, Any] | None:
         """Give what was shown, exactly."""

@@ -16,7 +16,9 @@ __all__ = ["PositionKeeper"]
 log = logging.getLogger(__name__)
 
 _PERIOD = 5.0
-_A_SECOND = 10  # of the fifty or so XComs a second that the supervisor can write, which has all else to do as well
+_A_ROUND = (
+    10  # a second, of the fifty or so XComs a second that the supervisor can write, which has all else to do as well
+)
 
 
 class PositionKeeper:
@@ -43,12 +45,22 @@ class PositionKeeper:
             await asyncio.gather(self._keeping, return_exceptions=True)
 
     async def _run(self) -> None:
+        """Keep what was taken down a round ago: by then its lines have long left this process for the task's log."""
+        taken: list[LiveLog] = []
         while True:
             await asyncio.sleep(1)
+            for live_log in taken:
+                await self._keep(live_log)
             long_ago = time.monotonic() - _PERIOD
-            due = [live_log for live_log in self._logs if live_log.has_news and live_log.kept_at <= long_ago]
-            for live_log in sorted(due, key=lambda live_log: live_log.kept_at)[:_A_SECOND]:
-                try:
-                    await live_log.keep_position()
-                except Exception as error:  # noqa: BLE001  # of Airflow's many kinds; none is worth a job's wait
-                    log.warning("How far a job's log was shown can't be kept, for now: %r", error)
+            due = [live_log for live_log in self._logs if live_log.has_news and live_log.taken_at <= long_ago]
+            taken = sorted(due, key=lambda live_log: live_log.taken_at)[:_A_ROUND]
+            for live_log in taken:
+                live_log.take_position()
+
+    async def _keep(self, live_log: LiveLog) -> None:
+        if live_log not in self._logs:  # its task has ended meanwhile
+            return
+        try:
+            await live_log.keep_position()
+        except Exception as error:  # noqa: BLE001  # of Airflow's many kinds; none is worth a job's wait
+            log.warning("How far a job's log was shown can't be kept, for now: %r", error)
