@@ -55,7 +55,7 @@ class Batch:
     def fell_behind(self, reached: int) -> None:
         """Note that a reading came to that time, and not to the streams' end."""
         for stream in self.streams:
-            stream.reached = reached
+            stream.fell_behind(reached)
 
     def halves(self) -> tuple[Batch, Batch]:
         """Split in two."""
@@ -68,10 +68,10 @@ def batches_of(streams: Iterable[FollowedStream], *, most: int) -> list[Batch]:
     batches: list[Batch] = []
     batch: list[FollowedStream] = []
     rate = reread = 0.0
-    for stream in sorted(streams, key=lambda stream: (stream.caught_up, stream.must_read_from), reverse=True):
+    for stream in sorted(streams, key=lambda stream: (stream.backlog, stream.must_read_from), reverse=True):
         if batch:
             reread += rate * (batch[-1].must_read_from - stream.must_read_from) / 1000
-            if len(batch) == most or reread > _REREAD_WEIGHT or stream.caught_up != batch[-1].caught_up:
+            if len(batch) == most or reread > _REREAD_WEIGHT or stream.backlog != batch[-1].backlog:
                 batches.append(Batch(batch))
                 batch, rate, reread = [], 0.0, 0.0
         batch.append(stream)

@@ -103,10 +103,12 @@ class StreamFinder:
             found = _by_job(page["logStreams"])
             useful = sum(len(streams) for name, streams in found.items() if name in left)
             left = self._note(left, found, began, is_last="nextToken" not in page)
-            if "nextToken" not in page or self.calls >= end:
+            if "nextToken" not in page:
                 return
-            if useful < _USEFUL_PART * len(page["logStreams"]) and len(names) > 1:
+            is_barren = useful < _USEFUL_PART * len(page["logStreams"]) and len(names) > 1
+            if is_barren:
                 self._prefixes.is_barren(prefix)
+            if is_barren or self.calls >= end:
                 return
             request["nextToken"] = page["nextToken"]
 

@@ -28,7 +28,9 @@ class FollowedStream:
     memory: LineMemory
     host: str
     reached: int | None
-    """The time that the last reading came to, having no time to go on; None if it came to the end."""
+    """The time that the last reading came to, if it didn't come to the end."""
+    is_new: bool = True
+    """Whether nothing has been read of it yet."""
     read_at: float = float("-inf")
     """When the last reading that came to the end began, in the event loop's time."""
     rate: float = 0.0
@@ -46,6 +48,13 @@ class FollowedStream:
         return self.reached is None
 
     @property
+    def backlog(self) -> int:
+        """What only streams may share that are read together: one with a backlog isn't read again for a new one."""
+        if self.reached is None:
+            return 0
+        return -1 if self.is_new else -self.reached
+
+    @property
     def must_read_from(self) -> int:
         """The time after which a reading may not begin."""
         return max(self.memory.since, self.memory.newest - LATE_MS) if self.reached is None else self.reached
@@ -54,6 +63,11 @@ class FollowedStream:
     def may_read_from(self) -> int:
         """The time before which a reading finds nothing new."""
         return self.memory.since if self.reached is None else self.reached
+
+    def fell_behind(self, reached: int) -> None:
+        """Note that a reading came to that time only."""
+        self.reached = reached
+        self.is_new = False
 
     def count(self, weight: float) -> None:
         """Note what was read for the first time."""
@@ -66,4 +80,5 @@ class FollowedStream:
             self.rate += _RATE_WEIGHT * (rate - self.rate)
         self._unrated = 0.0
         self.reached = None
+        self.is_new = False
         self.read_at = began
