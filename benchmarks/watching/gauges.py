@@ -49,7 +49,7 @@ class Heartbeat:
 
 
 class CollectorClock:
-    """How long the garbage collector took at a time; nothing else runs meanwhile, in whatever thread it began."""
+    """CPU seconds of a garbage collection; no other thread runs meanwhile, in whichever it began."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -58,9 +58,9 @@ class CollectorClock:
 
     def _note(self, phase: str, _info: dict[str, int]) -> None:
         if phase == "start":
-            self._began = time.perf_counter()
+            self._began = time.thread_time()
         else:
-            self.longest = max(self.longest, time.perf_counter() - self._began)
+            self.longest = max(self.longest, time.thread_time() - self._began)
 
 
 class Phase(NamedTuple):
