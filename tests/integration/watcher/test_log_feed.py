@@ -27,9 +27,8 @@ HOSTS = ("algo-1", "algo-2")
 SCRIPT = (
     "import sys, time; "
     r"[(sys.stdout.buffer.write(b'%d\nsame \xff\n' % number), sys.stdout.flush(), time.sleep(0.1)) "
-    "for number in range(25)]"
+    "for number in range(int(sys.argv[1]))]"
 )
-WRITTEN = [line for number in range(25) for line in (str(number), "same \ufffd")]
 QUICK = WaitSettings(poll_interval=0.2, log_settle_seconds=1.0)
 
 
@@ -43,8 +42,8 @@ def environment(sagemaker: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 @pytest.fixture
-def job_factory() -> Callable[[], ProcessingJob]:
-    """Starts jobs of two hosts that run `SCRIPT`."""
+def job_factory() -> Callable[[int], ProcessingJob]:
+    """Starts jobs of two hosts that write for so many tenths of a second."""
     processor = Processor(
         role="SageMakerRole",
         image_uri="image",
@@ -53,7 +52,7 @@ def job_factory() -> Callable[[], ProcessingJob]:
         entrypoint=[sys.executable, "-c"],
         sagemaker_session=Session(boto3.Session()),
     )
-    return lambda: processor.run(arguments=[SCRIPT], wait=False, logs=False)
+    return lambda tenths: processor.run(arguments=[SCRIPT, str(tenths)], wait=False, logs=False)
 
 
 def a_feed() -> LogFeed:
@@ -64,6 +63,10 @@ def a_feed() -> LogFeed:
         return lambda service: session.client(service, config=Config(retries={"total_max_attempts": 1}))
 
     return LogFeed(AwsCalls(connect, asyncio.to_thread).logs)
+
+
+def written(tenths: int) -> list[str]:
+    return [line for number in range(tenths) for line in (str(number), "same \ufffd")]
 
 
 def of_host(lines: list[LogLine], host: str) -> list[str]:
@@ -82,11 +85,11 @@ def run(main: Any) -> None:
 
 
 def test_every_line_of_a_running_job_comes_once_and_in_order_while_it_runs(
-    job_factory: Callable[[], ProcessingJob],
+    job_factory: Callable[[int], ProcessingJob],
 ) -> None:
     async def main() -> None:
         since = time.time()
-        job = await asyncio.to_thread(job_factory)
+        job = await asyncio.to_thread(job_factory, 70)
         feed, lines, live = a_feed(), [], []
         followed = feed.follow(job.job_name, lines.extend, since=since, hosts=len(HOSTS))
         waiting = asyncio.ensure_future(ended(job))
@@ -96,7 +99,7 @@ def test_every_line_of_a_running_job_comes_once_and_in_order_while_it_runs(
         assert await followed.settle(1)
         await feed.close()
 
-        assert {host: of_host(lines, host) for host in HOSTS} == dict.fromkeys(HOSTS, WRITTEN)
+        assert {host: of_host(lines, host) for host in HOSTS} == dict.fromkeys(HOSTS, written(70))
         assert live
         assert [line.timestamp for line in lines if line.host == "algo-1"] == sorted(
             line.timestamp for line in lines if line.host == "algo-1"
@@ -105,7 +108,7 @@ def test_every_line_of_a_running_job_comes_once_and_in_order_while_it_runs(
     run(main())
 
 
-def test_a_worker_shows_exactly_what_the_feed_has_not(job_factory: Callable[[], ProcessingJob]) -> None:
+def test_a_worker_shows_exactly_what_the_feed_has_not(job_factory: Callable[[int], ProcessingJob]) -> None:
     async def followed_until_lines_came(job: ProcessingJob) -> tuple[list[LogLine], str]:
         feed, lines = a_feed(), []
         came = asyncio.Event()
@@ -115,7 +118,7 @@ def test_a_worker_shows_exactly_what_the_feed_has_not(job_factory: Callable[[], 
         return lines, json.dumps(followed.position().to_plain())
 
     async def main() -> tuple[ProcessingJob, list[LogLine], LogPosition]:
-        job = await asyncio.to_thread(job_factory)
+        job = await asyncio.to_thread(job_factory, 30)
         lines, plain = await followed_until_lines_came(job)
         return job, lines, LogPosition.from_plain(json.loads(plain))
 
@@ -124,13 +127,13 @@ def test_a_worker_shows_exactly_what_the_feed_has_not(job_factory: Callable[[], 
     rest: list[LogLine] = []
     job.wait_for_end(settings=QUICK, sink=rest.append, log_position=position)
 
-    assert {host: of_host(shown + rest, host) for host in HOSTS} == dict.fromkeys(HOSTS, WRITTEN)
+    assert {host: of_host(shown + rest, host) for host in HOSTS} == dict.fromkeys(HOSTS, written(30))
     assert shown
     assert rest
 
 
 def test_throttles_and_lost_connections_lose_and_repeat_nothing(
-    job_factory: Callable[[], ProcessingJob], sagemaker: LocalSageMaker
+    job_factory: Callable[[int], ProcessingJob], sagemaker: LocalSageMaker
 ) -> None:
     sagemaker.set_faults(
         Fault(operation="FilterLogEvents", error="ThrottlingException", rate=0.3),
@@ -139,21 +142,21 @@ def test_throttles_and_lost_connections_lose_and_repeat_nothing(
     )
 
     async def main() -> None:
-        job = await asyncio.to_thread(job_factory)
+        job = await asyncio.to_thread(job_factory, 30)
         feed, lines = a_feed(), []
         followed = feed.follow(job.job_name, lines.extend, hosts=len(HOSTS))
         await ended(job)
         assert await followed.settle(1)
         await feed.close()
 
-        assert {host: of_host(lines, host) for host in HOSTS} == dict.fromkeys(HOSTS, WRITTEN)
+        assert {host: of_host(lines, host) for host in HOSTS} == dict.fromkeys(HOSTS, written(30))
 
     run(main())
 
 
-def test_the_tail_of_a_job_is_shown_at_its_end_only(job_factory: Callable[[], ProcessingJob]) -> None:
+def test_the_tail_of_a_job_is_shown_at_its_end_only(job_factory: Callable[[int], ProcessingJob]) -> None:
     lines: list[LogLine] = []
 
-    job_factory().wait_for_end("tail", settings=QUICK, sink=lines.append)
+    job_factory(15).wait_for_end("tail", settings=QUICK, sink=lines.append)
 
-    assert {host: of_host(lines, host) for host in HOSTS} == dict.fromkeys(HOSTS, WRITTEN[-20:])
+    assert {host: of_host(lines, host) for host in HOSTS} == dict.fromkeys(HOSTS, written(15)[-20:])

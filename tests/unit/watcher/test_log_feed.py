@@ -5,15 +5,17 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from airflow_sm_processing.watcher.log_feed import LogFeed
+from tests.unit.processing.cloudwatch import STREAMS_PER_FILTER
 
 from .log_world import START, Follower, World, logs, run, texts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pytest
+    from collections.abc import Mapping, Sequence
 
     from airflow_sm_processing.processing import LogLine
 
@@ -222,19 +224,60 @@ def test_a_missing_group_is_waited_for() -> None:
     run(main())
 
 
-def test_a_denied_log_is_off_with_one_warning_and_no_more_calls(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("denied", "operation"), [(0, "DescribeLogStreams"), (1, "FilterLogEvents")])
+def test_a_denied_log_is_off_with_one_warning_and_no_more_calls(
+    denied: int, operation: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
-        world = World(errors={1: "AccessDeniedException"})
+        world = World(errors={denied: "AccessDeniedException"})
         world.write(ONE, "a", after=1)
         follower = Follower(world.feed, "job", hosts=1)
         await world.until(60)
 
-        assert (follower.messages, follower.log.is_off, world.client.calls) == ([], True, 2)
+        assert (follower.messages, follower.log.is_off, world.client.calls) == ([], True, denied + 1)
         assert not await follower.log.settle(1)
 
     run(main())
-    assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "The live log of job is off; its lines come at the end. FilterLogEvents for" in caplog.text
+    (warning,) = caplog.records
+    told = f"The live log of job is off; its lines come at the end. {operation} for job"
+    assert (warning.levelname, warning.getMessage().startswith(told)) == ("WARNING", True)
+
+
+def test_an_error_that_nobody_thought_of_is_told_in_every_jobs_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(method: str, subject: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise RuntimeError(f"{method} is out of order")
+
+    async def main() -> None:
+        feed = LogFeed(fails, streams_a_call=100)
+        followers = [Follower(feed, job, hosts=1) for job in ("job", "other")]
+
+        assert [await follower.log.settle(1) for follower in followers] == [False, False]
+
+    run(main())
+    assert sorted(caplog.messages) == [
+        "The live log of job is off; its lines come at the end. describe_log_streams is out of order",
+        "The live log of other is off; its lines come at the end. describe_log_streams is out of order",
+        "The live logs of 2 jobs are off.",
+    ]
+
+
+def test_a_call_takes_as_many_streams_as_botocores_model_says() -> None:
+    async def main() -> int:
+        asked = asyncio.Queue[int]()
+
+        async def call(method: str, subject: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+            if method == "describe_log_streams":
+                return {"logStreams": [{"logStreamName": f"job/algo-{host}-17"} for host in range(150)]}
+            await asked.put(len(request["logStreamNames"]))
+            return {"events": []}
+
+        feed = LogFeed(call)
+        feed.follow("job", lambda lines: None, hosts=150)
+        first = await asked.get()
+        await feed.close()
+        return first
+
+    assert asyncio.run(main()) == STREAMS_PER_FILTER
 
 
 def test_a_sink_that_fails_ends_its_own_jobs_log_only(caplog: pytest.LogCaptureFixture) -> None:
