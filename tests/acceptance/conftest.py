@@ -24,7 +24,9 @@ HERE = Path(__file__).parent
 EXAMPLE_DAGS = ("sm_pipeline", "sm_training", "sm_mapping", "sm_deferrable", "sm_sdk_style")
 ENDS_DAGS = ("ends_in_worker", "ends_deferred", "ends_from_trigger")
 WAITS_DAGS = tuple(
-    f"waits_{mode}{kind}" for mode in ("in_worker", "deferred") for kind in ("", "_alone", "_for_a_while")
+    f"waits_{mode}{kind}"
+    for mode in ("in_worker", "deferred")
+    for kind in ("", "_alone", "_for_a_while", "_slow_to_start")
 )
 # Many tasks at once; a triggerer that died is noticed soon; triggers are spread over the triggerers in small portions.
 SETTINGS = {

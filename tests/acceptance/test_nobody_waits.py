@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from demo.airflow_services import RunningAirflow
 
-    from .runs import Gate
+    from .runs import Gate, JobLine
     from .triggerers import Triggerers
 
     Act = Callable[[Run], None]
@@ -58,10 +58,12 @@ CASES = {
         task_id="is_marked_success", act=mark("is_marked_success", "success"), task_ends="success"
     ),
     "task cleared": Case(task_id="is_cleared", act=lambda run: run.clear("is_cleared"), task_ends="success"),
+    "slow task cleared": Case(
+        dag="waits_{mode}_slow_to_start", task_id="waits", act=lambda run: run.clear("waits"), task_ends="success"
+    ),
     "run marked failed": Case(
         dag="waits_{mode}_alone", task_id="waits", act=lambda run: run.mark_run("failed"), task_ends="failed"
     ),
-    "dagrun_timeout": Case(dag="waits_{mode}_for_a_while", task_id="waits", task_ends="skipped"),
     "execution_timeout": Case(task_id="exceeds_execution_timeout", task_ends="failed"),
     "max_wait": Case(task_id="exceeds_max_wait", task_ends="failed"),
     "stop_on_kill=False": Case(
@@ -96,6 +98,8 @@ def acted_in(request: pytest.FixtureRequest, acted: dict[tuple[str, str], Acted]
 
 
 STOPPED = [name for name, case in CASES.items() if case.job_ends == "Stopped"]
+CLEARED = ["task cleared", "slow task cleared"]
+"""The second's `on_kill` comes while the next try is running already, but hasn't deleted the old one's XComs yet."""
 
 
 @pytest.mark.parametrize("name", STOPPED)
@@ -103,7 +107,7 @@ def test_the_job_is_stopped(name: str, acted_in: Callable[[str], Acted], last_st
     assert last_status_of(acted_in(name).job_name) == "Stopped"
 
 
-@pytest.mark.parametrize("name", [name for name in STOPPED if name != "task cleared"])
+@pytest.mark.parametrize("name", [name for name in STOPPED if name not in CLEARED])
 def test_the_task_has_the_state_of_what_ended_it(name: str, acted_in: Callable[[str], Acted]) -> None:
     assert acted_in(name).run.end_of(CASES[name].task_id) == CASES[name].task_ends
 
@@ -123,15 +127,18 @@ def test_a_wait_that_took_too_long_is_the_reason_in_the_tasks_log(
     assert re.search(reason, run.log(CASES[name].task_id))
 
 
+@pytest.mark.parametrize("name", CLEARED)
 def test_a_cleared_tasks_new_try_has_a_job_of_its_own_that_goes_on(
-    acted_in: Callable[[str], Acted], status_of: Callable[[str], str], last_status_of: Callable[[str], str]
+    name: str,
+    acted_in: Callable[[str], Acted],
+    status_of: Callable[[str], str],
+    last_status_of: Callable[[str], str],
 ) -> None:
-    cleared = acted_in("task cleared")
-    new = cleared.run.submitted_job("is_cleared", other_than=cleared.job_name)
-    assert last_status_of(cleared.job_name) == "Stopped"
+    cleared, task_id = acted_in(name), CASES[name].task_id
+    new = cleared.run.submitted_job(task_id, other_than=cleared.job_name)
     assert status_of(new) == "InProgress"
     cleared.run.open_gate()
-    assert cleared.run.end_of("is_cleared") == "success"
+    assert cleared.run.end_of(task_id) == "success"
     assert last_status_of(new) == "Completed"
 
 
@@ -149,6 +156,26 @@ def is_killed(log: str) -> bool:
     return bool(TRIGGER_KILLED.search(log) or TASK_KILLED.search(log))
 
 
+@pytest.fixture(scope="module")
+def timed_out(
+    airflow: RunningAirflow, acted: dict[tuple[str, str], Acted], gate_factory: Callable[[], Gate]
+) -> dict[str, Acted]:
+    """A task in each mode whose run times out while it waits; no others start at that time and hold it up."""
+    assert acted
+    runs = {mode: Run(airflow, f"waits_{mode}_for_a_while", gate=gate_factory()) for mode in MODES}
+    for mode, run in runs.items():
+        run.until_task_waits("waits", MODES[mode])
+    return {mode: Acted(run, run.submitted_job("waits")) for mode, run in runs.items()}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_runs_timeout_stops_the_job_and_skips_the_task(
+    mode: str, timed_out: dict[str, Acted], last_status_of: Callable[[str], str]
+) -> None:
+    assert last_status_of(timed_out[mode].job_name) == "Stopped"
+    assert timed_out[mode].run.end_of("waits") == "skipped"
+
+
 @pytest.fixture
 def waiting(airflow: RunningAirflow, triggerers: Triggerers, gate_factory: Callable[[], Gate]) -> Run:
     """A run of one deferred task, while one triggerer has its trigger and another could take it."""
@@ -158,8 +185,11 @@ def waiting(airflow: RunningAirflow, triggerers: Triggerers, gate_factory: Calla
     return run
 
 
-def test_a_triggerers_restart_stops_no_job(
-    waiting: Run, triggerers: Triggerers, last_status_of: Callable[[str], str]
+def test_a_triggerers_restart_stops_no_job_and_loses_no_line(
+    waiting: Run,
+    triggerers: Triggerers,
+    last_status_of: Callable[[str], str],
+    written_lines: Callable[[str], list[JobLine]],
 ) -> None:
     job_name, starts = waiting.submitted_job("waits"), waiting.trigger_starts("waits")
     triggerers.stop(triggerers.numbered(waiting.task("waits").triggerer))
@@ -167,10 +197,14 @@ def test_a_triggerers_restart_stops_no_job(
     waiting.open_gate()
     assert waiting.end_of("waits") == "success"
     assert (waiting.submitted_job("waits"), last_status_of(job_name)) == (job_name, "Completed")
+    assert set(waiting.job_lines("waits")) == set(written_lines(job_name))
 
 
-def test_a_triggerer_that_was_frozen_and_lost_its_triggers_stops_no_job(
-    waiting: Run, triggerers: Triggerers, last_status_of: Callable[[str], str]
+def test_a_triggerer_that_was_frozen_and_lost_its_triggers_stops_no_job_and_loses_no_line(
+    waiting: Run,
+    triggerers: Triggerers,
+    last_status_of: Callable[[str], str],
+    written_lines: Callable[[str], list[JobLine]],
 ) -> None:
     """Airflow 3.3 calls the trigger's `on_kill` then, as if a user had acted on the task."""
     job_name, starts = waiting.submitted_job("waits"), waiting.trigger_starts("waits")
@@ -180,3 +214,4 @@ def test_a_triggerer_that_was_frozen_and_lost_its_triggers_stops_no_job(
     waiting.open_gate()
     assert waiting.end_of("waits") == "success"
     assert (waiting.submitted_job("waits"), last_status_of(job_name)) == (job_name, "Completed")
+    assert set(waiting.job_lines("waits")) == set(written_lines(job_name))

@@ -36,6 +36,8 @@ class Crowd:
     """The jobs' names, by the tasks' labels, as they were before the kill."""
     triggerers: Mapping[str, int | None]
     """Which triggerer had a task's trigger before the kill."""
+    taken_twice: frozenset[str]
+    """The tasks whose trigger both triggerers took in the same moment: SQLite has no row locks to prevent it."""
     killed: int
     killed_at: datetime
     ended: list[TaskInstance]
@@ -47,6 +49,9 @@ def crowd(airflow: RunningAirflow, triggerers: Triggerers, gate_factory: Callabl
     triggerers.at_least(2)
     run = Run(airflow, "crowd", gate=gate_factory())
     tasks = all_deferred(run)
+    taken_twice = frozenset(
+        task.label for task in tasks if run.trigger_starts(task.task_id, map_index=task.map_index) > 1
+    )
     jobs = {task.label: str(run.xcoms(task.task_id, map_index=task.map_index)["job_name"]) for task in tasks}
     shares = Counter(task.triggerer for task in tasks)
     killed = triggerers.numbered(shares.most_common(1)[0][0])
@@ -61,6 +66,7 @@ def crowd(airflow: RunningAirflow, triggerers: Triggerers, gate_factory: Callabl
         run=run,
         jobs=jobs,
         triggerers={task.label: task.triggerer for task in tasks},
+        taken_twice=taken_twice,
         killed=killed.number,
         killed_at=killed_at,
         ended=run.ended(),
@@ -118,8 +124,9 @@ def test_every_line_of_every_host_is_in_its_tasks_log(
 
 
 def test_only_lines_of_the_last_seconds_before_the_kill_are_repeated(crowd: Crowd) -> None:
+    assert len(crowd.taken_twice) < 5
     last_seconds = (crowd.killed_at - LAST_SECONDS, crowd.killed_at)
-    for task in crowd.ended:
+    for task in [task for task in crowd.ended if task.label not in crowd.taken_twice]:
         shown = Counter(crowd.run.job_lines(task.task_id, map_index=task.map_index))
         repeated = [line for line, count in shown.items() if count > 1]
         if crowd.triggerers[task.label] != crowd.killed:

@@ -38,7 +38,7 @@ def waits(mode, *, deferrable):
     def alone():
         job("waits")
 
-    @dag(dag_id=f"waits_{mode}_for_a_while", schedule=None, dagrun_timeout=timedelta(seconds=45))
+    @dag(dag_id=f"waits_{mode}_for_a_while", schedule=None, dagrun_timeout=timedelta(seconds=30))
     def for_a_while():
         job("waits")
 
