@@ -64,6 +64,7 @@ class Followed:
         self.looked_at = float("-inf")
         """When its streams were last looked for, in the event loop's time."""
         self.streams: dict[str, FollowedStream] = {}
+        self._gone: dict[str, StreamPosition] = {}
         self._sink = sink
         self._on_change = on_change
         self._context = contextvars.copy_context()
@@ -77,7 +78,8 @@ class Followed:
     def position(self) -> LogPosition:
         """Give how far the log was handed out."""
         self.has_news = False
-        return LogPosition({name: stream.memory.position() for name, stream in self.streams.items()}).bounded()
+        read = {name: stream.memory.position() for name, stream in self.streams.items()}
+        return LogPosition({**self._gone, **read}).bounded()
 
     async def settle(self, seconds: float) -> bool:
         """Read until nothing has come for that long; False if the log can't be read to its end.
@@ -92,6 +94,7 @@ class Followed:
                 await self._progress.wait()
         finally:
             self._settling = None
+            self._on_change(self)
         return not self.is_off
 
     def close(self) -> None:
@@ -123,11 +126,13 @@ class Followed:
         """Take the streams that a look has found."""
         for name in names:
             if name not in self.streams:
-                self._add_stream(name, StreamPosition(since=self._start, until=self._start))
+                start = StreamPosition(since=self._start, until=self._start)
+                self._add_stream(name, self._gone.pop(name, start))
 
     def drop(self, stream: FollowedStream) -> None:
-        """Forget a stream that was deleted."""
-        self.streams.pop(stream.name, None)
+        """Leave out a stream that was deleted; its position is kept, so that nobody shows its lines again."""
+        if self.streams.pop(stream.name, None) is not None:
+            self._gone[stream.name] = stream.memory.position()
 
     def check(self) -> None:
         """Let `settle` see whether it is done."""

@@ -90,7 +90,7 @@ class BatchReader:
         for stream in batch.streams:
             takers.setdefault(stream.name, []).append(by_job[stream.job])
         for event in events:
-            for taken in takers[event["logStreamName"]]:
+            for taken in takers.get(event["logStreamName"], ()):
                 taken.append(event)
         for job, its_events in by_job.items():
             await job.hand_out(its_events)

@@ -189,6 +189,7 @@ def test_a_deleted_stream_is_dropped_and_the_others_go_on() -> None:
 
         assert Counter(follower.messages) == {"first": 30, "second": 29}
         assert await follower.log.settle(2)
+        assert sorted(follower.log.position().streams) == sorted(names)
         follower.log.close()
 
     run(main())
