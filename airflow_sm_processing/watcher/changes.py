@@ -93,13 +93,18 @@ class Changes:
         return min(max(self._began - start, _OVERLAP), _LONGEST_OVERLAP)
 
     async def catch_up(self, since: float, *, max_pages: int) -> bool:
-        """List what has ended since then, and tell whether all of it was listed."""
+        """List what has ended since then, by this machine's clock, and tell whether all of it was listed."""
+        guessed = self._questions.server_now() is None
+        after = self._questions.service_time(since)
+        pages_left = max_pages
         for status in _TERMINAL:
-            count = await self._list(self._questions.pages(modified_after=since, status=status), max_pages)
+            count = await self._list(self._questions.pages(modified_after=after, status=status), pages_left)
             if count is None:
                 return False
-            max_pages -= count // _PAGE
-        self._known_since = since
+            pages_left -= count // _PAGE
+        if guessed and self._questions.service_time(since) < after:  # the answers told how wrong our clock is
+            return await self.catch_up(since, max_pages=max_pages)
+        self._known_since = after
         return True
 
     def knows(self, job_name: str, since: float | None) -> bool:
@@ -108,7 +113,9 @@ class Changes:
         if status is not None:
             self._watches.seen(job_name, has_ended=is_terminal(status))
             return True
-        return since is not None and self._known_since is not None and since >= self._known_since
+        if since is None or self._known_since is None:
+            return False
+        return self._questions.service_time(since) >= self._known_since
 
     async def _list(self, listing: AsyncIterator[Page], max_pages: int) -> int | None:
         """Hand out what a listing shows; give the number of jobs, or None if there were more pages."""

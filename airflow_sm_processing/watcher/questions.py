@@ -126,3 +126,8 @@ class Questions:
         """Give the time by the service's clock, as its last answer lets us reckon; None if it didn't tell."""
         told, then = self._answered
         return None if told is None else told + now() - then
+
+    def service_time(self, moment: float) -> float:
+        """Turn seconds since the epoch by this machine's clock into one no later by the service's."""
+        told = self.server_now()
+        return moment - _CLOCK_SKEW if told is None else moment + told - time.time()

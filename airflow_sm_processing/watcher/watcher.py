@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 
 _FEW = 3  # so many newcomers are described one by one: the listings that would show their ends are as many calls
 _LONG_AGO = 3600.0
-_CLOCK_SKEW = 60.0
 _LAST_LOOK_SECONDS = 20.0
 _MOST_ROUNDS_DESCRIBING = 16
 
@@ -168,7 +167,7 @@ class JobWatcher:
             if len(moments) < len(newcomers) or min(moments) < time.time() - _LONG_AGO:
                 await self._sweep.look_at({watch.job_name for watch in newcomers})
                 return True
-            return await self._changes.catch_up(min(moments) - _CLOCK_SKEW, max_pages=len(newcomers))
+            return await self._changes.catch_up(min(moments), max_pages=len(newcomers))
         except AccessDeniedError as error:
             self._note_denied(error)
             return False
