@@ -20,6 +20,7 @@ class Threads:
     def __init__(self, count: int = 4) -> None:
         """Take the number of calls under way at a time: a call takes tens of milliseconds, a poll interval seconds."""
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="airflow-sm-processing")
+        self._calls: set[asyncio.Future[Any]] = set()
 
     async def run(self, function: Callable[..., _T], *args: Any) -> _T:
         """Run a blocking function without blocking the event loop.
@@ -30,13 +31,20 @@ class Threads:
         from asgiref.sync import sync_to_async
 
         call = asyncio.ensure_future(sync_to_async(function, thread_sensitive=False, executor=self._pool)(*args))
+        self._calls.add(call)  # the loop itself keeps none
+        call.add_done_callback(self._note_done)
         try:
             return await asyncio.shield(call)
         except asyncio.CancelledError:
-            # Airflow says in the cancellation's message that a user ended the task; asgiref would raise one without it.
-            call.cancel()
-            await asyncio.gather(call, return_exceptions=True)
+            # asgiref would cancel what the thread asks of the loop meanwhile. A question to Airflow's supervisor must
+            # not be cancelled: Airflow 3.1 gives its answer to the next who asks, and the whole triggerer ends.
+            await asyncio.wait({call})
             raise
+
+    def _note_done(self, call: asyncio.Future[Any]) -> None:
+        self._calls.discard(call)
+        if not call.cancelled():
+            call.exception()  # it is known to whoever waits for it; if nobody does, it is of no interest
 
     def close(self) -> None:
         """Let the threads end when they are done."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 
@@ -51,22 +50,29 @@ def test_a_blocking_function_finds_its_way_back_to_the_event_loop(threads):
     assert here is found
 
 
-def test_a_cancellation_on_the_way_back_is_not_lost(threads):
+def test_a_question_to_the_event_loop_is_answered_before_a_cancellation_is_passed_on(threads):
+    """Airflow 3.1 gives the answer of a question that was cancelled to the next who asks, and its triggerer ends."""
+
     async def cancelled():
-        on_the_way = asyncio.Event()
+        asked, answered = asyncio.Event(), asyncio.Event()
+        heard = []
 
-        async def ends_as_if_nothing_had_happened():
-            on_the_way.set()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.sleep(60)
+        async def question():
+            asked.set()
+            await answered.wait()
+            heard.append("the answer")
 
-        task = asyncio.create_task(threads.run(async_to_sync(ends_as_if_nothing_had_happened)))
-        await on_the_way.wait()
+        task = asyncio.create_task(threads.run(async_to_sync(question)))
+        await asked.wait()
         task.cancel("a user did it")
+        await asyncio.sleep(0.05)
+        assert not task.done()
+        answered.set()
         with pytest.raises(asyncio.CancelledError, match="a user did it"):
             await task
+        return heard
 
-    asyncio.run(cancelled())
+    assert asyncio.run(cancelled()) == ["the answer"]
 
 
 def test_an_error_in_the_thread_reaches_the_caller(threads):

@@ -1,0 +1,74 @@
+"""Deferred tasks on the oldest Airflow, whose triggers aren't told that a user ended their task."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_sm_processing.local import LocalSageMaker
+from demo.airflow_home import AirflowHome
+from demo.airflow_services import running_airflow
+from demo.ports import free_port
+from tests.acceptance.runs import Run
+from tests.acceptance.triggerers import Triggerers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from demo.airflow_services import RunningAirflow
+
+DAGS = "process_dags"
+
+
+@pytest.fixture(scope="module")
+def sagemaker() -> Iterator[LocalSageMaker]:
+    with LocalSageMaker(stop_grace=5) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def airflow(
+    oldest: Path, sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningAirflow]:
+    """Its own processes."""
+    path = f"{oldest}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    home = AirflowHome(
+        path=tmp_path_factory.mktemp("oldest") / "airflow",
+        port=free_port(),
+        dags=oldest.parents[1] / "tests" / "compat" / DAGS,
+        extra={**sagemaker.environment(), "PATH": path},
+    )
+    with running_airflow(home, say=print) as running:
+        running.wait_for_dags("waiting")
+        yield running
+
+
+def status(sagemaker: LocalSageMaker, job_name: str) -> str:
+    job = sagemaker.client("sagemaker").describe_processing_job(ProcessingJobName=job_name)
+    return str(job["ProcessingJobStatus"])
+
+
+def test_a_job_is_stopped_when_its_task_is_ended_and_not_when_the_triggerer_is(
+    airflow: RunningAirflow, sagemaker: LocalSageMaker
+):
+    run = Run(airflow, "waiting")
+    jobs = {}
+    for task_id in ("is_marked_failed", "survives"):
+        run.until_task_waits(task_id, "deferred")
+        jobs[task_id] = run.submitted_job(task_id)
+    run.until(lambda: len(run.job_lines("survives")) == 1, "the job's line in the deferred task's log")
+    run.mark("is_marked_failed", "failed")
+    stopped = {"Stopping", "Stopped"}
+    run.until(lambda: status(sagemaker, jobs["is_marked_failed"]) in stopped, "the marked task's job to be stopped")
+    triggerers = Triggerers(airflow)
+    (first,) = triggerers.at_least(1)
+    triggerers.stop(first)
+    triggerers.start()
+    run.until(lambda: run.trigger_starts("survives") == 2, "the other task's trigger to start again")
+    assert (run.task("survives").state, status(sagemaker, jobs["survives"])) == ("deferred", "InProgress")
+    assert [line.text for line in run.job_lines("survives")] == ["a line"]
+    run.mark("survives", "success")
+    run.until(lambda: status(sagemaker, jobs["survives"]) in stopped, "the other task's job to be stopped")
