@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import AccessDeniedError, JobNotFoundError, ServiceError, TransientError
@@ -54,6 +55,7 @@ class BatchReader:
         start = reached = batch.start
         for stream in batch.streams:
             stream.memory.begin()
+            await asyncio.sleep(0)  # a hundred busy streams have much to forget
         request: dict[str, Any] = {
             "logGroupName": LOG_GROUP,
             "logStreamNames": batch.names,
