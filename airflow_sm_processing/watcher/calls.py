@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError, ServiceError
+from airflow_sm_processing.exceptions import AccessDeniedError, ServiceError
 from airflow_sm_processing.processing.aws_errors import aws_call, is_throttle
 from airflow_sm_processing.watcher.clock import now
 from airflow_sm_processing.watcher.permits import Permits, Priority
@@ -43,8 +43,11 @@ class AwsCalls:
         self._connect = connect
         self._in_thread = in_thread
         self.permits = permits or Permits(name="SageMaker")
-        self._log_permits = Permits(rate=_LOG_CALLS_A_SECOND, ceiling=_LOG_CALLS_A_SECOND, name="CloudWatch Logs")
+        self._log_permits = Permits(
+            rate=_LOG_CALLS_A_SECOND, ceiling=_LOG_CALLS_A_SECOND, burst=0, name="CloudWatch Logs"
+        )
         self._made: dict[str, asyncio.Future[Any]] = {}
+        self._making: set[asyncio.Future[Any]] = set()
         self._connected_at = 0.0
 
     async def prepare(self) -> None:
@@ -93,12 +96,14 @@ class AwsCalls:
         self, service: str, method: str, subject: str, request: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         client = await self._client(service)
+        connected_at = self._connected_at
         try:
             return await self._call(client, method, subject, request)
         except AccessDeniedError:
-            if now() - self._connected_at < _RENEWAL_SECONDS:
-                raise
-            self._made = {}
+            if connected_at == self._connected_at:  # otherwise another call has renewed them meanwhile
+                if now() - connected_at < _RENEWAL_SECONDS:
+                    raise
+                self._made = {}
             return await self._call(await self._client(service), method, subject, request)
 
     async def _call(self, client: Any, method: str, subject: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -112,10 +117,10 @@ class AwsCalls:
 
     async def close(self) -> None:
         """Forget the clients; those being made are waited for, since threads can't be interrupted."""
-        making, self._made = self._made, {}
-        for future in making.values():
+        self._made = {}
+        for future in self._making:
             future.cancel()
-        await asyncio.gather(*making.values(), return_exceptions=True)
+        await asyncio.gather(*self._making, return_exceptions=True)
 
     async def _client(self, service: str) -> Any:
         connected = await self._once(_CONNECTION, self._connect)
@@ -126,11 +131,13 @@ class AwsCalls:
         if name not in self._made:
             if name == _CONNECTION:
                 self._connected_at = now()
-            self._made[name] = asyncio.ensure_future(self._in_thread(make))
+            self._made[name] = making = asyncio.ensure_future(self._in_thread(make))
+            self._making.add(making)
+            making.add_done_callback(self._making.discard)
         future = self._made[name]
         try:
             return await asyncio.shield(future)  # one waiter's cancellation isn't the others'
-        except ProcessingError:
+        except Exception:
             if self._made.get(name) is future:
                 del self._made[name]
             raise

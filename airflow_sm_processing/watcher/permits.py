@@ -53,12 +53,17 @@ class Permits:
         *,
         rate: float = _START,
         ceiling: float = _CEILING,
+        burst: float = _BURST,
         name: str = "AWS",
         clock: Callable[[], float] = now,
     ) -> None:
-        """Take calls a second to begin with, and at most; `name` says in the log whose calls they are."""
+        """Take calls a second to begin with, and at most, and how many may go before their time after a pause.
+
+        `name` says in the log whose calls they are.
+        """
         self.rate = rate
         self._ceiling = ceiling
+        self._burst = burst
         self._name = name
         self._clock = clock
         self._due = clock()  # when the bucket is full again, as in the generic cell rate algorithm
@@ -119,7 +124,7 @@ class Permits:
             self._timer = None
         while waiter := self._next():
             moment = self._clock()
-            early = self._due - moment - _BURST / self.rate
+            early = self._due - moment - self._burst / self.rate
             if early > 0:
                 self._timer = asyncio.get_running_loop().call_later(early, self._grant)
                 return
