@@ -57,15 +57,21 @@ class Sweep:
                 await asyncio.wait_for(self._soon.wait(), pause)
                 await asyncio.sleep(_GATHER)
             self._soon.clear()
-            began = now()
-            names = {watch.job_name for watch in self._watches if watch.looked_at and _is_stale(watch, began)}
-            calls = 0
             try:
-                missing, calls = await self._missing(names, Priority.SWEEP)
-                calls += await self._look_for(missing, began)
+                pause = max(_PERIOD, await self._sweep() * _SECONDS_A_CALL)
             except ProcessingError as error:  # the rounds meet the same, and know what to do about it
                 log.debug("The sweep was not finished: %s", error)
-            pause = max(_PERIOD, calls * _SECONDS_A_CALL)
+                pause = _PERIOD
+            except Exception:
+                log.exception("The sweep failed.")  # and the next is due all the same: nobody else would miss it
+                pause = _PERIOD
+
+    async def _sweep(self) -> int:
+        """Look for the watched jobs that nothing has shown for a while, and give the number of calls it took."""
+        began = now()
+        names = {watch.job_name for watch in self._watches if watch.looked_at and _is_stale(watch, began)}
+        missing, calls = await self._missing(names, Priority.SWEEP)
+        return calls + await self._look_for(missing, began)
 
     async def look_at(self, job_names: Collection[str]) -> None:
         """Look at these jobs now.

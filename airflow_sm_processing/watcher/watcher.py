@@ -73,7 +73,7 @@ class JobWatcher:
         """Watch until cancelled."""
         sweeping = asyncio.ensure_future(self._sweep.run())
         try:
-            with suppress(ProcessingError):  # the first round meets the same, and knows what to do about it
+            with suppress(Exception):  # the first round meets the same, and knows what to do about it
                 await self._calls.prepare()
             while True:
                 await self._pause()
@@ -189,7 +189,7 @@ class JobWatcher:
 
     async def _look_last(self, watch: Watch) -> None:
         """Look once more, and stop the job if it hasn't ended; what fails here is the worker's to try again."""
-        patience = Patience(_LAST_LOOK_SECONDS)
+        patience = Patience(_LAST_LOOK_SECONDS, clock=now)
         try:
             if await has_ended(self._calls, watch.job_name, patience):
                 watch.over(JobEnd(Verdict.ENDED))
@@ -198,4 +198,7 @@ class JobWatcher:
                 await stop_job(self._calls, watch.job_name, patience)
         except ProcessingError as error:
             watch.over(JobEnd(Verdict.DEADLINE, str(error)))
+        except Exception as error:
+            log.exception("The last look at processing job %s failed.", watch.job_name)
+            watch.over(JobEnd(Verdict.DEADLINE, f"{type(error).__name__}: {error}"))
         watch.over(JobEnd(Verdict.DEADLINE))
