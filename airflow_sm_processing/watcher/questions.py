@@ -107,8 +107,8 @@ class Questions:
             self._trouble_since = moment
             if not is_throttle(error.code):
                 log.warning("%s Processing jobs are watched on, %d of them.", error, len(self._watches))
-        lasted = moment - self._trouble_since
         for watch in self._watches:
+            lasted = moment - max(self._trouble_since, watch.began)
             if lasted >= watch.max_transient_seconds:
                 self._watches.let_go(watch, JobEnd(Verdict.TROUBLE, f"{error} It has not for {lasted:.0f} s."))
 

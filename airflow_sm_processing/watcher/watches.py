@@ -50,6 +50,8 @@ class Watch:
     deadline: float | None = None
     stop_at_deadline: bool = True
     max_transient_seconds: float = DEFAULT_MAX_TRANSIENT_SECONDS
+    began: float = field(default_factory=now)
+    """When the waiter came, by the event loop's clock."""
     looked_at: bool = False
     """Whether it is known that the job hadn't ended before the watch began."""
     seen_at: float | None = None
