@@ -28,7 +28,7 @@ _BURST = 2.0
 _MEASURED_SECONDS = 5.0
 _CAREFUL_SECONDS = 60.0
 _GROWTH, _CAREFUL_GROWTH = 0.2, 0.02  # calls a second, added by each success; the latter for a while after a throttle
-_QUIET_SECONDS = 60.0  # a throttle after that long is worth another line in the log
+_QUIET_SECONDS = 3600.0  # a throttle after that long is worth another line in the log
 
 
 class Priority(IntEnum):
@@ -64,6 +64,7 @@ class Permits:
         self.rate = rate
         self._ceiling = ceiling
         self._burst = burst
+        self._burst = burst
         self._name = name
         self._clock = clock
         self._due = clock()  # when the bucket is full again, as in the generic cell rate algorithm
@@ -73,6 +74,11 @@ class Permits:
         self._order = 0
         self._waiters: list[tuple[Priority, int, asyncio.Future[None]]] = []
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_scarce(self) -> bool:
+        """Whether calls were refused lately."""
+        return self._throttled_at is not None and self._clock() - self._throttled_at < _CAREFUL_SECONDS
 
     async def acquire(self, priority: Priority = Priority.STATUS) -> None:
         """Wait for a permit."""
@@ -97,8 +103,7 @@ class Permits:
         moment = self._clock()
         self._accepted.append(moment)
         self._forget(moment)
-        careful = self._throttled_at is not None and moment - self._throttled_at < _CAREFUL_SECONDS
-        self.rate = min(self._ceiling, self.rate + (_CAREFUL_GROWTH if careful else _GROWTH))
+        self.rate = min(self._ceiling, self.rate + (_CAREFUL_GROWTH if self.is_scarce else _GROWTH))
 
     def throttled(self) -> None:
         """Note that a call was refused for there being too many."""
