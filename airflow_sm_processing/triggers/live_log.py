@@ -23,7 +23,7 @@ __all__ = ["LiveLog", "NoLog"]
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 10.0  # a trigger that starts so soon after the submission is the job's first
-_SETTLE_SECONDS = 2.0
+_SETTLE_SECONDS, _LONGEST_SETTLE = 2.0, 60.0
 
 
 class NoLog:
@@ -72,6 +72,7 @@ class LiveLog:
         self.position_kept = False
         self.taken_at = 0.0
         self._taken: LogPosition | None = None
+        self._is_unkept = False
         self._beginning = asyncio.ensure_future(self._begin())
 
     async def close(self) -> None:
@@ -85,28 +86,42 @@ class LiveLog:
     @property
     def has_news(self) -> bool:
         """Whether lines were shown since the position was last kept."""
-        return self._followed is not None and self._followed.has_news
+        return self._followed is not None and (self._followed.has_news or self._is_unkept)
 
     def take_position(self) -> None:
         """Take down how far the log is shown now, to be kept a little later."""
         self.taken_at = time.monotonic()
+        self._is_unkept = False
         self._taken = None if self._followed is None else self._followed.position().coarse()
 
     async def keep_position(self) -> None:
         """Keep what was taken down, for the next trigger of the task."""
         if self._task is not None and self._taken is not None:
             self.position_kept = True
-            await self._task.set_xcom(LOG_POSITION_KEY, self._taken.to_plain())
+            try:
+                await self._task.set_xcom(LOG_POSITION_KEY, self._taken.to_plain())
+            except Exception:
+                self._is_unkept = True
+                raise
 
     async def position(self) -> dict[str, Any] | None:
-        """Give what was shown, exactly."""
+        """Show no more, and give what was shown, exactly."""
         await self._beginning
-        return None if self._followed is None else self._followed.position().to_plain()
+        if self._followed is None:
+            return None
+        self._followed.close()  # a line shown after this would be shown again
+        return self._followed.position().to_plain()
 
     async def finish(self) -> bool:
         """Show the rest of an ended job's lines; False if they can't be read."""
         await self._beginning
-        if self._followed is None or not await self._followed.settle(_SETTLE_SECONDS):
+        try:
+            settled = self._followed is not None and await asyncio.wait_for(
+                self._followed.settle(_SETTLE_SECONDS), _LONGEST_SETTLE
+            )
+        except asyncio.TimeoutError:
+            settled = False
+        if not settled:
             return False
         self._keeper.forget(self)
         if self.position_kept and self._task is not None:

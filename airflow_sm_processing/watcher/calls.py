@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AwsCalls"]
 
-_LOG_CALLS_A_SECOND = 4.5
-"""CloudWatch allows an account 5 FilterLogEvents a second:
+_LOG_CALLS_A_SECOND = 4.2
+"""One after the other: no second has more than five. CloudWatch allows an account 5 FilterLogEvents a second:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html"""
 _RENEWAL_SECONDS = 60.0
 _CONNECTION = "the connection"

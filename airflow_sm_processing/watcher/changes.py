@@ -34,6 +34,7 @@ class Changes:
         self._questions = questions
         self._watches = watches
         self._began: float | None = None
+        self._looked_until: float | None = None
         self._looks: deque[tuple[float, int]] = deque(maxlen=int(_LONGEST_OVERLAP))
         self._known_since: float | None = None
         self._remembered: dict[str, str] = {}
@@ -69,15 +70,16 @@ class Changes:
         if self._began is None:
             return False
         self._new = 0
+        after, before = self._began - self._overlap(), None
         if hurry and (until := self._questions.server_now()) is not None:
-            after, before = self._began, float(int(until))
-        else:
-            after, before = self._began - self._overlap(), None
+            before = float(int(until))
+            if self._looked_until == self._began:  # else the last look may have missed what came while it looked
+                after = self._began
         listing = self._questions.pages(modified_after=after, modified_before=before)
         if await self._list(listing, max_pages) is None:
             return False
         self._looks.appendleft((self._began, self._new))
-        self._began = before or self._questions.answered_at
+        self._began, self._looked_until = before or self._questions.answered_at, before
         return True
 
     def _overlap(self) -> float:

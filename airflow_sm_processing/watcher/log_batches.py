@@ -52,6 +52,11 @@ class Batch:
         for stream in self.streams:
             stream.reached_the_end(began)
 
+    def left_the_newest(self) -> None:
+        """Note that only the newest lines were left for the next reading."""
+        for stream in self.streams:
+            stream.left_the_newest()
+
     def fell_behind(self, reached: int) -> None:
         """Note that a reading came to that time, and not to the streams' end."""
         for stream in self.streams:

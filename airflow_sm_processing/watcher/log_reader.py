@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_processing.exceptions import AccessDeniedError, JobNotFoundError, ServiceError, TransientError
 from airflow_sm_processing.processing.console import LOG_GROUP
 from airflow_sm_processing.watcher.clock import now
+from airflow_sm_processing.watcher.listing import server_time
 from airflow_sm_processing.watcher.log_batches import Batch
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchReader"]
 
+_COMPLETE_AFTER_MS = 2000
+"""A token skips what comes late, so a reading doesn't follow it to where streams still get lines of that time."""
 _PAGES = 5  # of a batch with a long backlog, before others have their turn
 
 
@@ -73,6 +76,9 @@ class BatchReader:
             if "nextToken" not in page:
                 batch.reached_the_end(began)
                 return
+            if reached > start and _is_still_being_written(reached, page):
+                batch.left_the_newest()
+                return
             request["nextToken"] = page["nextToken"]
         batch.fell_behind(reached)
 
@@ -106,3 +112,8 @@ class BatchReader:
             batch.streams[0].job.drop(batch.streams[0])
         else:
             batch.streams[0].job.fail(error)
+
+
+def _is_still_being_written(reached: int, page: Mapping[str, Any]) -> bool:
+    answered_at = server_time(page)
+    return answered_at is not None and reached > answered_at * 1000 - _COMPLETE_AFTER_MS

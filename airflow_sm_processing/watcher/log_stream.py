@@ -69,6 +69,11 @@ class FollowedStream:
         self.reached = reached
         self.is_new = False
 
+    def left_the_newest(self) -> None:
+        """Note that the newest lines were left: the next reading begins before them, as after an end."""
+        self.reached = None
+        self.is_new = False
+
     def count(self, weight: float) -> None:
         """Note what was read for the first time."""
         self._unrated += weight

@@ -35,4 +35,5 @@ class Lookout:
         """End, and leave no task behind; a call under way in a thread is waited for."""
         self._watching.cancel()
         await asyncio.gather(self._watching, return_exceptions=True)
+        await self.logs.close()
         await self.calls.close()

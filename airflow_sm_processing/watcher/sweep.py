@@ -15,6 +15,7 @@ from airflow_sm_processing.watcher.permits import Priority
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from airflow_sm_processing.watcher.permits import Permits
     from airflow_sm_processing.watcher.questions import Questions
     from airflow_sm_processing.watcher.watches import Watch, Watches
 
@@ -23,6 +24,7 @@ __all__ = ["Sweep"]
 log = logging.getLogger(__name__)
 
 _PERIOD = 60.0
+_SHARE = 4.0  # where calls are scarce, of so many permits the sweep takes one
 _GATHER = 15.0  # those that begin to be watched one after the other are looked for together
 _SECONDS_A_CALL = 6.0  # a sweep of many pages is made the more seldom
 
@@ -34,9 +36,10 @@ class Sweep:
     for each 100 jobs in progress: or at one for each watched job, where that is less.
     """
 
-    def __init__(self, questions: Questions, watches: Watches) -> None:
+    def __init__(self, questions: Questions, watches: Watches, permits: Permits) -> None:
         self._questions = questions
         self._watches = watches
+        self._permits = permits
         self._soon = asyncio.Event()
         self._round_over = asyncio.Event()
         self.may_list = True
@@ -89,6 +92,8 @@ class Sweep:
         if self.may_list and len(job_names) > 1:
             async for page in self._questions.pages(priority=priority, status=JobStatus.IN_PROGRESS.value):
                 calls += 1
+                if self._permits.is_scarce and priority is Priority.SWEEP:
+                    await asyncio.sleep(_SHARE / self._permits.rate)
                 shown.update(name for name in page.statuses if name in job_names)
                 if calls >= len(job_names):
                     break

@@ -45,7 +45,7 @@ class JobWatcher:
         self._watches = Watches()
         self._questions = Questions(calls, self._watches)
         self._changes = Changes(self._questions, self._watches)
-        self._sweep = Sweep(self._questions, self._watches)
+        self._sweep = Sweep(self._questions, self._watches, calls.permits)
         self._may_list = True
         self._rounds_to_describe = 0
         self._described_rounds = 0
@@ -137,7 +137,7 @@ class JobWatcher:
         if self._rounds_to_describe:
             self._rounds_to_describe -= 1
             return False
-        hurry = self._round_seconds > self._watches.poll_interval / 4
+        hurry = self._calls.permits.is_scarce or self._round_seconds > self._watches.poll_interval / 4
         try:
             if await self._changes.look(max_pages=known, hurry=hurry):
                 self._described_rounds = 0
