@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from airflow.triggers.base import BaseTrigger
 
 from airflow_sm_processing.exceptions import ProcessingError
+from airflow_sm_processing.processing.results import JOB_NAME_KEY
 from airflow_sm_processing.processing.waiting import Patience
 from airflow_sm_processing.triggers.sharing import shared_lookout
 from airflow_sm_processing.watcher.stopping import stop_job
@@ -25,6 +26,9 @@ AIRFLOW_CALLS_ON_KILL = hasattr(BaseTrigger, "on_kill")
 """Whether Airflow tells triggers that a user ended their task: 3.3 and newer do."""
 
 _STOP_SECONDS = 600.0
+_DEFERRED = "deferred"
+_WAITING_STATES = frozenset({_DEFERRED, "running"})
+_QUESTIONS = 60  # one a second: a task's process takes seconds to load its DAG file
 _under_way: set[asyncio.Task[None]] = set()
 
 
@@ -57,7 +61,19 @@ async def _is_waited_for(job_name: str, task: DeferredTask | None) -> bool:
     if task is None:
         return not AIRFLOW_CALLS_ON_KILL
     try:
-        return await task.waits_for(job_name)
+        return await _has_a_waiter(job_name, task)
     except Exception as error:  # noqa: BLE001  # of Airflow's many kinds, none tells that the task is waited for
         log.warning("Airflow doesn't say whether the task of job %s still waits: %r", job_name, error)
         return not AIRFLOW_CALLS_ON_KILL
+
+
+async def _has_a_waiter(job_name: str, task: DeferredTask) -> bool:
+    """Ask again while a worker runs the task: a cleared task's next try has the last one's XComs until it begins."""
+    for _ in range(_QUESTIONS):
+        state = await task.state()
+        if state not in _WAITING_STATES or await task.xcom(JOB_NAME_KEY) != job_name:
+            return False
+        if state == _DEFERRED:
+            return True
+        await asyncio.sleep(1)
+    return True

@@ -23,6 +23,9 @@ __all__ = ["LiveLog", "NoLog"]
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 10.0  # a trigger that starts so soon after the submission is the job's first
+_REMEMBERED = 20_000
+_begun_at: dict[str, LogPosition | None] = {}
+"""Where this process began to show a job's log, by job."""
 _SETTLE_SECONDS, _LONGEST_SETTLE = 2.0, 60.0
 
 
@@ -137,6 +140,19 @@ class LiveLog:
             self._keeper.keep(self)
 
     async def _position_before(self) -> LogPosition | None:
+        """Give where to begin: where an earlier trigger of the task left off.
+
+        A trigger that comes back to a triggerer begins where it began there before: Airflow empties its log.
+        """
+        if self._job_name in _begun_at:
+            self.position_kept = self._task is not None  # it may be: to delete what isn't there does no harm
+        else:
+            if len(_begun_at) >= _REMEMBERED:
+                del _begun_at[next(iter(_begun_at))]
+            _begun_at[self._job_name] = await self._kept_position()
+        return _begun_at[self._job_name]
+
+    async def _kept_position(self) -> LogPosition | None:
         if self._task is None or (self._since is not None and time.time() - self._since < _FRESH_SECONDS):
             return None
         try:

@@ -128,7 +128,7 @@ class ProcessingJobTrigger(BaseTrigger):
             try:
                 end = await lookout.jobs.end_of(self._watch())
                 if end.verdict is Verdict.ENDED and self.end_task:
-                    success = await success_event(lookout, self.job_name, live_log)
+                    success = await success_event(lookout, self.job_name, live_log, DeferredTask.of(self))
                     if success is not None:
                         return success
                 await asyncio.sleep(began + min(self.poll_interval, _SHORTEST_DEFERRAL) - time.monotonic())

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
     from airflow_sm_processing.triggers.live_log import LiveLog, NoLog
+    from airflow_sm_processing.triggers.supervisor import DeferredTask
     from airflow_sm_processing.watcher.lookout import Lookout
 
 __all__ = ["success_event"]
@@ -20,7 +21,9 @@ __all__ = ["success_event"]
 log = logging.getLogger(__name__)
 
 
-async def success_event(lookout: Lookout, job_name: str, live_log: LiveLog | NoLog) -> TriggerEvent | None:
+async def success_event(
+    lookout: Lookout, job_name: str, live_log: LiveLog | NoLog, task: DeferredTask | None
+) -> TriggerEvent | None:
     """Give the event that ends the task of a completed job with its result; None if a worker has to see to it."""
     from airflow.triggers.base import TaskSuccessEvent
 
@@ -32,4 +35,8 @@ async def success_event(lookout: Lookout, job_name: str, live_log: LiveLog | NoL
     description = JobDescription.from_response(answer)
     if not description.status.is_success or not await live_log.finish():
         return None
-    return TaskSuccessEvent(xcoms={RESULT_KEY: ended_result(description)})
+    result = ended_result(description)
+    if task is None:
+        return TaskSuccessEvent(xcoms={RESULT_KEY: result})
+    await task.set_xcom(RESULT_KEY, result)  # what the event itself carries, Airflow writes as JSON within JSON
+    return TaskSuccessEvent()

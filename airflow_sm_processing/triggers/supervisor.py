@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.processing.results import JOB_NAME_KEY
-
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
 __all__ = ["DeferredTask"]
-
-_WAITING_STATES = frozenset({"deferred", "running"})
 
 
 class DeferredTask:
@@ -34,15 +30,6 @@ class DeferredTask:
         if ti is None or not hasattr(getattr(task_runner, "SUPERVISOR_COMMS", None), "asend"):
             return None
         return cls(dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index)
-
-    async def waits_for(self, job_name: str) -> bool:
-        """Tell whether the task still waits for this job, here or elsewhere.
-
-        A cleared task may be deferred again by now, for its next try's job: the job's name in XCom tells.
-        """
-        if await self.state() not in _WAITING_STATES:
-            return False
-        return bool(await self.xcom(JOB_NAME_KEY) == job_name)
 
     async def state(self) -> str | None:
         """Give the task's state; None if it has none."""
