@@ -1,33 +1,27 @@
-"""A SageMaker account in memory, in the loop's time, and what watches it."""
+"""A SageMaker account in memory, in the loop's time."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections import Counter
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from email.utils import formatdate
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import botocore.parsers  # what `aws_call` would load while a loop runs
 import botocore.retries.standard  # noqa: F401  # the same
-from botocore.exceptions import ClientError, EndpointConnectionError
-
-from airflow_sm_processing.watcher.lookout import Lookout
-from airflow_sm_processing.watcher.watches import Verdict, Watch
+from botocore.exceptions import ClientError
 
 from .virtual_time import START
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
 
     Fault = Callable[[str, Mapping[str, Any]], Exception | None]
     """Takes an operation and its request, and gives what it fails with."""
-
-__all__ = ["Account", "Bucket", "Call", "Job", "Seen", "World", "denied", "refusal", "server_error", "unreachable"]
 
 OPERATIONS = {
     "list_processing_jobs": "ListProcessingJobs",
@@ -43,18 +37,6 @@ def refusal(code: str, message: str, operation: str, status: int = 400) -> Clien
     """What botocore raises for an answer of that kind."""
     response: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
     return ClientError(response, operation)
-
-
-def denied(operation: str) -> ClientError:
-    return refusal("AccessDeniedException", f"not authorized to perform: sagemaker:{operation}", operation)
-
-
-def server_error(operation: str) -> ClientError:
-    return refusal("InternalFailure", "The server is sorry", operation, 500)
-
-
-def unreachable() -> EndpointConnectionError:
-    return EndpointConnectionError(endpoint_url="https://api.sagemaker.eu-west-1.amazonaws.com/")
 
 
 @dataclass
@@ -85,8 +67,11 @@ class Job:
         return moment if status in {"Completed", "Failed", "Stopped"} else math.inf
 
     def _last(self, moment: float, late: float) -> tuple[float, str]:
-        started = (self.created_at, "InProgress")
-        return max([started, *(change for change in self.history if change[0] + late <= moment)])
+        last = (self.created_at, "InProgress")
+        for change in self.history:
+            if change[0] + late <= moment:
+                last = change
+        return last
 
 
 class Bucket:
@@ -121,19 +106,24 @@ class Account:
 
     Args:
         clock_ahead: Seconds by which the service's clock is ahead of this machine's.
-        page_size: The most jobs of a page, where MaxResults isn't less.
+        bucket: What throttles it.
     """
 
-    def __init__(
-        self, jobs: Iterable[Job] = (), *, clock_ahead: float = 0.0, page_size: int = 100, bucket: Bucket | None = None
-    ) -> None:
+    def __init__(self, jobs: Iterable[Job] = (), *, clock_ahead: float = 0.0, bucket: Bucket | None = None) -> None:
         self.jobs = {job.name: job for job in jobs}
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
         self.bucket = bucket
         self.clock_ahead = clock_ahead
         self.clients = 0
-        self._page_size = page_size
+        self.expired = 0
+        """So many clients, the oldest, have credentials that are valid no more."""
+
+    @classmethod
+    def of_ends(cls, count: int, first: float, last: float, **how: Any) -> Account:
+        """Jobs that complete one after the other."""
+        step = (last - first) / max(count, 1)
+        return cls([Job(f"job-{n}", history=[(first + n * step, "Completed")]) for n in range(count)], **how)
 
     @property
     def now(self) -> float:
@@ -154,14 +144,16 @@ class Account:
     def client(self, service: str) -> Any:
         """A client as boto3 makes it, for what is called of it here."""
         self.clients += 1
-        methods = {name: self._method(operation) for name, operation in OPERATIONS.items()}
+        methods = {name: self._method(operation, self.clients) for name, operation in OPERATIONS.items()}
         return SimpleNamespace(meta=SimpleNamespace(method_to_api_mapping=OPERATIONS, service=service), **methods)
 
-    def _method(self, operation: str) -> Callable[..., Mapping[str, Any]]:
+    def _method(self, operation: str, client: int) -> Callable[..., Mapping[str, Any]]:
         answer = {LIST: self._list, DESCRIBE: self._describe, STOP: self._stop}.get(operation, lambda **_: {})
 
         def method(**request: Any) -> Mapping[str, Any]:
             error = self._error(operation, request)
+            if client <= self.expired:
+                error = refusal("ExpiredTokenException", "The security token is expired", operation)
             code = error and getattr(error, "response", {"Error": {"Code": type(error).__name__}})["Error"]["Code"]
             self.calls.append(Call(operation, self.now, request.get("ProcessingJobName"), code))
             if error is not None:
@@ -176,44 +168,33 @@ class Account:
             return refusal("ThrottlingException", "Rate exceeded", operation)
         return next((error for fault in self.faults if (error := fault(operation, request)) is not None), None)
 
-    def _list(self, *, MaxResults: int, NextToken: str | None = None, **filters: Any) -> dict[str, Any]:  # noqa: N803  # AWS's names
-        """By creation, from where the last page ended, as the jobs are now."""
-        assert 1 <= MaxResults <= 100
-        size = min(MaxResults, self._page_size)
-        matching = sorted(
-            (job.created_at, job.name) for job in self.jobs.values() if job.listed and self._matches(job, **filters)
-        )
-        rest = [place for place in matching if NextToken is None or place > _place(NextToken)]
-        page = rest[:size]
-        answer: dict[str, Any] = {"ProcessingJobSummaries": [self._summary(name) for _, name in page]}
-        if len(rest) > size:
-            answer["NextToken"] = f"{page[-1][0]!r} {page[-1][1]}"
-        return answer
-
-    def _summary(self, name: str) -> dict[str, Any]:
-        modified, status = self.jobs[name].shown(self.now)
-        moment = datetime.fromtimestamp(self._epoch(modified), timezone.utc)
-        return {"ProcessingJobName": name, "ProcessingJobStatus": status, "LastModifiedTime": moment}
-
-    def _matches(
+    def _list(
         self,
-        job: Job,
         *,
-        LastModifiedTimeAfter: datetime | None = None,  # noqa: N803  # AWS's names
-        LastModifiedTimeBefore: datetime | None = None,  # noqa: N803  # AWS's names
-        StatusEquals: str | None = None,  # noqa: N803  # AWS's names
-    ) -> bool:
-        modified, status = job.shown(self.now)
-        epoch = self._epoch(modified)
-        return (
-            job.created_at <= self.now
-            and (LastModifiedTimeAfter is None or epoch > int(LastModifiedTimeAfter.timestamp()))  # as on the wire
-            and (LastModifiedTimeBefore is None or epoch < int(LastModifiedTimeBefore.timestamp()))
-            and StatusEquals in {None, status}
-        )
+        MaxResults: int,  # noqa: N803  # AWS's names, here and below
+        NextToken: str | None = None,  # noqa: N803
+        LastModifiedTimeAfter: datetime | None = None,  # noqa: N803
+        LastModifiedTimeBefore: datetime | None = None,  # noqa: N803
+        StatusEquals: str | None = None,  # noqa: N803
+    ) -> dict[str, Any]:
+        """By creation, from where the last page ended, as the listing shows the jobs now."""
+        assert 1 <= MaxResults <= 100
+        after, before = self._moment(LastModifiedTimeAfter, -math.inf), self._moment(LastModifiedTimeBefore, math.inf)
+        places = []
+        for job in self.jobs.values():
+            if job.listed and job.created_at <= self.now:
+                modified, status = job.shown(self.now)
+                if after < modified < before and StatusEquals in {None, status}:
+                    places.append((job.created_at, job.name, status))
+        places = sorted(place for place in places if NextToken is None or place[:2] > _place(NextToken))
+        page = places[:MaxResults]
+        summaries = [{"ProcessingJobName": name, "ProcessingJobStatus": status} for _, name, status in page]
+        token = {"NextToken": f"{page[-1][0]!r} {page[-1][1]}"} if len(places) > MaxResults else {}
+        return {"ProcessingJobSummaries": summaries, **token}
 
-    def _epoch(self, moment: float) -> float:
-        return START + moment + self.clock_ahead
+    def _moment(self, wanted: datetime | None, default: float) -> float:
+        """A request's time by the loop's clock; on the wire it has whole seconds."""
+        return default if wanted is None else int(wanted.timestamp()) - START - self.clock_ahead
 
     def _job(self, name: str, operation: str) -> Job:
         job = self.jobs.get(name)
@@ -237,63 +218,3 @@ class Account:
 def _place(token: str) -> tuple[float, str]:
     created_at, name = token.split(" ", 1)
     return float(created_at), name
-
-
-class Seen(NamedTuple):
-    """What a waiter was told, and when by the loop's clock."""
-
-    verdict: Verdict
-    at: float
-    message: str | None
-
-
-class World:
-    """An account and its lookout.
-
-    Args:
-        latency: Seconds that a call takes.
-    """
-
-    def __init__(self, account: Account, *, latency: float = 0.05) -> None:
-        self.account = account
-        self._latency = latency
-        self.lookout = Lookout(lambda: account.client, self.in_thread)
-
-    @classmethod
-    @asynccontextmanager
-    async def over(cls, account: Account, **options: Any) -> AsyncIterator[World]:
-        world = cls(account, **options)
-        try:
-            yield world
-        finally:
-            await world.lookout.close()
-
-    @property
-    def now(self) -> float:
-        return self.account.now
-
-    async def in_thread(self, function: Callable[[], Any]) -> Any:
-        await asyncio.sleep(self._latency / 2)
-        try:
-            return function()
-        finally:
-            await asyncio.sleep(self._latency / 2)
-
-    async def until(self, moment: float) -> None:
-        await asyncio.sleep(moment - self.now)
-
-    async def end_of(self, job_name: str, *, poll_interval: float = 5.0, **options: Any) -> Seen:
-        """Watch a job; `since` and `deadline` are by the loop's clock, and turned to what this machine's shows."""
-        for name in options.keys() & {"since", "deadline"}:
-            options[name] = None if options[name] is None else START + options[name]
-        end = await self.lookout.jobs.end_of(Watch(job_name=job_name, poll_interval=poll_interval, **options))
-        return Seen(end.verdict, self.now, end.message)
-
-    def watch(self, job_name: str, **options: Any) -> asyncio.Task[Seen]:
-        return asyncio.ensure_future(self.end_of(job_name, **options))
-
-    async def ends_of(self, job_names: Iterable[str], **options: Any) -> dict[str, Seen]:
-        """Watch jobs from now on, each to its end."""
-        names = list(job_names)
-        ends = await asyncio.gather(*(self.end_of(name, **options) for name in names))
-        return dict(zip(names, ends, strict=True))

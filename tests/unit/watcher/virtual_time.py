@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import selectors
 from typing import TYPE_CHECKING, Any, TypeVar
 from unittest.mock import patch
@@ -57,6 +58,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     loop = VirtualTimeLoop()
     untaken: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: untaken.append(context))
+    chance = random.getstate()
+    random.seed(0)  # of the jitter
     try:
         with patch("time.time", lambda: START + loop.time()), blockbuster_ctx():
             result = loop.run_until_complete(main)
@@ -64,6 +67,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         assert (left, untaken) == (set(), [])
         return result
     finally:
+        random.setstate(chance)
         _left_behind(loop)
         loop.close()
 

@@ -1,0 +1,249 @@
+"""What throttling, outages, denials and bugs do to waiters: as little as can be."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_sm_processing.watcher.watches import Verdict
+
+from .account import DESCRIBE, LIST, STOP, Account, Bucket
+from .faults import denied, during, on, server_error, unreachable
+from .virtual_time import run
+from .world import World, lateness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+
+@pytest.mark.parametrize(("rate", "refused"), [(2, 30), (10, 0)])
+def test_a_throttled_account_shows_a_thousand_ends_in_time_for_few_refusals_and_one_line(
+    rate: float, refused: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        account = Account.of_ends(1000, 120.007, 420, bucket=Bucket(rate))
+        async with World.over(account) as world:
+            ends = await world.ends_of(account.jobs, since=0)
+
+        late = lateness(account, ends)
+        assert late[950] <= 6.5
+        assert late[-1] <= 12.0
+        assert account.refused() <= refused
+        assert len(caplog.records) == (1 if refused else 0)
+
+    run(main())
+
+
+@pytest.mark.parametrize(("rate", "refused"), [(2, 0.10), (10, 0.03)])
+def test_calls_without_end_settle_at_what_the_account_gives(
+    rate: float, refused: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        account = Account.of_ends(100, 300, 300, bucket=Bucket(rate))
+        account.faults.append(on(LIST, denied(LIST)))
+        async with World.over(account) as world:
+            ends = await world.ends_of(account.jobs, since=0)
+
+        assert lateness(account, ends)[-1] <= 2 * 100 / (0.9 * rate)
+        accepted = sum(call.error is None for call in account.calls if 100 <= call.at < 300)
+        assert accepted == pytest.approx(200 * rate, rel=0.1)
+        assert account.refused() <= refused * len(account.calls)
+        throttled = [record.message for record in caplog.records if "throttles" in record.message]
+        assert len(throttled) == 1
+
+    run(main())
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_nobody_fails_in_an_outage_of_ten_minutes_and_the_first_look_comes_soon_after_it(
+    count: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        account = Account.of_ends(count, 500, 1000)
+        account.faults.append(during(300, 900, unreachable()))
+        async with World.over(account) as world:
+            ends = await world.ends_of(account.jobs, since=0)
+
+        assert Counter(seen.verdict for seen in ends.values()) == {Verdict.ENDED: count}
+        meanwhile = [seen.at for name, seen in ends.items() if account.jobs[name].ended_at() < 900]
+        assert 900 < max(meanwhile) <= 900 + 31
+        warnings = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+        assert len(warnings) == 1
+        assert "EndpointConnectionError" in warnings[0]
+
+    run(main())
+
+
+def test_an_outage_ends_the_waits_whose_bound_is_over_and_only_them() -> None:
+    async def main() -> None:
+        account = Account.of_ends(8, 5000, 5000)
+        account.faults.append(during(300, 4000, unreachable()))
+        async with World.over(account) as world:
+            bounds = [600, 1800, 3600, 7200]
+            watches = [world.watch(f"job-{n}", max_transient_seconds=bound) for n, bound in enumerate(bounds)]
+            await world.until(3700)
+            latecomers = [world.watch("job-4", max_transient_seconds=200), world.watch("job-0")]
+            ends = await asyncio.gather(*watches, *latecomers)
+
+        assert [seen.verdict for seen in ends] == [
+            Verdict.TROUBLE,
+            Verdict.TROUBLE,
+            Verdict.TROUBLE,
+            Verdict.ENDED,
+            Verdict.TROUBLE,
+            Verdict.ENDED,
+        ]
+        for seen, bound in zip(ends[:3], bounds, strict=False):
+            assert 0 <= seen.at - (300 + bound) <= 40
+            assert "EndpointConnectionError" in str(seen.message)
+            assert str(seen.message).endswith(" s.")
+        assert 0 <= ends[4].at - (3700 + 200) <= 40
+
+    run(main())
+
+
+def test_a_job_whose_description_always_fails_holds_up_no_other() -> None:
+    async def main() -> None:
+        account = Account.of_ends(3, 100, 1000)
+        account.add("ill")
+        account.faults += [on(LIST, denied(LIST)), on(DESCRIBE, server_error(DESCRIBE), job_name="ill")]
+        async with World.over(account) as world:
+            ill = world.watch("ill", max_transient_seconds=700)
+            ends = await world.ends_of(["job-0", "job-1", "job-2"])
+            seen = await ill
+
+        assert lateness(account, ends)[-1] <= 5 + 2
+        assert seen.verdict is Verdict.TROUBLE
+        assert 700 <= seen.at <= 715
+        assert "DescribeProcessingJob for ill failed: InternalFailure" in str(seen.message)
+
+    run(main())
+
+
+def test_where_listing_is_denied_each_job_is_described_and_one_line_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        account = Account.of_ends(30, 60, 120)
+        account.faults.append(on(LIST, denied(LIST)))
+        async with World.over(account) as world:
+            ends = await world.ends_of(account.jobs, since=0)
+
+        assert lateness(account, ends)[-1] <= 5 + 2 * 30 / 10
+        assert account.counts()[LIST] == 1
+        assert len(caplog.records) == 1
+        assert "Without sagemaker:ListProcessingJobs each job costs a call at each look." in caplog.text
+
+    run(main())
+
+
+def test_where_all_is_denied_each_wait_ends_with_the_reason() -> None:
+    async def main() -> None:
+        account = Account.of_ends(5, 300, 400)
+        account.faults += [on(LIST, denied(LIST)), on(DESCRIBE, denied(DESCRIBE))]
+        async with World.over(account) as world:
+            ends = await world.ends_of(account.jobs)
+
+        for name, seen in ends.items():
+            assert (seen.verdict, seen.at < 8) == (Verdict.TROUBLE, True)
+            assert f"DescribeProcessingJob for {name} failed: AccessDeniedException" in str(seen.message)
+
+    run(main())
+
+
+def test_rotated_credentials_end_no_wait() -> None:
+    async def main() -> None:
+        account = Account.of_ends(20, 120, 150)
+        account.faults.append(on(LIST, denied(LIST)))
+        async with World.over(account, latency=1.0) as world:  # many calls are under way at a time
+            asyncio.get_running_loop().call_later(100, setattr, account, "expired", 1)
+            ends = await world.ends_of(account.jobs, since=0)
+
+        assert Counter(seen.verdict for seen in ends.values()) == {Verdict.ENDED: 20}
+        assert account.clients == 2
+        assert 2 <= sum(call.error == "ExpiredTokenException" for call in account.calls) <= 20
+
+    run(main())
+
+
+def broken(operation: str, *, filters: str = "", until: float = 1e9) -> Callable[[str, Mapping[str, Any]], Any]:
+    """A bug that shows in an answer's making."""
+    fault = on(operation, KeyError("bug"), until=until)
+    return lambda called, request: fault(called, request) if not filters or filters in request else None
+
+
+@pytest.mark.parametrize("operation", [LIST, DESCRIBE])
+def test_a_bug_in_a_round_ends_every_wait_and_the_next_round_is_as_any(
+    operation: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        account = Account.of_ends(10, 300, 400)
+        account.faults += [broken(operation, until=50)] + [on(LIST, denied(LIST))] * (operation == DESCRIBE)
+        async with World.over(account) as world:
+            ends = await world.ends_of(account.jobs, since=0)
+            await world.until(50)
+            again = await world.ends_of(account.jobs, since=0)
+
+        assert {seen[::2] for seen in ends.values()} == {(Verdict.TROUBLE, "KeyError: 'bug'")}
+        assert max(seen.at for seen in ends.values()) < 6
+        assert lateness(account, again)[-1] <= 6
+        assert "The watcher failed." in caplog.text
+
+    run(main())
+
+
+def test_a_bug_in_a_sweep_is_logged_and_the_next_sweep_is_as_any(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        account = Account.of_ends(10, 500, 510)
+        account.add("unlisted", (300, "Completed"), listed=False)
+        async with World.over(account) as world:
+            watches = [world.watch(name) for name in account.jobs]
+            await world.until(10)
+            account.faults.append(broken(LIST, filters="StatusEquals", until=250))
+            seen = await watches[-1]
+            ends = await asyncio.gather(*watches)
+
+        assert {end.verdict for end in ends} == {Verdict.ENDED}
+        assert seen.at < 300 + 70
+        assert {record.message for record in caplog.records} == {"The sweep failed."}
+
+    run(main())
+
+
+def test_a_bug_in_a_last_look_ends_the_wait_at_its_deadline(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        account = Account.of_ends(1, 500, 500)
+        account.faults.append(broken(STOP))
+        async with World.over(account) as world:
+            seen = await world.end_of("job-0", deadline=100)
+
+        assert seen[::2] == (Verdict.DEADLINE, "KeyError: 'bug'")
+        assert seen.at < 101
+        assert "The last look at processing job job-0 failed." in caplog.text
+
+    run(main())
+
+
+def test_a_client_that_cannot_be_made_ends_every_wait_until_it_can(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        account = Account.of_ends(3, 60, 60)
+        make = account.client
+
+        def client(service: str) -> Any:
+            if account.now < 20:
+                raise ValueError("Invalid endpoint: nowhere")
+            return make(service)
+
+        account.client = client  # type: ignore[method-assign]  # what connecting gives
+        async with World.over(account) as world:
+            ends = await world.ends_of(account.jobs)
+            await world.until(20)
+            again = await world.ends_of(account.jobs)
+
+        assert {seen[::2] for seen in ends.values()} == {(Verdict.TROUBLE, "ValueError: Invalid endpoint: nowhere")}
+        assert lateness(account, again)[-1] <= 6
+
+    run(main())
