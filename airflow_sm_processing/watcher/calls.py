@@ -46,6 +46,7 @@ class AwsCalls:
         self._log_permits = Permits(
             rate=_LOG_CALLS_A_SECOND, ceiling=_LOG_CALLS_A_SECOND, burst=0, name="CloudWatch Logs"
         )
+        self._log_turn = asyncio.Lock()
         self._made: dict[str, asyncio.Future[Any]] = {}
         self._making: set[asyncio.Future[Any]] = set()
         self._connected_at = 0.0
@@ -81,8 +82,10 @@ class AwsCalls:
 
     async def logs(self, method: str, subject: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """Call CloudWatch Logs; takes and raises what `sagemaker` does, and lets it go first."""
-        await self._log_permits.acquire()
-        await self.permits.acquire(Priority.LOGS)
+        async with self._log_turn:  # one after the other, lest those that were held up go together
+            await self._log_permits.acquire()
+            await self.permits.acquire(Priority.LOGS)
+            self._log_permits.used()
         try:
             answer = await self._renewed_if_denied("logs", method, subject, request)
         except ServiceError as error:

@@ -88,6 +88,10 @@ class Permits:
         self._grant()
         await waiter
 
+    def used(self) -> None:
+        """Count the pace from now: the call that the last permit is for was held up."""
+        self._due = max(self._due, self._clock() + 1 / self.rate)
+
     @contextmanager
     def urgent(self) -> Iterator[None]:
         """Keep everything but status calls waiting."""
