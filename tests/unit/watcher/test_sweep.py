@@ -48,8 +48,8 @@ def test_an_end_that_the_listing_of_changes_never_shows_is_seen_after_a_sweep(ho
         account = odd_jobs(**how)
         late = await watched(account)
 
-        # A sweep leaves out what was shown in the half minute before it, and begins six seconds for each call of the one
-        # before after it: for two pages, and at most a description for each odd job.
+        # A sweep leaves out what was shown in the half minute before it, and begins after the
+        # one before by six seconds for each of its calls: two pages, and at most a description for each odd job.
         assert late[-1] <= late_by + 30 + 6 * (2 + len(ENDS)) + 2 * 5 + len(ENDS) / 5
 
     run(main())
