@@ -23,6 +23,7 @@ __all__ = ["LiveLog", "NoLog"]
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 10.0  # a trigger that starts so soon after the submission is the job's first
+_HANDED_OVER = 200  # lines: Airflow writes a trigger's event into the task's log
 _REMEMBERED = 20_000
 _begun_at: dict[str, LogPosition | None] = {}
 """Where this process began to show a job's log, by job."""
@@ -113,7 +114,7 @@ class LiveLog:
         if self._followed is None:
             return None
         self._followed.close()  # a line shown after this would be shown again
-        return self._followed.position().to_plain()
+        return self._followed.position().bounded(_HANDED_OVER).to_plain()
 
     async def finish(self) -> bool:
         """Show the rest of an ended job's lines; False if they can't be read."""

@@ -1,0 +1,83 @@
+"""A deferred task's log has its job's lines, whichever triggers and workers have shown them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.processing.log_position import LogPosition
+from airflow_sm_processing.triggers import live_log
+from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
+
+from .airflow_stand_in import StandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from airflow_sm_processing.processing import ProcessingJob
+
+    JobFactory = Callable[[str], ProcessingJob]
+
+# A line every tenth of a second, for 12 seconds.
+WRITES = "import time; [(print(f'line {n}.', flush=True), time.sleep(0.1)) for n in range(120)]"
+
+
+def numbers(log: str) -> list[int]:
+    return [int(number) for number in re.findall(r"Z line (\d+)\.", log)]
+
+
+async def first_event(trigger: ProcessingJobTrigger) -> Any:
+    (event,) = [event async for event in trigger.run()]
+    return event
+
+
+def test_a_trigger_that_is_lost_is_followed_by_one_that_loses_no_line_and_ends_the_task(
+    monkeypatch: pytest.MonkeyPatch, job_factory: JobFactory, capfd: pytest.CaptureFixture[str]
+):
+    job = job_factory(WRITES)
+    airflow = StandIn(["deferred"], {"job_name": job.job_name})
+    airflow.install(monkeypatch)
+    arguments: dict[str, Any] = {"poll_interval": 1, "logs": True, "since": time.time(), "hosts": 1, "end_task": True}
+
+    async def lost() -> None:
+        running = asyncio.create_task(first_event(airflow.adopt(ProcessingJobTrigger(job.job_name, **arguments))))
+        await airflow.was_set("log_position")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(lost())
+    before = numbers(capfd.readouterr().out)
+    assert LogPosition.from_plain(airflow.xcoms["log_position"]).streams.keys() != set()
+    live_log._begun_at.clear()  # the next one is in another process
+    event = asyncio.run(first_event(airflow.adopt(ProcessingJobTrigger(job.job_name, **arguments | {"since": 1.0}))))
+    after = numbers(capfd.readouterr().out)
+    assert after[0] <= before[-1] + 1 <= after[-1]
+    assert before + after[after.index(before[-1]) + 1 :] == list(range(120))
+    assert airflow.xcoms.keys() == {"job_name", "return_value"}
+    assert airflow.xcoms["return_value"]["status"] == "Completed"
+    assert event.xcoms is None
+
+
+def test_a_trigger_that_comes_back_shows_again_what_airflow_has_emptied(
+    monkeypatch: pytest.MonkeyPatch, job_factory: JobFactory, capfd: pytest.CaptureFixture[str]
+):
+    job = job_factory("print('line 0.', flush=True); import time; time.sleep(6)")
+    airflow = StandIn(["deferred"], {"job_name": job.job_name})
+    airflow.install(monkeypatch)
+
+    async def cancelled_once() -> Any:
+        running = asyncio.create_task(
+            first_event(airflow.adopt(ProcessingJobTrigger(job.job_name, poll_interval=1, logs=True)))
+        )
+        await asyncio.sleep(4)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return await first_event(airflow.adopt(ProcessingJobTrigger(job.job_name, poll_interval=1, logs=True)))
+
+    event = asyncio.run(cancelled_once())
+    assert numbers(capfd.readouterr().out) == [0, 0]
+    assert event.payload["position_kept"] is True
