@@ -21,6 +21,7 @@ _OVERLAP, _LONGEST_OVERLAP = 2.0, 60.0
 _FILLED = 80  # of the 100 jobs of a page that has to be asked for anyway, so many may be of a longer overlap
 _PAGE = 100
 _REMEMBERED = 20_000
+_CLOCK_SKEW = 60.0  # between the machine that says since when, and this one
 _TERMINAL = tuple(status.value for status in JobStatus if status.is_terminal)
 
 
@@ -96,17 +97,17 @@ class Changes:
 
     async def catch_up(self, since: float, *, max_pages: int) -> bool:
         """List what has ended since then, by this machine's clock, and tell whether all of it was listed."""
-        guessed = self._questions.server_now() is None
-        after = self._questions.service_time(since)
-        pages_left = max_pages
+        remembered, pages_left = self._remembered, max_pages
+        after = since + self._questions.clock_ahead() - _CLOCK_SKEW
         for status in _TERMINAL:
             count = await self._list(self._questions.pages(modified_after=after, status=status), pages_left)
             if count is None:
                 return False
             pages_left -= count // _PAGE
-        if guessed and self._questions.service_time(since) < after:  # the answers told how wrong our clock is
+        if after > since + self._questions.clock_ahead() - _CLOCK_SKEW / 2:  # the answers told how wrong our clock is
             return await self.catch_up(since, max_pages=max_pages)
-        self._known_since = after
+        if self._remembered is remembered:  # nothing was forgotten meanwhile
+            self._known_since = after
         return True
 
     def knows(self, job_name: str, since: float | None) -> bool:
@@ -117,7 +118,7 @@ class Changes:
             return True
         if since is None or self._known_since is None:
             return False
-        return self._questions.service_time(since) >= self._known_since
+        return since + self._questions.clock_ahead() >= self._known_since
 
     async def _list(self, listing: AsyncIterator[Page], max_pages: int) -> int | None:
         """Hand out what a listing shows; give the number of jobs, or None if there were more pages."""

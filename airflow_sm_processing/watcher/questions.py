@@ -127,7 +127,7 @@ class Questions:
         told, then = self._answered
         return None if told is None else told + now() - then
 
-    def service_time(self, moment: float) -> float:
-        """Turn seconds since the epoch by this machine's clock into one no later by the service's."""
+    def clock_ahead(self) -> float:
+        """Give how far the service's clock is ahead of this machine's, in seconds; 0 while that isn't known."""
         told = self.server_now()
-        return moment - _CLOCK_SKEW if told is None else moment + told - time.time()
+        return 0.0 if told is None else told - time.time()
