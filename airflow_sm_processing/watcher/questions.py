@@ -63,7 +63,10 @@ class Questions:
         """Look at jobs one by one, and tell those who wait for one that has ended or isn't there."""
         names = list(job_names)
         for start in range(0, len(names), _AT_ONCE):
-            await asyncio.gather(*(self._describe(name, priority) for name in names[start : start + _AT_ONCE]))
+            asking = (self._describe(name, priority) for name in names[start : start + _AT_ONCE])
+            for failure in await asyncio.gather(*asking, return_exceptions=True):  # none goes on when one has failed
+                if failure is not None:
+                    raise failure
 
     async def _describe(self, job_name: str, priority: Priority) -> None:
         if job_name not in self._watches:

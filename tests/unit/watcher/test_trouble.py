@@ -195,6 +195,19 @@ def test_a_bug_in_a_round_ends_every_wait_and_the_next_round_is_as_any(
     run(main())
 
 
+def test_a_bug_in_one_description_leaves_no_other_under_way() -> None:
+    async def main() -> None:
+        account = Account.of_ends(3, 300, 400)
+        account.faults.append(on(DESCRIBE, KeyError("bug"), job_name="job-0"))
+        world = World(account, latency=2.0)
+        await world.ends_of(account.jobs)
+        await world.lookout.close()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert account.counts() == {DESCRIBE: 3}
+
+    run(main())
+
+
 def test_a_bug_in_a_sweep_is_logged_and_the_next_sweep_is_as_any(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         account = Account.of_ends(10, 500, 510)
