@@ -50,12 +50,15 @@ class TaskInstance:
         return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
 
 
+_PATCH_ATTEMPTS, _SERVER_ERRORS = 4, 500
+
+
 class AirflowApi:
     """An admin's client of an Airflow that everybody may use as admin."""
 
     def __init__(self, url: str) -> None:
         # trust_env: no proxy of the user's has business on loopback.
-        self._http = httpx.Client(base_url=url, trust_env=False, timeout=60)
+        self._http = httpx.Client(base_url=url, trust_env=False, timeout=90)
         self._logged_in = False
 
     def __enter__(self) -> Self:
@@ -121,11 +124,11 @@ class AirflowApi:
     def set_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
         """Mark a task, such as `failed`, as a user does."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
-        self._request("PATCH", path, json={"new_state": state})
+        self._patch(path, {"new_state": state})
 
     def set_run_state(self, dag_id: str, run_id: str, state: str) -> None:
         """Mark a run, such as `failed`, as a user does."""
-        self._request("PATCH", f"dags/{dag_id}/dagRuns/{run_id}", json={"state": state})
+        self._patch(f"dags/{dag_id}/dagRuns/{run_id}", {"state": state})
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Clear a task, so that it runs again, whatever its state."""
@@ -136,6 +139,18 @@ class AirflowApi:
         """Give the triggerers that have reported themselves lately, by the numbers of their jobs."""
         found = self._get("jobs", job_type="TriggererJob", job_state="running", is_alive=True)["jobs"]
         return {job["id"] for job in found}
+
+    def _patch(self, path: str, changes: dict[str, str]) -> None:
+        """Change something; on SQLite, Airflow gives up a change now and then that another of its processes holds up."""
+        for attempts_left in reversed(range(_PATCH_ATTEMPTS)):
+            try:
+                self._request("PATCH", path, json=changes)
+            except AirflowApiError as error:
+                failed = getattr(error.__cause__, "response", None)
+                if not attempts_left or failed is None or failed.status_code < _SERVER_ERRORS:
+                    raise
+            else:
+                return
 
     def _get(self, path: str, **parameters: Any) -> Any:
         return self._request("GET", path, params=parameters).json()
