@@ -83,11 +83,12 @@ def test_a_look_tells_who_waits_for_a_job_that_has_ended_since_the_last() -> Non
 
 def test_a_quiet_account_is_listed_from_a_minute_ago_and_a_busy_one_from_two_seconds_ago() -> None:
     async def main(ends_a_look: int, late: float) -> list[bool]:
-        looks = Looks(Account.of_ends(36 * ends_a_look, 0, 180))
-        looks.account.add("late", (104.0, "Completed"), late=late)
+        count = int(late // 5) + 14  # to the look after the one that shows it
+        looks = Looks(Account.of_ends(count * ends_a_look, 0, 5 * count))
+        looks.account.add("late", (54.0, "Completed"), late=late)
         watch = looks.watch("late")
         await looks.begin()
-        for _ in range(36):
+        for _ in range(count):
             await asyncio.sleep(5)
             assert await looks.look()
         return ended(watch)
