@@ -141,7 +141,7 @@ class AirflowApi:
         return {job["id"] for job in found}
 
     def _patch(self, path: str, changes: dict[str, str]) -> None:
-        """Change something; on SQLite, Airflow gives up a change now and then that another of its processes holds up."""
+        """Change something; on SQLite, Airflow gives up a change that another of its processes holds up."""
         for attempts_left in reversed(range(_PATCH_ATTEMPTS)):
             try:
                 self._request("PATCH", path, json=changes)
