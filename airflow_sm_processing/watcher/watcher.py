@@ -30,6 +30,7 @@ _FEW = 3  # so many newcomers are described one by one: the listings that would 
 _LONG_AGO = 3600.0
 _LAST_LOOK_SECONDS = 20.0
 _MOST_ROUNDS_DESCRIBING = 16
+_ROUNDS_TO_PAUSES = 4  # however scarce calls are, some are left to sweeps and logs
 
 
 class JobWatcher:
@@ -94,7 +95,8 @@ class JobWatcher:
         while True:
             self._faster.clear()
             interval = self._watches.poll_interval * jitter
-            left = self._round_began + max(interval - self._round_seconds, self._round_seconds) - now()
+            pause = max(interval - 2 * self._round_seconds, self._round_seconds / _ROUNDS_TO_PAUSES)
+            left = self._round_began + self._round_seconds + pause - now()
             if left <= 0:
                 return
             try:
