@@ -89,7 +89,7 @@ class Cost:
     cpu: Mapping[str, float]
     """By part of Airflow, above what it takes when idle."""
     held: float
-    """Wall seconds in which a task had a worker's slot."""
+    """Wall seconds in which a task had a worker's slot: unlike CPU, they grow with what else the machine does."""
     stays: float
     """How often a worker took the task."""
     parses: int
@@ -265,7 +265,6 @@ def rows(costs: Mapping[str, Cost]) -> Iterator[tuple[str, ...]]:
     first = costs[SUBMITS]
     yield ("stays in a worker", *(f"{run.stays:.2f}" for run in runs))
     yield ("slot held, wall", *(f"{run.held:.2f}" for run in runs))
-    yield ("  beyond the submission", *(f"{run.held - first.held:.2f}" for run in runs))
     yield ("CPU: workers", *(f"{run.cpu['workers']:.3f}" for run in runs))
     yield ("  beyond the submission", *(f"{run.cpu['workers'] - first.cpu['workers']:.3f}" for run in runs))
     for part in [part for part in first.cpu if part != "workers"]:
