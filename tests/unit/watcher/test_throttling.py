@@ -90,3 +90,15 @@ def test_rounds_that_last_longer_than_the_poll_interval_leave_some_calls_to_swee
         assert seen.at <= 200 + 30 + 6 * 8 + 8 * 2 * 4  # the sweep's eight calls, each in a pause of its own
 
     run(main())
+
+
+def test_where_calls_are_scarce_thousands_of_ends_are_listed_once() -> None:
+    async def main() -> None:
+        account = Account.of_ends(2000, 60.007, 90, bucket=Bucket(2))
+        async with World.over(account) as world:
+            ends = await world.ends_of(account.jobs, since=0)
+
+        assert lateness(account, ends)[1900] <= 8
+        assert account.counts(60)[LIST] <= 40  # twenty pages of ends, and the rounds and the sweep with few
+
+    run(main())

@@ -84,6 +84,20 @@ def test_a_restarted_triggerer_sees_in_its_first_round_what_ended_before(since: 
     run(main())
 
 
+def test_a_first_look_at_few_jobs_among_thousands_costs_two_calls_for_each_at_most() -> None:
+    async def main() -> None:
+        account = Account([Job(f"job-{n}", created_at=-100, history=[(-50, "Failed")]) for n in range(10)])
+        for n in range(3000):
+            account.add(f"other-{n}", created_at=-200)
+        async with World.over(account) as world:
+            ends = await world.ends_of([f"job-{n}" for n in range(10)])
+
+        assert {seen.verdict for seen in ends.values()} == {Verdict.ENDED}
+        assert account.counts() == {LIST: 10, DESCRIBE: 10}
+
+    run(main())
+
+
 def test_what_ended_within_the_hour_before_its_watch_began_is_listed() -> None:
     async def main() -> None:
         account = Account.of_ends(1000, -60, 60)
