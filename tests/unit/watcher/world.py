@@ -35,7 +35,8 @@ class World:
     def __init__(self, account: Account, *, latency: float = 0.05) -> None:
         self.account = account
         self._latency = latency
-        self.lookout = Lookout(lambda: account.client, self.in_thread)
+        self.connections = 0
+        self.lookout = Lookout(self._connect, self.in_thread)
 
     @classmethod
     @asynccontextmanager
@@ -45,6 +46,10 @@ class World:
             yield world
         finally:
             await world.lookout.close()
+
+    def _connect(self) -> Callable[[str], Any]:
+        self.connections += 1
+        return self.account.client
 
     @property
     def now(self) -> float:
