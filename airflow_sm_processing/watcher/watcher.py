@@ -95,7 +95,7 @@ class JobWatcher:
         while True:
             self._faster.clear()
             interval = self._watches.poll_interval * jitter
-            pause = max(interval - 2 * self._round_seconds, self._round_seconds / _ROUNDS_TO_PAUSES)
+            pause = max(interval - 2 * self._round_seconds, min(self._round_seconds / _ROUNDS_TO_PAUSES, interval))
             left = self._round_began + self._round_seconds + pause - now()
             if left <= 0:
                 return
