@@ -30,7 +30,7 @@ _FEW = 3  # so many newcomers are described one by one: the listings that would 
 _LONG_AGO = 3600.0
 _LAST_LOOK_SECONDS = 20.0
 _MOST_ROUNDS_DESCRIBING = 16
-_ROUNDS_TO_PAUSES = 4  # however scarce calls are, some are left to sweeps and logs
+_ROUNDS_TO_PAUSES = 8  # however scarce calls are, some are left to sweeps and logs
 
 
 class JobWatcher:

@@ -44,7 +44,7 @@ def test_calls_without_end_settle_at_what_the_account_gives(
 
         assert lateness(account, ends)[-1] <= 2 * 100 / (0.9 * rate)
         accepted = sum(call.error is None for call in account.calls if 100 <= call.at < 300)
-        assert 0.8 <= accepted / (200 * rate) <= 1.05  # rounds leave a fifth of the time to others
+        assert 0.8 <= accepted / (200 * rate) <= 1.05  # rounds leave some of the time to others
         assert account.counts()[LIST] == 1
         assert account.refused() <= refused * len(account.calls)
         throttled = [record.message for record in caplog.records if "throttles" in record.message]
