@@ -54,20 +54,27 @@ class Sweep:
 
     async def run(self) -> None:
         """Sweep until cancelled."""
-        pause = _PERIOD
+        calls = 0
         while True:
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), pause)
-                await asyncio.sleep(_GATHER)
+            await self._pause(calls)
             self._soon.clear()
             try:
-                pause = max(_PERIOD, await self._sweep() * _SECONDS_A_CALL)
+                calls = await self._sweep()
             except ProcessingError as error:  # the rounds meet the same, and know what to do about it
                 log.debug("The sweep was not finished: %s", error)
-                pause = _PERIOD
+                calls = 0
             except Exception:
                 log.exception("The sweep failed.")  # and the next is due all the same: nobody else would miss it
-                pause = _PERIOD
+                calls = 0
+
+    async def _pause(self, calls: int) -> None:
+        """Wait for the next turn, which comes the sooner the fewer jobs are left to look for."""
+        began = now()
+        while now() - began < max(_PERIOD, min(calls, len(self._watches)) * _SECONDS_A_CALL):
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._soon.wait(), _PERIOD / 6)
+                await asyncio.sleep(_GATHER)
+                return
 
     async def _sweep(self) -> int:
         """Look for the watched jobs that nothing has shown for a while, and give the number of calls it took."""
