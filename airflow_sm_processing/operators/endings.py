@@ -37,6 +37,8 @@ def _reasons_for_a_worker(task: BaseOperator, modes: Modes) -> Iterator[str]:
         yield "it keeps its result out of XCom (do_xcom_push=False)"
     if task.outlets:
         yield "it has outlets, whose asset events a worker emits"
+    if task.on_success_callback:
+        yield "it has an on_success_callback, which a worker calls"
     if type(task).post_execute is not BaseOperator.post_execute or getattr(task, "_post_execute_hook", None):
         yield "it has a post_execute of its own"
     if conf.get("core", "xcom_backend", fallback=_OWN_XCOM).rpartition(".")[2] != "BaseXCom":

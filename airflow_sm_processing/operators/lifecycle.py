@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
-from airflow_sm_processing.exceptions import DefinitionError, JobNotFoundError, ProcessingError, WaitTimeoutError
+from airflow_sm_processing.exceptions import DefinitionError, ProcessingError, WaitTimeoutError
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.mode_parameters import read_modes
 from airflow_sm_processing.processing import results
@@ -70,11 +70,12 @@ class JobTask(BaseOperator):
         """Submit the job, then wait for it, defer, or be done."""
         since = time.time()
         job, modes = self._submit(context)
-        deadline = self._deadline(context, modes)
         if not modes.wait_for_completion:
             return results.submitted_result(job.job_name, job.job_arn, job.output_uris)
-        if _is_deferrable(modes):
-            self._defer(job, modes, deadline, since)
+        with self._stopped_if_it_fails(job):
+            deadline = self._deadline(context, modes)
+            if _is_deferrable(modes):
+                self._defer(job, modes, deadline, since)
         return self._wait(job, modes, deadline)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
@@ -82,12 +83,10 @@ class JobTask(BaseOperator):
         from airflow_sm_processing.triggers.events import JobEvent, Outcome
 
         arrived = JobEvent.from_payload(event)
-        if arrived.position_kept:
-            _forget_log_position(context)
-        if arrived.outcome is Outcome.UNKNOWN:
-            raise JobNotFoundError(str(arrived.message), operation="DescribeProcessingJob", code="ResourceNotFound")
         job = self._job = self.hook.job(arrived.job_name)
-        if arrived.outcome is Outcome.TROUBLE:
+        if arrived.position_kept:
+            self._forget_log_position(context)
+        if arrived.outcome in {Outcome.TROUBLE, Outcome.UNKNOWN}:  # the triggerer may look with older credentials
             self.log.warning("The triggerer could not watch the job, so this worker waits: %s", arrived.message)
         gave_up = arrived.outcome is Outcome.DEADLINE
         return self._wait(job, self._modes(), arrived.deadline, shown=arrived.log_position, gave_up=gave_up)
@@ -102,7 +101,7 @@ class JobTask(BaseOperator):
         modes = self._modes()
         shown = self._xcom(context, results.LOG_POSITION_KEY)
         if shown is not None:
-            _forget_log_position(context)
+            self._forget_log_position(context)
         if details.get("error") == TriggerFailureReason.TRIGGER_TIMEOUT:
             return self._wait(job, modes, self._passed_deadline(context), shown=shown)
         trace = "".join(details.get("traceback") or ())
@@ -179,7 +178,7 @@ class JobTask(BaseOperator):
         self.defer(
             trigger=ProcessingJobTrigger(
                 job_name=job.job_name,
-                connection=self.connection.serialize(),
+                connection={**self.connection.serialize(), "region_name": job.region_name},
                 poll_interval=modes.poll_interval,
                 deadline=deadline and list(deadline),
                 max_transient_seconds=modes.max_transient_seconds,
@@ -277,19 +276,20 @@ class JobTask(BaseOperator):
                 "Processing job %s may go on, for it could not be stopped: %s", job.job_name, error
             )
 
+    def _forget_log_position(self, context: Context) -> None:
+        from airflow.providers.common.compat.sdk import XCom
+
+        ti = context["ti"]
+        place = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+        try:
+            XCom.delete(key=results.LOG_POSITION_KEY, **place)
+        except Exception as error:  # noqa: BLE001  # of Airflow's and XCom backends' many kinds; none is worth a task
+            self.log.warning("XCom %s stays, for it could not be deleted: %r", results.LOG_POSITION_KEY, error)
+
     def _xcom(self, context: Context, key: str) -> Any:
         """Give what an earlier stay of the task instance, or its trigger, left under a key."""
         ti = context["ti"]
         return ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index)
-
-
-def _forget_log_position(context: Context) -> None:
-    from airflow.providers.common.compat.sdk import XCom
-
-    ti = context["ti"]
-    XCom.delete(
-        key=results.LOG_POSITION_KEY, dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index
-    )
 
 
 def _is_deferrable(modes: Modes) -> bool:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MODE_PARAMETERS", "mode_problems", "read_modes"]
 
+_LONGEST = 10 * 365.0 * 86_400
 _ON_STOPPED = ("fail", "skip", "succeed")
 
 
@@ -66,8 +67,8 @@ def _logs(value: object) -> bool | Literal["tail"]:
 
 def _seconds(value: Any) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else _number(value)
-    if seconds <= 0:
-        raise ValueError("must be more than 0 seconds")
+    if not 0 < seconds <= _LONGEST:  # nor is it nan
+        raise ValueError(f"must be more than 0 seconds, and at most {_LONGEST:.0f}, which is ten years")
     return seconds
 
 

@@ -75,6 +75,11 @@ class ProcessingJob:
         return self.job_name
 
     @property
+    def region_name(self) -> str:
+        """The region that the job is in."""
+        return self.sagemaker_session.sagemaker_client.meta.region_name
+
+    @property
     def output_uris(self) -> dict[str, str]:
         """The S3 URI of each output that has one, by output name."""
         return {str(item.output_name): item.destination for item in self.outputs if item.destination}

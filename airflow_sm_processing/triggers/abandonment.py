@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import BaseTrigger
 
@@ -28,6 +29,14 @@ AIRFLOW_CALLS_ON_KILL = hasattr(BaseTrigger, "on_kill")
 _STOP_SECONDS = 600.0
 _DEFERRED = "deferred"
 _WAITING_STATES = frozenset({_DEFERRED, "running"})
+_PAUSES = (
+    1,
+    5,
+    15,
+    60,
+)  # seconds between questions that Airflow doesn't answer; then its word that the task ended counts
+_AT_ONCE = 5
+_questions: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 _QUESTIONS = 60  # one a second: a task's process takes seconds to load its DAG file
 _under_way: set[asyncio.Task[None]] = set()
 
@@ -60,19 +69,32 @@ async def _is_waited_for(job_name: str, task: DeferredTask | None) -> bool:
     """Ask Airflow, where it can be asked; elsewhere the cancellation alone says that nobody waits."""
     if task is None:
         return not AIRFLOW_CALLS_ON_KILL
-    try:
-        return await _has_a_waiter(job_name, task)
-    except Exception as error:  # noqa: BLE001  # of Airflow's many kinds, none tells that the task is waited for
-        log.warning("Airflow doesn't say whether the task of job %s still waits: %r", job_name, error)
-        return not AIRFLOW_CALLS_ON_KILL
+    for pause in _PAUSES:
+        try:
+            return await _has_a_waiter(job_name, task)
+        except Exception as error:  # noqa: BLE001  # of Airflow's many kinds, none tells that the task is waited for
+            log.warning("Airflow doesn't say whether the task of job %s still waits: %r", job_name, error)
+            if not AIRFLOW_CALLS_ON_KILL:  # a stopped triggerer can't ask any more, and its task goes on
+                return True
+        await asyncio.sleep(pause)
+    return False
+
+
+def _few_at_a_time() -> asyncio.Semaphore:
+    """Spare the supervisor, which answers some fifty questions a second: thousands of tasks may be marked at once."""
+    loop = asyncio.get_running_loop()
+    if loop not in _questions:
+        _questions[loop] = asyncio.Semaphore(_AT_ONCE)
+    return _questions[loop]
 
 
 async def _has_a_waiter(job_name: str, task: DeferredTask) -> bool:
     """Ask again while a worker runs the task: a cleared task's next try has the last one's XComs until it begins."""
     for _ in range(_QUESTIONS):
-        state = await task.state()
-        if state not in _WAITING_STATES or await task.xcom(JOB_NAME_KEY) != job_name:
-            return False
+        async with _few_at_a_time():
+            state = await task.state()
+            if state not in _WAITING_STATES or await task.xcom(JOB_NAME_KEY) != job_name:
+                return False
         if state == _DEFERRED:
             return True
         await asyncio.sleep(1)

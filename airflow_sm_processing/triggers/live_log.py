@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _FRESH_SECONDS = 10.0  # a trigger that starts so soon after the submission is the job's first
 _HANDED_OVER = 200  # lines: Airflow writes a trigger's event into the task's log
 _REMEMBERED = 20_000
-_begun_at: dict[str, LogPosition | None] = {}
+_begun_at: dict[tuple[str, float | None], LogPosition | None] = {}
 """Where this process began to show a job's log, by job."""
 _SETTLE_SECONDS, _LONGEST_SETTLE = 2.0, 60.0
 
@@ -41,6 +41,9 @@ class NoLog:
     async def finish(self) -> bool:
         """Give True: there is nothing to show."""
         return True
+
+    async def forget_position(self) -> None:
+        """Do nothing."""
 
     async def position(self) -> None:
         """Give None: nothing was shown."""
@@ -80,12 +83,12 @@ class LiveLog:
         self._beginning = asyncio.ensure_future(self._begin())
 
     async def close(self) -> None:
-        """Follow the job no longer."""
+        """Follow the job no longer; what matters is done before the first pause, in which a cancellation may come."""
         self._beginning.cancel()
-        await asyncio.gather(self._beginning, return_exceptions=True)
         self._keeper.forget(self)
         if self._followed is not None:
             self._followed.close()
+        await asyncio.gather(self._beginning, return_exceptions=True)
 
     @property
     def has_news(self) -> bool:
@@ -128,9 +131,12 @@ class LiveLog:
         if not settled:
             return False
         self._keeper.forget(self)
+        return True
+
+    async def forget_position(self) -> None:
+        """Delete what was kept: the task has ended."""
         if self.position_kept and self._task is not None:
             await self._task.delete_xcom(LOG_POSITION_KEY)
-        return True
 
     async def _begin(self) -> None:
         position = await self._position_before()
@@ -145,13 +151,14 @@ class LiveLog:
 
         A trigger that comes back to a triggerer begins where it began there before: Airflow empties its log.
         """
-        if self._job_name in _begun_at:
+        key = (self._job_name, self._since)
+        if key in _begun_at:
             self.position_kept = self._task is not None  # it may be: to delete what isn't there does no harm
         else:
             if len(_begun_at) >= _REMEMBERED:
                 del _begun_at[next(iter(_begun_at))]
-            _begun_at[self._job_name] = await self._kept_position()
-        return _begun_at[self._job_name]
+            _begun_at[key] = await self._kept_position()
+        return _begun_at[key]
 
     async def _kept_position(self) -> LogPosition | None:
         if self._task is None or (self._since is not None and time.time() - self._since < _FRESH_SECONDS):
@@ -159,7 +166,7 @@ class LiveLog:
         try:
             plain = await self._task.xcom(LOG_POSITION_KEY)
             self.position_kept = plain is not None
-            return None if plain is None else LogPosition.from_plain(plain)
+            return None if plain is None else LogPosition.from_plain(_own_streams(plain, self._job_name))
         except Exception as error:  # noqa: BLE001  # of Airflow's many kinds, or a value that somebody else wrote
             log.warning("The job's log is shown from its start, for how far it was shown isn't known: %r", error)
             return None
@@ -167,3 +174,8 @@ class LiveLog:
     def _show(self, lines: Sequence[LogLine]) -> None:
         for line in lines:
             self._logger.info("%s", line)
+
+
+def _own_streams(plain: dict[str, Any], job_name: str) -> dict[str, Any]:
+    """Leave out another job's: a position that was kept late may be of the task's try before."""
+    return {name: stream for name, stream in plain.items() if name.startswith(f"{job_name}/")}

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError
 from airflow_sm_processing.triggers.garbage import without_collections
 from airflow_sm_processing.triggers.log_positions import PositionKeeper
 from airflow_sm_processing.triggers.threads import Threads
@@ -67,7 +68,15 @@ async def _closed(lookout: TriggerLookout) -> None:
 def _connect(connection: AwsConnection) -> Callable[[str], Any]:
     with without_collections():
         hook = connection.hook()
+    try:
         _ = hook.session  # Airflow is asked for the connection here, once
+    except ProcessingError:
+        raise
+    except Exception as error:
+        message = (
+            f"Airflow's connection {connection.aws_conn_id} couldn't be read: {error!r}. It is tried again for a while."
+        )
+        raise AccessDeniedError(message, operation="GetConnection", code=type(error).__name__) from error
 
     def make(service_name: str) -> Any:
         with without_collections():

@@ -38,5 +38,10 @@ async def success_event(
     result = ended_result(description)
     if task is None:
         return TaskSuccessEvent(xcoms={RESULT_KEY: result})
-    await task.set_xcom(RESULT_KEY, result)  # what the event itself carries, Airflow writes as JSON within JSON
+    try:
+        await task.set_xcom(RESULT_KEY, result)  # what the event itself carries, Airflow writes as JSON within JSON
+        await live_log.forget_position()
+    except Exception as error:  # noqa: BLE001  # of Airflow's many kinds: a worker can do the same
+        log.warning("A worker ends the task, for its result couldn't be stored from here: %r", error)
+        return None
     return TaskSuccessEvent()

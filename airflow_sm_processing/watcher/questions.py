@@ -9,7 +9,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError, TransientError
+from airflow_sm_processing.exceptions import AccessDeniedError, JobNotFoundError, ServiceError, TransientError
 from airflow_sm_processing.processing.aws_errors import is_throttle
 from airflow_sm_processing.watcher.clock import now
 from airflow_sm_processing.watcher.listing import is_terminal, pages, server_time
@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     from airflow_sm_processing.watcher.listing import Page
     from airflow_sm_processing.watcher.watches import Watches
 
-__all__ = ["Questions"]
+__all__ = ["DENIED_SECONDS", "Questions"]
 
 log = logging.getLogger(__name__)
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+DENIED_SECONDS = 300.0
+"""How long denials are borne: rotated keys and an instance's own credentials take minutes to arrive."""
 _CLOCK_SKEW = 60.0  # between this machine's clock and the service's, if it doesn't tell its own
-_ATTEMPTS = 3  # at describing one job in one round
+_ATTEMPTS = 3  # at one call in one round
 _AT_ONCE = 50  # descriptions asked for together; their permits space them
 
 
@@ -55,7 +57,7 @@ class Questions:
         """Yield the pages of a listing; see `listing.pages`."""
 
         async def call(request: Mapping[str, Any]) -> Mapping[str, Any]:
-            return await self._ask("list_processing_jobs", "the account's jobs", request, priority)
+            return await self._ask("list_processing_jobs", "the account's jobs", request, priority, attempts=_ATTEMPTS)
 
         return pages(call, modified_after=modified_after, modified_before=modified_before, status=status)
 
@@ -78,6 +80,8 @@ class Questions:
             self._watches.failed(job_name, error)
         except JobNotFoundError as error:
             self._watches.over(job_name, JobEnd(Verdict.UNKNOWN, str(error)))
+        except AccessDeniedError as error:
+            self._watches.failed(job_name, error, bound=DENIED_SECONDS)
         except ServiceError as error:
             self._watches.over(job_name, JobEnd(Verdict.TROUBLE, str(error)))
         else:

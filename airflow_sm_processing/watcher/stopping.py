@@ -8,6 +8,7 @@ import random
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import ServiceError, TransientError
+from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.watcher.listing import is_terminal
 
 if TYPE_CHECKING:
@@ -20,6 +21,15 @@ log = logging.getLogger(__name__)
 
 
 async def has_ended(calls: AwsCalls, job_name: str, patience: Patience) -> bool:
+    """Tell whether a job has a terminal status.
+
+    Raises:
+        ServiceError: There was no answer within the patience, or none will come.
+    """
+    return is_terminal(await _status(calls, job_name, patience))
+
+
+async def _status(calls: AwsCalls, job_name: str, patience: Patience) -> str:
     """Describe a job.
 
     Raises:
@@ -32,7 +42,7 @@ async def has_ended(calls: AwsCalls, job_name: str, patience: Patience) -> bool:
             patience.bear(error)
             await _pause()
         else:
-            return is_terminal(answer["ProcessingJobStatus"])
+            return str(answer["ProcessingJobStatus"])
 
 
 async def stop_job(calls: AwsCalls, job_name: str, patience: Patience) -> None:
@@ -48,9 +58,12 @@ async def stop_job(calls: AwsCalls, job_name: str, patience: Patience) -> None:
             patience.bear(error)
             await _pause()
         except ServiceError as error:
-            if error.code != "ValidationException" or not await has_ended(calls, job_name, patience):
+            if error.code != "ValidationException":
                 raise
-            log.info("Processing job %s had ended before it could be stopped.", job_name)
+            status = await _status(calls, job_name, patience)
+            if status == JobStatus.IN_PROGRESS.value:
+                raise
+            log.info("Processing job %s is %s already.", job_name, status)
             return
         else:
             log.info("Asked SageMaker to stop processing job %s.", job_name)

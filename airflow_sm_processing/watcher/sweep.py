@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
+import math
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.processing.status import JobStatus
-from airflow_sm_processing.watcher.clock import now
+from airflow_sm_processing.watcher.clock import now, set_within
 from airflow_sm_processing.watcher.permits import Priority
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from airflow_sm_processing.watcher.questions import Questions
     from airflow_sm_processing.watcher.watches import Watch, Watches
 
-__all__ = ["Sweep"]
+__all__ = ["DENIAL_LASTS", "Sweep"]
 
 log = logging.getLogger(__name__)
 
+DENIAL_LASTS = 600.0
 _PERIOD = 60.0
 _SHARE = 4.0  # where calls are scarce, of so many permits the sweep takes one
 _GATHER = 15.0  # those that begin to be watched one after the other are looked for together
@@ -42,7 +43,8 @@ class Sweep:
         self._permits = permits
         self._soon = asyncio.Event()
         self._round_over = asyncio.Event()
-        self.may_list = True
+        self.denied_at = -math.inf
+        """When listing was last denied; it is tried again after a while."""
 
     def soon(self) -> None:
         """Don't wait for the next turn, or not long: there are watched jobs that nothing has shown yet."""
@@ -71,8 +73,7 @@ class Sweep:
         """Wait for the next turn, which comes the sooner the fewer jobs are left to look for."""
         began = now()
         while now() - began < max(_PERIOD, min(calls, len(self._watches)) * _SECONDS_A_CALL):
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), _PERIOD / 6)
+            if await set_within(self._soon, _PERIOD / 6):
                 await asyncio.sleep(_GATHER)
                 return
 
@@ -96,7 +97,7 @@ class Sweep:
         """Give those of the jobs that are not listed as in progress, and the number of calls it took."""
         shown: set[str] = set()
         calls = 0
-        if self.may_list and len(job_names) > 1:
+        if now() - self.denied_at >= DENIAL_LASTS and len(job_names) > 1:
             async for page in self._questions.pages(priority=priority, status=JobStatus.IN_PROGRESS.value):
                 calls += 1
                 if self._permits.is_scarce and priority is Priority.SWEEP:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError
+from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError, ServiceError
 from airflow_sm_processing.processing.waiting import Patience
 from airflow_sm_processing.watcher.changes import Changes
-from airflow_sm_processing.watcher.clock import now
-from airflow_sm_processing.watcher.questions import Questions
+from airflow_sm_processing.watcher.clock import now, set_within
+from airflow_sm_processing.watcher.questions import DENIED_SECONDS, Questions
 from airflow_sm_processing.watcher.stopping import has_ended, stop_job
-from airflow_sm_processing.watcher.sweep import Sweep
+from airflow_sm_processing.watcher.sweep import DENIAL_LASTS, Sweep
 from airflow_sm_processing.watcher.watches import JobEnd, Verdict, Watches
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _FEW = 3  # so many newcomers are described one by one: the listings that would 
 _LONG_AGO = 3600.0
 _LAST_LOOK_SECONDS = 20.0
 _MOST_ROUNDS_DESCRIBING = 16
-_ROUNDS_TO_PAUSES = 8  # however scarce calls are, some are left to sweeps and logs
+_ROUNDS_TO_PAUSES = 16  # however scarce calls are, some are left to sweeps and logs
 
 
 class JobWatcher:
@@ -47,7 +48,7 @@ class JobWatcher:
         self._questions = Questions(calls, self._watches)
         self._changes = Changes(self._questions, self._watches)
         self._sweep = Sweep(self._questions, self._watches, calls.permits)
-        self._may_list = True
+        self._denied_at = -math.inf
         self._rounds_to_describe = 0
         self._described_rounds = 0
         self._round_seconds = 0.0
@@ -99,15 +100,16 @@ class JobWatcher:
             left = self._round_began + self._round_seconds + pause - now()
             if left <= 0:
                 return
-            try:
-                await asyncio.wait_for(self._faster.wait(), left)
-            except asyncio.TimeoutError:
+            if not await set_within(self._faster, left):
                 return
 
     async def _round_without_failing(self) -> None:
         try:
             await self._round()
-        except ProcessingError as error:  # such as a connection that Airflow doesn't know
+        except ServiceError as error:  # such as a connection that can't be read
+            for job_name in self._watches.job_names:
+                self._failed(job_name, error)
+        except ProcessingError as error:  # such as a connection whose settings are wrong
             self._give_up(str(error))
         except Exception as error:
             # A watcher that dies would leave thousands of tasks waiting: their workers shall look for themselves.
@@ -127,10 +129,31 @@ class JobWatcher:
         if not known:
             self._changes.begin_at(None)
         elif not await self._listed(len(known)):
-            await self._questions.describe(known)
+            if not await self._described(known):
+                return
             self._changes.begin_at(self._questions.answered_at)
         await self._look_at(newcomers)
         self._changes.began_by(self._questions.answered_at)
+
+    @property
+    def _may_list(self) -> bool:
+        return now() - self._denied_at >= DENIAL_LASTS
+
+    async def _described(self, job_names: set[str]) -> bool:
+        """Describe jobs; one first, and no others if that fails: it may be that SageMaker can't be reached at all."""
+        first = next(iter(job_names))
+        await self._questions.describe({first})
+        failure = next((watch.failure for watch in self._watches.of(first) if watch.failure is not None), None)
+        if failure is None:
+            await self._questions.describe(job_names - {first})
+            return True
+        for job_name in job_names - {first}:
+            self._failed(job_name, failure)
+        return False
+
+    def _failed(self, job_name: str, error: Exception) -> None:
+        bound = DENIED_SECONDS if isinstance(error, AccessDeniedError) else math.inf
+        self._watches.failed(job_name, error, bound=bound)
 
     async def _listed(self, known: int) -> bool:
         """List what changed, if that is the cheaper way, and tell whether it showed all there was."""
@@ -147,6 +170,8 @@ class JobWatcher:
         except AccessDeniedError as error:
             self._note_denied(error)
             return False
+        except ServiceError as error:
+            log.debug("Jobs are described, for they can't be listed: %s", error)
         self._described_rounds = min(max(2 * self._described_rounds, 1), _MOST_ROUNDS_DESCRIBING)
         self._rounds_to_describe = self._described_rounds
         return False
@@ -156,8 +181,9 @@ class JobWatcher:
         for watch in newcomers:
             watch.looked_at = True
         rest = [watch for watch in newcomers if not self._changes.knows(watch.job_name, watch.since)]
-        if not await self._caught_up(rest):
-            await self._questions.describe({watch.job_name for watch in rest})
+        if rest and not await self._caught_up(rest) and not await self._described({watch.job_name for watch in rest}):
+            for watch in rest:
+                watch.looked_at = False
         if any(watch.seen_at is None for watch in newcomers):
             self._sweep.soon()
 
@@ -172,10 +198,12 @@ class JobWatcher:
             return await self._changes.catch_up(min(moments), max_pages=len(newcomers))
         except AccessDeniedError as error:
             self._note_denied(error)
-            return False
+        except ServiceError as error:
+            log.debug("Jobs are described, for they can't be listed: %s", error)
+        return False
 
     def _note_denied(self, error: AccessDeniedError) -> None:
-        self._may_list = self._sweep.may_list = False
+        self._denied_at = self._sweep.denied_at = now()
         log.warning("%s Without sagemaker:ListProcessingJobs each job costs a call at each look.", error)
 
     def _timer(self, watch: Watch) -> asyncio.TimerHandle | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
@@ -56,6 +57,8 @@ class Watch:
     """Whether it is known that the job hadn't ended before the watch began."""
     seen_at: float | None = None
     """When the service last showed the job, by the event loop's clock."""
+    failure: Exception | None = None
+    """Why the job's last description failed; None if it didn't."""
     failing_since: float | None = None
     """When the job's description first failed, by the event loop's clock; None if the last one didn't."""
     end: asyncio.Future[JobEnd] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
@@ -119,18 +122,19 @@ class Watches:
         """Note that the service showed a job, and tell its waiters if it has ended."""
         for watch in self.of(job_name):
             watch.seen_at = now()
-            watch.failing_since = None
+            watch.failure = watch.failing_since = None
         if has_ended:
             self.over(job_name, JobEnd(Verdict.ENDED))
 
-    def failed(self, job_name: str, error: Exception) -> None:
-        """Note that a job couldn't be looked at, and let those go whose patience is over."""
+    def failed(self, job_name: str, error: Exception, *, bound: float = math.inf) -> None:
+        """Note that a job couldn't be looked at, and let those go whose patience, or the bound, is over."""
         moment = now()
         for watch in self.of(job_name):
             watch.looked_at = False
+            watch.failure = error
             watch.failing_since = watch.failing_since or moment
             lasted = moment - watch.failing_since
-            if lasted >= watch.max_transient_seconds:
+            if lasted >= min(watch.max_transient_seconds, bound):
                 self.let_go(watch, JobEnd(Verdict.TROUBLE, f"{error} It has not for {lasted:.0f} s."))
 
     def let_go(self, watch: Watch, end: JobEnd) -> None:

@@ -92,8 +92,9 @@ def test_a_job_that_did_not_complete_is_a_workers(runner: Runner, task_factory: 
         ({"logs": "tail"}, "it shows the log's end"),
         ({"do_xcom_push": False}, "do_xcom_push=False"),
         ({"post_execute": lambda context, result: None}, "post_execute"),
+        ({"on_success_callback": lambda context: None}, "on_success_callback"),
     ],
-    ids=["outlets", "logs=tail", "do_xcom_push", "post_execute"],
+    ids=["outlets", "logs=tail", "do_xcom_push", "post_execute", "on_success_callback"],
 )
 def test_what_needs_a_worker_gets_one(
     runner: Runner,
@@ -146,7 +147,31 @@ def test_a_deleted_job_fails_the_task_with_the_services_words(runner: Runner, ta
     event = JobEvent(job_name="gone", outcome=Outcome.UNKNOWN, message="Could not find requested job")
     error = resumed(runner, task, deferred, event).error
     assert isinstance(error, JobNotFoundError)
-    assert str(error) == "Could not find requested job"
+    assert "DescribeProcessingJob for gone failed" in str(error)
+
+
+def test_a_worker_looks_for_itself_before_it_believes_that_a_job_is_unknown(runner: Runner, task_factory: TaskFactory):
+    """The triggerer may look with an older connection, or in another region."""
+    task = task_factory("pass", deferrable=True)
+    deferred = runner.run(task)
+    event = JobEvent(job_name=xcoms(runner)["job_name"], outcome=Outcome.UNKNOWN, message="Could not find")
+    assert resumed(runner, task, deferred, event).state == "success"
+
+
+@pytest.mark.parametrize("bound", [float("inf"), float("nan"), 1e15])
+def test_a_bound_that_is_none_is_refused(bound: float):
+    with pytest.raises(Exception, match=r"max_wait=.*: must be"):
+        ProcessingOperator(
+            task_id="task", role="R", image_uri="i", instance_count=1, instance_type="ml.m5.large", max_wait=bound
+        )
+
+
+def test_what_fails_between_submission_and_deferral_stops_the_job(
+    runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "perhaps")
+    assert runner.run(task_factory(SLEEPS)).error is not None
+    assert status_of(sagemaker, runner) in {"Stopping", "Stopped"}
 
 
 def test_trigger_and_worker_together_show_each_line_once(

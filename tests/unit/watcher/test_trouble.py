@@ -114,16 +114,17 @@ def test_where_listing_is_denied_each_job_is_described_and_one_line_says_so(capl
     run(main())
 
 
-def test_where_all_is_denied_each_wait_ends_with_the_reason() -> None:
+def test_where_all_stays_denied_each_wait_ends_with_the_reason_when_credentials_had_time_to_arrive() -> None:
     async def main() -> None:
-        account = Account.of_ends(5, 300, 400)
+        account = Account.of_ends(5, 3000, 4000)
         account.faults += [on(LIST, denied(LIST)), on(DESCRIBE, denied(DESCRIBE))]
         async with World.over(account) as world:
             ends = await world.ends_of(account.jobs)
 
-        for name, seen in ends.items():
-            assert (seen.verdict, seen.at < 8) == (Verdict.TROUBLE, True)
-            assert f"DescribeProcessingJob for {name} failed: AccessDeniedException" in str(seen.message)
+        for seen in ends.values():
+            assert (seen.verdict, 300 <= seen.at < 330) == (Verdict.TROUBLE, True)
+            assert "DescribeProcessingJob for job-" in str(seen.message)
+            assert "failed: AccessDeniedException" in str(seen.message)
 
     run(main())
 
@@ -177,7 +178,7 @@ def test_a_bug_in_one_description_leaves_no_other_under_way() -> None:
         await world.ends_of(account.jobs)
         await world.lookout.close()
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        assert account.counts() == {DESCRIBE: 3}
+        assert account.counts()[DESCRIBE] <= 3
 
     run(main())
 
@@ -232,5 +233,43 @@ def test_a_client_that_cannot_be_made_ends_every_wait_until_it_can(caplog: pytes
 
         assert {seen[::2] for seen in ends.values()} == {(Verdict.TROUBLE, "ValueError: Invalid endpoint: nowhere")}
         assert lateness(account, again)[-1] <= 6
+
+    run(main())
+
+
+def test_credentials_that_are_missing_for_a_minute_send_nobody_away() -> None:
+    async def main() -> None:
+        account = Account.of_ends(200, 120, 180)
+        account.faults += [during(20, 90, denied(LIST)), during(20, 90, denied(DESCRIBE))]
+        async with World.over(account) as world:
+            ends = await world.ends_of(account.jobs, since=0)
+
+        assert {seen.verdict for seen in ends.values()} == {Verdict.ENDED}
+
+    run(main())
+
+
+def test_jobs_are_described_where_only_listing_fails() -> None:
+    async def main() -> None:
+        account = Account.of_ends(20, 60, 120)
+        account.faults.append(on(LIST, server_error(LIST)))
+        async with World.over(account) as world:
+            ends = await world.ends_of(account.jobs, since=0)
+
+        assert {seen.verdict for seen in ends.values()} == {Verdict.ENDED}
+        assert lateness(account, ends)[-1] <= 30
+
+    run(main())
+
+
+def test_listing_is_tried_again_some_time_after_a_denial() -> None:
+    async def main() -> None:
+        account = Account.of_ends(100, 1000, 1100)
+        account.faults.append(on(LIST, denied(LIST), until=20))
+        async with World.over(account) as world:
+            await world.ends_of(account.jobs, since=0)
+
+        assert account.counts()[LIST] > 20
+        assert account.counts(900)[DESCRIBE] <= 100
 
     run(main())
