@@ -221,7 +221,7 @@ def test_a_mapped_task_sees_to_its_own_job(runner: Runner, dag: DAG, common: dic
 def test_a_job_that_the_triggerer_cannot_watch_is_watched_by_the_worker(
     runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker, capfd: pytest.CaptureFixture[str]
 ):
-    task = task_factory("import time; time.sleep(2)", deferrable=True)
+    task = task_factory("import time; time.sleep(2)", deferrable=True, max_transient_seconds=1)
     deferred = runner.run(task)
     sagemaker.set_faults(Fault(operation="DescribeProcessingJob", error="AccessDeniedException"))
     event = event_of(deferred)
@@ -236,7 +236,7 @@ def test_a_job_that_the_triggerer_cannot_watch_is_watched_by_the_worker(
 def test_a_job_that_the_worker_cannot_watch_either_is_stopped(
     runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker
 ):
-    task = task_factory(SLEEPS, deferrable=True)
+    task = task_factory(SLEEPS, deferrable=True, max_transient_seconds=1)
     deferred = runner.run(task)
     sagemaker.set_faults(Fault(operation="DescribeProcessingJob", error="AccessDeniedException"))
     ended = resumed(runner, task, deferred, event_of(deferred))
