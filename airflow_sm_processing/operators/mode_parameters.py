@@ -67,8 +67,10 @@ def _logs(value: object) -> bool | Literal["tail"]:
 
 def _seconds(value: Any) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else _number(value)
-    if not 0 < seconds <= _LONGEST:  # nor is it nan
-        raise ValueError(f"must be more than 0 seconds, and at most {_LONGEST:.0f}, which is ten years")
+    if not seconds > 0:  # nor is it nan
+        raise ValueError("must be more than 0 seconds")
+    if seconds > _LONGEST:
+        raise ValueError(f"must be at most {_LONGEST:.0f} seconds, which is ten years")
     return seconds
 
 
