@@ -23,6 +23,7 @@ __all__ = ["LiveLog", "NoLog"]
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 10.0  # a trigger that starts so soon after the submission is the job's first
+_TURNS = 2
 _HANDED_OVER = 200  # lines: Airflow writes a trigger's event into the task's log
 _REMEMBERED = 20_000
 _begun_at: dict[tuple[str, float | None], LogPosition | None] = {}
@@ -117,6 +118,7 @@ class LiveLog:
         if self._followed is None:
             return None
         self._followed.close()  # a line shown after this would be shown again
+        await self._let_lines_pass()
         return self._followed.position().bounded(_HANDED_OVER).to_plain()
 
     async def finish(self) -> bool:
@@ -131,12 +133,27 @@ class LiveLog:
         if not settled:
             return False
         self._keeper.forget(self)
+        await self._let_lines_pass()
         return True
 
     async def forget_position(self) -> None:
         """Delete what was kept: the task has ended."""
         if self.position_kept and self._task is not None:
             await self._task.delete_xcom(LOG_POSITION_KEY)
+
+    async def _let_lines_pass(self) -> None:
+        """Let the supervisor read what was logged: it closes the task's log with the trigger's end.
+
+        Lines and questions come to it by two sockets, of which it reads each in turn: when it has answered twice, what
+        was logged before has been read.
+        """
+        if self._task is None:
+            return
+        try:
+            for _ in range(_TURNS):
+                await self._task.state()
+        except Exception as error:  # noqa: BLE001  # of Airflow's many kinds; none is worth a job's wait
+            log.debug("The supervisor doesn't say whether it has read the log: %r", error)
 
     async def _begin(self) -> None:
         position = await self._position_before()
