@@ -80,15 +80,16 @@ class JobTask(BaseOperator):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Take over from the trigger: read the rest of the log and the result, or give up at the deadline."""
-        from airflow_sm_processing.triggers.events import JobEvent, Outcome
+        from airflow_sm_processing.triggers.events import JobEvent
+        from airflow_sm_processing.watcher.watches import Verdict
 
         arrived = JobEvent.from_payload(event)
         job = self._job = self.hook.job(arrived.job_name)
         if arrived.position_kept:
             self._forget_log_position(context)
-        if arrived.outcome in {Outcome.TROUBLE, Outcome.UNKNOWN}:  # the triggerer may look with older credentials
+        if arrived.outcome in {Verdict.TROUBLE, Verdict.UNKNOWN}:  # the triggerer may look with older credentials
             self.log.warning("The triggerer could not watch the job, so this worker waits: %s", arrived.message)
-        gave_up = arrived.outcome is Outcome.DEADLINE
+        gave_up = arrived.outcome is Verdict.DEADLINE
         return self._wait(job, self._modes(), arrived.deadline, shown=arrived.log_position, gave_up=gave_up)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:

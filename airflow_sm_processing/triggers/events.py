@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from airflow_sm_processing.triggers.deadlines import Deadline
+from airflow_sm_processing.watcher.watches import Verdict
 
-__all__ = ["JobEvent", "Outcome"]
-
-
-class Outcome(str, Enum):
-    """Why the wait is over."""
-
-    ENDED = "ended"
-    """The job has a terminal status."""
-    DEADLINE = "deadline"
-    """The time to wait is over; a job that hadn't ended was stopped, unless the user wants it to go on."""
-    UNKNOWN = "unknown"
-    """SageMaker knows no job of that name: it was deleted."""
-    TROUBLE = "trouble"
-    """The job can't be watched from the triggerer; the worker shall look for itself."""
+__all__ = ["JobEvent"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +16,7 @@ class JobEvent:
     """A trigger's event, plain enough for Airflow's database."""
 
     job_name: str
-    outcome: Outcome
+    outcome: Verdict
     deadline: Deadline | None = None
     """The wait's deadline, whether or not it has passed: whoever goes on waiting keeps to it."""
     message: str | None = None
@@ -55,7 +42,7 @@ class JobEvent:
         deadline = payload.get("deadline")
         return cls(
             job_name=payload["job_name"],
-            outcome=Outcome(payload["outcome"]),
+            outcome=Verdict(payload["outcome"]),
             deadline=Deadline(*deadline) if deadline else None,
             message=payload.get("message"),
             log_position=payload.get("log_position"),

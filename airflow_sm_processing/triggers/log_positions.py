@@ -16,9 +16,8 @@ __all__ = ["PositionKeeper"]
 log = logging.getLogger(__name__)
 
 _PERIOD = 5.0
-_A_ROUND = (
-    10  # a second, of the fifty or so XComs a second that the supervisor can write, which has all else to do as well
-)
+_A_ROUND = 10
+"""A second: of the fifty or so XComs that the supervisor can write in one, for it has all else to do as well."""
 
 
 class PositionKeeper:

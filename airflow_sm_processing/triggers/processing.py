@@ -12,7 +12,7 @@ from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
 from airflow_sm_processing.triggers.abandonment import AIRFLOW_CALLS_ON_KILL, stop_unless_waited_for
 from airflow_sm_processing.triggers.deadlines import Deadline
-from airflow_sm_processing.triggers.events import JobEvent, Outcome
+from airflow_sm_processing.triggers.events import JobEvent
 from airflow_sm_processing.triggers.live_log import LiveLog, NoLog
 from airflow_sm_processing.triggers.sharing import shared_lookout
 from airflow_sm_processing.triggers.success import success_event
@@ -30,12 +30,6 @@ __all__ = ["ProcessingJobTrigger"]
 # Airflow's scheduler may fail a task whose trigger fires before it has seen the deferral, which takes it a round:
 # https://github.com/apache/airflow/issues/67287
 _SHORTEST_DEFERRAL = 5.0
-_OUTCOMES = {
-    Verdict.ENDED: Outcome.ENDED,
-    Verdict.DEADLINE: Outcome.DEADLINE,
-    Verdict.UNKNOWN: Outcome.UNKNOWN,
-    Verdict.TROUBLE: Outcome.TROUBLE,
-}
 
 
 class ProcessingJobTrigger(BaseTrigger):
@@ -162,7 +156,7 @@ class ProcessingJobTrigger(BaseTrigger):
     async def _job_event(self, end: JobEnd, live_log: LiveLog | NoLog) -> TriggerEvent:
         event = JobEvent(
             job_name=self.job_name,
-            outcome=_OUTCOMES[end.verdict],
+            outcome=end.verdict,
             deadline=self.deadline,
             message=end.message,
             log_position=await live_log.position(),

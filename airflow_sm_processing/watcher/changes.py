@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.processing.status import JobStatus
-from airflow_sm_processing.watcher.listing import is_terminal
+from airflow_sm_processing.watcher.listing import PAGE, is_terminal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,7 +19,6 @@ __all__ = ["Changes"]
 
 _OVERLAP, _LONGEST_OVERLAP = 2.0, 60.0
 _FILLED = 80  # of the 100 jobs of a page that has to be asked for anyway, so many may be of a longer overlap
-_PAGE = 100
 _REMEMBERED = 20_000
 _CLOCK_SKEW = 60.0  # between the machine that says since when, and this one
 _TERMINAL = tuple(status.value for status in JobStatus if status.is_terminal)
@@ -103,7 +102,7 @@ class Changes:
             count = await self._list(self._questions.pages(modified_after=after, status=status), pages_left)
             if count is None:
                 return False
-            pages_left -= count // _PAGE
+            pages_left -= count // PAGE
         if after > since + self._questions.clock_ahead() - _CLOCK_SKEW / 2:  # the answers told how wrong our clock is
             return await self.catch_up(since, max_pages=max_pages)
         if self._remembered is remembered:  # nothing was forgotten meanwhile

@@ -11,10 +11,10 @@ from airflow_sm_processing.processing.status import JobStatus
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-__all__ = ["Page", "is_terminal", "pages", "server_time"]
+__all__ = ["PAGE", "Page", "is_terminal", "pages", "server_time"]
 
-_PAGE = 100
-"""The most that MaxResults may be, says the service's model."""
+PAGE = 100
+"""Jobs on a page: the most that MaxResults may be, says the service's model."""
 _TERMINAL = frozenset(status.value for status in JobStatus if status.is_terminal)
 
 
@@ -48,7 +48,7 @@ async def pages(
         modified_before: The same; without it, what changes meanwhile is listed as well.
         status: The one ProcessingJobStatus to list.
     """
-    request: dict[str, Any] = {"MaxResults": _PAGE}
+    request: dict[str, Any] = {"MaxResults": PAGE}
     if modified_after is not None:
         request["LastModifiedTimeAfter"] = datetime.fromtimestamp(modified_after, timezone.utc)
     if modified_before is not None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_processing.watcher.clock import now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 __all__ = ["Permits", "Priority"]
 
@@ -55,7 +55,6 @@ class Permits:
         ceiling: float = _CEILING,
         burst: float = _BURST,
         name: str = "AWS",
-        clock: Callable[[], float] = now,
     ) -> None:
         """Take calls a second to begin with, and at most, and how many may go before their time after a pause.
 
@@ -64,10 +63,8 @@ class Permits:
         self.rate = rate
         self._ceiling = ceiling
         self._burst = burst
-        self._burst = burst
         self._name = name
-        self._clock = clock
-        self._due = clock()  # when the bucket is full again, as in the generic cell rate algorithm
+        self._due = now()  # when the bucket is full again, as in the generic cell rate algorithm
         self._accepted: deque[float] = deque()
         self._throttled_at: float | None = None
         self._urgent = 0
@@ -78,7 +75,7 @@ class Permits:
     @property
     def is_scarce(self) -> bool:
         """Whether calls were refused lately."""
-        return self._throttled_at is not None and self._clock() - self._throttled_at < _CAREFUL_SECONDS
+        return self._throttled_at is not None and now() - self._throttled_at < _CAREFUL_SECONDS
 
     async def acquire(self, priority: Priority = Priority.STATUS) -> None:
         """Wait for a permit."""
@@ -90,7 +87,7 @@ class Permits:
 
     def used(self) -> None:
         """Count the pace from now: the call that the last permit is for was held up."""
-        self._due = max(self._due, self._clock() + 1 / self.rate)
+        self._due = max(self._due, now() + 1 / self.rate)
 
     @contextmanager
     def urgent(self) -> Iterator[None]:
@@ -104,14 +101,14 @@ class Permits:
 
     def succeeded(self) -> None:
         """Note that a call was let through."""
-        moment = self._clock()
+        moment = now()
         self._accepted.append(moment)
         self._forget(moment)
         self.rate = min(self._ceiling, self.rate + (_CAREFUL_GROWTH if self.is_scarce else _GROWTH))
 
     def throttled(self) -> None:
         """Note that a call was refused for there being too many."""
-        moment = self._clock()
+        moment = now()
         since = math.inf if self._throttled_at is None else moment - self._throttled_at
         if since >= 1 / self.rate:  # refusals come in bursts, and one burst counts once
             self._forget(moment)
@@ -132,7 +129,7 @@ class Permits:
             self._timer.cancel()
             self._timer = None
         while waiter := self._next():
-            moment = self._clock()
+            moment = now()
             early = self._due - moment - self._burst / self.rate
             if early > 0:
                 self._timer = asyncio.get_running_loop().call_later(early, self._grant)

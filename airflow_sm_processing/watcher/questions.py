@@ -1,4 +1,4 @@
-"""What is asked of SageMaker about jobs, for as long as it takes to get an answer."""
+"""What is asked of SageMaker about jobs: a few times over where it may pass, and as often as throttling asks for."""
 
 from __future__ import annotations
 
@@ -23,28 +23,39 @@ if TYPE_CHECKING:
     from airflow_sm_processing.watcher.listing import Page
     from airflow_sm_processing.watcher.watches import Watches
 
-__all__ = ["DENIED_SECONDS", "Questions"]
+__all__ = ["Questions"]
 
 log = logging.getLogger(__name__)
 
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-DENIED_SECONDS = 300.0
-"""How long denials are borne: rotated keys and an instance's own credentials take minutes to arrive."""
+_PAUSE = 0.5
+_WORTH_A_LINE = 30.0
+_DENIAL_LASTS = 600.0  # before listing is tried again
 _CLOCK_SKEW = 60.0  # between this machine's clock and the service's, if it doesn't tell its own
 _ATTEMPTS = 3  # at one call in one round
 _AT_ONCE = 50  # descriptions asked for together; their permits space them
 
 
 class Questions:
-    """Asks until an answer comes: what passes is waited out, as long as each watch bears it."""
+    """Asks, and lets those go whose patience ends while no answer comes."""
 
     def __init__(self, calls: AwsCalls, watches: Watches) -> None:
         self._calls = calls
         self._watches = watches
         self._trouble_since: float | None = None
+        self._denied_at = -math.inf
         self._answered: tuple[float | None, float] = None, 0.0
         self.answered_at: float | None = None
         """The service's clock at the first answer since this was last set to None."""
+
+    @property
+    def may_list(self) -> bool:
+        """Whether listing wasn't denied lately."""
+        return now() - self._denied_at >= _DENIAL_LASTS
+
+    def note_denied(self, error: AccessDeniedError) -> None:
+        """Note that listing was denied."""
+        self._denied_at = now()
+        log.warning("%s Without sagemaker:ListProcessingJobs each job costs a call at each look.", error)
 
     def pages(
         self,
@@ -57,7 +68,7 @@ class Questions:
         """Yield the pages of a listing; see `listing.pages`."""
 
         async def call(request: Mapping[str, Any]) -> Mapping[str, Any]:
-            return await self._ask("list_processing_jobs", "the account's jobs", request, priority, attempts=_ATTEMPTS)
+            return await self._ask("list_processing_jobs", "the account's jobs", request, priority)
 
         return pages(call, modified_after=modified_after, modified_before=modified_before, status=status)
 
@@ -75,22 +86,20 @@ class Questions:
             return
         request = {"ProcessingJobName": job_name}
         try:
-            answer = await self._ask("describe_processing_job", job_name, request, priority, attempts=_ATTEMPTS)
-        except TransientError as error:  # of this job alone, it may be: the others mustn't wait for it
+            answer = await self._ask("describe_processing_job", job_name, request, priority)
+        except (TransientError, AccessDeniedError) as error:  # of this job alone, it may be: the others mustn't wait
             self._watches.failed(job_name, error)
         except JobNotFoundError as error:
             self._watches.over(job_name, JobEnd(Verdict.UNKNOWN, str(error)))
-        except AccessDeniedError as error:
-            self._watches.failed(job_name, error, bound=DENIED_SECONDS)
         except ServiceError as error:
             self._watches.over(job_name, JobEnd(Verdict.TROUBLE, str(error)))
         else:
             self._watches.seen(job_name, has_ended=is_terminal(answer["ProcessingJobStatus"]))
 
     async def _ask(
-        self, method: str, subject: str, request: Mapping[str, Any], priority: Priority, attempts: float = math.inf
+        self, method: str, subject: str, request: Mapping[str, Any], priority: Priority
     ) -> Mapping[str, Any]:
-        pause = _SHORTEST_PAUSE
+        attempts, pause = _ATTEMPTS, _PAUSE
         while True:
             try:
                 answer = await self._calls.sagemaker(method, subject, request, priority=priority)
@@ -99,10 +108,10 @@ class Questions:
                 if is_throttle(error.code):  # the permits' pace answers those
                     continue
                 attempts -= 1
-                if attempts <= 0:
+                if not attempts:
                     raise
                 await asyncio.sleep(random.uniform(0, pause))  # noqa: S311  # full jitter, no secret
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                pause *= 2
             else:
                 self._note_success(answer)
                 return answer
@@ -117,12 +126,12 @@ class Questions:
         for watch in self._watches:
             lasted = moment - max(self._trouble_since, watch.began)
             if lasted >= watch.max_transient_seconds:
-                self._watches.let_go(watch, JobEnd(Verdict.TROUBLE, f"{error} It has not for {lasted:.0f} s."))
+                self._watches.out_of_patience(watch, error, lasted)
 
     def _note_success(self, answer: Mapping[str, Any]) -> None:
         if self._trouble_since is not None:
             lasted = now() - self._trouble_since
-            if lasted > _LONGEST_PAUSE:
+            if lasted > _WORTH_A_LINE:
                 log.info("SageMaker answers again after %.0f s.", lasted)
             self._trouble_since = None
         self._answered = server_time(answer), now()

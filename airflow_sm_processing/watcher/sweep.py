@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import ProcessingError
@@ -19,11 +18,10 @@ if TYPE_CHECKING:
     from airflow_sm_processing.watcher.questions import Questions
     from airflow_sm_processing.watcher.watches import Watch, Watches
 
-__all__ = ["DENIAL_LASTS", "Sweep"]
+__all__ = ["Sweep"]
 
 log = logging.getLogger(__name__)
 
-DENIAL_LASTS = 600.0
 _PERIOD = 60.0
 _SHARE = 4.0  # where calls are scarce, of so many permits the sweep takes one
 _GATHER = 15.0  # those that begin to be watched one after the other are looked for together
@@ -43,8 +41,6 @@ class Sweep:
         self._permits = permits
         self._soon = asyncio.Event()
         self._round_over = asyncio.Event()
-        self.denied_at = -math.inf
-        """When listing was last denied; it is tried again after a while."""
 
     def soon(self) -> None:
         """Don't wait for the next turn, or not long: there are watched jobs that nothing has shown yet."""
@@ -97,7 +93,7 @@ class Sweep:
         """Give those of the jobs that are not listed as in progress, and the number of calls it took."""
         shown: set[str] = set()
         calls = 0
-        if now() - self.denied_at >= DENIAL_LASTS and len(job_names) > 1:
+        if self._questions.may_list and len(job_names) > 1:
             async for page in self._questions.pages(priority=priority, status=JobStatus.IN_PROGRESS.value):
                 calls += 1
                 if self._permits.is_scarce and priority is Priority.SWEEP:
@@ -124,5 +120,5 @@ class Sweep:
         return len(rest)
 
 
-def _is_stale(watch: Watch, now: float) -> bool:
-    return watch.seen_at is None or now - watch.seen_at >= _PERIOD / 2
+def _is_stale(watch: Watch, moment: float) -> bool:
+    return watch.seen_at is None or moment - watch.seen_at >= _PERIOD / 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 import time
 from contextlib import suppress
@@ -14,9 +13,9 @@ from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError,
 from airflow_sm_processing.processing.waiting import Patience
 from airflow_sm_processing.watcher.changes import Changes
 from airflow_sm_processing.watcher.clock import now, set_within
-from airflow_sm_processing.watcher.questions import DENIED_SECONDS, Questions
+from airflow_sm_processing.watcher.questions import Questions
 from airflow_sm_processing.watcher.stopping import has_ended, stop_job
-from airflow_sm_processing.watcher.sweep import DENIAL_LASTS, Sweep
+from airflow_sm_processing.watcher.sweep import Sweep
 from airflow_sm_processing.watcher.watches import JobEnd, Verdict, Watches
 
 if TYPE_CHECKING:
@@ -48,7 +47,6 @@ class JobWatcher:
         self._questions = Questions(calls, self._watches)
         self._changes = Changes(self._questions, self._watches)
         self._sweep = Sweep(self._questions, self._watches, calls.permits)
-        self._denied_at = -math.inf
         self._rounds_to_describe = 0
         self._described_rounds = 0
         self._round_seconds = 0.0
@@ -108,7 +106,7 @@ class JobWatcher:
             await self._round()
         except ServiceError as error:  # such as a connection that can't be read
             for job_name in self._watches.job_names:
-                self._failed(job_name, error)
+                self._watches.failed(job_name, error)
         except ProcessingError as error:  # such as a connection whose settings are wrong
             self._give_up(str(error))
         except Exception as error:
@@ -135,10 +133,6 @@ class JobWatcher:
         await self._look_at(newcomers)
         self._changes.began_by(self._questions.answered_at)
 
-    @property
-    def _may_list(self) -> bool:
-        return now() - self._denied_at >= DENIAL_LASTS
-
     async def _described(self, job_names: set[str]) -> bool:
         """Describe jobs; one first, and no others if that fails: it may be that SageMaker can't be reached at all."""
         first = next(iter(job_names))
@@ -148,16 +142,12 @@ class JobWatcher:
             await self._questions.describe(job_names - {first})
             return True
         for job_name in job_names - {first}:
-            self._failed(job_name, failure)
+            self._watches.failed(job_name, failure)
         return False
-
-    def _failed(self, job_name: str, error: Exception) -> None:
-        bound = DENIED_SECONDS if isinstance(error, AccessDeniedError) else math.inf
-        self._watches.failed(job_name, error, bound=bound)
 
     async def _listed(self, known: int) -> bool:
         """List what changed, if that is the cheaper way, and tell whether it showed all there was."""
-        if known <= 1 or not self._may_list:
+        if known <= 1 or not self._questions.may_list:
             return False
         if self._rounds_to_describe:
             self._rounds_to_describe -= 1
@@ -168,7 +158,7 @@ class JobWatcher:
                 self._described_rounds = 0
                 return True
         except AccessDeniedError as error:
-            self._note_denied(error)
+            self._questions.note_denied(error)
             return False
         except ServiceError as error:
             log.debug("Jobs are described, for they can't be listed: %s", error)
@@ -188,7 +178,7 @@ class JobWatcher:
             self._sweep.soon()
 
     async def _caught_up(self, newcomers: list[Watch]) -> bool:
-        if len(newcomers) <= _FEW or not self._may_list:
+        if len(newcomers) <= _FEW or not self._questions.may_list:
             return False
         try:
             moments = [watch.since for watch in newcomers if watch.since is not None]
@@ -197,14 +187,10 @@ class JobWatcher:
                 return True
             return await self._changes.catch_up(min(moments), max_pages=len(newcomers))
         except AccessDeniedError as error:
-            self._note_denied(error)
+            self._questions.note_denied(error)
         except ServiceError as error:
             log.debug("Jobs are described, for they can't be listed: %s", error)
         return False
-
-    def _note_denied(self, error: AccessDeniedError) -> None:
-        self._denied_at = self._sweep.denied_at = now()
-        log.warning("%s Without sagemaker:ListProcessingJobs each job costs a call at each look.", error)
 
     def _timer(self, watch: Watch) -> asyncio.TimerHandle | None:
         if watch.deadline is None:

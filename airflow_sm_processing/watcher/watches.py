@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from airflow_sm_processing.exceptions import AccessDeniedError
 from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
 from airflow_sm_processing.watcher.clock import now
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["JobEnd", "Verdict", "Watch", "Watches"]
 
+_DENIED_SECONDS = 300.0  # rotated keys and an instance's own credentials take minutes to arrive
+
 
 class Verdict(Enum):
     """Why the watch is over."""
@@ -24,11 +27,11 @@ class Verdict(Enum):
     ENDED = "ended"
     """The job has a terminal status."""
     DEADLINE = "deadline"
-    """The time to wait is over."""
+    """The time to wait is over; a job that hadn't ended was stopped, unless the watch lets it go on."""
     UNKNOWN = "unknown"
     """SageMaker knows no job of that name: it was never made, or it was deleted."""
     TROUBLE = "trouble"
-    """The job can't be watched from here."""
+    """The job can't be watched from here: whoever waits shall look for itself."""
 
 
 @dataclass(frozen=True)
@@ -126,21 +129,22 @@ class Watches:
         if has_ended:
             self.over(job_name, JobEnd(Verdict.ENDED))
 
-    def failed(self, job_name: str, error: Exception, *, bound: float = math.inf) -> None:
-        """Note that a job couldn't be looked at, and let those go whose patience, or the bound, is over."""
+    def failed(self, job_name: str, error: Exception) -> None:
+        """Note that a job couldn't be looked at, and let those go whose patience is over: with denials, it is short."""
         moment = now()
+        bound = _DENIED_SECONDS if isinstance(error, AccessDeniedError) else math.inf
         for watch in self.of(job_name):
             watch.looked_at = False
             watch.failure = error
             watch.failing_since = watch.failing_since or moment
             lasted = moment - watch.failing_since
             if lasted >= min(watch.max_transient_seconds, bound):
-                self.let_go(watch, JobEnd(Verdict.TROUBLE, f"{error} It has not for {lasted:.0f} s."))
+                self.out_of_patience(watch, error, lasted)
 
-    def let_go(self, watch: Watch, end: JobEnd) -> None:
-        """Tell one waiter."""
+    def out_of_patience(self, watch: Watch, error: Exception, lasted: float) -> None:
+        """Tell one waiter that what may pass hasn't passed, for so many seconds, and let it go."""
         self.remove(watch)
-        watch.over(end)
+        watch.over(JobEnd(Verdict.TROUBLE, f"{error} It has not for {lasted:.0f} s."))
 
     def over(self, job_name: str, end: JobEnd) -> None:
         """Tell all who wait for a job, and let them go."""
