@@ -9,7 +9,9 @@
     │   ├── AccessDeniedError    a permission or a credential is missing
     │   ├── JobNotFoundError     no such job in this account and region
     │   ├── JobNameInUseError    a job of that name exists already
-    │   └── TransientError       throttling, 5xx, lost connections, quota and capacity: it may pass
+    │   └── TransientError       throttling, 5xx, lost connections: it may pass
+    │       └── CapacityError    a quota or missing capacity: it passes when other jobs end
+    ├── JobExistsError           an earlier try of the task left a job, and the task doesn't want it
     ├── WaitTimeoutError         the time to wait is over, the job isn't
     └── JobEndedError            the job ended, and not in success
         ├── JobFailedError
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessDeniedError",
     "BucketError",
+    "CapacityError",
     "DefinitionError",
     "JobEndedError",
+    "JobExistsError",
     "JobFailedError",
     "JobNameInUseError",
     "JobNotFoundError",
@@ -125,6 +129,18 @@ class JobNameInUseError(ServiceError):
 
 class TransientError(ServiceError):
     """Throttling, 5xx, a lost connection, a quota or missing capacity: the same call may work later."""
+
+
+class CapacityError(TransientError):
+    """A quota is used up, or AWS has no such instances at the moment: the same job may start when others have ended."""
+
+
+class JobExistsError(ProcessingError):
+    """There is a job already where a new one was wanted: an earlier try's, or one of somebody else's by that name."""
+
+    def __init__(self, job_name: str, message: str) -> None:
+        self.job_name = job_name
+        super().__init__(message)
 
 
 class WaitTimeoutError(ProcessingError, TimeoutError):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import (
     AccessDeniedError,
+    CapacityError,
     DefinitionError,
     JobNameInUseError,
     JobNotFoundError,
@@ -44,7 +45,8 @@ _DENIED = frozenset(
         "AccessDeniedException",
     }
 )
-_PASSING = frozenset({"ResourceLimitExceeded", "CapacityError"})
+_CAPACITY = frozenset({"ResourceLimitExceeded", "CapacityError"})
+_QUOTA = re.compile(r"limit '.+?' is ([\d.]+) .*request delta of ([\d.]+) ", re.DOTALL)
 _NOT_FOUND = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
 # On CreateProcessingJob, what isn't found is something that the definition names, such as its experiment.
 _REJECTED = frozenset({"ValidationException", "ResourceNotFound"})
@@ -112,11 +114,17 @@ def translated(error: ClientError | BotoCoreError, *, operation: str, subject: s
 
 def _from_response(error: ClientError, *, operation: str, subject: str) -> ProcessingError:
     code, reason = _code_and_reason(error)
-    if operation == "CreateProcessingJob" and code in _REJECTED:
+    if operation == "CreateProcessingJob" and (code in _REJECTED or _never_fits(code, reason)):
         return JobRejectedError(subject, code=code, reason=reason)
     cls, advice = _service_error(error, code, reason)
     message = _sentences(f"{operation} for {subject} failed: {code}: {reason}", advice)
     return cls(message, operation=operation, code=code)
+
+
+def _never_fits(code: str, reason: str) -> bool:
+    """Tell whether a quota is below what the one job asks for: then the end of others doesn't help."""
+    quota = _QUOTA.search(reason) if code == "ResourceLimitExceeded" else None
+    return quota is not None and float(quota[1]) < float(quota[2])
 
 
 def _code_and_reason(error: ClientError) -> tuple[str, str]:
@@ -140,6 +148,8 @@ def _without_secrets(error: ClientError | BotoCoreError) -> ClientError | BotoCo
 
 def _service_error(error: ClientError, code: str, reason: str) -> tuple[type[ServiceError], str]:
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _CAPACITY:
+        return CapacityError, "It works when other jobs have ended, or with a higher quota."
     if _is_transient(code, status):
         return TransientError, "It may work later."
     if code in _DENIED or status in _DENIED_STATUSES:
@@ -164,7 +174,7 @@ def _is_transient(code: str, status: int) -> bool:
     transients = TransientRetryableChecker._TRANSIENT_ERROR_CODES  # type: ignore[attr-defined]  # noqa: SLF001  # botocore's list is nowhere else
     if status >= _SERVER_ERRORS or status == _TOO_MANY_REQUESTS:
         return True
-    return is_throttle(code) or code in transients or code in _PASSING
+    return is_throttle(code) or code in transients
 
 
 def _from_client_side(error: BotoCoreError, *, operation: str, subject: str) -> ProcessingError:

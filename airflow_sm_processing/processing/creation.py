@@ -7,7 +7,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import JobNameInUseError, TransientError
+from airflow_sm_processing.exceptions import CapacityError, JobNameInUseError, TransientError
 from airflow_sm_processing.processing.aws_errors import aws_call
 from airflow_sm_processing.processing.waiting import Patience
 
@@ -31,6 +31,7 @@ def create_job(
     *,
     own_name: bool,
     max_transient_seconds: float = 0.0,
+    max_capacity_seconds: float | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> str:
     """Create the job and give its ARN.
@@ -40,7 +41,8 @@ def create_job(
         request: CreateProcessingJob's parameters.
         own_name: Whether the job's name was generated. If a call was tried again, by botocore or here, a job of that
             name and with that very request is taken for the one that an earlier try made, whose answer was lost.
-        max_transient_seconds: How long throttling, 5xx, lost connections, quotas and missing capacity are waited out.
+        max_transient_seconds: How long throttling, 5xx and lost connections are waited out.
+        max_capacity_seconds: How long quotas and missing capacity are; as long as the rest if None.
         sleep: Waits so many seconds.
 
     Raises:
@@ -50,6 +52,7 @@ def create_job(
     """
     name = request["ProcessingJobName"]
     patience = Patience(max_transient_seconds)
+    for_capacity = patience if max_capacity_seconds is None else Patience(max_capacity_seconds)
     pause = _FIRST_PAUSE
     tried = False
     while True:
@@ -63,7 +66,7 @@ def create_job(
             log.info("Processing job %s was created already; only the answer was lost.", name)
             return arn
         except TransientError as error:
-            patience.bear(error)
+            (for_capacity if isinstance(error, CapacityError) else patience).bear(error)
         tried = True
         sleep(random.uniform(0, pause))  # noqa: S311  # full jitter: many tasks may be waiting for the same quota
         pause = min(2 * pause, _LONGEST_PAUSE)

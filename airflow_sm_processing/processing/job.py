@@ -177,9 +177,10 @@ class ProcessingJob:
             with aws_call("StopProcessingJob", self.job_name):
                 self.sagemaker_session.sagemaker_client.stop_processing_job(ProcessingJobName=self.job_name)
         except ServiceError as error:
-            if error.code != "ValidationException" or not self.description().status.is_terminal:
+            status = self.description().status if error.code == "ValidationException" else None
+            if status is None or not (status.is_terminal or status is JobStatus.STOPPING):
                 raise
-            log.info("Processing job %s had ended before it could be stopped.", self.job_name)
+            log.info("Processing job %s is %s already.", self.job_name, status.value)
         else:
             log.info("Asked SageMaker to stop processing job %s.", self.job_name)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 
-__all__ = ["base_name_from_image", "job_name_from_base"]
+__all__ = ["LONGEST_BASE", "MAX_LENGTH", "base_name_from_image", "job_name_from_base", "legal_name"]
 
 DEFAULT_BASE_NAME = "processing-job"
-_MAX_LENGTH = 63  # of the name as a whole; the SDK's own cut, which SageMaker's pattern allows
+MAX_LENGTH = 63
+"""Of a name as a whole: the SDK's own cut, which SageMaker's pattern allows."""
 _TIMESTAMP_LENGTH = len("2000-01-31-23-59-59-999")
-LONGEST_BASE = _MAX_LENGTH - _TIMESTAMP_LENGTH - 1
+LONGEST_BASE = MAX_LENGTH - _TIMESTAMP_LENGTH - 1
 """Characters of a base that a generated name keeps."""
 _IMAGE = re.compile(r"^(?:.+/)?([^:/@]+)(?:[:@].*)?$")
 _ILLEGAL = re.compile(r"[^a-zA-Z0-9-]+")
@@ -29,5 +30,9 @@ def job_name_from_base(base: str, *, now: datetime | None = None) -> str:
     """
     moment = now or datetime.now(timezone.utc)
     timestamp = f"{moment:%Y-%m-%d-%H-%M-%S}-{moment.microsecond // 1000:03d}"
-    legal = _ILLEGAL.sub("-", base).lstrip("-") or DEFAULT_BASE_NAME
-    return f"{legal[:LONGEST_BASE]}-{timestamp}"
+    return f"{legal_name(base)[:LONGEST_BASE]}-{timestamp}"
+
+
+def legal_name(base: str) -> str:
+    """Put hyphens in the place of what SageMaker allows in no name."""
+    return _ILLEGAL.sub("-", base).lstrip("-") or DEFAULT_BASE_NAME

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.plan import KeyMaker
     from airflow_sm_processing.processing.session import Session
 
-__all__ = ["SubmittedJob", "submit"]
+__all__ = ["SubmittedJob", "checked_plan", "submit", "upload_files"]
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +55,8 @@ def submit(
         UploadError: A local file didn't reach S3; no job was created.
         ServiceError: AWS refused or couldn't be reached.
     """
-    operation = session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
-    check_definition(definition, operation, extra=extra_problems)
-    plan = plan_submission(definition, role_arn=session.expand_role(str(definition.role)), key=_keys_of(session))
-    _upload(plan, definition, session)
+    plan = checked_plan(definition, session, extra_problems=extra_problems)
+    upload_files(plan, definition, session)
     arn = create_job(
         session.sagemaker_client,
         plan.request,
@@ -70,16 +68,26 @@ def submit(
     return SubmittedJob(plan, arn)
 
 
-def _keys_of(session: Session) -> KeyMaker:
-    """Give the maker of keys in the session's default bucket, which is created when the first key is asked for."""
+def checked_plan(
+    definition: JobDefinition, session: Session, *, extra_problems: Iterable[Problem] = ()
+) -> SubmissionPlan:
+    """Check the definition, and resolve it to a request and to uploads.
 
-    def make(*parts: str) -> str:
-        return join(session.default_bucket(), session.default_bucket_prefix, *parts)
+    Raises:
+        DefinitionError: Every problem that the definition has.
+        ServiceError: A role's or a bucket's name couldn't be resolved.
+    """
+    operation = session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
+    check_definition(definition, operation, extra=extra_problems)
+    return plan_submission(definition, role_arn=session.expand_role(str(definition.role)), key=_keys_of(session))
 
-    return make
 
+def upload_files(plan: SubmissionPlan, definition: JobDefinition, session: Session) -> None:
+    """Upload the plan's local files.
 
-def _upload(plan: SubmissionPlan, definition: JobDefinition, session: Session) -> None:
+    Raises:
+        UploadError: One didn't reach S3.
+    """
     from airflow_sm_processing.processing.uploads import upload
 
     for item in plan.uploads:
@@ -94,3 +102,12 @@ def _upload(plan: SubmissionPlan, definition: JobDefinition, session: Session) -
             kms_key=definition.kms_key,
             expected_bucket_owner=session.default_bucket_owner,
         )
+
+
+def _keys_of(session: Session) -> KeyMaker:
+    """Give the maker of keys in the session's default bucket, which is created when the first key is asked for."""
+
+    def make(*parts: str) -> str:
+        return join(session.default_bucket(), session.default_bucket_prefix, *parts)
+
+    return make

@@ -17,6 +17,7 @@ from botocore.retries.standard import ThrottledRetryableChecker, TransientRetrya
 
 from airflow_sm_processing.exceptions import (
     AccessDeniedError,
+    CapacityError,
     DefinitionError,
     JobNameInUseError,
     JobNotFoundError,
@@ -40,6 +41,13 @@ CALLS = {
 }
 
 
+QUOTA = (
+    "The account-level service limit 'ml.m5.4xlarge for processing job usage' is {limit} Instances, with current "
+    "utilization of {used} Instances and a request delta of {delta} Instances. Please use AWS Service Quotas to "
+    "request an increase for this quota."
+)
+
+
 def answer(
     code: str, message: str = "why", *, status: int = 400, operation: str = "DescribeProcessingJob"
 ) -> ClientError:
@@ -57,13 +65,23 @@ def ours(error: Exception, operation: str = "DescribeProcessingJob") -> Processi
 
 
 @pytest.mark.parametrize(
+    ("limit", "delta", "expected"), [(0, 1, JobRejectedError), (2, 3, JobRejectedError), (3, 3, CapacityError)]
+)
+def test_a_quota_below_what_one_job_asks_for_is_not_waited_out(
+    limit: int, delta: int, expected: type[ProcessingError]
+) -> None:
+    refusal = answer("ResourceLimitExceeded", QUOTA.format(limit=limit, used=0, delta=delta))
+    assert type(ours(refusal, "CreateProcessingJob")) is expected
+
+
+@pytest.mark.parametrize(
     ("operation", "code", "status", "expected"),
     [
         ("CreateProcessingJob", "ValidationException", 400, JobRejectedError),
         ("CreateProcessingJob", "ResourceNotFound", 400, JobRejectedError),
         ("CreateProcessingJob", "ResourceInUse", 400, JobNameInUseError),
-        ("CreateProcessingJob", "ResourceLimitExceeded", 400, TransientError),
-        ("CreateProcessingJob", "CapacityError", 400, TransientError),
+        ("CreateProcessingJob", "ResourceLimitExceeded", 400, CapacityError),
+        ("CreateProcessingJob", "CapacityError", 400, CapacityError),
         ("CreateProcessingJob", "AccessDeniedException", 400, AccessDeniedError),
         ("DescribeProcessingJob", "ResourceNotFound", 400, JobNotFoundError),
         ("DescribeProcessingJob", "ValidationException", 400, ServiceError),

@@ -152,8 +152,8 @@ def test_a_running_job_is_stopped(job: ProcessingJob, stubs: dict[str, Stubber])
     assert job.stop() is None
 
 
-@pytest.mark.parametrize("status", ["Completed", "Failed", "Stopped"])
-def test_stopping_a_job_that_has_ended_changes_nothing(
+@pytest.mark.parametrize("status", ["Completed", "Failed", "Stopped", "Stopping"])
+def test_stopping_a_job_that_ends_anyway_changes_nothing(
     job: ProcessingJob, stubs: dict[str, Stubber], status: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -162,7 +162,7 @@ def test_stopping_a_job_that_has_ended_changes_nothing(
 
     job.stop()
 
-    assert caplog.messages == ["Processing job job had ended before it could be stopped."]
+    assert caplog.messages == [f"Processing job job is {status} already."]
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_processing.exceptions import (
+    CapacityError,
     DefinitionError,
     JobNameInUseError,
     JobRejectedError,
     Problem,
-    TransientError,
     UploadError,
 )
 from airflow_sm_processing.processing import ProcessingJob, Session
@@ -88,7 +88,7 @@ def test_nothing_is_called_when_something_is_wrong(
         ("ValidationException", JobRejectedError),
         ("ResourceNotFound", JobRejectedError),
         ("ResourceInUse", JobNameInUseError),
-        ("ResourceLimitExceeded", TransientError),
+        ("ResourceLimitExceeded", CapacityError),
     ],
 )
 def test_what_the_service_refuses_is_told_with_the_jobs_name(
