@@ -23,6 +23,8 @@ class Intent:
     claim: str
     """A random word, in the job's tags as well: what has it was made on this intent."""
     life: Life
+    noted: float
+    """When this life's first intent was noted, in seconds since the epoch."""
 
     def to_plain(self) -> dict[str, Any]:
         """Give the intent as JSON."""
@@ -31,6 +33,7 @@ class Intent:
             "number": self.number,
             "claim": self.claim,
             "life": self.life.to_plain(),
+            "noted": self.noted,
         }
 
     @classmethod
@@ -41,6 +44,7 @@ class Intent:
             number=fields["number"],
             claim=fields["claim"],
             life=Life(*fields["life"]),
+            noted=fields["noted"],
         )
 
 
@@ -54,8 +58,8 @@ class Intents(Protocol):
     def read(self) -> Intent | None:
         """Give the last intent."""
 
-    def write(self, intent: Intent) -> None:
-        """Keep the intent instead of the last one."""
+    def write(self, intent: Intent) -> bool:
+        """Keep the intent instead of the last one; tell whether that worked."""
 
 
 class NoIntents:
@@ -67,5 +71,6 @@ class NoIntents:
         """Give none."""
         return None
 
-    def write(self, intent: Intent) -> None:
+    def write(self, intent: Intent) -> bool:
         """Keep nothing."""
+        return False

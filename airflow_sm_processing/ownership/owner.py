@@ -23,8 +23,8 @@ _ILLEGAL_IN_TAGS = re.compile(r"[^\w .:/=+\-@]")
 class Life:
     """What tells the time between two clears of a task instance from the time before and after.
 
-    Airflow tells its tasks nothing of clears, but each leaves traces: it raises `max_tries` unless the task was running,
-    counts up the run's `clear_number`, and since Airflow 3.2 gives the cleared tasks a new trace.
+    Airflow tells its tasks nothing of clears, but they leave marks: each raises `max_tries` unless the task was running,
+    counts up the run's `clear_number`, and in newer Airflows gives the cleared tasks a new trace.
     """
 
     max_tries: int
@@ -87,9 +87,9 @@ class Owner:
             f"{_PREFIX}try-number": str(try_number),
         }
 
-    def is_of(self, tags: Mapping[str, str]) -> bool:
-        """Tell whether a job with these tags belongs to this task instance."""
-        return all(tags.get(key) == value for key, value in self._identity().items())
+    def is_denied_by(self, tags: Mapping[str, str]) -> bool:
+        """Tell whether a job's tags name another owner."""
+        return any(tags.get(key, value) != value for key, value in self._identity().items())
 
     def _identity(self) -> dict[str, str]:
         values = {
@@ -113,9 +113,7 @@ def described_owner(tags: Mapping[str, str]) -> str | None:
     if not names["dag-id"]:
         return None
     mapped = "" if names["map-index"] in {None, "-1"} else f"[{names['map-index']}]"
-    return (
-        f"task {names['task-id']}{mapped} of DAG {names['dag-id']}, run {names['run-id']}, on {names['deployment']}"
-    )
+    return f"task {names['task-id']}{mapped} of DAG {names['dag-id']}, run {names['run-id']}, on {names['deployment']}"
 
 
 def _tag_value(text: str) -> str:

@@ -1,0 +1,353 @@
+"""The rule: at most one job for a task instance, whoever died in the middle of making it.
+
+A job's name is known before the job is, and follows from the task instance alone: `<base>-<digest>-<number>`. So two
+processes that make a task instance's job at once contend for one name, which SageMaker gives to one of them; and
+whoever comes later finds what was made. The number counts up when a job has failed, was stopped, or belongs to the
+time before a user cleared the task.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+import uuid
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_sm_processing.exceptions import AccessDeniedError, JobExistsError, JobNameInUseError, JobRejectedError
+from airflow_sm_processing.ownership.account import Account
+from airflow_sm_processing.ownership.intents import Intent, NoIntents
+from airflow_sm_processing.ownership.names import job_name, number_of, stem
+from airflow_sm_processing.ownership.owner import described_owner
+from airflow_sm_processing.ownership.standing import Claimant, Standing
+from airflow_sm_processing.ownership.tagging import forbids_tags, with_owner_tags
+from airflow_sm_processing.processing.creation import create_job
+from airflow_sm_processing.processing.job import ProcessingJob
+from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.processing.submission import checked_plan, upload_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_sm_processing.ownership.intents import Intents
+    from airflow_sm_processing.ownership.owner import Life, Owner
+    from airflow_sm_processing.processing.definition import JobDefinition
+    from airflow_sm_processing.processing.description import JobDescription
+    from airflow_sm_processing.processing.plan import SubmissionPlan
+    from airflow_sm_processing.processing.session import Session
+
+__all__ = ["Claimed", "JobClaim", "Try"]
+
+log = logging.getLogger(__name__)
+
+_MOST_STRANGERS = 100  # jobs of others on names of ours, which only another Airflow of the same name makes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Try:
+    """Who asks for a job."""
+
+    owner: Owner
+    life: Life
+    number: int
+    """Airflow's try number: nothing is left by earlier tries of the first."""
+    run_started: float | None = None
+    """When the DAG run began or was begun anew, in seconds since the epoch."""
+
+
+class Claimed(NamedTuple):
+    """The one job of a task instance."""
+
+    job: ProcessingJob
+    found: JobDescription | None
+    """As an earlier try, or a process beside this one, left it; None if it was made now."""
+
+
+class _Found(NamedTuple):
+    description: JobDescription
+    standing: Standing
+    owner: str | None
+
+
+class JobClaim:
+    """Gets a task instance its job: an earlier try's, or a new one."""
+
+    def __init__(
+        self,
+        definition: JobDefinition,
+        session: Session,
+        asking: Try,
+        *,
+        intents: Intents | None = None,
+        on_existing_job: str = "reattach",
+        max_transient_seconds: float = 0.0,
+        may_create: Callable[[], None] = lambda: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Take what is wanted, by whom, and how.
+
+        Args:
+            definition: What the user defined; its `job_name`, if it has one, is used as it is.
+            session: Where to.
+            asking: Who asks.
+            intents: What the task instance noted, and where to note more.
+            on_existing_job: What to do with a job that an earlier try left running or completed: `reattach`, `fail`
+                or `new`, which stops it first.
+            max_transient_seconds: How long throttling, 5xx and lost connections are waited out.
+            may_create: Called right before a job is made; what it raises ends the claim.
+            sleep: Waits so many seconds; what it raises ends the claim.
+        """
+        self._definition = definition
+        self._asking = asking
+        self._intents = intents or NoIntents()
+        self._on_existing_job = on_existing_job
+        self._max_transient_seconds = max_transient_seconds
+        self._may_create = may_create
+        self._sleep = sleep
+        self._account = Account(session, max_transient_seconds=max_transient_seconds, sleep=sleep)
+        self._number = 1
+        self._tagged = True
+        self._looked = False
+        self._claimant, self._last = self._take_up()
+
+    def job(self) -> Claimed:
+        """Give the task instance's one job; may be called again after a TransientError.
+
+        Raises:
+            DefinitionError: Something is wrong with the definition; nothing was uploaded.
+            UploadError: A local file didn't reach S3; no job was created.
+            CapacityError: There is no room for the job; none was created.
+            JobExistsError: An earlier try left a job, and `on_existing_job` is `fail`; or the name that the user
+                chose is somebody else's.
+            ServiceError: AWS refused or couldn't be reached.
+        """
+        if not self._looked:
+            left = self._left_behind()
+            if left is not None and self._is_wanted(left):
+                return self._attached(left.description)
+            self._looked = True
+        for _ in range(_MOST_STRANGERS):
+            try:
+                return Claimed(self._create(), None)
+            except JobNameInUseError:
+                met = self._find(self._name)
+                if met is not None and met.standing is Standing.OURS:
+                    log.info("Processing job %s was created already.", self._name)
+                    return self._attached(met.description)
+                if met is not None:
+                    self._leave(met)
+        raise JobExistsError(self._name, f"{_MOST_STRANGERS} names like {self._name} are taken by other owners' jobs.")
+
+    # What earlier tries left
+
+    def _take_up(self) -> tuple[Claimant, Intent | None]:
+        """Take up the intent of an earlier try, or form one of this life's own."""
+        asking, last = self._asking, self._intents.read()
+        continued = last is not None and asking.life.continues(last.life)
+        claim, noted = (last.claim, last.noted) if last is not None and continued else (uuid.uuid4().hex, time.time())
+        if last is not None:
+            self._number = last.number
+        claimant = Claimant(
+            owner=asking.owner,
+            life=asking.life,
+            run_started=asking.run_started,
+            claim=claim if self._intents.available else None,
+            noted=noted if self._intents.available else None,
+            earlier=None if continued else last,
+        )
+        return claimant, last
+
+    def _left_behind(self) -> _Found | None:
+        if self._last is not None:
+            return self._find(self._last.job_name)
+        if self._intents.available or self._asking.number <= 1:
+            return None
+        name = self._newest_name()
+        return None if name is None else self._find(name)
+
+    def _newest_name(self) -> str | None:
+        """Give the name of the last job that an earlier try may have made, for an Airflow that keeps no intents."""
+        if self._definition.job_name is not None:
+            return str(self._definition.job_name)
+        digest = self._asking.owner.digest
+        names = self._account.names_with(f"-{digest}-")
+        if names is None:
+            names = self._names_by_asking()
+        numbered = {number: name for name in names if (number := number_of(name, digest)) is not None}
+        if not numbered:
+            return None
+        self._number = max(numbered)
+        return numbered[self._number]
+
+    def _names_by_asking(self) -> list[str]:
+        names: list[str] = []
+        while self._account.description(name := job_name(self._stem, len(names) + 1)) is not None:
+            names.append(name)
+        return names
+
+    def _find(self, name: str) -> _Found | None:
+        description = self._account.description(name)
+        if description is None:
+            return None
+        tags = self._account.tags(description.job_arn)
+        standing = self._claimant.standing(
+            name,
+            tags=tags,
+            created_at=description.created_at,
+            own_name=number_of(name, self._asking.owner.digest) is not None,
+        )
+        return _Found(description, standing, described_owner(tags or {}))
+
+    def _is_wanted(self, left: _Found) -> bool:
+        """Tell whether to take what an earlier try left; if not, it is out of the way afterwards."""
+        if left.standing is not Standing.OURS:
+            self._leave(left)
+            return False
+        description = left.description
+        if description.status is JobStatus.STOPPING:
+            ended = self._account.end(description.job_name)
+            if ended is None:
+                return False
+            left = left._replace(description=ended)
+            description = ended
+        if description.status in {JobStatus.FAILED, JobStatus.STOPPED} or self._on_existing_job == "new":
+            self._leave(left)
+            return False
+        if self._on_existing_job == "fail":
+            message = (
+                f"An earlier try left processing job {description.job_name}, which is {description.status.value}, and "
+                "on_existing_job is 'fail'. Clear the task to stop it and start another."
+            )
+            raise JobExistsError(description.job_name, message)
+        return True
+
+    def _leave(self, found: _Found) -> None:
+        """Go on to the next name; a job of our own doesn't run on beside the next one."""
+        description = found.description
+        name = description.job_name
+        if found.standing is Standing.FOREIGN:
+            self._pass_by(name, found.owner)
+            return
+        if not description.status.is_terminal:
+            log.info("Stopping processing job %s, which this try doesn't go on with.", name)
+            self._account.end(name)
+        log.info("Processing job %s is left behind: a new one takes its place.", name)
+        if name == self._definition.job_name:
+            self._free(name)
+        else:
+            self._number = max(self._number, number_of(name, self._asking.owner.digest) or self._number) + 1
+
+    def _pass_by(self, name: str, owner: str | None) -> None:
+        if self._definition.job_name is None:
+            log.warning("The name %s is taken by a job of %s.", name, owner or "an unknown owner")
+            self._number += 1
+            return
+        whose = f"belongs to {owner}" if owner else "has no tags that name its owner"
+        message = (
+            f"There is a processing job {name} already, which {whose}. Names are unique in an account and region: "
+            "choose another job_name, or none."
+        )
+        raise JobExistsError(name, message)
+
+    def _free(self, name: str) -> None:
+        try:
+            self._account.delete(name)
+        except AccessDeniedError as error:
+            message = (
+                f"An earlier job of this task has the name {name}, and deleting its record is denied: {error} Allow "
+                "sagemaker:DeleteProcessingJob, give a job_name that differs by try (`{{ ti.try_number }}`), or none."
+            )
+            raise JobExistsError(name, message) from error
+        log.info("Deleted the record of processing job %s, to use its name again.", name)
+
+    def _attached(self, description: JobDescription) -> Claimed:
+        log.info("Taking over processing job %s, which is %s.", description.job_name, description.status.value)
+        job = ProcessingJob(
+            self._account.session,
+            description.job_name,
+            description.inputs,
+            description.outputs,
+            description.output_kms_key,
+            job_arn=description.job_arn,
+            instance_count=description.instance_count,
+        )
+        return Claimed(job, description)
+
+    # The new job
+
+    @property
+    def _stem(self) -> str:
+        return stem(self._definition, self._asking.owner.digest)
+
+    @property
+    def _name(self) -> str:
+        return str(self._definition.job_name or job_name(self._stem, self._number))
+
+    def _named(self) -> JobDefinition:
+        operation = self._account.session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
+        own = self._asking.owner.tags(
+            try_number=self._asking.number, life=self._asking.life, claim=self._claimant.claim
+        )
+        tags = with_owner_tags(self._definition.tags, own if self._tagged else {}, operation)
+        return dataclasses.replace(self._definition, job_name=self._name, tags=tags or None)
+
+    def _plan(self) -> SubmissionPlan:
+        return checked_plan(self._named(), self._account.session)
+
+    def _create(self) -> ProcessingJob:
+        plan = self._plan()
+        if self._note_intent():
+            plan = self._plan()
+        upload_files(plan, self._definition, self._account.session)
+        self._may_create()
+        arn = self._created(plan)
+        log.info("Created processing job %s", plan.job_name)
+        count = self._definition.instance_count
+        return ProcessingJob(
+            self._account.session,
+            plan.job_name,
+            plan.inputs,
+            plan.outputs,
+            self._definition.output_kms_key,
+            job_arn=arn,
+            instance_count=count if isinstance(count, int) else None,
+        )
+
+    def _note_intent(self) -> bool:
+        """Note the job that is about to be made; tell whether its tags change, for it could not be noted."""
+        claimant = self._claimant
+        if claimant.claim is None or claimant.noted is None:
+            return False
+        intent = Intent(
+            job_name=self._name,
+            number=self._number,
+            claim=claimant.claim,
+            life=claimant.life,
+            noted=claimant.noted,
+        )
+        if intent != self._last and not self._intents.write(intent):
+            # A claim that a later try doesn't know would make the job a stranger's to it.
+            self._claimant = dataclasses.replace(claimant, claim=None, noted=None)
+            return True
+        self._last = intent
+        return False
+
+    def _created(self, plan: SubmissionPlan) -> str:
+        try:
+            return self._call(plan)
+        except (AccessDeniedError, JobRejectedError) as error:
+            if not (self._tagged and forbids_tags(error)):
+                raise
+            log.warning("%s The job goes without its owner's tags.", error)
+            self._tagged = False
+        return self._call(self._plan())
+
+    def _call(self, plan: SubmissionPlan) -> str:
+        return create_job(
+            self._account.session.sagemaker_client,
+            plan.request,
+            own_name=False,
+            max_transient_seconds=self._max_transient_seconds,
+            max_capacity_seconds=0.0,
+            sleep=self._sleep,
+        )

@@ -1,0 +1,84 @@
+"""Whose a job is that bears a name of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.ownership.owner import CLAIM_TAG, life_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from airflow_sm_processing.ownership.intents import Intent
+    from airflow_sm_processing.ownership.owner import Life, Owner
+
+__all__ = ["Claimant", "Standing"]
+
+_CLOCK_SKEW = 60.0  # between AWS and this Airflow
+
+
+class Standing(Enum):
+    """What a job is to a task instance that meets it."""
+
+    OURS = "ours"
+    """Made in this life of the task instance, by this try or an earlier one."""
+    EARLIER = "earlier"
+    """Made by the task instance before a user cleared it, or by one of the same name in a run that was deleted."""
+    FOREIGN = "foreign"
+    """Somebody else's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimant:
+    """A task instance in its present life."""
+
+    owner: Owner
+    life: Life
+    run_started: float | None
+    """When the DAG run began or was begun anew, in seconds since the epoch."""
+    claim: str | None
+    """The word that this life's jobs have in their tags; None where Airflow can't keep it."""
+    noted: float | None = None
+    """When this life's first intent was noted, in seconds since the epoch."""
+    earlier: Intent | None = None
+    """The last intent of the life before, if it is known."""
+
+    def standing(
+        self, job_name: str, *, tags: Mapping[str, str] | None, created_at: datetime | None, own_name: bool
+    ) -> Standing:
+        """Judge a job by its tags, and where they don't tell, by its name and time.
+
+        Args:
+            job_name: The job's.
+            tags: The job's; None if they can't be read.
+            created_at: When it was made, as SageMaker says.
+            own_name: Whether its name has the owner's digest in it, which nobody else's has.
+        """
+        tags = tags or {}
+        claim = tags.get(CLAIM_TAG)
+        if claim is not None and self.claim is not None:
+            return self._by_claim(claim)
+        if self.owner.is_denied_by(tags):
+            return Standing.FOREIGN
+        life = life_of(tags)
+        if life is None and not own_name:
+            return Standing.FOREIGN
+        if life is not None:
+            is_ours = self.life.continues(life) and not _is_before(created_at, self.run_started)
+        else:
+            is_earlier = self.earlier is not None and job_name == self.earlier.job_name
+            is_ours = not is_earlier and not _is_before(created_at, self.noted or self.run_started)
+        return Standing.OURS if is_ours else Standing.EARLIER
+
+    def _by_claim(self, claim: str) -> Standing:
+        if claim == self.claim:
+            return Standing.OURS
+        is_earlier = self.earlier is not None and claim == self.earlier.claim
+        return Standing.EARLIER if is_earlier else Standing.FOREIGN
+
+
+def _is_before(moment: datetime | None, bound: float | None) -> bool:
+    return moment is not None and bound is not None and moment.timestamp() < bound - _CLOCK_SKEW
