@@ -18,3 +18,11 @@ def validation_error(message: str) -> ServiceError:
 
 def throttled() -> ServiceError:
     return ServiceError("ThrottlingException", "Rate exceeded")
+
+
+def name_in_use(arn: str) -> ServiceError:
+    return ServiceError("ResourceInUse", f"Job name must be unique within an AWS account and region: {arn} exists.")
+
+
+def quota_is_used_up(allowed: int) -> ServiceError:
+    return ServiceError("ResourceLimitExceeded", f"The account allows {allowed} processing jobs at once.")

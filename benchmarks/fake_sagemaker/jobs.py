@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from bisect import bisect_right, insort
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmarks.fake_sagemaker.errors import validation_error
+from benchmarks.fake_sagemaker.errors import name_in_use, quota_is_used_up, validation_error
 from benchmarks.fake_sagemaker.plan import CREATED_OVER, job_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from benchmarks.fake_sagemaker.plan import Plan
 
@@ -34,6 +35,8 @@ class Job:
     index: int
     name: str
     changes: list[Change] = field(default_factory=list)
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """What CreateProcessingJob was asked for, if it was asked."""
 
     @property
     def created(self) -> float:
@@ -62,7 +65,6 @@ class Job:
     def description(self, now: float) -> dict[str, Any]:
         """Give the job as DescribeProcessingJob does."""
         return {
-            **self.summary(now),
             "ProcessingStartTime": self.created,
             "RoleArn": "arn:aws:iam::123456789012:role/SageMakerRole",
             "AppSpecification": {"ImageUri": "image:1", "ContainerEntrypoint": ["python3", "/opt/ml/code/script.py"]},
@@ -73,7 +75,13 @@ class Job:
             "ProcessingOutputConfig": {"Outputs": []},
             "Environment": {},
             "StoppingCondition": {"MaxRuntimeInSeconds": 86400},
+            **{name: value for name, value in self.request.items() if name != "Tags"},
+            **self.summary(now),
         }
+
+    def tags(self) -> list[Mapping[str, str]]:
+        """Give the tags as ListTags does."""
+        return list(self.request.get("Tags", ()))
 
 
 class Jobs:
@@ -84,6 +92,7 @@ class Jobs:
         self._jobs = [Job(index, job_name(index)) for index in range(plan.jobs)]
         self._by_name = {job.name: job for job in self._jobs}
         self._timeline: list[Change] = []
+        self._chance = random.Random(plan.seed)
         self.started_at: float | None = None
         for job in self._jobs:
             self._add(job, Change(round(now - CREATED_OVER * (1 - job.index / plan.jobs), 3), job.index, "InProgress"))
@@ -99,6 +108,27 @@ class Jobs:
 
     def get(self, name: str) -> Job | None:
         return self._by_name.get(name)
+
+    def create(self, request: Mapping[str, Any], now: float) -> Job:
+        """Make a job, which completes by itself.
+
+        Raises:
+            ServiceError: The name is taken, or as many jobs run as the account allows.
+        """
+        name = request["ProcessingJobName"]
+        if name in self._by_name:
+            raise name_in_use(ARN + name)
+        if self._plan.running is not None and self._running(now) >= self._plan.running:
+            raise quota_is_used_up(self._plan.running)
+        job = self._by_name[name] = Job(len(self._jobs), name, request=request)
+        self._jobs.append(job)
+        self._add(job, Change(round(now, 3), job.index, "InProgress"))
+        seconds = self._plan.seconds * self._chance.uniform(0.5, 1.5)
+        self._add(job, Change(round(now + seconds, 3), job.index, "Completed"))
+        return job
+
+    def _running(self, now: float) -> int:
+        return sum(job.change(now).status not in TERMINAL for job in self._jobs)
 
     def start(self, now: float) -> float:
         """Let the jobs end from now on, as planned; give the moment that the plan counts from."""

@@ -37,6 +37,16 @@ class Plan:
     lines_per_second: int = 0
     """What each host writes, from the start signal to its job's end; a divisor of 1000 keeps the times exact."""
     hosts: int = 1
+    seconds: float = 2.0
+    """How long a job runs that CreateProcessingJob makes, give or take a half."""
+    running: int | None = None
+    """How many jobs the account allows at once; None allows any number."""
+    creates: float | None = None
+    """CreateProcessingJob calls a second that the account allows; None allows all."""
+    trouble: float = 0.0
+    """The share of calls that fail, in every way there is."""
+    hold: float = 1.0
+    """Seconds that an answer takes which comes too late for its client."""
 
     @classmethod
     def from_json(cls, text: str) -> Plan:

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 import sys
 import time
 import uuid
 from email.utils import formatdate
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.fake_sagemaker.service import Service
+from benchmarks.fake_sagemaker.trouble import Trouble
 
 if TYPE_CHECKING:
     from benchmarks.fake_sagemaker.plan import Plan
 
 
 class Connection(asyncio.Protocol):
-    """Answer one client's requests, each `latency` seconds after it came."""
+    """Answer one client's requests, each `latency` seconds after it came; or, in trouble, not at all."""
 
-    def __init__(self, service: Service, latency: float) -> None:
+    def __init__(self, service: Service, plan: Plan) -> None:
         self._service = service
-        self._latency = latency
+        self._latency = plan.latency
+        self._hold = plan.hold
         self._buffer = b""
         self._loop = asyncio.get_running_loop()
 
@@ -44,14 +49,29 @@ class Connection(asyncio.Protocol):
         if len(rest) < length:
             return False
         self._buffer = rest[length:]
-        target = headers.get("x-amz-target") or first.split(" ")[1]
-        answer = self._answered(target, rest[:length])
-        self._loop.call_later(self._latency, self._depart, answer)
+        self._receive(headers.get("x-amz-target") or first.split(" ")[1], rest[:length])
         return bool(self._buffer)
 
-    def _answered(self, target: str, body: bytes) -> bytes:
-        status, answer = self._service.answer(target, json.loads(body or b"{}"))
-        return _response(status, answer)
+    def _receive(self, target: str, body: bytes) -> None:
+        trouble = self._service.trouble(target)
+        if trouble in {Trouble.RESET, Trouble.SILENCE, Trouble.LATE}:
+            seconds = self._latency if trouble is Trouble.RESET else self._hold
+            self._loop.call_later(seconds, self._reset, target if trouble is Trouble.LATE else None, body)
+            return
+        answer = _response(*self._service.answer(target, json.loads(body or b"{}"), trouble))
+        if trouble in {Trouble.LOST, Trouble.UNHEARD}:
+            self._loop.call_later(self._latency if trouble is Trouble.LOST else self._hold, self._reset, None, b"")
+        else:
+            self._loop.call_later(self._latency, self._depart, answer)
+
+    def _reset(self, target: str | None, body: bytes) -> None:
+        """End the connection with a reset, after carrying out a call that nobody waits for any more."""
+        if target is not None:
+            self._service.answer(target, json.loads(body))
+        if not self._transport.is_closing():
+            connection = self._transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._transport.abort()
 
     def _depart(self, answer: bytes) -> None:
         if not self._transport.is_closing():
@@ -67,7 +87,7 @@ def _parsed(head: bytes) -> tuple[str, dict[str, str]]:
 def _response(status: int, answer: dict[str, Any]) -> bytes:
     body = json.dumps(answer).encode()
     head = (
-        f"HTTP/1.1 {status} {'OK' if status == 200 else 'Bad Request'}\r\n"
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
         f"x-amzn-RequestId: {uuid.UUID(int=time.time_ns())}\r\n"
         "Content-Type: application/x-amz-json-1.1\r\n"
         f"Date: {formatdate(usegmt=True)}\r\n"
@@ -80,7 +100,7 @@ async def serve(plan: Plan) -> None:
     """Serve on a free port of 127.0.0.1, and print it, until standard input ends."""
     loop = asyncio.get_running_loop()
     service = Service(plan)
-    server = await loop.create_server(lambda: Connection(service, plan.latency), "127.0.0.1", 0, backlog=4096)
+    server = await loop.create_server(lambda: Connection(service, plan), "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()

@@ -33,7 +33,7 @@ class Server:
 
     port: int
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, **config: Any) -> Any:
         """A boto3 client that sends each call once."""
         return boto3.client(
             service,
@@ -41,7 +41,7 @@ class Server:
             region_name="eu-west-1",
             aws_access_key_id="test",
             aws_secret_access_key="test",
-            config=Config(retries={"total_max_attempts": 1}),
+            config=Config(retries={"total_max_attempts": 1}, **config),
         )
 
     def control(self, path: str) -> dict[str, Any]:

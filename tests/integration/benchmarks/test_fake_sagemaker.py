@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
 from benchmarks.fake_sagemaker.errors import ServiceError
 from benchmarks.fake_sagemaker.limits import Bucket, Window, busiest_second
 from benchmarks.fake_sagemaker.listing import list_jobs
 from benchmarks.fake_sagemaker.logs import GROUP, PAGE_BYTES
 from benchmarks.fake_sagemaker.plan import Plan, job_name, line_text
+from benchmarks.fake_sagemaker.trouble import Trouble, Troubles
 from tests.integration.benchmarks.accounts import NOW
 
 if TYPE_CHECKING:
@@ -304,3 +306,40 @@ def test_the_start_signal_lets_the_planned_ends_come(server_factory: Any):
         job_name(index): [round(started + ending.after, 3), ending.status]
         for index, ending in enumerate(Plan(jobs=3).endings())
     }
+
+
+REQUEST = {"ProcessingJobName": "made", "RoleArn": "a-role", "Tags": [{"Key": "a", "Value": "b"}]}
+
+
+def test_a_name_makes_one_job_and_its_answer_gives_what_was_asked_for(account_factory: Callable[..., Account]):
+    jobs = account_factory(jobs=0, seconds=10).jobs
+    made = jobs.create(REQUEST, NOW)
+    assert [made.change(NOW + seconds).status for seconds in (0, 4.9, 15)] == ["InProgress", "InProgress", "Completed"]
+    assert (made.description(NOW)["RoleArn"], made.tags()) == ("a-role", [{"Key": "a", "Value": "b"}])
+    with pytest.raises(ServiceError, match="ResourceInUse"):
+        jobs.create(REQUEST, LATER)
+
+
+def test_an_account_runs_as_many_jobs_at_once_as_its_quota_allows(account_factory: Callable[..., Account]):
+    jobs = account_factory(jobs=1, running=2, seconds=10).jobs
+    jobs.create(REQUEST, NOW)
+    other = REQUEST | {"ProcessingJobName": "other"}
+    with pytest.raises(ServiceError, match="ResourceLimitExceeded"):
+        jobs.create(other, NOW)
+    assert jobs.create(other, LATER).name == "other"
+
+
+@pytest.mark.parametrize("trouble", Trouble)
+def test_trouble_reaches_the_client_and_carries_out_the_call_or_not(server_factory: Any, trouble: Trouble):
+    seed = next(seed for seed in range(1000) if Troubles(1.0, seed).next() is trouble)
+    codes = {Trouble.ERROR: "InternalFailure", Trouble.THROTTLE: "ThrottlingException"}
+    timeouts = {Trouble.SILENCE, Trouble.LATE, Trouble.UNHEARD}
+    kind = ClientError if trouble in codes else ReadTimeoutError if trouble in timeouts else ConnectionClosedError
+    with server_factory(jobs=0, latency=0, trouble=1.0, seed=seed, hold=0.5) as server:
+        with pytest.raises(kind, match=codes.get(trouble, "time|closed")):
+            server.client("sagemaker", read_timeout=0.2).stop_processing_job(ProcessingJobName="unknown")
+        time.sleep(0.5)  # until what comes late has come
+        report = server.control("calls")
+    carried_out = trouble in {Trouble.LOST, Trouble.LATE, Trouble.UNHEARD}
+    assert list(report["operations"]) == ["StopProcessingJob"] * carried_out
+    assert report["troubles"] == {trouble.value: 1}
