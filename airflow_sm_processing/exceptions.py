@@ -26,6 +26,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.printable import one_line, printable
+from airflow_sm_processing.signed_urls import without_signatures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,7 +53,13 @@ __all__ = [
 
 
 class ProcessingError(Exception):
-    """Base of every error that this package raises; all of them can be copied and pickled."""
+    """Base of every error that this package raises; all of them can be copied and pickled.
+
+    None quotes the query of a presigned URL.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_signatures(message))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restored, (type(self), self.args, self.__dict__)
@@ -209,5 +216,5 @@ _SHOWN_HOSTS = 5
 
 
 def _shortened(value: object) -> str:
-    text = repr(value)
+    text = without_signatures(repr(value))
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}… ({len(text)} characters)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.processing.inputs import ProcessingInput
@@ -36,6 +36,8 @@ class JobDescription:
     instance_type: str | None = None
     """The selected type where there were preferences."""
     instance_count: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What the container has in its environment, secrets included."""
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> JobDescription:
@@ -56,6 +58,7 @@ class JobDescription:
             ended_at=response.get("ProcessingEndTime"),
             instance_type=cluster.get("SelectedInstanceType") or cluster.get("InstanceType"),
             instance_count=cluster.get("SelectedInstanceCount") or cluster.get("InstanceCount") or 1,
+            environment=response.get("Environment") or {},
         )
 
     @property

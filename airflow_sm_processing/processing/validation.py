@@ -9,6 +9,7 @@ from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.processing.limits import request_problems
 from airflow_sm_processing.processing.plan import default_keys, plan_submission
 from airflow_sm_processing.processing.rules import definition_problems, local_file_problems
+from airflow_sm_processing.processing.secrets import hidden
 from airflow_sm_processing.processing.values import snake_case
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ def _as_written(problem: Problem, definition: JobDefinition) -> Problem:
     """Tell of what the user wrote instead of what it becomes in the request."""
     if problem.parameter == "role":
         return problem._replace(value=definition.role)
-    if problem.parameter.startswith("env["):
-        return problem._replace(value="(hidden)")  # environment values are often secrets
+    if problem.parameter == "env" or problem.parameter.startswith("env["):
+        return problem._replace(value=hidden(problem.value))
     if definition.code is None:
         return problem
     if problem.parameter.startswith(f"inputs[{len(definition.inputs)}]"):  # with_code puts it last

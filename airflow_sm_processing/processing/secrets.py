@@ -1,0 +1,156 @@
+"""What of a job must not be shown: the values of its environment, and presigned URLs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote
+
+from airflow_sm_processing.printable import printable
+from airflow_sm_processing.signed_urls import without_signatures
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from typing import TypeAlias
+
+    from airflow_sm_processing.processing.description import JobDescription
+    from airflow_sm_processing.processing.log_lines import LogLine
+
+    Mask: TypeAlias = bool | Collection[str]
+    """Which variables have values that must not be shown: all, none, or those of these names."""
+
+__all__ = ["Hidden", "JobSecrets", "hidden", "secret_forms"]
+
+_SHORTEST = 5
+"""Characters of the shortest text that is hidden, as in Airflow's masker: shorter ones stand in any text by chance."""
+_STARS = "***"
+_PLAIN_WORDS = frozenset({"true", "false"})
+# "Value '{KEY=value}' at 'environment' failed to satisfy constraint", one of several in a row, it may be.
+_QUOTED_ENVIRONMENT = re.compile(r"Value '(?:(?!' at ').)*' at 'environment", re.DOTALL)
+
+
+class Hidden(NamedTuple):
+    """Stands in an error for a value that must not be shown."""
+
+    what: str
+    """What may be said of it."""
+
+    def __repr__(self) -> str:
+        return f"(hidden, {self.what})"
+
+
+def hidden(value: object) -> Hidden:
+    """Give what an error shows in the place of a value."""
+    if isinstance(value, str):
+        return Hidden(f"{len(value)} characters")
+    return Hidden(f"{len(value)} entries" if isinstance(value, Mapping) else f"of type {type(value).__name__}")
+
+
+class JobSecrets:
+    """Hides what one job was given in its environment, as far as that is known by then."""
+
+    def __init__(self, mask: Mask = True, environment: object = None) -> None:
+        """Take which variables are secret, and the environment if it is known."""
+        self._mask = mask
+        self._forms: tuple[str, ...] = ()
+        self.learn(environment)
+
+    def __repr__(self) -> str:
+        return f"JobSecrets({self._mask!r}, {len(self._forms)} texts)"
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The texts that are hidden, the longest first."""
+        return self._forms
+
+    def learn(self, environment: object) -> None:
+        """Hide the values of this environment, too."""
+        found = {*self._forms, *secret_forms(environment, self._mask)}
+        self._forms = tuple(sorted(found, key=lambda form: (-len(form), form)))
+
+    def hide(self, text: str) -> str:
+        """Give the text with stars for each value, and presigned URLs without their queries."""
+        for form in self._forms:
+            if form in text:
+                text = text.replace(form, _STARS)
+        return without_signatures(text)
+
+    def hide_in_line(self, line: LogLine) -> LogLine:
+        """Give the line with its message hidden in part."""
+        message = self.hide(line.message)
+        return line if message == line.message else dataclasses.replace(line, message=message)
+
+    def hide_in_description(self, description: JobDescription) -> JobDescription:
+        """Learn the environment of a described job, and give what its script said of its end with that hidden."""
+        self.learn(description.environment)
+        reason, message = description.failure_reason, description.exit_message
+        return dataclasses.replace(
+            description,
+            failure_reason=reason and self.hide(reason),
+            exit_message=message and self.hide(message),
+        )
+
+    def hide_in_refusal(self, text: str) -> str:
+        """Give what SageMaker says of a request, without the environment that it may quote as a whole."""
+        return self.hide(_QUOTED_ENVIRONMENT.sub(f"Value '{_STARS}' at 'environment", text))
+
+
+def secret_forms(environment: object, mask: Mask = True) -> Iterator[str]:
+    """Yield the texts in which an environment's secret values can show.
+
+    What isn't a mapping can't be an environment: its strings are all taken for values. Of a mapping, numbers and truth
+    values are passed over unless their names are in the mask.
+    """
+    if not mask:
+        return
+    if not isinstance(environment, Mapping):
+        values: Iterable[Any] = [environment]
+    elif mask is True:
+        values = environment.values()
+    else:
+        values = [value for name, value in environment.items() if name in mask]
+    for text in _strings(values):
+        if mask is not True or not _is_plain(text):
+            yield from _forms(text)
+
+
+def _strings(values: Iterable[Any]) -> Iterator[str]:
+    """Yield the strings among values, in lists and dicts too, and in the JSON of such."""
+    for value in values:
+        if isinstance(value, str):
+            yield value
+            yield from _strings(_from_json(value))
+        elif isinstance(value, Mapping):
+            yield from _strings(value.values())
+        elif isinstance(value, (list, tuple)):
+            yield from _strings(value)
+
+
+def _from_json(text: str) -> list[Any]:
+    if not text.lstrip().startswith(("{", "[")):
+        return []
+    try:
+        return [json.loads(text)]
+    except ValueError:
+        return []
+
+
+def _is_plain(text: str) -> bool:
+    if text.lower() in _PLAIN_WORDS:
+        return True
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _forms(text: str) -> Iterator[str]:
+    """Yield a value as it is, as it is printed in JSON, by Python, in a URL and in our own logs, and line by line."""
+    pieces = {text, text.strip(), *(line.strip() for line in text.splitlines())}
+    for piece in pieces:
+        written = {piece, printable(piece), json.dumps(piece)[1:-1], repr(piece)[1:-1], quote(piece, safe="")}
+        yield from (form for form in written if len(piece) >= _SHORTEST and len(form) >= _SHORTEST)
