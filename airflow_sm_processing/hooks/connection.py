@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_sm_processing.hooks.processing import ProcessingHook
+    from airflow_sm_processing.processing.secrets import JobSecrets
 
 __all__ = ["AwsConnection"]
 
@@ -38,8 +39,8 @@ class AwsConnection:
         """Give the fields as plain JSON, for a trigger's arguments."""
         return asdict(self)
 
-    def hook(self) -> ProcessingHook:
-        """Make a hook for this connection."""
+    def hook(self, secrets: JobSecrets | None = None) -> ProcessingHook:
+        """Make a hook for this connection, which hides the secrets in what its jobs say."""
         from airflow_sm_processing.hooks.processing import ProcessingHook
 
-        return ProcessingHook(**asdict(self))
+        return ProcessingHook(**asdict(self), secrets=secrets)

@@ -13,11 +13,13 @@ from botocore.exceptions import BotoCoreError
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.processing import ProcessingJob, Processor, ScriptProcessor, Session
 from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.processing.secrets import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_sm_processing.processing import JobDefinition
+    from airflow_sm_processing.processing.secrets import JobSecrets
 
 __all__ = ["ProcessingHook"]
 
@@ -40,6 +42,7 @@ class ProcessingHook(AwsGenericHook[Any]):
         *,
         default_bucket: str | None = None,
         default_bucket_prefix: str | None = None,
+        secrets: JobSecrets | None = None,
     ) -> None:
         """Take what operators take.
 
@@ -50,6 +53,7 @@ class ProcessingHook(AwsGenericHook[Any]):
             botocore_config: Keyword arguments of `botocore.config.Config`.
             default_bucket: See `Session`.
             default_bucket_prefix: See `Session`.
+            secrets: See `Session`.
 
         Raises:
             DefinitionError: botocore doesn't take `botocore_config`.
@@ -63,6 +67,7 @@ class ProcessingHook(AwsGenericHook[Any]):
         )
         self._default_bucket = default_bucket
         self._default_bucket_prefix = default_bucket_prefix
+        self._secrets = secrets
 
     @cached_property
     def session(self) -> Session:
@@ -75,6 +80,7 @@ class ProcessingHook(AwsGenericHook[Any]):
             default_bucket_prefix=self._default_bucket_prefix,
             verify=self.verify,
             client_factory=self._make_client,
+            secrets=self._secrets,
         )
 
     def processor(self, **parameters: Any) -> Processor:
@@ -128,4 +134,5 @@ def _config(settings: dict[str, Any] | None) -> Config | None:
     try:
         return Config(**settings)
     except (TypeError, ValueError, BotoCoreError) as error:
-        raise DefinitionError([Problem("botocore_config", settings, str(error))], subject="the connection") from error
+        problem = Problem("botocore_config", hidden(settings), str(error))  # a proxy's address may have its password
+        raise DefinitionError([problem], subject="the connection") from error

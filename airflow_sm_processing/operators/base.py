@@ -9,7 +9,11 @@ from airflow_sm_processing.operators.definitions import early_problems
 from airflow_sm_processing.operators.lifecycle import JobTask
 from airflow_sm_processing.operators.mode_parameters import MODE_PARAMETERS
 from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS
-from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
+from airflow_sm_processing.processing.defaults import (
+    DEFAULT_MAX_CAPACITY_WAIT,
+    DEFAULT_MAX_TRANSIENT_SECONDS,
+    DEFAULT_POLL_INTERVAL,
+)
 from airflow_sm_processing.processing.values import to_plain
 
 if TYPE_CHECKING:
@@ -66,12 +70,15 @@ class BaseProcessingOperator(JobTask):
         "poll_interval",
         "max_wait",
         "max_transient_seconds",
+        "max_capacity_wait",
+        "on_existing_job",
         "deferrable",
         "wait_for_completion",
         "logs",
         "on_stopped",
         "stop_on_kill",
         "end_from_trigger",
+        "mask_env",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "instance_preferences": "json",
@@ -119,10 +126,13 @@ class BaseProcessingOperator(JobTask):
         poll_interval: float | str = DEFAULT_POLL_INTERVAL,
         max_wait: timedelta | float | str | None = None,
         max_transient_seconds: float | str = DEFAULT_MAX_TRANSIENT_SECONDS,
+        max_capacity_wait: timedelta | float | str = DEFAULT_MAX_CAPACITY_WAIT,
+        on_existing_job: str = "reattach",
         logs: bool | str = True,
         on_stopped: str = "fail",
         stop_on_kill: bool | str = True,
         end_from_trigger: bool | str = False,
+        mask_env: bool | str | Sequence[str] = True,
         **kwargs: Any,
     ) -> None:
         """Take the parameters of the SDK's Processor and its run under their own names, and Airflow's.
@@ -137,8 +147,10 @@ class BaseProcessingOperator(JobTask):
             volume_kms_key: Encrypts the volume.
             output_kms_key: Encrypts the outputs in S3.
             max_runtime_in_seconds: After that, SageMaker stops the job; its own default is 24 hours.
-            base_job_name: Stands before the timestamp in the job's name; the image's name if None.
-            job_name: The job's name as it is; unique in the account and region.
+            base_job_name: Begins the job's name, which goes on with a digest of the task instance and the number of
+                its job; the image's name if None.
+            job_name: The job's name as it is; unique in the account and region. For a retry after a failure, the record
+                of the failed job is deleted to free the name.
             env: Environment variables of the container.
             tags: A dict, or a list of `{"Key": …, "Value": …}`.
             network_config: VPC, isolation, encryption between instances.
@@ -160,8 +172,13 @@ class BaseProcessingOperator(JobTask):
             poll_interval: Seconds between two looks at the job.
             max_wait: The longest to wait for the job, as a timedelta or in seconds; then it is stopped and the task
                 fails. None leaves it to `execution_timeout` and to the job's own `max_runtime_in_seconds`.
-            max_transient_seconds: How long throttling, 5xx, lost connections and, when the job is created, quotas and
-                missing capacity are waited out.
+            max_transient_seconds: How long throttling, 5xx and lost connections are waited out.
+            max_capacity_wait: How long to wait for room when the job is created, as a timedelta or in seconds: while
+                creations are throttled, a quota is used up, or AWS has no such instances. A deferrable task waits in
+                the triggerer.
+            on_existing_job: What a retry does with the job that an earlier try left running or completed: `reattach`
+                waits for it and takes its outputs, `fail` fails the task, `new` stops it and starts another. After a
+                user cleared the task it is `new` in any case.
             logs: True shows the job's log lines in the task's log while they come, deferred or not; `"tail"` shows the
                 last lines of each host at the end; False shows none.
             on_stopped: What a job that was stopped makes of the task: `fail`, `skip` or `succeed`.
@@ -169,6 +186,8 @@ class BaseProcessingOperator(JobTask):
                 killed, its run ended, or its time to wait is over. False lets the job go on.
             end_from_trigger: Whether a deferred task whose job completes is ended by the triggerer, with the same
                 XComs, instead of by a worker that would only do that. What needs a worker gets one all the same.
+            mask_env: Whether the values of `env` are hidden wherever Airflow shows something of the task: in its
+                rendered templates, logs, errors and result. Names hide those variables only.
             kwargs: Those of every Airflow operator.
 
         Raises:
@@ -205,10 +224,13 @@ class BaseProcessingOperator(JobTask):
         self.poll_interval = poll_interval
         self.max_wait = max_wait
         self.max_transient_seconds = max_transient_seconds
+        self.max_capacity_wait = max_capacity_wait
+        self.on_existing_job = on_existing_job
         self.logs = logs
         self.on_stopped = on_stopped
         self.stop_on_kill = stop_on_kill
         self.end_from_trigger = end_from_trigger
+        self.mask_env = mask_env
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
+from airflow_sm_processing.operators.masking import mask_problems
 from airflow_sm_processing.operators.mode_parameters import mode_problems, read_modes
 from airflow_sm_processing.operators.parameters import LATE, DefinitionReader, hide_late
 from airflow_sm_processing.processing.local_paths import local_path
@@ -31,6 +32,7 @@ def early_problems(task: JobTask) -> list[Problem]:
         *definition_problems(definition),
         *reserved_name_problems(definition.outputs),
         *mode_problems(known_modes),
+        *mask_problems(task.mask_env, task.env),
     ]
 
 
@@ -43,7 +45,12 @@ def read_task(task: JobTask) -> tuple[JobDefinition, Modes]:
     reader = DefinitionReader()
     definition = reader.read(task.definition_parameters())
     modes, unreadable = read_modes(task.mode_parameters())
-    problems = [*reader.problems, *reserved_name_problems(definition.outputs), *unreadable]
+    problems = [
+        *reader.problems,
+        *reserved_name_problems(definition.outputs),
+        *unreadable,
+        *mask_problems(task.mask_env, task.env),
+    ]
     if problems:
         problems += definition_problems(definition)
         raise DefinitionError(problems, subject=f"task {task.task_id}")

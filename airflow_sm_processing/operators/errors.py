@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: TID253  # only a running task loads this
 
-from airflow_sm_processing.exceptions import DefinitionError
+from airflow_sm_processing.exceptions import DefinitionError, JobExistsError
 
-__all__ = ["TaskDefinitionError"]
+__all__ = ["TaskDefinitionError", "UnwantedJobError"]
 
 
 class TaskDefinitionError(DefinitionError, AirflowFailException):
@@ -16,3 +16,7 @@ class TaskDefinitionError(DefinitionError, AirflowFailException):
     def of(cls, error: DefinitionError, *, task_id: str) -> TaskDefinitionError:
         """Give the same problems as a task's error."""
         return cls(error.problems, subject=f"task {task_id}")
+
+
+class UnwantedJobError(JobExistsError, AirflowFailException):
+    """A `JobExistsError` that fails the task without a retry: the job will be there then, too."""

@@ -8,13 +8,21 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
-from airflow_sm_processing.exceptions import DefinitionError, ProcessingError, WaitTimeoutError
+from airflow_sm_processing.exceptions import (
+    DefinitionError,
+    JobExistsError,
+    ProcessingError,
+    TransientError,
+    WaitTimeoutError,
+)
 from airflow_sm_processing.operators.definitions import read_task
+from airflow_sm_processing.operators.masking import MaskedEnvironment
 from airflow_sm_processing.operators.mode_parameters import read_modes
+from airflow_sm_processing.operators.room import bear, lacked_capacity, lane_of, pause_after
 from airflow_sm_processing.processing import results
+from airflow_sm_processing.processing.aws_errors import is_pressure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +33,13 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.hooks.processing import ProcessingHook
+    from airflow_sm_processing.operators.attempt import Attempt
     from airflow_sm_processing.operators.modes import Modes
+    from airflow_sm_processing.ownership.claiming import Claimed, JobClaim
+    from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.job import ProcessingJob
+    from airflow_sm_processing.triggers.capacity import Refusals
     from airflow_sm_processing.triggers.deadlines import Deadline
 
 __all__ = ["JobTask"]
@@ -37,10 +49,11 @@ _BACKSTOP = timedelta(
 )  # after the trigger's deadline, Airflow ends the deferral: no triggerer may be running
 
 
-class JobTask(BaseOperator):
+class JobTask(MaskedEnvironment):
     """A task that runs one processing job; its parameters are a subclass's."""
 
     _job: ProcessingJob | None = None
+    _attempt: Attempt | None = None
     _killed = False  # before there was a job to stop
 
     @property
@@ -64,77 +77,178 @@ class JobTask(BaseOperator):
     @cached_property
     def hook(self) -> ProcessingHook:
         """The hook of the task's connection."""
-        return self.connection.hook()
+        return self.connection.hook(self.secrets)
 
     def execute(self, context: Context) -> Any:
-        """Submit the job, then wait for it, defer, or be done."""
-        since = time.time()
-        job, modes = self._submit(context)
-        if not modes.wait_for_completion:
-            return results.submitted_result(job.job_name, job.job_arn, job.output_uris)
-        with self._stopped_if_it_fails(job):
-            deadline = self._deadline(context, modes)
-            if _is_deferrable(modes):
-                self._defer(job, modes, deadline, since)
-        return self._wait(job, modes, deadline)
+        """Get the job of this task instance, made now or by an earlier try; then wait for it, defer, or be done."""
+        return self._run(context)
+
+    def execute_when_there_is_room(self, context: Context, event: dict[str, Any]) -> Any:
+        """Try again to submit the job, after a wait for room in the triggerer."""
+        from airflow_sm_processing.triggers.capacity import Refusals
+
+        return self._run(context, Refusals(**event))
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Take over from the trigger: read the rest of the log and the result, or give up at the deadline."""
+        from airflow_sm_processing.triggers.capacity import Refusals
         from airflow_sm_processing.triggers.events import JobEvent
         from airflow_sm_processing.watcher.watches import Verdict
 
         arrived = JobEvent.from_payload(event)
-        job = self._job = self.hook.job(arrived.job_name)
+        job = self._take_up(context, arrived.job_name)
         if arrived.position_kept:
             self._forget_log_position(context)
         if arrived.outcome in {Verdict.TROUBLE, Verdict.UNKNOWN}:  # the triggerer may look with older credentials
             self.log.warning("The triggerer could not watch the job, so this worker waits: %s", arrived.message)
+        refusals = None if arrived.refused_since is None else Refusals(since=arrived.refused_since)
         gave_up = arrived.outcome is Verdict.DEADLINE
-        return self._wait(job, self._modes(), arrived.deadline, shown=arrived.log_position, gave_up=gave_up)
+        return self._end(context, job, arrived.deadline, refusals, shown=arrived.log_position, gave_up=gave_up)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral; if Airflow ended it, see to the job before the task fails."""
         job_name = self._xcom(context, results.JOB_NAME_KEY) if next_method == TRIGGER_FAIL_REPR else None
         if job_name is None:
             return super().resume_execution(next_method, next_kwargs, context)
-        job = self._job = self.hook.job(job_name)
+        job = self._take_up(context, job_name)
         details = next_kwargs or {}
-        modes = self._modes()
         shown = self._xcom(context, results.LOG_POSITION_KEY)
         if shown is not None:
             self._forget_log_position(context)
         if details.get("error") == TriggerFailureReason.TRIGGER_TIMEOUT:
-            return self._wait(job, modes, self._passed_deadline(context), shown=shown)
+            return self._end(context, job, self._passed_deadline(context), shown=shown)
         trace = "".join(details.get("traceback") or ())
         self.log.warning("The trigger failed (%s), so this worker waits.\n%s", details.get("error"), trace)
-        deadline = self._deadline(context, modes)  # max_wait anew: the trigger's is lost with it
-        return self._wait(job, modes, deadline, shown=shown)
+        deadline = self._deadline(context, self._modes())  # max_wait anew: the trigger's is lost with it
+        return self._end(context, job, deadline, shown=shown)
 
     def on_kill(self) -> None:
         """Stop the job: the task was ended from outside, or its `execution_timeout` is over."""
         if self._job is None:
             self._killed = True
+        elif self._attempt is not None and self._attempt.is_taken_over():
+            self.log.info("Processing job %s goes on: a later try of the task waits for it.", self._job.job_name)
         else:
             self._stop(self._job)
 
-    def _submit(self, context: Context) -> tuple[ProcessingJob, Modes]:
-        from airflow_sm_processing.operators.errors import TaskDefinitionError
-        from airflow_sm_processing.operators.names import named_after_task
+    def _run(self, context: Context, refusals: Refusals | None = None) -> Any:
+        attempt = self._attempt = self._attempt_of(context)
+        since = time.time()
+        claimed, modes, refusals = self._claimed(context, attempt, refusals)
+        job, found = claimed
+        with self._stopped_if_it_fails(job):
+            self._publish(context, job)
+            if self._killed:  # SIGTERM alone doesn't end a task: the submission went on
+                self._stop(job)
+            if not modes.wait_for_completion:
+                return _unawaited_result(claimed)
+            deadline = self._deadline(context, modes)
+            if _is_deferrable(modes) and not (found is not None and found.status.is_terminal):
+                self._defer(job, modes, deadline, since=since, refusals=refusals)
+        return self._end(context, job, deadline, refusals)
+
+    def _end(
+        self,
+        context: Context,
+        job: ProcessingJob,
+        deadline: Deadline | None,
+        refusals: Refusals | None = None,
+        *,
+        shown: dict[str, Any] | None = None,
+        gave_up: bool = False,
+    ) -> Any:
+        """Wait for the job's end in this worker, and make the task's of it, or begin anew if there was no room."""
+        modes = self._modes()
+        description = self._wait(job, modes, deadline, shown=shown, gave_up=gave_up)
+        error = lacked_capacity(description)
+        if error is None:
+            return self._finish(job, description, modes)
+        self._job = None
+        if not self._is_room_awaited(refusals, modes):
+            job.raise_unless_completed(description)
+        return self._run(context, self._await_room(context, error, refusals, modes))
+
+    def _claimed(
+        self, context: Context, attempt: Attempt, refusals: Refusals | None
+    ) -> tuple[Claimed, Modes, Refusals | None]:
+        """Get the one job of the task instance, as soon as there is room for it."""
+        from airflow_sm_processing.operators.errors import TaskDefinitionError, UnwantedJobError
 
         try:
             definition, modes = read_task(self)
-            job = self._job = self.hook.submit(
-                named_after_task(definition, context["ti"]),
-                max_transient_seconds=modes.max_transient_seconds,
-                sleep=self._sleep_unless_killed,
-            )
+            claim = self._claim(definition, modes, attempt)
+            while True:
+                try:
+                    claimed = claim.job()
+                except TransientError as error:
+                    if not is_pressure(error):
+                        raise
+                    refusals = self._await_room(context, error, refusals, modes)
+                else:
+                    self._job = claimed.job
+                    return claimed, modes, refusals
         except DefinitionError as error:
             raise TaskDefinitionError.of(error, task_id=self.task_id) from error
-        with self._stopped_if_it_fails(job):
-            self._publish(context, job)
-        if self._killed:  # SIGTERM alone doesn't end a task: the submission went on
-            self._stop(job)
-        return job, modes
+        except JobExistsError as error:
+            raise UnwantedJobError(error.job_name, str(error)) from error
+
+    def _claim(self, definition: JobDefinition, modes: Modes, attempt: Attempt) -> JobClaim:
+        from airflow_sm_processing.ownership.claiming import JobClaim
+
+        return JobClaim(
+            definition,
+            self.hook.session,
+            attempt.asking(),
+            intents=attempt.intents,
+            on_existing_job=modes.on_existing_job,
+            max_transient_seconds=modes.max_transient_seconds,
+            may_create=attempt.check_supervisor,
+            sleep=self._sleep_unless_killed,
+        )
+
+    def _await_room(self, context: Context, error: TransientError, refusals: Refusals | None, modes: Modes) -> Refusals:
+        """Wait until it is worth trying again: in this worker, or deferred."""
+        counted = bear(error, refusals, bound=modes.max_capacity_wait)
+        deadline = self._execution_deadline(context)
+        if deadline is not None and deadline.seconds_left <= 0:
+            from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+            raise AirflowTaskTimeout(f"execution_timeout is over, and there was no room for the job: {error}") from None
+        if _is_deferrable(modes):
+            self._defer_for_room(counted, modes, deadline)
+        self._sleep_unless_killed(pause_after(counted))
+        return counted
+
+    def _defer_for_room(self, refusals: Refusals, modes: Modes, deadline: Deadline | None) -> NoReturn:
+        from airflow_sm_processing.triggers.capacity import CapacityTrigger
+
+        until = refusals.since + modes.max_capacity_wait
+        self.defer(
+            trigger=CapacityTrigger(
+                connection=self._trigger_connection(),
+                lane=lane_of(read_task(self)[0]),
+                until=until if deadline is None else min(until, deadline.at),
+                **refusals.to_payload(),
+            ),
+            method_name="execute_when_there_is_room",
+        )
+
+    def _is_room_awaited(self, refusals: Refusals | None, modes: Modes) -> bool:
+        return refusals is None or time.time() - refusals.since < modes.max_capacity_wait
+
+    def _attempt_of(self, context: Context) -> Attempt:
+        from airflow_sm_processing.operators.attempt import Attempt
+
+        return Attempt(context)
+
+    def _take_up(self, context: Context, job_name: str) -> ProcessingJob:
+        """Give the job that the task waits for, in the worker that it resumes in."""
+        self._attempt = self._attempt_of(context)
+        self._job = self.hook.job(job_name)
+        return self._job
+
+    def _trigger_connection(self) -> dict[str, Any]:
+        return {**self.connection.serialize(), "region_name": self.hook.session.boto_region_name}
 
     def _sleep_unless_killed(self, seconds: float) -> None:
         time.sleep(seconds)
@@ -163,23 +277,36 @@ class JobTask(BaseOperator):
             task_started=context["ti"].start_date,
         )
 
-    def _passed_deadline(self, context: Context) -> Deadline:
-        """Give the deadline that ended a deferral: one more look at the job, and the wait is over."""
-        from airflow_sm_processing.triggers.deadlines import Deadline, earliest_deadline
+    def _execution_deadline(self, context: Context) -> Deadline | None:
+        from airflow_sm_processing.triggers.deadlines import earliest_deadline
 
-        execution = earliest_deadline(
+        return earliest_deadline(
             max_wait=None, execution_timeout=self.execution_timeout, task_started=context["ti"].start_date
         )
+
+    def _passed_deadline(self, context: Context) -> Deadline:
+        """Give the deadline that ended a deferral: one more look at the job, and the wait is over."""
+        from airflow_sm_processing.triggers.deadlines import Deadline
+
+        execution = self._execution_deadline(context)
         return execution if execution is not None and execution.seconds_left <= 0 else Deadline(0.0, "max_wait")
 
-    def _defer(self, job: ProcessingJob, modes: Modes, deadline: Deadline | None, since: float) -> NoReturn:
+    def _defer(
+        self,
+        job: ProcessingJob,
+        modes: Modes,
+        deadline: Deadline | None,
+        *,
+        since: float,
+        refusals: Refusals | None,
+    ) -> NoReturn:
         from airflow_sm_processing.operators.endings import ends_from_trigger
         from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 
         self.defer(
             trigger=ProcessingJobTrigger(
                 job_name=job.job_name,
-                connection={**self.connection.serialize(), "region_name": job.region_name},
+                connection=self._trigger_connection(),
                 poll_interval=modes.poll_interval,
                 deadline=deadline and list(deadline),
                 max_transient_seconds=modes.max_transient_seconds,
@@ -188,6 +315,9 @@ class JobTask(BaseOperator):
                 hosts=job.instance_count,
                 stop_on_kill=modes.stop_on_kill,
                 end_task=ends_from_trigger(self, modes),
+                mask_env=self.trigger_mask,
+                lane=lane_of(read_task(self)[0]),
+                refused_since=None if refusals is None else refusals.since,
             ),
             method_name="execute_complete",
             timeout=deadline and timedelta(seconds=max(0.0, deadline.seconds_left)) + _BACKSTOP,
@@ -201,8 +331,8 @@ class JobTask(BaseOperator):
         *,
         shown: dict[str, Any] | None = None,
         gave_up: bool = False,
-    ) -> dict[str, Any]:
-        """Wait in this worker, to show the log from where the trigger left off and to end the task.
+    ) -> JobDescription:
+        """Wait in this worker, to show the log from where the trigger left off, and give the job at its end.
 
         Args:
             job: What to wait for.
@@ -232,15 +362,22 @@ class JobTask(BaseOperator):
             self._give_up(job, deadline)
         if gave_up and description.status is JobStatus.STOPPED:
             self._give_up(job, deadline)
-        return self._finish(job, description, modes)
+        return description
 
     @contextmanager
     def _stopped_if_it_fails(self, job: ProcessingJob) -> Iterator[None]:
-        """Stop the job when the block fails: nobody will wait for it any more, and a retry will start another."""
+        """Stop the job when the block fails: nobody waits for it any more.
+
+        Not where the supervisor has died: then the next try waits for it, or does already.
+        """
         try:
             yield
         except Exception:
-            self._stop(job)
+            attempt = self._attempt
+            if attempt is not None and attempt.is_orphaned and attempt.is_followed:
+                self.log.warning("Processing job %s is left to the task's next try.", job.job_name)
+            else:
+                self._stop(job)
             raise
 
     def _finish(self, job: ProcessingJob, description: JobDescription, modes: Modes) -> dict[str, Any]:
@@ -300,3 +437,10 @@ def _is_deferrable(modes: Modes) -> bool:
 
     default: bool = conf.getboolean("operators", "default_deferrable", fallback=False)
     return default
+
+
+def _unawaited_result(claimed: Claimed) -> dict[str, Any]:
+    job, found = claimed
+    if found is not None:
+        return results.ended_result(found)
+    return results.submitted_result(job.job_name, job.job_arn, job.output_uris)

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["MODE_PARAMETERS", "mode_problems", "read_modes"]
 
 _LONGEST = 10 * 365.0 * 86_400
-_ON_STOPPED = ("fail", "skip", "succeed")
 
 
 def read_modes(parameters: Mapping[str, Any]) -> tuple[Modes, list[Problem]]:
@@ -81,10 +80,13 @@ def _number(value: Any) -> float:
         raise ValueError("must be a number of seconds, or a timedelta") from None
 
 
-def _on_stopped(value: object) -> str:
-    if value not in _ON_STOPPED:
-        raise ValueError(f"must be one of {', '.join(_ON_STOPPED)}")
-    return str(value)
+def _one_of(*words: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if value not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return str(value)
+
+    return read
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
@@ -93,8 +95,10 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "poll_interval": _seconds,
     "max_wait": _seconds,
     "max_transient_seconds": _seconds,
+    "max_capacity_wait": _seconds,
+    "on_existing_job": _one_of("reattach", "fail", "new"),
     "logs": _logs,
-    "on_stopped": _on_stopped,
+    "on_stopped": _one_of("fail", "skip", "succeed"),
     "stop_on_kill": _truth,
     "end_from_trigger": _truth,
 }

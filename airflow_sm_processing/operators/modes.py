@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
+from airflow_sm_processing.processing.defaults import (
+    DEFAULT_MAX_CAPACITY_WAIT,
+    DEFAULT_MAX_TRANSIENT_SECONDS,
+    DEFAULT_POLL_INTERVAL,
+)
 from airflow_sm_processing.processing.values import Value, value_object
 
 __all__ = ["Modes"]
@@ -20,6 +24,10 @@ class Modes(Value):
     poll_interval: float = DEFAULT_POLL_INTERVAL
     max_wait: float | None = None
     max_transient_seconds: float = DEFAULT_MAX_TRANSIENT_SECONDS
+    max_capacity_wait: float = DEFAULT_MAX_CAPACITY_WAIT
+    """How long a task waits for room for its job: for the end of throttling, a free quota, free instances."""
+    on_existing_job: str = "reattach"
+    """What to do with a job that an earlier try left running or completed."""
     logs: bool | Literal["tail"] = True
     """True shows the job's lines as they come, `"tail"` the last of each host at the end."""
     on_stopped: str = "fail"

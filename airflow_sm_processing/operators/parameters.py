@@ -17,6 +17,7 @@ from airflow_sm_processing.processing.definition import JobDefinition
 from airflow_sm_processing.processing.inputs import ProcessingInput
 from airflow_sm_processing.processing.network import NetworkConfig
 from airflow_sm_processing.processing.outputs import ProcessingOutput
+from airflow_sm_processing.processing.secrets import hidden
 from airflow_sm_processing.processing.tags import format_tags
 from airflow_sm_processing.processing.values import to_plain
 
@@ -164,7 +165,8 @@ class DefinitionReader:
         if isinstance(value, kind):
             return value
         wanted = " or ".join(item.__name__ for item in (kind if isinstance(kind, tuple) else (kind,)))
-        self.problems.append(Problem(name, value, f"must be a {wanted}"))
+        shown = hidden(value) if name == "env" else value
+        self.problems.append(Problem(name, shown, f"must be a {wanted}"))
         return [] if wanted == "list" else {}
 
     def whole_number(self, name: str, value: Any) -> Any:

@@ -93,7 +93,7 @@ class JobClaim:
             intents: What the task instance noted, and where to note more.
             on_existing_job: What to do with a job that an earlier try left running or completed: `reattach`, `fail`
                 or `new`, which stops it first.
-            max_transient_seconds: How long throttling, 5xx and lost connections are waited out.
+            max_transient_seconds: How long 5xx and lost connections are waited out, and throttling but at the creation.
             may_create: Called right before a job is made; what it raises ends the claim.
             sleep: Waits so many seconds; what it raises ends the claim.
         """
@@ -111,7 +111,7 @@ class JobClaim:
         self._claimant, self._last = self._take_up()
 
     def job(self) -> Claimed:
-        """Give the task instance's one job; may be called again after a TransientError.
+        """Give the task instance's one job; may be called again when there was no room for it, or too many calls.
 
         Raises:
             DefinitionError: Something is wrong with the definition; nothing was uploaded.
@@ -348,6 +348,6 @@ class JobClaim:
             plan.request,
             own_name=False,
             max_transient_seconds=self._max_transient_seconds,
-            max_capacity_seconds=0.0,
+            max_pressure_seconds=0.0,
             sleep=self._sleep,
         )

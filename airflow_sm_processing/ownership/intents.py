@@ -71,6 +71,6 @@ class NoIntents:
         """Give none."""
         return None
 
-    def write(self, intent: Intent) -> bool:
+    def write(self, intent: Intent) -> bool:  # noqa: ARG002  # the protocol has it
         """Keep nothing."""
         return False

@@ -23,8 +23,8 @@ _ILLEGAL_IN_TAGS = re.compile(r"[^\w .:/=+\-@]")
 class Life:
     """What tells the time between two clears of a task instance from the time before and after.
 
-    Airflow tells its tasks nothing of clears, but they leave marks: each raises `max_tries` unless the task was running,
-    counts up the run's `clear_number`, and in newer Airflows gives the cleared tasks a new trace.
+    Airflow tells its tasks nothing of clears, but they leave marks: each raises `max_tries` unless the task was
+    running, counts up the run's `clear_number`, and in newer Airflows gives the cleared tasks a new trace.
     """
 
     max_tries: int

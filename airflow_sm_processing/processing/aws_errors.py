@@ -20,11 +20,11 @@ from airflow_sm_processing.exceptions import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from botocore.exceptions import BotoCoreError, ClientError
 
-__all__ = ["aws_call", "is_throttle", "translated"]
+__all__ = ["aws_call", "is_pressure", "is_throttle", "translated"]
 
 _SERVER_ERRORS = 500
 _DENIED_STATUSES = frozenset({401, 403})
@@ -81,12 +81,13 @@ _PASSING_ERRORS = (
 
 
 @contextmanager
-def aws_call(operation: str, subject: str) -> Iterator[None]:
+def aws_call(operation: str, subject: str, *, hide: Callable[[str], str] = str) -> Iterator[None]:
     """Raise our own error for whatever botocore raises in the block.
 
     Args:
         operation: The API's name for the call, such as `DescribeProcessingJob`.
         subject: What the call is about, such as the job's name.
+        hide: Takes out of the service's words what the request has that must not be shown.
 
     Raises:
         ProcessingError: The one that fits; the original is its cause.
@@ -97,7 +98,8 @@ def aws_call(operation: str, subject: str) -> Iterator[None]:
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        raise translated(error, operation=operation, subject=subject) from _without_secrets(error)
+        shown = _without_secrets(error, hide)
+        raise translated(shown, operation=operation, subject=subject) from shown
     except ResponseParserError as error:  # half an answer, or a proxy's page: the one botocore error with no base class
         message = f"{operation} for {subject} was answered with something else: {error}. It may work later."
         raise TransientError(message, operation=operation, code=type(error).__name__) from error
@@ -135,13 +137,16 @@ def _code_and_reason(error: ClientError) -> tuple[str, str]:
     return code, reason or "no message"
 
 
-def _without_secrets(error: ClientError | BotoCoreError) -> ClientError | BotoCoreError:
-    """Give the error itself, or its copy without the request that it quotes: tracebacks print causes too."""
+def _without_secrets(error: ClientError | BotoCoreError, hide: Callable[[str], str]) -> ClientError | BotoCoreError:
+    """Give the error itself, or its copy without what must not be shown: tracebacks print causes too."""
     from botocore.exceptions import ClientError
 
-    if not isinstance(error, ClientError) or error.response.get("Error", {}).get("Code") not in _SIGNATURE:
+    if not isinstance(error, ClientError):
         return error
     code, reason = _code_and_reason(error)
+    reason = hide(reason)
+    if reason == error.response.get("Error", {}).get("Message", "no message"):
+        return error
     response: Any = {**error.response, "Error": {"Code": code, "Message": reason}}
     return ClientError(response, error.operation_name).with_traceback(error.__traceback__)
 
@@ -166,6 +171,11 @@ def is_throttle(code: str) -> bool:
     from botocore.retries.standard import ThrottledRetryableChecker
 
     return code in ThrottledRetryableChecker._THROTTLED_ERROR_CODES  # type: ignore[attr-defined]  # noqa: SLF001  # botocore's list is nowhere else
+
+
+def is_pressure(error: ServiceError) -> bool:
+    """Tell whether there was too much at once: too many calls, or no room for another job."""
+    return isinstance(error, CapacityError) or is_throttle(error.code)
 
 
 def _is_transient(code: str, status: int) -> bool:

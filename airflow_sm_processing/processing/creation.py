@@ -7,8 +7,9 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import CapacityError, JobNameInUseError, TransientError
-from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.exceptions import JobNameInUseError, TransientError
+from airflow_sm_processing.processing.aws_errors import aws_call, is_pressure
+from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.processing.waiting import Patience
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def create_job(
     *,
     own_name: bool,
     max_transient_seconds: float = 0.0,
-    max_capacity_seconds: float | None = None,
+    max_pressure_seconds: float | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> str:
     """Create the job and give its ARN.
@@ -41,8 +42,8 @@ def create_job(
         request: CreateProcessingJob's parameters.
         own_name: Whether the job's name was generated. If a call was tried again, by botocore or here, a job of that
             name and with that very request is taken for the one that an earlier try made, whose answer was lost.
-        max_transient_seconds: How long throttling, 5xx and lost connections are waited out.
-        max_capacity_seconds: How long quotas and missing capacity are; as long as the rest if None.
+        max_transient_seconds: How long 5xx and lost connections are waited out.
+        max_pressure_seconds: How long throttling, quotas and missing capacity are; as long as the rest if None.
         sleep: Waits so many seconds.
 
     Raises:
@@ -51,13 +52,14 @@ def create_job(
         ServiceError: AWS refused or couldn't be reached.
     """
     name = request["ProcessingJobName"]
+    secrets = JobSecrets(environment=request.get("Environment"))
     patience = Patience(max_transient_seconds)
-    for_capacity = patience if max_capacity_seconds is None else Patience(max_capacity_seconds)
+    under_pressure = patience if max_pressure_seconds is None else Patience(max_pressure_seconds)
     pause = _FIRST_PAUSE
     tried = False
     while True:
         try:
-            with aws_call("CreateProcessingJob", name):
+            with aws_call("CreateProcessingJob", name, hide=secrets.hide_in_refusal):
                 return client.create_processing_job(**request)["ProcessingJobArn"]
         except JobNameInUseError as error:
             arn = _arn_if_same(client, request) if own_name and (tried or _was_tried_again(error)) else None
@@ -66,7 +68,7 @@ def create_job(
             log.info("Processing job %s was created already; only the answer was lost.", name)
             return arn
         except TransientError as error:
-            (for_capacity if isinstance(error, CapacityError) else patience).bear(error)
+            (under_pressure if is_pressure(error) else patience).bear(error)
         tried = True
         sleep(random.uniform(0, pause))  # noqa: S311  # full jitter: many tasks may be waiting for the same quota
         pause = min(2 * pause, _LONGEST_PAUSE)

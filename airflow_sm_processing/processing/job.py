@@ -169,7 +169,7 @@ class ProcessingJob:
 
     def description(self) -> JobDescription:
         """Give the job as it is now, parsed."""
-        return JobDescription.from_response(self.describe())
+        return self.sagemaker_session.secrets.hide_in_description(JobDescription.from_response(self.describe()))
 
     def stop(self) -> None:
         """Ask SageMaker to stop the job: SIGTERM, then SIGKILL. A job that has ended stays as it is."""
@@ -226,7 +226,7 @@ class ProcessingJob:
             self.job_name,
             describe=self.description,
             logs=self._logs if logs else None,
-            sink=sink or _log_line,
+            sink=lambda line: (sink or _log_line)(self.sagemaker_session.secrets.hide_in_line(line)),
             settings=settings or WaitSettings(),
             tail_only=logs == "tail",
         ).wait()
@@ -261,9 +261,11 @@ class ProcessingJob:
 
     def _tails(self) -> Mapping[str, Sequence[str]]:
         try:
-            return self._logs.last_tails()
+            tails = self._logs.last_tails()
         except ServiceError as error:
-            return {**self._logs.tails(), "every host": (f"(the log can't be read: {error})",)}
+            tails = {**self._logs.tails(), "every host": (f"(the log can't be read: {error})",)}
+        hide = self.sagemaker_session.secrets.hide
+        return {host: [hide(line) for line in lines] for host, lines in tails.items()}
 
 
 def _describe(session: Session, job_name: str) -> Mapping[str, Any]:

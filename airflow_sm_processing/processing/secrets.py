@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Mask: TypeAlias = bool | Collection[str]
     """Which variables have values that must not be shown: all, none, or those of these names."""
 
-__all__ = ["Hidden", "JobSecrets", "hidden", "secret_forms"]
+__all__ = ["Hidden", "JobSecrets", "hidden", "secret_forms", "strings_in"]
 
 _SHORTEST = 5
 """Characters of the shortest text that is hidden, as in Airflow's masker: shorter ones stand in any text by chance."""
@@ -52,9 +52,10 @@ def hidden(value: object) -> Hidden:
 class JobSecrets:
     """Hides what one job was given in its environment, as far as that is known by then."""
 
-    def __init__(self, mask: Mask = True, environment: object = None) -> None:
-        """Take which variables are secret, and the environment if it is known."""
+    def __init__(self, mask: Mask = True, environment: object = None, *, signatures: bool = True) -> None:
+        """Take which variables are secret, the environment if it is known, and whether presigned URLs are cut."""
         self._mask = mask
+        self._signatures = signatures
         self._forms: tuple[str, ...] = ()
         self.learn(environment)
 
@@ -76,7 +77,7 @@ class JobSecrets:
         for form in self._forms:
             if form in text:
                 text = text.replace(form, _STARS)
-        return without_signatures(text)
+        return without_signatures(text) if self._signatures else text
 
     def hide_in_line(self, line: LogLine) -> LogLine:
         """Give the line with its message hidden in part."""
@@ -112,21 +113,21 @@ def secret_forms(environment: object, mask: Mask = True) -> Iterator[str]:
         values = environment.values()
     else:
         values = [value for name, value in environment.items() if name in mask]
-    for text in _strings(values):
+    for text in strings_in(values):
         if mask is not True or not _is_plain(text):
             yield from _forms(text)
 
 
-def _strings(values: Iterable[Any]) -> Iterator[str]:
+def strings_in(values: Iterable[Any]) -> Iterator[str]:
     """Yield the strings among values, in lists and dicts too, and in the JSON of such."""
     for value in values:
         if isinstance(value, str):
             yield value
-            yield from _strings(_from_json(value))
+            yield from strings_in(_from_json(value))
         elif isinstance(value, Mapping):
-            yield from _strings(value.values())
+            yield from strings_in(value.values())
         elif isinstance(value, (list, tuple)):
-            yield from _strings(value)
+            yield from strings_in(value)
 
 
 def _from_json(text: str) -> list[Any]:
@@ -134,7 +135,7 @@ def _from_json(text: str) -> list[Any]:
         return []
     try:
         return [json.loads(text)]
-    except ValueError:
+    except (ValueError, RecursionError):
         return []
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_processing.exceptions import BucketError, DefinitionError, Problem, ServiceError
 from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.processing.secrets import JobSecrets
 
 if TYPE_CHECKING:
     import boto3
@@ -50,6 +51,7 @@ class Session:
         *,
         verify: bool | str | None = None,
         client_factory: ClientFactory | None = None,
+        secrets: JobSecrets | None = None,
     ) -> None:
         """Take what is given; the rest comes from boto3's own configuration chain.
 
@@ -62,6 +64,7 @@ class Session:
             default_bucket_prefix: Stands before every key that is made in the default bucket.
             verify: Whether TLS certificates are checked, or the path of a CA bundle; None leaves it to boto3.
             client_factory: Makes the other clients, `boto_session.client` if not given.
+            secrets: Hidden in the log lines, messages and errors of the session's jobs; if not given, nothing is.
         """
         self._boto_session = boto_session
         self._clients: dict[str, Any] = {} if sagemaker_client is None else {"sagemaker": sagemaker_client}
@@ -71,6 +74,7 @@ class Session:
         self._lock = threading.RLock()
         self.default_bucket_prefix = default_bucket_prefix
         self.verify = verify
+        self.secrets = secrets or JobSecrets(mask=False, signatures=False)
 
     @property
     def boto_session(self) -> boto3.Session:

@@ -24,6 +24,8 @@ class JobEvent:
     """The fields of a `LogPosition`: what of the job's log was shown already."""
     position_kept: bool = False
     """Whether the task has an XCom with a position, which it needs no longer."""
+    refused_since: float | None = None
+    """When AWS first had no room for the task's job, in seconds since the epoch; None if it always had."""
 
     def to_payload(self) -> dict[str, Any]:
         """Give the event as JSON."""
@@ -34,6 +36,7 @@ class JobEvent:
             "message": self.message,
             "log_position": self.log_position,
             "position_kept": self.position_kept,
+            "refused_since": self.refused_since,
         }
 
     @classmethod
@@ -47,4 +50,5 @@ class JobEvent:
             message=payload.get("message"),
             log_position=payload.get("log_position"),
             position_kept=payload.get("position_kept", False),
+            refused_since=payload.get("refused_since"),
         )

@@ -30,6 +30,7 @@ __all__ = ["ProcessingJobTrigger"]
 # Airflow's scheduler may fail a task whose trigger fires before it has seen the deferral, which takes it a round:
 # https://github.com/apache/airflow/issues/67287
 _SHORTEST_DEFERRAL = 5.0
+_JUST_MADE = 30.0  # seconds from the job's creation to its trigger's start, with some to spare
 
 
 class ProcessingJobTrigger(BaseTrigger):
@@ -50,6 +51,8 @@ class ProcessingJobTrigger(BaseTrigger):
         hosts: int | None = None,
         stop_on_kill: bool = True,
         end_task: bool = False,
+        lane: str = "",
+        refused_since: float | None = None,
     ) -> None:
         """Take plain values only: they go through Airflow's database.
 
@@ -64,6 +67,8 @@ class ProcessingJobTrigger(BaseTrigger):
             hosts: How many hosts write a log, if it is known; saves calls.
             stop_on_kill: Whether to stop the job when nobody waits for it any more.
             end_task: Whether a job that completes ends the task at once, with its XCom, without a worker.
+            lane: What the job takes up, as `CapacityTrigger` calls it: its end leaves room for another.
+            refused_since: When AWS first had no room for the task's job, in seconds since the epoch; for the event.
         """
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
         self.job_name = job_name
@@ -76,6 +81,8 @@ class ProcessingJobTrigger(BaseTrigger):
         self.hosts = hosts
         self.stop_on_kill = stop_on_kill
         self.end_task = end_task
+        self.lane = lane
+        self.refused_since = refused_since
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class path and the arguments that make an equal trigger."""
@@ -90,6 +97,8 @@ class ProcessingJobTrigger(BaseTrigger):
             "hosts": self.hosts,
             "stop_on_kill": self.stop_on_kill,
             "end_task": self.end_task,
+            "lane": self.lane,
+            "refused_since": self.refused_since,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -119,8 +128,12 @@ class ProcessingJobTrigger(BaseTrigger):
         began = time.monotonic()
         async with shared_lookout(self.connection) as lookout:
             live_log = self._live_log(lookout)
+            turns = lookout.turns(self.lane)
+            if self.since is not None and time.time() - self.since < _JUST_MADE:
+                turns.made()
             try:
                 end = await lookout.jobs.end_of(self._watch())
+                turns.room()
                 if end.verdict is Verdict.ENDED and self.end_task:
                     success = await success_event(lookout, self.job_name, live_log, DeferredTask.of(self))
                     if success is not None:
@@ -161,5 +174,6 @@ class ProcessingJobTrigger(BaseTrigger):
             message=end.message,
             log_position=await live_log.position(),
             position_kept=live_log.position_kept,
+            refused_since=self.refused_since,
         )
         return TriggerEvent(event.to_payload())  # type: ignore[no-untyped-call]  # Airflow's is untyped

@@ -11,6 +11,7 @@ from airflow_sm_processing.triggers.garbage import without_collections
 from airflow_sm_processing.triggers.log_positions import PositionKeeper
 from airflow_sm_processing.triggers.threads import Threads
 from airflow_sm_processing.watcher.lookout import Lookout
+from airflow_sm_processing.watcher.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -21,16 +22,23 @@ __all__ = ["TriggerLookout", "shared_lookout"]
 
 
 class TriggerLookout(Lookout):
-    """A lookout with threads of its own, and a keeper of its logs' positions."""
+    """A lookout with threads of its own, a keeper of its logs' positions, and queues for room."""
 
     def __init__(self, connection: AwsConnection) -> None:
         self._threads = Threads()
         super().__init__(lambda: _connect(connection), self._threads.run)
         self.positions = PositionKeeper()
         self.users = 0
+        self._turns: dict[str, Turns] = {}
+
+    def turns(self, lane: str) -> Turns:
+        """Give the queue of those for whose jobs there was no room."""
+        return self._turns.setdefault(lane, Turns())
 
     async def close(self) -> None:
         """End, and leave neither task nor thread behind."""
+        for turns in self._turns.values():
+            turns.close()
         await self.positions.close()
         await super().close()
         self._threads.close()

@@ -15,10 +15,13 @@ from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunTyp
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import (
     DeferTask,
+    GetTaskStateStore,
     GetXCom,
     GetXComSequenceSlice,
     InactiveAssetsResult,
+    SetTaskStateStore,
     SetXCom,
+    TaskStateStoreResult,
     ValidateInletsAndOutlets,
     XComResult,
     XComSequenceSliceResult,
@@ -39,6 +42,8 @@ class Supervisor:
     xcoms: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     """By task and map index, then by key."""
     said: list[Any] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
+    """What the task keeps in its `task_state_store`."""
     on_xcom: Callable[[str], None] | None = None
     """Called with the key of each XCom that the task pushes, while it runs."""
 
@@ -54,6 +59,10 @@ class Supervisor:
         if isinstance(msg, GetXComSequenceSlice):  # without an index: those of all, which is one if it isn't mapped
             found = [pushed for (task_id, _), pushed in self.xcoms.items() if task_id == msg.task_id]
             return XComSequenceSliceResult(root=[pushed[msg.key] for pushed in found if msg.key in pushed])
+        if isinstance(msg, SetTaskStateStore):
+            self.notes[msg.key] = msg.value
+        if isinstance(msg, GetTaskStateStore):
+            return TaskStateStoreResult(value=self.notes[msg.key]) if msg.key in self.notes else None
         if isinstance(msg, ValidateInletsAndOutlets):
             return InactiveAssetsResult(inactive_assets=[])
         return None

@@ -1,0 +1,93 @@
+"""Waits for room for another job without holding a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_sm_processing.hooks.connection import AwsConnection
+from airflow_sm_processing.triggers.sharing import shared_lookout
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+__all__ = ["CapacityTrigger", "Refusals"]
+
+# See triggers/processing.py: Airflow may fail a task whose trigger fires before the scheduler saw the deferral.
+_SHORTEST_DEFERRAL = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusals:
+    """That AWS had no room for a task's job, so far."""
+
+    since: float
+    """When it was first refused, in seconds since the epoch."""
+    count: int = 1
+
+    def to_payload(self) -> dict[str, Any]:
+        """Give the fields as JSON."""
+        return asdict(self)
+
+
+class CapacityTrigger(BaseTrigger):
+    """Fires when it is the task's turn to try again, or when it may wait no longer.
+
+    All that wait on a connection for the same kind of instance stand in one queue.
+    """
+
+    def __init__(
+        self,
+        connection: dict[str, Any] | None = None,
+        lane: str = "",
+        since: float = 0.0,
+        count: int = 1,
+        until: float | None = None,
+    ) -> None:
+        """Take plain values only: they go through Airflow's database.
+
+        Args:
+            connection: The fields of an `AwsConnection`.
+            lane: What there is no room for, such as an instance type.
+            since: A field of `Refusals`.
+            count: Another.
+            until: When to fire at the latest, in seconds since the epoch.
+        """
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
+        self.connection = AwsConnection(**(connection or {}))
+        self.lane = lane
+        self.since = since
+        self.count = count
+        self.until = until
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give the class path and the arguments that make an equal trigger."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "connection": self.connection.serialize(),
+            "lane": self.lane,
+            "since": self.since,
+            "count": self.count,
+            "until": self.until,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait for the turn, then yield the one event: the fields of `Refusals`."""
+        async with shared_lookout(self.connection) as lookout:
+            turns = lookout.turns(self.lane)
+            if self.count > 1:
+                turns.refused()
+            await asyncio.sleep(_SHORTEST_DEFERRAL)
+            self.log.info("Waiting for room for the job, as one of %d.", len(turns) + 1)
+            try:
+                await asyncio.wait_for(turns.wait(self.since), self._seconds_left())
+            except asyncio.TimeoutError:
+                self.log.info("The time to wait for room is over.")
+        refusals = Refusals(since=self.since, count=self.count)
+        yield TriggerEvent(refusals.to_payload())  # type: ignore[no-untyped-call]  # Airflow's is untyped
+
+    def _seconds_left(self) -> float | None:
+        return None if self.until is None else max(0.0, self.until - time.time())
