@@ -25,6 +25,8 @@ class TaskInstance:
 
     task_id: str
     map_index: int
+    id: str
+    """Of this try: each gets one of its own."""
     state: str | None
     try_number: int
     seconds: float | None
@@ -38,6 +40,7 @@ class TaskInstance:
         return cls(
             task_id=found["task_id"],
             map_index=found["map_index"],
+            id=found["id"],
             state=found["state"],
             try_number=found["try_number"],
             seconds=_seconds_between(found["start_date"], found["end_date"]),

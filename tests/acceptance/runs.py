@@ -59,11 +59,13 @@ class Gate:
 class Run:
     """A DAG run, whose jobs may wait at a gate."""
 
-    def __init__(self, airflow: RunningAirflow, dag_id: str, *, gate: Gate | None = None) -> None:
+    def __init__(
+        self, airflow: RunningAirflow, dag_id: str, *, gate: Gate | None = None, conf: Mapping[str, str] | None = None
+    ) -> None:
         self._airflow = airflow
         self._gate = gate
         self.dag_id = dag_id
-        self.run_id = airflow.api.trigger(dag_id, conf={"gate": str(gate.path)} if gate else None)
+        self.run_id = airflow.api.trigger(dag_id, conf={**({"gate": str(gate.path)} if gate else {}), **(conf or {})})
 
     def open_gate(self) -> None:
         """Let the jobs end."""

@@ -1,0 +1,257 @@
+"""One row while it is played: its task, its jobs, and what is done to them from outside."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from tests.acceptance.runs import ENDS, Run
+
+from .relay import At, Hold, Request
+from .seen import ENDED, Seen
+from .stage import connection_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from demo.airflow_api import TaskInstance
+
+    from .relay import Passed
+    from .rows import Row
+    from .stage import Stage
+
+TASK = "job"
+_LOOKS = frozenset({"DescribeProcessingJob", "ListProcessingJobs"})
+_OK = 200
+_LOOKED_AT_LEAST = 3  # an operator may look once or twice before it makes a job
+_SETTLED_WITHIN_SECONDS = 45.0
+_LOST_AFTER_SECONDS = 20.0  # nothing more is to be hoped for of a task that failed so long ago
+_LOOK_EVERY_SECONDS = 0.5
+
+
+class Scene:
+    """A row that is being played."""
+
+    hold: Hold | None = None
+    """What holds the task at the row's point."""
+    run: Run | None = None
+
+    def __init__(self, stage: Stage, row: Row) -> None:
+        self.stage = stage
+        self.row = row
+        self.line = stage.lines[row.name]
+        self.line.forget()
+
+    def begin(self) -> None:
+        """Arm the row's point and trigger the row's DAG."""
+        self.row.point.arm(self)
+        # An operator whose users name the jobs shall not meet those of an earlier playing.
+        conf = {
+            "name": f"{self.row.name}-{secrets.token_hex(3)}",
+            "connection": connection_id(self.row.name),
+            "gates": str(self.stage.gates),
+        }
+        self.run = Run(self.stage.airflow, self.row.dag_id, conf=conf)
+
+    # ----- what holds the task
+
+    def hold_aws(self, operation: str, at: At) -> None:
+        """Hold the row's next call of an AWS operation."""
+        self.hold = self.line.hold(lambda request: request.operation == operation, at=at)
+
+    def hold_airflow(self, matches: Callable[[Request], bool]) -> None:
+        """Hold the next request of the row's supervisor to Airflow, before Airflow has it."""
+        self.hold = self.stage.execution_api.hold(matches, at=At.REQUEST)
+
+    def pushes(self, key: str) -> Callable[[Request], bool]:
+        """Recognise the request that records an XCom of the row's task."""
+        return lambda request: (
+            request.method == "POST"
+            and self.run is not None
+            and unquote(urlsplit(request.path).path).endswith(f"/{self.run.dag_id}/{self.run.run_id}/{TASK}/{key}")
+        )
+
+    def defers(self, request: Request) -> bool:
+        """Recognise the request that records the deferral of the row's task."""
+        return request.value("state") == "deferred" and self._is_of_task(request, "state")
+
+    def starts(self, request: Request) -> bool:
+        """Recognise the request by which a worker takes the row's task on."""
+        return request.method == "PATCH" and self._is_of_task(request, "run")
+
+    def _is_of_task(self, request: Request, what: str) -> bool:
+        return self.run is not None and request.path.endswith(f"/task-instances/{self.task().id}/{what}")
+
+    def until_held(self) -> None:
+        """Wait until the task is at the row's point."""
+        assert self.hold is not None
+        self.until(lambda: self.hold.is_reached, "be held")
+
+    def let_go(self) -> None:
+        """Pass on what is held, if something is."""
+        if self.hold is not None:
+            self.hold.let_go()
+
+    def drop_held(self) -> None:
+        """Close the connection of what is held, if something is."""
+        if self.hold is not None:
+            self.hold.drop()
+
+    # ----- the task and its processes
+
+    def task(self) -> TaskInstance:
+        """Give the task as it is now."""
+        assert self.run is not None
+        return self.run.task(TASK)
+
+    def until_task_is(self, *states: str) -> None:
+        """Wait until the task is in one of the states."""
+        self.until(lambda: self.task().state in states, f"be {' or '.join(states)}")
+
+    def until_try(self, number: int) -> None:
+        """Wait until the task's try of that number waits for a job in a worker."""
+        self.until(lambda: self.task().try_number == number and self._log_says_it_waits(), f"wait in try {number}")
+
+    def _log_says_it_waits(self) -> bool:
+        assert self.run is not None
+        return bool(re.search(self.stage.operator.waits, self.run.log(TASK), re.MULTILINE))
+
+    def kill(self, *which: str) -> None:
+        """SIGKILL the task's process, its `supervisor`, or both, the supervisor first."""
+        pids = _processes(self.task().id)
+        for name in which:
+            os.kill(pids[name], signal.SIGKILL)
+
+    # ----- the jobs
+
+    def jobs(self) -> list[str]:
+        """Give the names of the jobs that were made, in order."""
+        return [str(call.job_name) for call in self._creates() if call.status == _OK]
+
+    def _creates(self) -> list[Passed]:
+        return [call for call in self.line.passed() if call.operation == "CreateProcessingJob"]
+
+    def until_jobs(self, count: int) -> None:
+        """Wait until so many jobs were made."""
+        self.until(lambda: len(self.jobs()) >= count, f"make {count} jobs")
+
+    def status(self, job: str) -> str:
+        """Give a job's status as it is now."""
+        found = self.stage.sagemaker.client("sagemaker").describe_processing_job(ProcessingJobName=job)
+        return str(found["ProcessingJobStatus"])
+
+    def open_gate(self, *, text: str = "") -> None:
+        """Let the latest job end; as failed, if the text is `fail`."""
+        (self.stage.gates / self.jobs()[-1]).write_text(text)
+
+    def until_job_has_ended(self) -> None:
+        """Wait for the latest job's end."""
+        self.until(lambda: self.status(self.jobs()[-1]) in ENDED, "have its job ended")
+
+    def until_looked_at(self, *, since: float) -> None:
+        """Wait until somebody waits for the latest job."""
+        self.until(lambda: self.is_looked_at(since=since), "wait for its job")
+
+    def is_looked_at(self, *, since: float) -> bool:
+        """Say whether somebody has asked for the latest job's status again and again since a moment."""
+        passed = self.line.passed()
+        made = [call for call in passed if call.operation == "CreateProcessingJob" and call.status == _OK]
+        if not made:
+            return False
+        looks = [
+            call
+            for call in passed
+            if call.operation in _LOOKS
+            and call.status == _OK
+            and call.time > max(since, made[-1].time)
+            and call.job_name in {None, made[-1].job_name}
+        ]
+        return len(looks) >= _LOOKED_AT_LEAST
+
+    # ----- the end
+
+    def finish(self, *, since: float) -> None:
+        """Let the job end that somebody waits for, if the row says so, until the task has ended."""
+        opened: str | None = None
+        deadline = time.monotonic() + self.row.within
+        while self.task().state not in ENDS:
+            if self.row.finishes and self.is_looked_at(since=since) and self.jobs()[-1] != opened:
+                self.open_gate()
+                opened = self.jobs()[-1]
+            self._check(deadline, "end")
+
+    def settle(self) -> None:
+        """Wait until no job changes any more: all have ended, or nobody has stopped them in the time that it takes."""
+        deadline = time.monotonic() + _SETTLED_WITHIN_SECONDS
+        while time.monotonic() < deadline and not {self.status(job) for job in self.jobs()} <= ENDED:
+            time.sleep(_LOOK_EVERY_SECONDS)
+
+    def seen(self) -> Seen:
+        """Look at what became of the row."""
+        assert self.run is not None
+        task, jobs, xcoms = self.task(), self.jobs(), self.run.xcoms(TASK)
+        named = {self._number(job) for job in self.stage.operator.job_names(xcoms)}
+        uri = self.stage.operator.result_uri(xcoms)
+        return Seen(
+            calls=len(self._creates()),
+            jobs=tuple(self.status(job) for job in jobs),
+            state=task.state,
+            tries=task.try_number,
+            names=" and ".join(sorted(named)),
+            result="" if uri is None else self._number(self._content(f"{uri}/result.txt")),
+        )
+
+    def _number(self, job: str) -> str:
+        jobs = self.jobs()
+        return str(jobs.index(job) + 1) if job in jobs else "none"
+
+    def _content(self, uri: str) -> str:
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        found = self.stage.sagemaker.client("s3").get_object(Bucket=bucket, Key=key)
+        return str(found["Body"].read().decode())
+
+    def log(self) -> str:
+        """Give the log of the task's last try."""
+        return "" if self.run is None else self.run.log(TASK)
+
+    def clean_up(self) -> None:
+        """Stop what still runs, so that it disturbs no other row."""
+        self.drop_held()
+        sagemaker = self.stage.sagemaker.client("sagemaker")
+        for job in self.jobs():
+            with suppress(sagemaker.exceptions.ClientError):  # it has ended
+                sagemaker.stop_processing_job(ProcessingJobName=job)
+        self.line.forget()
+
+    def until(self, ready: Callable[[], bool], what: str) -> None:
+        """Wait until something is so."""
+        deadline = time.monotonic() + self.row.within
+        lost = None
+        while not ready():
+            if self.run is not None and self.task().state != "failed":
+                lost = time.monotonic() + _LOST_AFTER_SECONDS
+            self._check(min(deadline, lost or deadline), what)
+
+    def _check(self, deadline: float, what: str) -> None:
+        self.stage.airflow.processes.check()
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{self.row.name}: the task didn't {what} in time")
+        time.sleep(_LOOK_EVERY_SECONDS)
+
+
+def _processes(task_instance_id: str) -> dict[str, int]:
+    """Find the process of a task's try, by the title that Airflow gives it, and its supervisor: the parent."""
+    title = f"airflow worker -- {task_instance_id}"
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            if (folder / "cmdline").read_bytes().rstrip(b"\0 ").decode(errors="replace") == title:
+                status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+                return {"task": int(folder.name), "supervisor": int(status["PPid"])}
+    raise LookupError(f"no process has the title {title!r}")
