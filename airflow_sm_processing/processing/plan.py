@@ -1,4 +1,4 @@
-"""From a definition to the exact request and the uploads that it needs: pure, without AWS."""
+"""From a definition to the exact request and the uploads that it needs, without AWS."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from airflow_sm_processing.processing.local_paths import local_path
 from airflow_sm_processing.processing.names import base_name_from_image, job_name_from_base
 from airflow_sm_processing.processing.network import NetworkConfig
 from airflow_sm_processing.processing.s3_uris import is_s3_uri, join
+from airflow_sm_processing.processing.uploads.content import read_content
 from airflow_sm_processing.processing.values import as_dict, as_list
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.inputs import ProcessingInput
     from airflow_sm_processing.processing.outputs import ProcessingOutput
+    from airflow_sm_processing.processing.uploads.content import Content
 
 __all__ = ["KeyMaker", "SubmissionPlan", "Upload", "default_keys", "plan_submission"]
 
@@ -38,6 +40,8 @@ class Upload:
     path: Path
     s3_uri: str
     """A file becomes `<s3_uri>/<its name>`, a folder's files `<s3_uri>/<their relative paths>`."""
+    content: Content | None = None
+    """What is there to upload, if `s3_uri` was made of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,17 +72,28 @@ def default_keys(bucket: str, prefix: str | None) -> KeyMaker:
     return make
 
 
-def plan_submission(definition: JobDefinition, *, role_arn: str, key: KeyMaker) -> SubmissionPlan:
+def plan_submission(
+    definition: JobDefinition, *, role_arn: str, key: KeyMaker, upload_key: str | None = None
+) -> SubmissionPlan:
     """Resolve names, S3 URIs and the request.
+
+    Local files go to `<job name>/input/<input name>` as with the SDK, or with an `upload_key` to
+    `<upload_key>/input/<digest of their content>/<input name>`: there, whoever submits the same again finds what was
+    uploaded, and a job that reads other content finds none of it.
 
     Args:
         definition: What the user defined; it isn't changed.
         role_arn: The ARN of the definition's role.
         key: Called only where something needs the default bucket.
+        upload_key: What the submissions that may share uploads have in common. Every local file is read, then.
+
+    Raises:
+        UploadError: With an `upload_key`, a local file can't be read.
     """
     job_name = _job_name(definition)
     definition = with_code(definition)
-    staged = [_stage(item, index, job_name, key) for index, item in enumerate(definition.inputs, 1)]
+    stage = _Stage(key, job_name, upload_key, kms_key=str(definition.kms_key or ""))
+    staged = [stage(item, index) for index, item in enumerate(definition.inputs, 1)]
     inputs = tuple(item for item, _ in staged)
     outputs = tuple(_place(item, index, job_name, key) for index, item in enumerate(definition.outputs, 1))
     return SubmissionPlan(
@@ -95,17 +110,32 @@ def _job_name(definition: JobDefinition) -> str:
     return job_name_from_base(str(definition.base_job_name or base_name_from_image(str(definition.image_uri or ""))))
 
 
-def _stage(item: ProcessingInput, position: int, job_name: str, key: KeyMaker) -> tuple[ProcessingInput, Upload | None]:
-    named = dataclasses.replace(item, input_name=item.input_name or f"input-{position}")
-    source = named.source
-    if named.dataset_definition is not None or not isinstance(source, str) or is_s3_uri(source):
-        return named, None
-    path = local_path(source)
-    if path is None:
-        return named, None
-    prefix = key(job_name, "input", str(named.input_name))
-    is_folder = path.is_dir()
-    return named.at(prefix if is_folder else f"{prefix}/{path.name}"), Upload(path, prefix)
+@dataclass(frozen=True)
+class _Stage:
+    """Gives each input its place in S3."""
+
+    key: KeyMaker
+    job_name: str
+    upload_key: str | None
+    kms_key: str
+
+    def __call__(self, item: ProcessingInput, position: int) -> tuple[ProcessingInput, Upload | None]:
+        named = dataclasses.replace(item, input_name=item.input_name or f"input-{position}")
+        source = named.source
+        if named.dataset_definition is not None or not isinstance(source, str) or is_s3_uri(source):
+            return named, None
+        path = local_path(source)
+        if path is None:
+            return named, None
+        upload = self._upload(path, str(named.input_name))
+        return named.at(upload.s3_uri if path.is_dir() else f"{upload.s3_uri}/{path.name}"), upload
+
+    def _upload(self, path: Path, name: str) -> Upload:
+        if self.upload_key is None:
+            return Upload(path, self.key(self.job_name, "input", name))
+        # The name counts too: SageMaker reads all keys that begin with an input's, `a2/…` along with `a`.
+        content = read_content(path, self.kms_key, name)
+        return Upload(path, self.key(self.upload_key, "input", content.digest, name), content)
 
 
 def _place(item: ProcessingOutput, position: int, job_name: str, key: KeyMaker) -> ProcessingOutput:

@@ -38,6 +38,8 @@ def submit(
     session: Session,
     *,
     extra_problems: Iterable[Problem] = (),
+    upload_key: str | None = None,
+    repeated: bool = False,
     max_transient_seconds: float = 0.0,
     sleep: Callable[[float], None] = time.sleep,
 ) -> SubmittedJob:
@@ -47,6 +49,8 @@ def submit(
         definition: What the user defined.
         session: Where to.
         extra_problems: Reported along with the definition's own.
+        upload_key: See `plan_submission`.
+        repeated: See `upload_files`.
         max_transient_seconds: See `create_job`.
         sleep: Waits so many seconds; what it raises ends the submission.
 
@@ -55,8 +59,8 @@ def submit(
         UploadError: A local file didn't reach S3; no job was created.
         ServiceError: AWS refused or couldn't be reached.
     """
-    plan = checked_plan(definition, session, extra_problems=extra_problems)
-    upload_files(plan, definition, session)
+    plan = checked_plan(definition, session, extra_problems=extra_problems, upload_key=upload_key)
+    upload_files(plan, definition, session, repeated=repeated)
     arn = create_job(
         session.sagemaker_client,
         plan.request,
@@ -69,24 +73,37 @@ def submit(
 
 
 def checked_plan(
-    definition: JobDefinition, session: Session, *, extra_problems: Iterable[Problem] = ()
+    definition: JobDefinition,
+    session: Session,
+    *,
+    extra_problems: Iterable[Problem] = (),
+    upload_key: str | None = None,
 ) -> SubmissionPlan:
     """Check the definition, and resolve it to a request and to uploads.
 
     Raises:
         DefinitionError: Every problem that the definition has.
+        UploadError: With an `upload_key`, a local file can't be read.
         ServiceError: A role's or a bucket's name couldn't be resolved.
     """
     operation = session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
     check_definition(definition, operation, extra=extra_problems)
-    return plan_submission(definition, role_arn=session.expand_role(str(definition.role)), key=_keys_of(session))
+    role_arn = session.expand_role(str(definition.role))
+    return plan_submission(definition, role_arn=role_arn, key=_keys_of(session), upload_key=upload_key)
 
 
-def upload_files(plan: SubmissionPlan, definition: JobDefinition, session: Session) -> None:
+def upload_files(plan: SubmissionPlan, definition: JobDefinition, session: Session, *, repeated: bool = False) -> None:
     """Upload the plan's local files.
 
+    Args:
+        plan: What the definition was resolved to. The job's request must be this plan's, or one that was made and
+            uploaded anew: with an `upload_key`, files that have changed since have other keys.
+        definition: What the user defined.
+        session: Where to.
+        repeated: Whether some of it may be there, under the plan's `upload_key`: that isn't sent again.
+
     Raises:
-        UploadError: One didn't reach S3.
+        UploadError: One didn't reach S3, or has changed since the plan was made with an `upload_key`.
     """
     from airflow_sm_processing.processing.uploads import upload
 
@@ -99,6 +116,8 @@ def upload_files(plan: SubmissionPlan, definition: JobDefinition, session: Sessi
             s3_client=session.s3_client,
             boto_session=session.boto_session,
             verify=session.verify,
+            content=item.content,
+            repeated=repeated,
             kms_key=definition.kms_key,
             expected_bucket_owner=session.default_bucket_owner,
         )

@@ -29,6 +29,11 @@ class S3Access:
         return self.client.meta.config
 
     @property
+    def sends_checksums(self) -> bool:
+        """Whether the client's configuration lets checksums be sent that nobody asked for."""
+        return bool(self.config.request_checksum_calculation == "when_supported")
+
+    @property
     def attempts(self) -> int | None:
         """How often a request is tried at most, where the client's configuration says so."""
         return (self.config.retries or {}).get("total_max_attempts")

@@ -11,13 +11,21 @@ from airflow_sm_processing.processing.uploads.files import listed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_sm_processing.processing.uploads.destination import Destination
     from airflow_sm_processing.processing.uploads.files import LocalFile
 
-__all__ = ["Failure", "upload_error"]
+__all__ = ["Failure", "FileChangedError", "upload_error"]
 
 _BUCKET_CODES = frozenset({"NoSuchBucket", "AccessDenied", "AllAccessDisabled", "InvalidBucketName"})
 # What S3 answers for a bucket of another region; botocore follows it, the CRT client doesn't.
 _REDIRECT_CODES = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
+
+
+class FileChangedError(Exception):
+    """A file isn't what it was when its content was read."""
+
+    def __init__(self) -> None:
+        super().__init__("it has changed or gone since it was read for this upload; another try reads it anew")
 
 
 @dataclass(frozen=True)
@@ -39,10 +47,10 @@ class Failure:
         return self.code in _REDIRECT_CODES
 
 
-def upload_error(failures: Sequence[Failure], *, bucket: str, files: int) -> UploadError:
+def upload_error(failures: Sequence[Failure], destination: Destination, *, files: int) -> UploadError:
     """Make the one error that tells of all failures; raise it from the first of them."""
     kind = BucketError if any(failure.code in _BUCKET_CODES for failure in failures) else UploadError
-    lines = [f"{failure.file.path} -> s3://{bucket}/{failure.file.key}: {_reason(failure)}" for failure in failures]
+    lines = [f"{failure.file.path} -> {destination.uri(failure.file)}: {_reason(failure)}" for failure in failures]
     total = "the only file" if files == 1 else f"{len(failures):,} of {files:,} files; the rest was cancelled"
     return kind(f"Upload failed for {total}:{listed(lines)}")
 

@@ -27,7 +27,7 @@ class Progress:
 
     Args:
         destination: The S3 URI that the lines name.
-        files: Everything that is to be uploaded.
+        files: Everything that is to be sent.
         clock: Seconds that never go back.
     """
 

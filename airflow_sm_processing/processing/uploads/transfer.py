@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sm_processing.processing.uploads.access import S3Access
 from airflow_sm_processing.processing.uploads.crt import CrtEngine, CrtUnavailableError
+from airflow_sm_processing.processing.uploads.destination import Destination
 from airflow_sm_processing.processing.uploads.engines import Engine, ThreadsEngine, Transfer
-from airflow_sm_processing.processing.uploads.failures import Failure, upload_error
+from airflow_sm_processing.processing.uploads.failures import Failure, FileChangedError, upload_error
 from airflow_sm_processing.processing.uploads.files import LocalFile, list_files
 from airflow_sm_processing.processing.uploads.progress import Progress
+from airflow_sm_processing.processing.uploads.stored import without_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import boto3
     from mypy_boto3_s3 import S3Client
+
+    from airflow_sm_processing.processing.uploads.content import Content
 
 __all__ = ["UploadResult", "upload"]
 
@@ -39,8 +43,8 @@ class UploadResult:
     files: int
     bytes: int
     seconds: float
-    engine: Literal["crt", "threads"]
-    """`crt` is the AWS CRT client, `threads` botocore over a pool of threads."""
+    engine: Literal["crt", "threads"] | None
+    """`crt` is the AWS CRT client, `threads` botocore over a pool of threads; None if there was nothing to move."""
 
 
 def upload(
@@ -51,6 +55,8 @@ def upload(
     s3_client: S3Client,
     boto_session: boto3.Session,
     verify: bool | str | None = None,
+    content: Content | None = None,
+    repeated: bool = False,
     kms_key: str | None = None,
     expected_bucket_owner: str | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -64,35 +70,34 @@ def upload(
         s3_client: Whose endpoint, region and configuration apply.
         boto_session: What `s3_client` was made from, and whose credentials sign.
         verify: What `s3_client` was made with.
+        content: What `path` held when `key_prefix` was made of it: nothing else is stored there.
+        repeated: Whether an earlier upload may have brought some of the `content`, which isn't sent again then.
         kms_key: Encrypt with this key of AWS KMS (its id, ARN or alias) in place of the bucket's default.
         expected_bucket_owner: The account that must own the bucket, else S3 refuses each file.
         clock: What times the progress lines.
 
     Raises:
         UploadError: Something of `path` isn't there or can't be read (nothing was sent then), or a file failed in
-            spite of its retries (the rest was cancelled).
+            spite of its retries or isn't as `content` has it (the rest was cancelled).
         BucketError: S3 says that the bucket is missing or forbidden.
     """
-    plan = _Plan(bucket, _extra_args(kms_key, expected_bucket_owner), list_files(path, key_prefix))
-    destination = plan.files[0].key if path.is_file() else f"{key_prefix}/"
     access = S3Access(s3_client, boto_session, verify)
-    return _upload(plan, access, lambda: Progress(f"s3://{bucket}/{destination}", plan.files, clock=clock))
+    destination = Destination(bucket, key_prefix, kms_key, expected_bucket_owner, access.sends_checksums)
+    files: Sequence[LocalFile] = list_files(path) if content is None else content.files
+    uri = destination.uri(files[0]) if path.is_file() else f"s3://{bucket}/{key_prefix}/"
+    if content is not None and repeated and destination.checks_content:
+        files = without_stored(files, destination, s3_client)
+        if not files:
+            return UploadResult(0, 0, 0.0, None)
+    if failures := [Failure(file, FileChangedError()) for file in files if file.has_changed()]:
+        raise upload_error(failures, destination, files=len(files))
+    return _upload(_Plan(destination, files), access, lambda: Progress(uri, files, clock=clock))
 
 
 @dataclass(frozen=True)
 class _Plan:
-    bucket: str
-    extra_args: dict[str, str]
-    files: list[LocalFile]
-
-
-def _extra_args(kms_key: str | None, expected_bucket_owner: str | None) -> dict[str, str]:
-    extra_args = {}
-    if kms_key:
-        extra_args = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key}
-    if expected_bucket_owner:
-        extra_args["ExpectedBucketOwner"] = expected_bucket_owner
-    return extra_args
+    destination: Destination
+    files: Sequence[LocalFile]
 
 
 def _upload(plan: _Plan, access: S3Access, start_clock: Callable[[], Progress]) -> UploadResult:
@@ -105,7 +110,7 @@ def _upload(plan: _Plan, access: S3Access, start_clock: Callable[[], Progress]) 
         engine = ThreadsEngine(access, files=len(plan.files))
         failures = _run(engine, plan, progress)
     if failures:
-        raise upload_error(failures, bucket=plan.bucket, files=len(plan.files)) from failures[0].error
+        raise upload_error(failures, plan.destination, files=len(plan.files)) from failures[0].error
     progress.log_end()
     return UploadResult(progress.files_total, progress.bytes_total, progress.seconds, engine.name)
 
@@ -156,9 +161,9 @@ class _Run:
     def _start(self, file: LocalFile) -> None:
         self._under_way[file] = self._engine.start(
             file.path,
-            bucket=self._plan.bucket,
-            key=file.key,
-            extra_args=self._plan.extra_args,
+            bucket=self._plan.destination.bucket,
+            key=self._plan.destination.key(file),
+            extra_args=self._plan.destination.put_args(file),
             subscriber=_Reporter(file, self._events),
         )
 
@@ -179,9 +184,11 @@ class _Run:
             # The traceback's frames would keep the engine alive for as long as the error is.
             traceback.clear_frames(error.__traceback__)
             if not self._engine.is_cancellation(error):
-                self.failures.append(Failure(file, error))
+                self.failures.append(Failure(file, FileChangedError() if file.has_changed() else error))
         else:
             self._progress.files_done += 1
+            if file.has_changed():
+                self.failures.append(Failure(file, FileChangedError()))
 
 
 class _Reporter:

@@ -9,28 +9,26 @@ from airflow_sm_processing.exceptions import UploadError
 from airflow_sm_processing.processing.uploads.files import LocalFile, list_files, listed
 
 
-def test_a_file_goes_to_its_name_below_the_prefix(tmp_path):
+def test_a_file_is_called_by_its_name(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"12345")
 
-    assert list_files(path, "pre/fix") == [LocalFile(str(path), "pre/fix/a.csv", 5)]
+    assert list_files(path) == [LocalFile(str(path), "a.csv", 5)]
 
 
-@pytest.mark.parametrize("prefix", ["", "p", "p/", "a//b", "/p"])
-def test_the_prefix_stays_as_it_is(tmp_path, prefix):
-    """As the SDK has it: `"{}/{}".format(key_prefix, name)`."""
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "x").write_bytes(b"")
-    (tmp_path / "y").write_bytes(b"")
+def test_the_files_of_a_folder_are_called_by_their_relative_paths(tmp_path):
+    (tmp_path / "sub" / "below").mkdir(parents=True)
+    (tmp_path / "sub" / "below" / "x").touch()
+    (tmp_path / "y").touch()
 
-    assert [file.key for file in list_files(tmp_path, prefix)] == [f"{prefix}/y", f"{prefix}/sub/x"]
+    assert [file.name for file in list_files(tmp_path)] == ["y", "sub/below/x"]
 
 
 def test_hidden_and_empty_files_are_listed_and_folders_are_not(tmp_path):
     (tmp_path / "empty folder").mkdir()
     (tmp_path / ".hidden").write_bytes(b"")
 
-    assert list_files(tmp_path, "p") == [LocalFile(str(tmp_path / ".hidden"), "p/.hidden", 0)]
+    assert list_files(tmp_path) == [LocalFile(str(tmp_path / ".hidden"), ".hidden", 0)]
 
 
 def test_a_linked_file_is_read_through_its_link_and_a_linked_folder_is_left_out(tmp_path):
@@ -42,7 +40,7 @@ def test_a_linked_file_is_read_through_its_link_and_a_linked_folder_is_left_out(
     (root / "link").symlink_to(tmp_path / "elsewhere" / "file")
     (root / "folder").symlink_to(tmp_path / "elsewhere")
 
-    assert list_files(root, "p") == [LocalFile(str(root / "link"), "p/link", 3)]
+    assert list_files(root) == [LocalFile(str(root / "link"), "link", 3)]
 
 
 def test_a_path_may_itself_be_a_link_to_a_folder(tmp_path):
@@ -50,19 +48,19 @@ def test_a_path_may_itself_be_a_link_to_a_folder(tmp_path):
     (tmp_path / "real" / "x").write_bytes(b"1")
     (tmp_path / "link").symlink_to(tmp_path / "real")
 
-    assert list_files(tmp_path / "link", "p") == [LocalFile(str(tmp_path / "link" / "x"), "p/x", 1)]
+    assert list_files(tmp_path / "link") == [LocalFile(str(tmp_path / "link" / "x"), "x", 1)]
 
 
 def test_a_missing_path_is_named(tmp_path):
     with pytest.raises(UploadError, match=rf"\ACan't upload {tmp_path / 'no'}: no such file or folder\.\Z"):
-        list_files(tmp_path / "no", "p")
+        list_files(tmp_path / "no")
 
 
 def test_a_folder_without_files_is_named(tmp_path):
     (tmp_path / "empty").mkdir()
 
     with pytest.raises(UploadError, match=rf"\ACan't upload {tmp_path}: the folder holds no files\.\Z"):
-        list_files(tmp_path, "p")
+        list_files(tmp_path)
 
 
 def test_every_file_that_cannot_be_read_is_reported_at_once(tmp_path):
@@ -72,7 +70,7 @@ def test_every_file_that_cannot_be_read_is_reported_at_once(tmp_path):
     Path(os.fsdecode(bytes(tmp_path) + b"/\xff")).write_bytes(b"1")
 
     with pytest.raises(UploadError) as raised:
-        list_files(tmp_path, "p")
+        list_files(tmp_path)
     assert str(raised.value) == (
         f"Can't upload {tmp_path}:\n"
         f"  - {tmp_path / 'dangling'}: No such file or directory\n"
@@ -87,7 +85,7 @@ def test_files_and_folders_without_permission_are_reported(tmp_path):
     (tmp_path / "file").touch(mode=0o000)
 
     with pytest.raises(UploadError, match=r"file: Permission denied\n.*folder: Permission denied"):
-        list_files(tmp_path, "p")
+        list_files(tmp_path)
     (tmp_path / "folder").chmod(0o700)
 
 
