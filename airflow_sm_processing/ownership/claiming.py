@@ -295,9 +295,8 @@ class JobClaim:
         return checked_plan(self._named(), self._account.session)
 
     def _create(self) -> ProcessingJob:
+        self._note_intent()
         plan = self._plan()
-        if self._note_intent():
-            plan = self._plan()
         upload_files(plan, self._definition, self._account.session)
         self._may_create()
         arn = self._created(plan)
@@ -313,11 +312,12 @@ class JobClaim:
             instance_count=count if isinstance(count, int) else None,
         )
 
-    def _note_intent(self) -> bool:
-        """Note the job that is about to be made; tell whether its tags change, for it could not be noted."""
+    def _note_intent(self) -> None:
+        """Note the job that is about to be made, so that whoever comes later looks for it."""
+        self._join_process_beside()
         claimant = self._claimant
         if claimant.claim is None or claimant.noted is None:
-            return False
+            return
         intent = Intent(
             job_name=self._name,
             number=self._number,
@@ -328,9 +328,17 @@ class JobClaim:
         if intent != self._last and not self._intents.write(intent):
             # A claim that a later try doesn't know would make the job a stranger's to it.
             self._claimant = dataclasses.replace(claimant, claim=None, noted=None)
-            return True
         self._last = intent
-        return False
+
+    def _join_process_beside(self) -> None:
+        """Make the claim of another process of this life one's own, if it was quicker."""
+        if self._claimant.claim is None:
+            return
+        noted = self._intents.read()
+        if noted is not None and noted != self._last and self._asking.life.continues(noted.life):
+            self._claimant = dataclasses.replace(self._claimant, claim=noted.claim, noted=noted.noted)
+            self._number = max(self._number, noted.number)
+            self._last = noted
 
     def _created(self, plan: SubmissionPlan) -> str:
         try:
