@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test unit integration acceptance parity compat lint format demo ui bench constraints clean
+.PHONY: help setup test unit integration acceptance soak matrix parity compat lint format demo ui bench constraints clean
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,14 @@ unit: $(STAMP) ## The fast tier: no server, no Airflow process
 integration: $(STAMP) ## Against the local SageMaker over HTTP
 	$(BIN)/pytest tests/integration
 
-acceptance: $(STAMP) ## The example DAGs through real Airflow
+acceptance: $(STAMP) ## The example DAGs and the crash matrix through real Airflow
 	$(BIN)/pytest tests/acceptance
+
+soak: $(STAMP) ## Play the crash matrix twenty times (ROUNDS=…)
+	$(BIN)/pytest tests/acceptance/test_crash_matrix.py --soak $(or $(ROUNDS),20)
+
+matrix: $(STAMP) ## Play the crash matrix with the amazon provider's operator beside ours, and print both
+	$(BIN)/python -m tests.acceptance.crash_matrix
 
 parity: $(STAMP) ## Byte for byte against the SageMaker SDK, in an environment of its own
 	$(BIN)/pytest tests/parity

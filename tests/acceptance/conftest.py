@@ -14,6 +14,7 @@ from demo.airflow_home import EXAMPLES, AirflowHome
 from demo.airflow_services import RunningAirflow, running_airflow
 from demo.ports import free_port
 
+from .crash_matrix.summary import SOAK, add_summary
 from .runs import Gate, JobLine, Run
 from .triggerers import Triggerers
 
@@ -24,9 +25,7 @@ HERE = Path(__file__).parent
 EXAMPLE_DAGS = ("sm_pipeline", "sm_training", "sm_mapping", "sm_deferrable", "sm_sdk_style")
 ENDS_DAGS = ("ends_in_worker", "ends_deferred", "ends_from_trigger")
 WAITS_DAGS = tuple(
-    f"waits_{mode}{kind}"
-    for mode in ("in_worker", "deferred")
-    for kind in ("", "_alone", "_for_a_while", "_slow_to_start")
+    f"waits_{mode}{kind}" for mode in ("in_worker", "deferred") for kind in ("", "_alone", "_slow_to_start")
 )
 # Many tasks at once; a triggerer that died is noticed soon; triggers are spread over the triggerers in small portions.
 SETTINGS = {
@@ -36,6 +35,15 @@ SETTINGS = {
     "AIRFLOW__TRIGGERER__MAX_TRIGGER_TO_SELECT_PER_LOOP": "5",
     "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
 }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(SOAK, type=int, default=1, help="how often the crash matrix is played")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the crash matrix's table."""
+    add_summary(terminalreporter)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -27,9 +27,6 @@ def waits(mode, *, deferrable):
 
     @dag(dag_id=f"waits_{mode}", schedule=None)
     def many():
-        job("is_marked_failed")
-        job("is_marked_success")
-        job("is_cleared")
         job("exceeds_max_wait", max_wait=15)
         job("exceeds_execution_timeout", execution_timeout=timedelta(seconds=30))
         job("goes_on", stop_on_kill=False)
@@ -38,13 +35,8 @@ def waits(mode, *, deferrable):
     def alone():
         job("waits")
 
-    @dag(dag_id=f"waits_{mode}_for_a_while", schedule=None, dagrun_timeout=timedelta(seconds=30))
-    def for_a_while():
-        job("waits")
-
     many()
     alone()
-    for_a_while()
 
 
 waits("in_worker", deferrable=False)
