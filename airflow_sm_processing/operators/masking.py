@@ -58,7 +58,7 @@ class MaskedEnvironment(BaseOperator):
         if found:
             from airflow.sdk.log import mask_secret
 
-            mask_secret(sorted(found))
+            mask_secret([*sorted(found)])
 
 
 def mask_problems(mask_env: Any, env: Any) -> Iterator[Problem]:

@@ -44,9 +44,7 @@ class Hidden(NamedTuple):
 
 def hidden(value: object) -> Hidden:
     """Give what an error shows in the place of a value."""
-    if isinstance(value, str):
-        return Hidden(f"{len(value)} characters")
-    return Hidden(f"{len(value)} entries" if isinstance(value, Mapping) else f"of type {type(value).__name__}")
+    return Hidden(f"{len(value)} characters" if isinstance(value, str) else f"a {type(value).__name__}")
 
 
 class JobSecrets:

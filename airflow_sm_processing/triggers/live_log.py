@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.processing.log_position import LogPosition
 from airflow_sm_processing.processing.results import LOG_POSITION_KEY
+from airflow_sm_processing.processing.secrets import JobSecrets
+from airflow_sm_processing.triggers.environment import JobEnvironment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from airflow_sm_processing.processing.logs import LogLine
-    from airflow_sm_processing.triggers.log_positions import PositionKeeper
+    from airflow_sm_processing.processing.secrets import Mask
+    from airflow_sm_processing.triggers.sharing import TriggerLookout
     from airflow_sm_processing.triggers.supervisor import DeferredTask
-    from airflow_sm_processing.watcher.log_feed import Followed, LogFeed
+    from airflow_sm_processing.watcher.log_feed import Followed
 
 __all__ = ["LiveLog", "NoLog"]
 
@@ -39,6 +42,9 @@ class NoLog:
     async def close(self) -> None:
         """Do nothing."""
 
+    def tell_environment(self, environment: Mapping[str, str]) -> None:
+        """Do nothing."""
+
     async def finish(self) -> bool:
         """Give True: there is nothing to show."""
         return True
@@ -55,27 +61,32 @@ class LiveLog:
 
     A trigger's arguments can't change while it runs, so the position is kept in an XCom of the task. It follows at a
     distance: a triggerer that is killed makes the lines of the last seconds appear twice, and loses none.
+
+    No line is shown before it is known what must be hidden in it; if that can't be known, a worker shows them all.
     """
 
     def __init__(
         self,
-        feed: LogFeed,
-        keeper: PositionKeeper,
+        lookout: TriggerLookout,
         task: DeferredTask | None,
         *,
         job_name: str,
         since: float | None,
         hosts: int | None,
+        mask: Mask,
         logger: Any,
     ) -> None:
         """Follow a job, from within the trigger's own task: Airflow finds a trigger's log by its context."""
-        self._feed = feed
-        self._keeper = keeper
+        self._feed = lookout.logs
+        self._keeper = lookout.positions
         self._task = task
         self._job_name = job_name
         self._since = since
         self._hosts = hosts
         self._logger = logger
+        self._secrets = JobSecrets(mask)
+        self._environment = JobEnvironment(lookout.calls, job_name, self._secrets, logger=logger) if mask else None
+        self._before: LogPosition | None = None
         self._followed: Followed | None = None
         self.position_kept = False
         self.taken_at = 0.0
@@ -90,6 +101,13 @@ class LiveLog:
         if self._followed is not None:
             self._followed.close()
         await asyncio.gather(self._beginning, return_exceptions=True)
+        if self._environment is not None:
+            await self._environment.close()
+
+    def tell_environment(self, environment: Mapping[str, str]) -> None:
+        """Take the job's environment from a description of it."""
+        if self._environment is not None:
+            self._environment.tell(environment)
 
     @property
     def has_news(self) -> bool:
@@ -114,9 +132,11 @@ class LiveLog:
 
     async def position(self) -> dict[str, Any] | None:
         """Show no more, and give what was shown, exactly."""
+        if self._environment is not None:
+            self._environment.give_up()
         await self._beginning
         if self._followed is None:
-            return None
+            return None if self._before is None else self._before.bounded(_HANDED_OVER).to_plain()
         self._followed.close()  # a line shown after this would be shown again
         await self._let_lines_pass()
         return self._followed.position().bounded(_HANDED_OVER).to_plain()
@@ -156,9 +176,11 @@ class LiveLog:
             log.debug("The supervisor doesn't say whether it has read the log: %r", error)
 
     async def _begin(self) -> None:
-        position = await self._position_before()
+        self._before = await self._position_before()
+        if self._environment is not None and not await self._environment.is_known():
+            return
         self._followed = self._feed.follow(
-            self._job_name, self._show, position=position, since=self._since, hosts=self._hosts
+            self._job_name, self._show, position=self._before, since=self._since, hosts=self._hosts
         )
         if self._task is not None:
             self._keeper.keep(self)
@@ -190,7 +212,7 @@ class LiveLog:
 
     def _show(self, lines: Sequence[LogLine]) -> None:
         for line in lines:
-            self._logger.info("%s", line)
+            self._logger.info("%s", self._secrets.hide_in_line(line))
 
 
 def _own_streams(plain: dict[str, Any], job_name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
+from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.triggers.abandonment import AIRFLOW_CALLS_ON_KILL, stop_unless_waited_for
 from airflow_sm_processing.triggers.deadlines import Deadline
 from airflow_sm_processing.triggers.events import JobEvent
@@ -51,6 +52,7 @@ class ProcessingJobTrigger(BaseTrigger):
         hosts: int | None = None,
         stop_on_kill: bool = True,
         end_task: bool = False,
+        mask_env: bool | Sequence[str] = True,
         lane: str = "",
         refused_since: float | None = None,
     ) -> None:
@@ -67,6 +69,8 @@ class ProcessingJobTrigger(BaseTrigger):
             hosts: How many hosts write a log, if it is known; saves calls.
             stop_on_kill: Whether to stop the job when nobody waits for it any more.
             end_task: Whether a job that completes ends the task at once, with its XCom, without a worker.
+            mask_env: Which variables of the job's environment have values that must not be shown: all, none, or those
+                of these names. Their values are asked for when lines are shown.
             lane: What the job takes up, as `CapacityTrigger` calls it: its end leaves room for another.
             refused_since: When AWS first had no room for the task's job, in seconds since the epoch; for the event.
         """
@@ -81,6 +85,7 @@ class ProcessingJobTrigger(BaseTrigger):
         self.hosts = hosts
         self.stop_on_kill = stop_on_kill
         self.end_task = end_task
+        self.mask_env = mask_env
         self.lane = lane
         self.refused_since = refused_since
 
@@ -97,6 +102,7 @@ class ProcessingJobTrigger(BaseTrigger):
             "hosts": self.hosts,
             "stop_on_kill": self.stop_on_kill,
             "end_task": self.end_task,
+            "mask_env": self.mask_env,
             "lane": self.lane,
             "refused_since": self.refused_since,
         }
@@ -135,7 +141,9 @@ class ProcessingJobTrigger(BaseTrigger):
                 end = await lookout.jobs.end_of(self._watch())
                 turns.room()
                 if end.verdict is Verdict.ENDED and self.end_task:
-                    success = await success_event(lookout, self.job_name, live_log, DeferredTask.of(self))
+                    success = await success_event(
+                        lookout, self.job_name, live_log, DeferredTask.of(self), JobSecrets(self.mask_env)
+                    )
                     if success is not None:
                         return success
                 await asyncio.sleep(began + min(self.poll_interval, _SHORTEST_DEFERRAL) - time.monotonic())
@@ -157,12 +165,12 @@ class ProcessingJobTrigger(BaseTrigger):
         if not self.logs:
             return NoLog()
         return LiveLog(
-            lookout.logs,
-            lookout.positions,
+            lookout,
             DeferredTask.of(self),
             job_name=self.job_name,
             since=self.since,
             hosts=self.hosts,
+            mask=self.mask_env,
             logger=self.log,
         )
 

@@ -12,6 +12,7 @@ from airflow_sm_processing.processing.results import RESULT_KEY, ended_result
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
+    from airflow_sm_processing.processing.secrets import JobSecrets
     from airflow_sm_processing.triggers.live_log import LiveLog, NoLog
     from airflow_sm_processing.triggers.supervisor import DeferredTask
     from airflow_sm_processing.watcher.lookout import Lookout
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 async def success_event(
-    lookout: Lookout, job_name: str, live_log: LiveLog | NoLog, task: DeferredTask | None
+    lookout: Lookout, job_name: str, live_log: LiveLog | NoLog, task: DeferredTask | None, secrets: JobSecrets
 ) -> TriggerEvent | None:
     """Give the event that ends the task of a completed job with its result; None if a worker has to see to it."""
     from airflow.triggers.base import TaskSuccessEvent
@@ -32,7 +33,8 @@ async def success_event(
     except ProcessingError as error:
         log.info("A worker ends the task, for the job's result couldn't be read: %s", error)
         return None
-    description = JobDescription.from_response(answer)
+    description = secrets.hide_in_description(JobDescription.from_response(answer))
+    live_log.tell_environment(description.environment)
     if not description.status.is_success or not await live_log.finish():
         return None
     result = ended_result(description)

@@ -20,8 +20,8 @@ EVERYTHING = AwsConnection(
 )
 
 
-def test_a_hook_takes_exactly_the_fields_of_a_connection():
-    parameters = inspect.signature(ProcessingHook.__init__).parameters.keys() - {"self"}
+def test_a_hook_takes_exactly_the_fields_of_a_connection_and_what_to_hide():
+    parameters = inspect.signature(ProcessingHook.__init__).parameters.keys() - {"self", "secrets"}
     assert {field.name for field in fields(AwsConnection)} == parameters
 
 

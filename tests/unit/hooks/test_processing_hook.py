@@ -167,10 +167,11 @@ def test_processors_use_the_hooks_session(hook_factory: HookFactory):
     assert processor.sagemaker_session is script_processor.sagemaker_session is hook.session
 
 
-def test_a_configuration_that_botocore_does_not_take_is_named(hook_factory: HookFactory):
+def test_a_configuration_that_botocore_does_not_take_is_named_and_its_values_are_not_shown(hook_factory: HookFactory):
     with pytest.raises(DefinitionError) as caught:
-        hook_factory(botocore_config={"bogus": 1})
-    assert caught.value.problems == (("botocore_config", {"bogus": 1}, "Got unexpected keyword argument 'bogus'"),)
+        hook_factory(botocore_config={"bogus": "http://user:password@proxy"})
+    (problem,) = caught.value.problems
+    assert str(problem) == "botocore_config=(hidden, a dict): Got unexpected keyword argument 'bogus'"
 
 
 def test_a_profile_that_does_not_exist_is_one_of_our_errors(hook_factory: HookFactory, monkeypatch: pytest.MonkeyPatch):
