@@ -6,12 +6,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .scene import TASK, Scene
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .points import Step
+    from .scene import Scene
     from .stage import Stage
 
 CUT_SECONDS = 60.0
@@ -49,10 +48,19 @@ def _kill_worker(scene: Scene) -> None:
     scene.drop_held()
 
 
-def _kill_worker_while_the_job_ends(scene: Scene) -> None:
-    _kill_worker(scene)
+def _end_the_job(scene: Scene) -> None:
     scene.open_gate()
     scene.until_job_has_ended()
+
+
+def _kill_worker_while_the_job_ends(scene: Scene) -> None:
+    _kill_worker(scene)
+    _end_the_job(scene)
+
+
+def _kill_worker_and_clear(scene: Scene) -> None:
+    _kill_worker(scene)
+    _clear(scene)
 
 
 def _kill_task_and_let_its_call_arrive_late(scene: Scene) -> None:
@@ -81,17 +89,12 @@ def _cut(scene: Scene) -> None:
 
 def _clear(scene: Scene) -> None:
     before = len(scene.jobs())
-    assert scene.run is not None
-    scene.run.clear(TASK)
+    scene.clear()
     scene.until_jobs(before + 1)
 
 
 def _mark(state: str) -> Step:
-    def act(scene: Scene) -> None:
-        assert scene.run is not None
-        scene.run.mark(TASK, state)
-
-    return act
+    return lambda scene: scene.mark(state)
 
 
 KILL_TASK = Action("task-killed", "task killed", _kill_task)
@@ -99,6 +102,7 @@ KILL_WORKER = Action("worker-killed", "worker killed", _kill_worker)
 KILL_WORKER_WHILE_THE_JOB_ENDS = Action(
     "worker-killed-job-ends", "worker killed, job completes", _kill_worker_while_the_job_ends
 )
+KILL_WORKER_AND_CLEAR = Action("worker-killed-cleared", "worker killed, then cleared by a user", _kill_worker_and_clear)
 LATE_CALL = Action(
     "late-call", "task killed, its call arrives after the next try's", _kill_task_and_let_its_call_arrive_late
 )
@@ -118,16 +122,15 @@ TASK_TIMES_OUT = Action("execution-timeout", "execution_timeout", lambda scene: 
 
 
 class _KillTriggerer(SharedAction):
-    """The only one; another is started when the jobs have ended that end meanwhile."""
+    """The only one; another is started when all has happened that happens meanwhile."""
 
     def act(self, stage: Stage, scenes: Sequence[Scene]) -> None:
         """Do it."""
         (triggerer,) = stage.triggerers.at_least(1)
         stage.triggerers.kill(triggerer)
         for scene in scenes:
-            if scene.row.job_ends_meanwhile:
-                scene.open_gate()
-                scene.until_job_has_ended()
+            if scene.row.meanwhile is not None:
+                scene.row.meanwhile.act(scene)
         stage.triggerers.start()
 
 
@@ -140,5 +143,6 @@ class _KillScheduler(SharedAction):
         stage.airflow.start("scheduler")
 
 
-KILL_TRIGGERER = _KillTriggerer("triggerer-killed", "triggerer killed, then a new one")
-KILL_SCHEDULER = _KillScheduler("scheduler-killed", "scheduler killed, then a new one")
+JOB_ENDS = Action("job-ends", "job completes meanwhile", _end_the_job)
+KILL_TRIGGERER = _KillTriggerer("triggerer-killed", "triggerer killed and replaced")
+KILL_SCHEDULER = _KillScheduler("scheduler-killed", "scheduler killed and replaced")

@@ -88,6 +88,10 @@ class Hold:
         """Whether a call is held, or was."""
         return self._arrived.is_set()
 
+    def wait(self, seconds: float) -> bool:
+        """Wait until a call is held; say whether one is."""
+        return self._arrived.wait(seconds)
+
     def let_go(self) -> None:
         """Pass it on."""
         self._passes = True

@@ -33,19 +33,24 @@ class Row:
     """Of the DAG, such as `_once` for one without retries."""
     finishes: bool = True
     """Whether the job ends by itself when the task waits for it after the action."""
-    job_ends_meanwhile: bool = False
+    meanwhile: Action | None = None
+    """What happens to the task before the part of Airflow that was killed is started again."""
     within: float = 240.0
     """Seconds for each wait of the row."""
 
     @property
     def name(self) -> str:
         """Name the row; jobs' names begin with it."""
-        return f"{_SHORT[self.mode]}-{self.point.key}-{self.action.key}"
+        return "-".join([_SHORT[self.mode], self.point.key, *(action.key for action in self._actions)])
 
     @property
     def text(self) -> str:
         """Say what happens when."""
-        return f"{self.point.text}: {self.action.text}"
+        return f"{self.point.text}: {', '.join(action.text for action in self._actions)}"
+
+    @property
+    def _actions(self) -> list[Action | SharedAction]:
+        return [self.action] if self.meanwhile is None else [self.action, self.meanwhile]
 
     @property
     def dag_id(self) -> str:
@@ -126,6 +131,12 @@ _KILLED = [
 ]
 _USERS = [
     *_both(at.WAITS, do.CLEAR, _replaced("Stopped")),
+    Row(
+        point=at.WAITS[IN_WORKER],
+        action=do.KILL_WORKER_AND_CLEAR,
+        mode=IN_WORKER,
+        expected=_replaced("Stopped"),
+    ),
     *_both(at.SUCCEEDED, do.CLEAR, _replaced("Completed")),
     *_both(at.FAILED, do.CLEAR, _replaced("Failed"), kind="_once"),
     *_both(at.WAITS, do.MARK_FAILED, _stopped("failed"), finishes=False),
@@ -137,11 +148,18 @@ _USERS = [
 _SHARED = [
     Row(point=at.WAITS[DEFERRED], action=do.KILL_TRIGGERER, mode=DEFERRED, expected=_completed(tries=1)),
     Row(
-        point=Point("job-ended", "deferred, job completed while nobody ran", at.WAITS[DEFERRED].reach),
+        point=at.WAITS[DEFERRED],
         action=do.KILL_TRIGGERER,
         mode=DEFERRED,
         expected=_completed(tries=1),
-        job_ends_meanwhile=True,
+        meanwhile=do.JOB_ENDS,
+    ),
+    Row(
+        point=at.WAITS[DEFERRED],
+        action=do.KILL_TRIGGERER,
+        mode=DEFERRED,
+        expected=_replaced("Stopped"),
+        meanwhile=do.CLEAR,
     ),
     Row(point=at.WAITS[IN_WORKER], action=do.KILL_SCHEDULER, mode=IN_WORKER, expected=_completed()),
     Row(point=at.WAITS[DEFERRED], action=do.KILL_SCHEDULER, mode=DEFERRED, expected=_completed(tries=1)),

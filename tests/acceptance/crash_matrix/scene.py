@@ -58,7 +58,8 @@ class Scene:
             "connection": connection_id(self.row.name),
             "gates": str(self.stage.gates),
         }
-        self.run = Run(self.stage.airflow, self.row.dag_id, conf=conf)
+        with self.stage.changing:
+            self.run = Run(self.stage.airflow, self.row.dag_id, conf=conf)
 
     # ----- what holds the task
 
@@ -105,6 +106,18 @@ class Scene:
             self.hold.drop()
 
     # ----- the task and its processes
+
+    def clear(self) -> None:
+        """Clear the task as a user does."""
+        assert self.run is not None
+        with self.stage.changing:
+            self.run.clear(TASK)
+
+    def mark(self, state: str) -> None:
+        """Mark the task as a user does."""
+        assert self.run is not None
+        with self.stage.changing:
+            self.run.mark(TASK, state)
 
     def task(self) -> TaskInstance:
         """Give the task as it is now."""

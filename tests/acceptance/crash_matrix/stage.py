@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -54,6 +55,8 @@ class Stage:
     """Between each row's tasks and triggers and the local SageMaker, by the row's name."""
     gates: Path
     """The folder where a job's gate is opened by a file of the job's name."""
+    changing: threading.Lock
+    """Held for each change by the REST API: on SQLite, many at once hold each other up until all give up."""
 
 
 @contextmanager
@@ -87,6 +90,7 @@ def staged(operator: Operator, names: Iterable[str], folder: Path) -> Iterator[S
             execution_api=execution_api,
             lines=lines,
             gates=gates,
+            changing=threading.Lock(),
         )
 
 
