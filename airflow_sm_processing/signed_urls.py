@@ -13,7 +13,7 @@ __all__ = ["signed_queries", "without_signatures"]
 _URL_CHARACTERS = r"[^\s'\"<>?]"
 # Of S3's two ways to sign a URL, of CloudFront's, and of AWS APIs' own.
 _QUERY = re.compile(
-    rf"\?({_URL_CHARACTERS}*?(?<![A-Za-z0-9-])"
+    rf"\?({_URL_CHARACTERS}*?"
     rf"(?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|AWSAccessKeyId)=[^\s'\"<>]*)",
     re.IGNORECASE,
 )

@@ -32,7 +32,7 @@ class MaskedEnvironment(BaseOperator):
     @cached_property
     def secrets(self) -> JobSecrets:
         """What must not be shown of the task's job; to be asked for when the parameters are rendered."""
-        return JobSecrets(_mask(self.mask_env), _environment(self.env))
+        return JobSecrets(_environment(self.env), mask=_mask(self.mask_env))
 
     @property
     def trigger_mask(self) -> bool | list[str]:

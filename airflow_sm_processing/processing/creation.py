@@ -52,7 +52,7 @@ def create_job(
         ServiceError: AWS refused or couldn't be reached.
     """
     name = request["ProcessingJobName"]
-    secrets = JobSecrets(environment=request.get("Environment"))
+    secrets = JobSecrets(request.get("Environment"))
     patience = Patience(max_transient_seconds)
     under_pressure = patience if max_pressure_seconds is None else Patience(max_pressure_seconds)
     pause = _FIRST_PAUSE

@@ -50,8 +50,8 @@ def hidden(value: object) -> Hidden:
 class JobSecrets:
     """Hides what one job was given in its environment, as far as that is known by then."""
 
-    def __init__(self, mask: Mask = True, environment: object = None, *, signatures: bool = True) -> None:
-        """Take which variables are secret, the environment if it is known, and whether presigned URLs are cut."""
+    def __init__(self, environment: object = None, *, mask: Mask = True, signatures: bool = True) -> None:
+        """Take the environment if it is known, which variables are secret, and whether presigned URLs are cut."""
         self._mask = mask
         self._signatures = signatures
         self._forms: tuple[str, ...] = ()

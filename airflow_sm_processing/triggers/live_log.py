@@ -84,7 +84,7 @@ class LiveLog:
         self._since = since
         self._hosts = hosts
         self._logger = logger
-        self._secrets = JobSecrets(mask)
+        self._secrets = JobSecrets(mask=mask)
         self._environment = JobEnvironment(lookout.calls, job_name, self._secrets, logger=logger) if mask else None
         self._before: LogPosition | None = None
         self._followed: Followed | None = None

@@ -142,7 +142,7 @@ class ProcessingJobTrigger(BaseTrigger):
                 turns.room()
                 if end.verdict is Verdict.ENDED and self.end_task:
                     success = await success_event(
-                        lookout, self.job_name, live_log, DeferredTask.of(self), JobSecrets(self.mask_env)
+                        lookout, self.job_name, live_log, DeferredTask.of(self), JobSecrets(mask=self.mask_env)
                     )
                     if success is not None:
                         return success
