@@ -16,11 +16,13 @@ from airflow_sm_processing.processing.secrets import JobSecrets, secret_forms, s
 from airflow_sm_processing.signed_urls import signed_queries
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from airflow_sm_processing.processing.secrets import Mask
 
 __all__ = ["MaskedEnvironment", "mask_problems"]
+
+_MASK = "mask_env"
 
 
 class MaskedEnvironment(BaseOperator):
@@ -40,19 +42,24 @@ class MaskedEnvironment(BaseOperator):
         mask = _mask(self.mask_env) if self.secrets.forms else False
         return mask if isinstance(mask, bool) else list(mask)
 
-    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
-        """Render; Airflow shows the fields right after that, and while it renders if that fails."""
-        if parent is self:
-            self._register_secrets()
-        super()._do_render_template_fields(parent, *args, **kwargs)
-        if parent is self:
-            self._register_secrets()
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], *args: Any, **kwargs: Any
+    ) -> None:
+        """Render, and tell Airflow's masker: Airflow shows the fields right after that, or earlier if it fails."""
+        render = super()._do_render_template_fields
+        names = [*template_fields]
+        if parent is not self:
+            render(parent, names, *args, **kwargs)
+            return
+        render(parent, [name for name in names if name == _MASK], *args, **kwargs)
+        self._register_secrets(known=hide_late)
+        render(parent, [name for name in names if name != _MASK], *args, **kwargs)
+        self._register_secrets(known=lambda rendered: rendered)
 
-    def _register_secrets(self) -> None:
-        fields = [hide_late(getattr(self, name, None)) for name in self.template_fields]
-        env, mask = hide_late(self.env), hide_late(self.mask_env)
+    def _register_secrets(self, *, known: Callable[[Any], Any]) -> None:
+        env, *fields = (known(getattr(self, name, None)) for name in ("env", *self.template_fields))
         found = {
-            *secret_forms(_environment(env), True if mask is LATE else _mask(mask)),
+            *secret_forms(_environment(env), _mask(self.mask_env)),
             *(query for text in strings_in(fields) for query in signed_queries(text)),
         }
         if found:
@@ -69,13 +76,13 @@ def mask_problems(mask_env: Any, env: Any) -> Iterator[Problem]:
     try:
         mask = read_mask(mask_env)
     except ValueError as error:
-        yield Problem("mask_env", mask_env, str(error))
+        yield Problem(_MASK, mask_env, str(error))
         return
     environment = _environment(env)
     if isinstance(environment, Mapping) and environment and not isinstance(mask, bool):
         for name in mask:
             if name not in environment:
-                yield Problem("mask_env", name, f"is no variable of env, which has {', '.join(map(str, environment))}")
+                yield Problem(_MASK, name, f"is no variable of env, which has {', '.join(map(str, environment))}")
 
 
 def read_mask(value: Any) -> Mask:
