@@ -42,8 +42,8 @@ class JobEnvironment:
 
     def tell(self, environment: Mapping[str, str]) -> None:
         """Take what has been learnt elsewhere."""
-        self._secrets.learn(environment)
-        self._settle(is_known=True)
+        self._asking.cancel()
+        self._take(environment)
 
     def give_up(self) -> None:
         """Ask no longer."""
@@ -55,6 +55,10 @@ class JobEnvironment:
         self.give_up()
         await asyncio.gather(self._asking, return_exceptions=True)
 
+    def _take(self, environment: Mapping[str, str]) -> None:
+        self._secrets.learn(environment)
+        self._settle(is_known=True)
+
     def _settle(self, *, is_known: bool) -> None:
         if not self._known.done():
             self._known.set_result(is_known)
@@ -63,7 +67,7 @@ class JobEnvironment:
         pause = _FIRST_PAUSE
         while True:
             try:
-                self.tell(await self._answer())
+                self._take(await self._answer())
             except TransientError as error:
                 if not is_throttle(error.code):  # the permits' pace answers those
                     await asyncio.sleep(random.uniform(0, pause))  # noqa: S311  # full jitter, no secret

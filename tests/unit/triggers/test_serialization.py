@@ -45,6 +45,7 @@ def through_airflow(value: Any) -> Any:
             "hosts": 2,
             "stop_on_kill": False,
             "end_task": True,
+            "mask_env": ["PASSWORD"],
         },
         {"job_name": "a-job", "connection": AwsConnection(aws_conn_id=None, verify=False).serialize()},
     ],

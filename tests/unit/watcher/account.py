@@ -52,6 +52,7 @@ class Job:
     silent: bool = False
     """Whether the listing's LastModifiedTime stays what it was at the creation."""
     listed: bool = True
+    environment: dict[str, str] = field(default_factory=dict)
 
     def status(self, moment: float) -> str:
         return self._last(moment, 0.0)[1]
@@ -203,8 +204,9 @@ class Account:
         return job
 
     def _describe(self, *, ProcessingJobName: str) -> dict[str, Any]:  # noqa: N803  # AWS's name
-        status = self._job(ProcessingJobName, DESCRIBE).status(self.now)
-        return {"ProcessingJobName": ProcessingJobName, "ProcessingJobStatus": status}
+        job = self._job(ProcessingJobName, DESCRIBE)
+        described = {"ProcessingJobName": ProcessingJobName, "ProcessingJobStatus": job.status(self.now)}
+        return described | ({"Environment": job.environment} if job.environment else {})
 
     def _stop(self, *, ProcessingJobName: str) -> dict[str, Any]:  # noqa: N803  # AWS's name
         job = self._job(ProcessingJobName, STOP)
