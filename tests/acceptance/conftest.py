@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 EXAMPLE_DAGS = ("sm_pipeline", "sm_training", "sm_mapping", "sm_deferrable", "sm_sdk_style")
 ENDS_DAGS = ("ends_in_worker", "ends_deferred", "ends_from_trigger")
+CANARY_DAGS = ("canaries_in_worker", "canaries_deferred", "canaries_from_trigger", "canaries_other")
 WAITS_DAGS = tuple(
     f"waits_{mode}{kind}" for mode in ("in_worker", "deferred") for kind in ("", "_alone", "_slow_to_start")
 )
@@ -79,7 +80,7 @@ def airflow(sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory)
     }
     home = AirflowHome(path=tmp_path_factory.mktemp("acceptance") / "airflow", port=free_port(), extra=extra)
     with running_airflow(home, say=print) as running:
-        running.wait_for_dags(*EXAMPLE_DAGS, *ENDS_DAGS, *WAITS_DAGS, "crowd")
+        running.wait_for_dags(*EXAMPLE_DAGS, *ENDS_DAGS, *CANARY_DAGS, *WAITS_DAGS, "crowd")
         yield running
 
 

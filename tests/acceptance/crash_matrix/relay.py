@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from demo.ports import HOST
@@ -60,6 +60,14 @@ class Request:
     def value(self, key: str) -> Any:
         """Give a value of the JSON body; None if there is none."""
         return json.loads(self.body).get(key) if self.body.startswith(b"{") else None
+
+
+class Answer(NamedTuple):
+    """The other side's."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
 
 
 @dataclass(frozen=True)
@@ -109,10 +117,11 @@ class Hold:
 
 
 class Relay:
-    """Passes calls on to a port of loopback while its `with` block lasts."""
+    """Passes calls on to a port of loopback while its `with` block lasts; `amend` may change the answers."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, *, amend: Callable[[Answer], Answer] = lambda answer: answer) -> None:
         self._target = target
+        self._amend = amend
         self._lock = threading.Lock()
         self._holds: list[Hold] = []
         self._passed: list[Passed] = []
@@ -179,8 +188,8 @@ class Relay:
                 return hold.stop_here()
         return not self.is_cut
 
-    def forward(self, request: Request) -> tuple[int, list[tuple[str, str]], bytes]:
-        """Carry a call out; give its status, headers and body."""
+    def forward(self, request: Request) -> Answer:
+        """Carry a call out."""
         connection = http.client.HTTPConnection(HOST, self._target, timeout=_ANSWERED_WITHIN_SECONDS)
         try:
             connection.putrequest(request.method, request.path, skip_host=True, skip_accept_encoding=True)
@@ -188,12 +197,12 @@ class Relay:
                 if name.lower() not in _HOP_BY_HOP:
                     connection.putheader(name, value)
             connection.endheaders(request.body)
-            answer = connection.getresponse()
-            body = answer.read()
+            response = connection.getresponse()
+            answer = Answer(response.status, response.getheaders(), response.read())
         finally:
             connection.close()
         self._note(Passed(request.operation, request.value("ProcessingJobName"), answer.status, time.monotonic()))
-        return answer.status, answer.getheaders(), body
+        return self._amend(answer)
 
     def _note(self, passed: Passed) -> None:
         with self._lock:
@@ -214,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = relay.forward(request)
             if not relay.passes(request, At.ANSWER):
                 return self._hang_up()
-            self._answer(*answer)
+            self._send(answer)
         except (OSError, http.client.HTTPException):  # either side has gone: so goes the other
             self._hang_up()
 
@@ -226,15 +235,15 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         return Request(self.command, path, self.headers, body)
 
-    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        self.send_response_only(status)
-        for name, value in headers:
+    def _send(self, answer: Answer) -> None:
+        self.send_response_only(answer.status)
+        for name, value in answer.headers:
             if name.lower() not in _HOP_BY_HOP | {"content-length"}:
                 self.send_header(name, value)
-        length = dict(headers).get("Content-Length", "0") if self.command == "HEAD" else str(len(body))
+        length = dict(answer.headers).get("Content-Length", "0") if self.command == "HEAD" else str(len(answer.body))
         self.send_header("Content-Length", length)
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(answer.body)
 
     def _hang_up(self) -> None:
         self.close_connection = True

@@ -33,7 +33,7 @@ _OK = 200
 _LOOKED_AT_LEAST = 3  # an operator may look once or twice before it makes a job
 _SETTLED_WITHIN_SECONDS = 45.0
 _LOST_AFTER_SECONDS = 20.0  # nothing more is to be hoped for of a task that failed so long ago
-_LOOK_EVERY_SECONDS = 0.5
+_LOOK_EVERY_SECONDS = 1.0
 
 
 class Scene:

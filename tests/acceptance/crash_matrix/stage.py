@@ -17,7 +17,7 @@ from demo.ports import free_port
 from tests.acceptance.triggerers import Triggerers
 
 from .operators import DAGS, Operator
-from .relay import Relay
+from .relay import Answer, Relay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +28,9 @@ HEARTBEAT_TIMEOUT_SECONDS = 30
 # Many tasks at once; deaths are noticed soon. Supervisors reach Airflow's execution API through a relay.
 SETTINGS = {
     "AIRFLOW__CORE__PARALLELISM": "32",
+    # On SQLite, SQLAlchemy's pool stays as small as it is by default: requests that wait for the one write lock use it
+    # up, and the one that has the lock waits for a second connection.
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_ENABLED": "False",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT_SECONDS),
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
@@ -68,7 +71,7 @@ def staged(operator: Operator, names: Iterable[str], folder: Path) -> Iterator[S
         sagemaker = stack.enter_context(LocalSageMaker(stop_grace=5, max_jobs=200))
         service = urlsplit(sagemaker.endpoint_url).port
         assert service is not None
-        lines = {name: stack.enter_context(Relay(service)) for name in names}
+        lines = {name: stack.enter_context(Relay(service, amend=tell_of_no_job_as_aws_does)) for name in names}
         port = free_port()
         execution_api = stack.enter_context(Relay(port))
         put_code(sagemaker)
@@ -104,6 +107,14 @@ def connection(sagemaker: LocalSageMaker, line: Relay) -> str:
     aws = json.loads(sagemaker.environment()["AIRFLOW_CONN_AWS_DEFAULT"])
     aws["extra"]["config_kwargs"] = {"proxies": {"http": line.url}}
     return json.dumps(aws)
+
+
+def tell_of_no_job_as_aws_does(answer: Answer) -> Answer:
+    """Give the code that the amazon provider's operator waits for; the service's model and our server have another."""
+    if b'"ResourceNotFound"' not in answer.body:
+        return answer
+    headers = [(name, value.replace("ResourceNotFound", "ValidationException")) for name, value in answer.headers]
+    return Answer(answer.status, headers, answer.body.replace(b"ResourceNotFound", b"ValidationException"))
 
 
 def put_code(sagemaker: LocalSageMaker) -> None:
