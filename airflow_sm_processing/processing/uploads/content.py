@@ -15,11 +15,13 @@ from airflow_sm_processing.exceptions import UploadError
 from airflow_sm_processing.processing.uploads.files import LocalFile, Version, list_files
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 __all__ = ["Content", "read_content"]
 
 _BLOCK_BYTES = 1024**2
+_BYTES_WORTH_A_THREAD = 256 * 1024  # below, handing a file to a thread costs a good part of reading it
 _DIGEST_CHARACTERS = 32  # 128 bits: nobody finds two contents of one digest, and the keys stay readable
 
 
@@ -47,16 +49,20 @@ def read_content(path: Path, *context: str) -> Content:
     Raises:
         UploadError: Something of `path` can't be read.
     """
-    files = list_files(path)
-    # Reading and hashing let other threads run: each core does its share.
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="read-content") as pool:
-        read = list(pool.map(_read, files))
+    read = _read_all(list_files(path))
     whole = hashlib.sha256()
     for text in context:
         whole.update(hashlib.sha256(text.encode()).digest())
     for file, digest in read:
         whole.update(hashlib.sha256(file.name.encode()).digest() + digest)
     return Content(whole.hexdigest()[:_DIGEST_CHARACTERS], tuple(file for file, _ in read))
+
+
+def _read_all(files: Sequence[LocalFile]) -> list[_Read]:
+    if sum(file.size for file in files) < len(files) * _BYTES_WORTH_A_THREAD:
+        return [_read(file) for file in files]
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="read-content") as pool:
+        return list(pool.map(_read, files))
 
 
 def _read(file: LocalFile) -> _Read:
