@@ -122,7 +122,7 @@ def normalised(value: Any) -> Any:
     """Give the value without what differs from job to job: names, times, durations."""
     if isinstance(value, dict):
         return {key: normalised_field(key, item) for key, item in value.items()}
-    return re.sub(r"sklearn-[0-9a-f]{8}-[\d-]{23}", "JOB", value) if isinstance(value, str) else value
+    return re.sub(r"sklearn-[0-9a-f]{12}-\d+", "JOB", value) if isinstance(value, str) else value
 
 
 def normalised_field(key: str, value: Any) -> Any:

@@ -99,6 +99,9 @@ def test_what_is_handed_over(runner: Runner, task_factory: TaskFactory):
         "hosts": 1,
         "stop_on_kill": True,
         "end_task": False,
+        "mask_env": False,
+        "lane": "ml.m5.xlarge",
+        "refused_since": None,
     }
     assert before <= since <= time.time()
     assert (bound, before + 300 <= at <= time.time() + 300) == ("max_wait", True)

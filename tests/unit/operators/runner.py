@@ -42,8 +42,10 @@ class Supervisor:
     xcoms: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     """By task and map index, then by key."""
     said: list[Any] = field(default_factory=list)
-    notes: dict[str, Any] = field(default_factory=dict)
-    """What the task keeps in its `task_state_store`."""
+    notes: dict[tuple[Any, str], Any] = field(default_factory=dict)
+    """What tasks keep in `task_state_store`, by task instance and key."""
+    places: dict[Any, tuple[str, int]] = field(default_factory=dict)
+    """The task and map index that each stay's id stands for."""
     on_xcom: Callable[[str], None] | None = None
     """Called with the key of each XCom that the task pushes, while it runs."""
 
@@ -60,9 +62,10 @@ class Supervisor:
             found = [pushed for (task_id, _), pushed in self.xcoms.items() if task_id == msg.task_id]
             return XComSequenceSliceResult(root=[pushed[msg.key] for pushed in found if msg.key in pushed])
         if isinstance(msg, SetTaskStateStore):
-            self.notes[msg.key] = msg.value
+            self.notes[self.places[msg.ti_id], msg.key] = msg.value
         if isinstance(msg, GetTaskStateStore):
-            return TaskStateStoreResult(value=self.notes[msg.key]) if msg.key in self.notes else None
+            place = self.places[msg.ti_id], msg.key
+            return TaskStateStoreResult(value=self.notes[place]) if place in self.notes else None
         if isinstance(msg, ValidateInletsAndOutlets):
             return InactiveAssetsResult(inactive_assets=[])
         return None
@@ -129,8 +132,10 @@ class Runner:
             consumed_asset_events=[], partition_key=None,
         )  # fmt: skip
         method, arguments = resume or (None, None)
+        stay = uuid.uuid4()
+        self.supervisor.places[stay] = task.task_id, map_index
         return task_runner.RuntimeTaskInstance.model_construct(
-            id=uuid.uuid4(), task_id=task.task_id, dag_id=task.dag_id, run_id="a_run", try_number=1,
+            id=stay, task_id=task.task_id, dag_id=task.dag_id, run_id="a_run", try_number=1,
             dag_version_id=uuid.uuid4(), map_index=map_index, task=task, max_tries=1, start_date=self.started,
             _ti_context_from_server=TIRunContext(
                 dag_run=dag_run, max_tries=1, should_retry=retries_left, next_method=method, next_kwargs=arguments
