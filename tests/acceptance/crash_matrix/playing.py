@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Outcome = Seen | str
 """What was seen, or why nothing could be."""
-_AT_ONCE = 14  # more would start at once than a small machine starts in time
+_AT_ONCE = 10  # more would start at once than a small machine starts in time
 
 
 def play(stage: Stage, rows: Sequence[Row]) -> dict[str, Outcome]:
