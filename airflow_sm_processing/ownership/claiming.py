@@ -14,26 +14,24 @@ import time
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_sm_processing.exceptions import AccessDeniedError, JobExistsError, JobNameInUseError, JobRejectedError
+from airflow_sm_processing.exceptions import AccessDeniedError, JobExistsError, JobNameInUseError
 from airflow_sm_processing.ownership.account import Account
+from airflow_sm_processing.ownership.finding import find, newest
 from airflow_sm_processing.ownership.intents import Intent, NoIntents
+from airflow_sm_processing.ownership.making import JobMaker
 from airflow_sm_processing.ownership.names import job_name, number_of, stem
-from airflow_sm_processing.ownership.owner import described_owner
 from airflow_sm_processing.ownership.standing import Claimant, Standing
-from airflow_sm_processing.ownership.tagging import forbids_tags, with_owner_tags
-from airflow_sm_processing.processing.creation import create_job
 from airflow_sm_processing.processing.job import ProcessingJob
 from airflow_sm_processing.processing.status import JobStatus
-from airflow_sm_processing.processing.submission import checked_plan, upload_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_sm_processing.ownership.finding import Found
     from airflow_sm_processing.ownership.intents import Intents
     from airflow_sm_processing.ownership.owner import Life, Owner
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.description import JobDescription
-    from airflow_sm_processing.processing.plan import SubmissionPlan
     from airflow_sm_processing.processing.session import Session
 
 __all__ = ["Claimed", "JobClaim", "Try"]
@@ -63,12 +61,6 @@ class Claimed(NamedTuple):
     """As an earlier try, or a process beside this one, left it; None if it was made now."""
 
 
-class _Found(NamedTuple):
-    description: JobDescription
-    standing: Standing
-    owner: str | None
-
-
 class JobClaim:
     """Gets a task instance its job: an earlier try's, or a new one."""
 
@@ -94,21 +86,27 @@ class JobClaim:
             on_existing_job: What to do with a job that an earlier try left running or completed: `reattach`, `fail`
                 or `new`, which stops it first.
             max_transient_seconds: How long 5xx and lost connections are waited out, and throttling but at the creation.
-            may_create: Called right before a job is made; what it raises ends the claim.
+            may_create: Called right before a job is made, noted or stopped; what it raises ends the claim.
             sleep: Waits so many seconds; what it raises ends the claim.
         """
-        self._definition = definition
+        self._fixed_name = None if definition.job_name is None else str(definition.job_name)
+        self._stem = stem(definition, asking.owner.digest)
         self._asking = asking
         self._intents = intents or NoIntents()
         self._on_existing_job = on_existing_job
-        self._max_transient_seconds = max_transient_seconds
-        self._may_create = may_create
-        self._sleep = sleep
         self._account = Account(session, max_transient_seconds=max_transient_seconds, sleep=sleep)
+        self._maker = JobMaker(
+            definition,
+            session,
+            upload_key=self._stem,
+            max_transient_seconds=max_transient_seconds,
+            may_create=may_create,
+            sleep=sleep,
+        )
         self._number = 1
-        self._tagged = True
         self._looked = False
         self._claimant, self._last = self._take_up()
+        self._repeated = asking.number > 1 or self._last is not None
 
     def job(self) -> Claimed:
         """Give the task instance's one job; may be called again when there was no room for it, or too many calls.
@@ -131,11 +129,9 @@ class JobClaim:
                 return Claimed(self._create(), None)
             except JobNameInUseError:
                 met = self._find(self._name)
-                if met is not None and met.standing is Standing.OURS:
+                if met is not None and self._is_to_be_taken(met):
                     log.info("Processing job %s was created already.", self._name)
                     return self._attached(met.description)
-                if met is not None:
-                    self._leave(met)
         raise JobExistsError(self._name, f"{_MOST_STRANGERS} names like {self._name} are taken by other owners' jobs.")
 
     # What earlier tries left
@@ -157,48 +153,22 @@ class JobClaim:
         )
         return claimant, last
 
-    def _left_behind(self) -> _Found | None:
+    def _left_behind(self) -> Found | None:
         if self._last is not None:
             return self._find(self._last.job_name)
         if self._intents.available or self._asking.number <= 1:
             return None
-        name = self._newest_name()
-        return None if name is None else self._find(name)
+        if self._fixed_name is None:
+            number = newest(self._account, self._stem, self._asking.owner.digest)
+            if number is None:
+                return None
+            self._number = number
+        return self._find(self._name)
 
-    def _newest_name(self) -> str | None:
-        """Give the name of the last job that an earlier try may have made, for an Airflow that keeps no intents."""
-        if self._definition.job_name is not None:
-            return str(self._definition.job_name)
-        digest = self._asking.owner.digest
-        names = self._account.names_with(f"-{digest}-")
-        if names is None:
-            names = self._names_by_asking()
-        numbered = {number: name for name in names if (number := number_of(name, digest)) is not None}
-        if not numbered:
-            return None
-        self._number = max(numbered)
-        return numbered[self._number]
+    def _find(self, name: str) -> Found | None:
+        return find(self._account, name, self._claimant)
 
-    def _names_by_asking(self) -> list[str]:
-        names: list[str] = []
-        while self._account.description(name := job_name(self._stem, len(names) + 1)) is not None:
-            names.append(name)
-        return names
-
-    def _find(self, name: str) -> _Found | None:
-        description = self._account.description(name)
-        if description is None:
-            return None
-        tags = self._account.tags(description.job_arn)
-        standing = self._claimant.standing(
-            name,
-            tags=tags,
-            created_at=description.created_at,
-            own_name=number_of(name, self._asking.owner.digest) is not None,
-        )
-        return _Found(description, standing, described_owner(tags or {}))
-
-    def _is_wanted(self, left: _Found) -> bool:
+    def _is_wanted(self, left: Found) -> bool:
         """Tell whether to take what an earlier try left; if not, it is out of the way afterwards."""
         if left.standing is not Standing.OURS:
             self._leave(left)
@@ -221,7 +191,7 @@ class JobClaim:
             raise JobExistsError(description.job_name, message)
         return True
 
-    def _leave(self, found: _Found) -> None:
+    def _leave(self, found: Found) -> None:
         """Go on to the next name; a job of our own doesn't run on beside the next one."""
         description = found.description
         name = description.job_name
@@ -229,16 +199,17 @@ class JobClaim:
             self._pass_by(name, found.owner)
             return
         if not description.status.is_terminal:
+            self._may_create()
             log.info("Stopping processing job %s, which this try doesn't go on with.", name)
             self._account.end(name)
         log.info("Processing job %s is left behind: a new one takes its place.", name)
-        if name == self._definition.job_name:
+        if name == self._fixed_name:
             self._free(name)
         else:
             self._number = max(self._number, number_of(name, self._asking.owner.digest) or self._number) + 1
 
     def _pass_by(self, name: str, owner: str | None) -> None:
-        if self._definition.job_name is None:
+        if self._fixed_name is None:
             log.warning("The name %s is taken by a job of %s.", name, owner or "an unknown owner")
             self._number += 1
             return
@@ -276,41 +247,16 @@ class JobClaim:
     # The new job
 
     @property
-    def _stem(self) -> str:
-        return stem(self._definition, self._asking.owner.digest)
-
-    @property
     def _name(self) -> str:
-        return str(self._definition.job_name or job_name(self._stem, self._number))
-
-    def _named(self) -> JobDefinition:
-        operation = self._account.session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
-        own = self._asking.owner.tags(
-            try_number=self._asking.number, life=self._asking.life, claim=self._claimant.claim
-        )
-        tags = with_owner_tags(self._definition.tags, own if self._tagged else {}, operation)
-        return dataclasses.replace(self._definition, job_name=self._name, tags=tags or None)
-
-    def _plan(self) -> SubmissionPlan:
-        return checked_plan(self._named(), self._account.session)
+        return self._fixed_name or job_name(self._stem, self._number)
 
     def _create(self) -> ProcessingJob:
         self._note_intent()
-        plan = self._plan()
-        upload_files(plan, self._definition, self._account.session)
-        self._may_create()
-        arn = self._created(plan)
-        log.info("Created processing job %s", plan.job_name)
-        count = self._definition.instance_count
-        return ProcessingJob(
-            self._account.session,
-            plan.job_name,
-            plan.inputs,
-            plan.outputs,
-            self._definition.output_kms_key,
-            job_arn=arn,
-            instance_count=count if isinstance(count, int) else None,
+        tags = self._asking.owner.tags(
+            try_number=self._asking.number, life=self._asking.life, claim=self._claimant.claim
         )
+        repeated, self._repeated = self._repeated, True
+        return self._maker.make(self._name, tags, repeated=repeated)
 
     def _note_intent(self) -> None:
         """Note the job that is about to be made, so that whoever comes later looks for it."""
@@ -339,23 +285,3 @@ class JobClaim:
             self._claimant = dataclasses.replace(self._claimant, claim=noted.claim, noted=noted.noted)
             self._number = max(self._number, noted.number)
             self._last = noted
-
-    def _created(self, plan: SubmissionPlan) -> str:
-        try:
-            return self._call(plan)
-        except (AccessDeniedError, JobRejectedError) as error:
-            if not (self._tagged and forbids_tags(error)):
-                raise
-            log.warning("%s The job goes without its owner's tags.", error)
-            self._tagged = False
-        return self._call(self._plan())
-
-    def _call(self, plan: SubmissionPlan) -> str:
-        return create_job(
-            self._account.session.sagemaker_client,
-            plan.request,
-            own_name=False,
-            max_transient_seconds=self._max_transient_seconds,
-            max_pressure_seconds=0.0,
-            sleep=self._sleep,
-        )

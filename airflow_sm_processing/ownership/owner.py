@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CLAIM_TAG", "Life", "Owner", "described_owner", "life_of"]
+__all__ = ["CLAIM_TAG", "Life", "Owner", "described_owner", "life_of", "try_of"]
 
 _PREFIX = "airflow:"
 CLAIM_TAG = f"{_PREFIX}claim"
 _LIFE_TAG = f"{_PREFIX}life"
+_TRY_TAG = f"{_PREFIX}try-number"
 _DIGEST_CHARACTERS = 12
 _ILLEGAL_IN_TAGS = re.compile(r"[^\w .:/=+\-@]")
 
@@ -84,7 +85,7 @@ class Owner:
             **claimed,
             _LIFE_TAG: str(life),
             **self._identity(),
-            f"{_PREFIX}try-number": str(try_number),
+            _TRY_TAG: str(try_number),
         }
 
     def is_denied_by(self, tags: Mapping[str, str]) -> bool:
@@ -105,6 +106,12 @@ class Owner:
 def life_of(tags: Mapping[str, str]) -> Life | None:
     """Give the life that a job's tags tell."""
     return Life.parse(tags.get(_LIFE_TAG, ""))
+
+
+def try_of(tags: Mapping[str, str]) -> int | None:
+    """Give the number of the try that made a job, if its tags tell it."""
+    number = tags.get(_TRY_TAG, "")
+    return int(number) if number.isdecimal() else None
 
 
 def described_owner(tags: Mapping[str, str]) -> str | None:
