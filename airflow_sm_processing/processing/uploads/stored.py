@@ -41,6 +41,7 @@ def _stored_sizes(destination: Destination, s3_client: S3Client) -> dict[str, in
     try:
         return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", ())}
     except (BotoCoreError, ClientError) as error:
+        # As text: a handler that keeps the record would keep the error's frames, and their connection, too.
         prefix = f"s3://{destination.bucket}/{destination.key_prefix}/"
-        logger.info("What is in %s can't be listed, so all of it is uploaded again: %s", prefix, error)
+        logger.info("What is in %s can't be listed, so all of it is uploaded again: %s", prefix, str(error))
         return {}

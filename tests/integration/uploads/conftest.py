@@ -69,7 +69,8 @@ def no_crt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def target(server: Server, boto_session: boto3.Session) -> dict[str, Any]:
+def target(server: Server, boto_session: boto3.Session) -> Iterator[dict[str, Any]]:
     """The arguments of `upload` that say where to."""
     client = boto_session.client("s3", endpoint_url=server.url, config=Config(retries={"total_max_attempts": 2}))
-    return {"bucket": BUCKET, "key_prefix": "pre/fix", "s3_client": client, "boto_session": boto_session}
+    yield {"bucket": BUCKET, "key_prefix": "pre/fix", "s3_client": client, "boto_session": boto_session}
+    client.close()

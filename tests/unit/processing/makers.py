@@ -40,8 +40,8 @@ def an_output(**changes: Any) -> ProcessingOutput:
     return ProcessingOutput(**({"source": "/opt/ml/processing/out", "destination": "s3://results/out"} | changes))
 
 
-def plan(job: JobDefinition, *, prefix: str | None = None) -> SubmissionPlan:
-    return plan_submission(job, role_arn=ROLE_ARN, key=default_keys("bucket", prefix))
+def plan(job: JobDefinition, *, prefix: str | None = None, upload_key: str | None = None) -> SubmissionPlan:
+    return plan_submission(job, role_arn=ROLE_ARN, key=default_keys("bucket", prefix), upload_key=upload_key)
 
 
 def response(**changes: Any) -> dict[str, Any]:

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_sm_processing.exceptions import UploadError
 from airflow_sm_processing.processing import InstancePreference, NetworkConfig, ProcessingInput
 from airflow_sm_processing.processing.plan import Upload
+from airflow_sm_processing.processing.uploads.content import read_content
 
 from .makers import IMAGE, ROLE_ARN, an_input, an_output, definition, plan, script
 from .queries import query
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from airflow_sm_processing.processing import JobDefinition
 
 CODE = "/opt/ml/processing/input/code"
 SMALLEST = {
@@ -156,6 +160,64 @@ def test_local_inputs_are_uploaded_under_their_names(tmp_path: Path) -> None:
         an_input(source="s3://bucket/job/input/folder", input_name="folder"),
         an_input(source="s3://bucket/job/input/uri/a b.csv", input_name="uri"),
     )
+
+
+def test_with_an_upload_key_local_files_go_where_only_their_content_is(tmp_path: Path) -> None:
+    file = tmp_path / "run.py"
+    file.write_text("pass")
+    inputs = (an_input(source=str(tmp_path)), an_input(source=str(file), input_name="file"))
+
+    planned = plan(script(code=str(file), inputs=inputs), prefix="team", upload_key="base-0a1b")
+
+    uploads = []
+    for path, name in ((tmp_path, "input-1"), (file, "file"), (file, "code")):
+        content = read_content(path, "", name)
+        uploads.append(Upload(path, f"s3://bucket/team/base-0a1b/input/{content.digest}/{name}", content))
+    assert planned.uploads == tuple(uploads)
+    folder, one, code = (upload.s3_uri for upload in uploads)
+    assert planned.inputs == (
+        an_input(source=folder, input_name="input-1"),
+        an_input(source=f"{one}/run.py", input_name="file"),
+        ProcessingInput(f"{code}/run.py", CODE, "code"),
+    )
+
+
+def places(job: JobDefinition) -> list[str]:
+    return [upload.s3_uri for upload in plan(job, upload_key="base-0a1b").uploads]
+
+
+def test_the_place_follows_from_the_content_and_not_from_the_jobs_name(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("1")
+    one, two = (definition(job_name=name, inputs=(an_input(source=str(tmp_path)),)) for name in ("one", "two"))
+    before = places(one)
+
+    assert places(two) == before
+    (tmp_path / "x").write_text("2")
+    assert places(one) != before
+
+
+def test_each_kms_key_has_a_place_of_its_own(tmp_path: Path) -> None:
+    """An object keeps the key that it was stored with."""
+    (tmp_path / "x").write_text("1")
+    found = {places(definition(inputs=(an_input(source=str(tmp_path)),), kms_key=key))[0] for key in (None, "a", "b")}
+
+    assert len(found) == 3
+
+
+def test_no_input_reads_what_belongs_to_another_whose_name_begins_alike(tmp_path: Path) -> None:
+    """SageMaker reads every key that begins with an input's URI."""
+    (tmp_path / "x").write_text("1")
+    inputs = tuple(an_input(source=str(tmp_path), input_name=name) for name in ("train", "train2"))
+
+    one, two = places(definition(inputs=inputs))
+    assert not two.startswith(one)
+
+
+def test_a_file_that_cannot_be_read_for_its_place_is_an_upload_error(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("absent")
+
+    with pytest.raises(UploadError, match="link: No such file or directory"):
+        places(definition(inputs=(an_input(source=str(tmp_path)),)))
 
 
 def test_the_default_bucket_is_asked_for_only_where_it_is_needed() -> None:
