@@ -7,6 +7,23 @@ from typing import Any
 __all__ = ["get_provider_info"]
 
 
+_CONFIG: dict[str, Any] = {
+    "description": "Options of the SageMaker Processing provider.",
+    "options": {
+        "deployment": {
+            "description": (
+                "Tells this Airflow from others that use the same AWS account: it is in the digest of each job's name "
+                "and in its tags. `[api] base_url` if empty."
+            ),
+            "version_added": None,
+            "type": "string",
+            "example": "production",
+            "default": "",
+        }
+    },
+}
+
+
 def get_provider_info() -> dict[str, Any]:
     """Give the provider's metadata, in the form of Airflow's `provider_info` schema."""
     name = "Amazon SageMaker Processing"
@@ -22,7 +39,10 @@ def get_provider_info() -> dict[str, Any]:
                 "airflow_sm_processing.operators.script_processing",
             )
         ],
-        "triggers": [_integration(name, "airflow_sm_processing.triggers.processing")],
+        "triggers": [
+            _integration(name, "airflow_sm_processing.triggers.processing", "airflow_sm_processing.triggers.capacity")
+        ],
+        "config": {"sm_processing": _CONFIG},
     }
 
 
