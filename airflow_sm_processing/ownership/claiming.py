@@ -94,6 +94,7 @@ class JobClaim:
         self._asking = asking
         self._intents = intents or NoIntents()
         self._on_existing_job = on_existing_job
+        self._may_create = may_create
         self._account = Account(session, max_transient_seconds=max_transient_seconds, sleep=sleep)
         self._maker = JobMaker(
             definition,
@@ -167,6 +168,11 @@ class JobClaim:
 
     def _find(self, name: str) -> Found | None:
         return find(self._account, name, self._claimant)
+
+    def _is_to_be_taken(self, met: Found) -> bool:
+        """Tell whether a job that had the name first is this try's, or one that an earlier try left and is wanted."""
+        is_this_trys = met.standing is Standing.OURS and met.try_number in {None, self._asking.number}
+        return is_this_trys or self._is_wanted(met)
 
     def _is_wanted(self, left: Found) -> bool:
         """Tell whether to take what an earlier try left; if not, it is out of the way afterwards."""
@@ -260,6 +266,7 @@ class JobClaim:
 
     def _note_intent(self) -> None:
         """Note the job that is about to be made, so that whoever comes later looks for it."""
+        self._may_create()
         self._join_process_beside()
         claimant = self._claimant
         if claimant.claim is None or claimant.noted is None:
