@@ -107,11 +107,14 @@ class JobTask(MaskedEnvironment):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral; if Airflow ended it, see to the job before the task fails."""
-        job_name = self._xcom(context, results.JOB_NAME_KEY) if next_method == TRIGGER_FAIL_REPR else None
-        if job_name is None:
+        if next_method != TRIGGER_FAIL_REPR:
             return super().resume_execution(next_method, next_kwargs, context)
-        job = self._take_up(context, job_name)
         details = next_kwargs or {}
+        job_name = self._xcom(context, results.JOB_NAME_KEY)
+        if job_name is None:  # it waited for room
+            self.log.warning("The trigger failed (%s), so this worker tries again.", details.get("error"))
+            return self._run(context)
+        job = self._take_up(context, job_name)
         shown = self._xcom(context, results.LOG_POSITION_KEY)
         if shown is not None:
             self._forget_log_position(context)

@@ -50,6 +50,8 @@ class Patience:
 
     def bear(self, error: TransientError) -> None:
         """Log the error, or raise it if the time is up."""
+        if self._bound <= 0:
+            raise error
         now = self._clock()
         if self._since is None:
             self._since = now

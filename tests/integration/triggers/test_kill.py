@@ -122,8 +122,14 @@ def test_an_xcom_that_cannot_be_pushed_stops_the_job(
     [
         ({"instance_count": "{{ 'many' }}"}, "instance_count='many': must be a whole number"),
         ({"role": "AbsentRole"}, "role='AbsentRole': IAM knows no role of that name"),
-        ({"botocore_config": {"bogus": 1}}, "botocore_config=(hidden, a dict): Got unexpected keyword argument 'bogus'"),
-        ({"botocore_config": "{{ 'no JSON' }}"}, "botocore_config=(hidden, 7 characters): must be a dict, or the JSON of one"),
+        (
+            {"botocore_config": {"bogus": 1}},
+            "botocore_config=(hidden, a dict): Got unexpected keyword argument 'bogus'",
+        ),
+        (
+            {"botocore_config": "{{ 'no JSON' }}"},
+            "botocore_config=(hidden, 7 characters): must be a dict, or the JSON of one",
+        ),
     ],
     ids=["at rendering", "at submission", "at connecting", "at reading the connection"],
 )
