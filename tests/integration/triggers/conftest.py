@@ -34,9 +34,7 @@ def environment(sagemaker: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> I
     """Lead boto3 and the connection `aws_default` to the local SageMaker, and take back the faults of the test."""
     for name, value in sagemaker.environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv(
-        "AIRFLOW__SM_PROCESSING__DEPLOYMENT", uuid.uuid4().hex
-    )  # each test's tasks have jobs of their own
+    monkeypatch.setenv("AIRFLOW__SM_PROCESSING__DEPLOYMENT", uuid.uuid4().hex)  # each test has jobs of its own
     yield
     sagemaker.set_faults()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
-from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError
+from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.serde import deserialize, serialize
 
 from airflow_sm_processing import JobFailedError, ProcessingOperator
@@ -201,12 +201,6 @@ def test_after_a_triggers_crash_the_bounds_of_the_wait_hold(
     ended = failed_by_airflow(runner, task, TriggerFailureReason.TRIGGER_FAILURE)
     assert isinstance(ended.error, WaitTimeoutError)
     assert status_of(sagemaker, job_of(runner)) in STOPPED
-
-
-def test_without_a_job_airflows_own_error_stands(runner: Runner, task_factory: TaskFactory):
-    """The job's name is pushed before the deferral; a task without it has nothing to see to."""
-    ended = failed_by_airflow(runner, task_factory("pass"), TriggerFailureReason.TRIGGER_FAILURE)
-    assert isinstance(ended.error, TaskDeferralError)
 
 
 def test_a_mapped_task_sees_to_its_own_job(runner: Runner, dag: DAG, common: dict[str, Any], sagemaker: LocalSageMaker):
