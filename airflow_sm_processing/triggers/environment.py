@@ -27,9 +27,18 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 class JobEnvironment:
     """One job's environment, which is asked for until it is known, can't be known, or isn't needed any more."""
 
-    def __init__(self, calls: AwsCalls, job_name: str, secrets: JobSecrets, *, logger: Any) -> None:
-        """Begin to ask, in the trigger's own context; the answer goes to `secrets`."""
+    def __init__(self, calls: AwsCalls, job_name: str, secrets: JobSecrets, *, turn: asyncio.Lock, logger: Any) -> None:
+        """Begin to ask, in the trigger's own context.
+
+        Args:
+            calls: Of the job's connection.
+            job_name: The job's name.
+            secrets: Learns the answer.
+            turn: Shared by all who ask, one after the other: thousands that begin together don't hold up logs.
+            logger: The task's log.
+        """
         self._calls = calls
+        self._turn = turn
         self._job_name = job_name
         self._secrets = secrets
         self._logger = logger
@@ -84,5 +93,8 @@ class JobEnvironment:
 
     async def _answer(self) -> Mapping[str, str]:
         request = {"ProcessingJobName": self._job_name}
-        answer = await self._calls.sagemaker("describe_processing_job", self._job_name, request, priority=Priority.LOGS)
+        async with self._turn:
+            answer = await self._calls.sagemaker(
+                "describe_processing_job", self._job_name, request, priority=Priority.LOGS
+            )
         return answer.get("Environment") or {}

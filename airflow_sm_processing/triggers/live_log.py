@@ -85,7 +85,11 @@ class LiveLog:
         self._hosts = hosts
         self._logger = logger
         self._secrets = JobSecrets(mask=mask)
-        self._environment = JobEnvironment(lookout.calls, job_name, self._secrets, logger=logger) if mask else None
+        self._environment = (
+            JobEnvironment(lookout.calls, job_name, self._secrets, turn=lookout.environment_turn, logger=logger)
+            if mask
+            else None
+        )
         self._before: LogPosition | None = None
         self._followed: Followed | None = None
         self.position_kept = False

@@ -28,6 +28,7 @@ class TriggerLookout(Lookout):
         self._threads = Threads()
         super().__init__(lambda: _connect(connection), self._threads.run)
         self.positions = PositionKeeper()
+        self.environment_turn = asyncio.Lock()
         self.users = 0
         self._turns: dict[str, Turns] = {}
 

@@ -38,7 +38,8 @@ def secrets() -> JobSecrets:
 @asynccontextmanager
 async def asking(account: Account, secrets: JobSecrets) -> AsyncIterator[JobEnvironment]:
     async with World.over(account) as world:
-        environment = JobEnvironment(world.lookout.calls, "job", secrets, logger=logger)
+        turn = asyncio.Lock()
+        environment = JobEnvironment(world.lookout.calls, "job", secrets, turn=turn, logger=logger)
         yield environment
         await environment.close()
 
@@ -98,6 +99,31 @@ def test_nothing_more_is_asked_when_the_lines_are_not_needed_any_more(account: A
             assert account.counts()[DESCRIBE] == asked
 
     run(main())
+
+
+def test_a_thousand_questions_that_come_together_do_not_hold_up_the_logs() -> None:
+    account = Account(bucket=Bucket(rate=10))
+    for number in range(1000):
+        account.add(f"job-{number}", environment={"PASSWORD": WORD})
+
+    async def main() -> tuple[float, float]:
+        async with World.over(account) as world:
+            calls, turn = world.lookout.calls, asyncio.Lock()
+            environments = [
+                JobEnvironment(calls, name, JobSecrets(), turn=turn, logger=logger) for name in account.jobs
+            ]
+            await asyncio.sleep(10)
+            began = account.now
+            await calls.logs("filter_log_events", "job-0", {})
+            log_seconds = account.now - began
+            assert all(await asyncio.gather(*(environment.is_known() for environment in environments)))
+            await asyncio.gather(*(environment.close() for environment in environments))
+            return log_seconds, account.now
+
+    log_seconds, all_seconds = run(main())
+    assert log_seconds < 1
+    assert all_seconds < 200
+    assert account.counts()[DESCRIBE] - account.refused() == 1000
 
 
 def test_it_may_be_learnt_elsewhere(account: Account, secrets: JobSecrets):
