@@ -136,9 +136,10 @@ class JobTask(MaskedEnvironment):
 
     def _run(self, context: Context, refusals: Refusals | None = None) -> Any:
         attempt = self._attempt = self._attempt_of(context)
-        since = time.time()
+        asked_at = time.time()
         claimed, modes, refusals = self._claimed(context, attempt, refusals)
         job, found = claimed
+        since = asked_at if found is None else found.created_at and found.created_at.timestamp()
         with self._stopped_if_it_fails(job):
             self._publish(context, job)
             if self._killed:  # SIGTERM alone doesn't end a task: the submission went on
@@ -300,7 +301,7 @@ class JobTask(MaskedEnvironment):
         modes: Modes,
         deadline: Deadline | None,
         *,
-        since: float,
+        since: float | None,
         refusals: Refusals | None,
     ) -> NoReturn:
         from airflow_sm_processing.operators.endings import ends_from_trigger
