@@ -28,6 +28,8 @@ class Operator:
     """Gives the jobs that a task's XComs name: one, if all is well."""
     result_uri: Callable[[Mapping[str, Any]], str | None]
     """Gives where the result is that a task's XComs name."""
+    job_key: str | None
+    """The XCom by which it records a job that it has made; None if it goes on to look at the job instead."""
     waits: str
     """What a try's log has, as a regular expression, when it waits for a job in a worker."""
 
@@ -65,6 +67,7 @@ OPERATORS = {
         python=lambda: Path(sys.executable),
         job_names=_our_job_names,
         result_uri=_our_result_uri,
+        job_key="job_name",
         waits=r"^\[algo-1\] .* line ",
     ),
     AMAZON: Operator(
@@ -72,6 +75,7 @@ OPERATORS = {
         python=lambda: python_of(AMAZON),
         job_names=_amazon_job_names,
         result_uri=_amazon_result_uri,
+        job_key=None,
         waits=r"^Resource still running",
     ),
 }

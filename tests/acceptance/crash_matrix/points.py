@@ -32,6 +32,14 @@ def _held_at(operation: str, at: At) -> Step:
     return lambda scene: scene.hold_aws(operation, at)
 
 
+def _holds_the_recording(scene: Scene) -> None:
+    key = scene.stage.operator.job_key
+    if key is not None:
+        scene.hold_airflow(scene.pushes(key))
+    else:
+        scene.hold_aws("DescribeProcessingJob", At.REQUEST, first_job_made=True)
+
+
 def _waits(state: str) -> Step:
     def reach(scene: Scene) -> None:
         scene.until_task_is(state)
@@ -85,7 +93,7 @@ UNRECORDED = Point(
     "unrecorded",
     "after the answer, before it is recorded",
     Scene.until_held,
-    lambda scene: scene.hold_airflow(scene.pushes("job_name")),
+    _holds_the_recording,
 )
 DEFERRING = Point("deferring", "while deferring", Scene.until_held, lambda scene: scene.hold_airflow(scene.defers))
 WAITS = {

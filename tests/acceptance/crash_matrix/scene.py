@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 TASK = "job"
 _LOOKS = frozenset({"DescribeProcessingJob", "ListProcessingJobs"})
 _OK = 200
-_LOOKED_AT_LEAST = 3  # an operator may look once or twice before it makes a job
+# An operator may look once or twice before it makes a job; and no deferral is short, since Airflow 3.3.2 may fail one
+# whose trigger fires before its scheduler has noticed it (https://github.com/apache/airflow/issues/67287).
+_LOOKED_AT_LEAST = {"in_worker": 3, "deferred": 12}
 _SETTLED_WITHIN_SECONDS = 45.0
 _LOST_AFTER_SECONDS = 20.0  # nothing more is to be hoped for of a task that failed so long ago
 _LOOK_EVERY_SECONDS = 1.0
@@ -63,9 +65,13 @@ class Scene:
 
     # ----- what holds the task
 
-    def hold_aws(self, operation: str, at: At) -> None:
-        """Hold the row's next call of an AWS operation."""
-        self.hold = self.line.hold(lambda request: request.operation == operation, at=at)
+    def hold_aws(self, operation: str, at: At, *, first_job_made: bool = False) -> None:
+        """Hold the row's next call of an AWS operation, or the next one after its first job was made."""
+
+        def matches(request: Request) -> bool:
+            return request.operation == operation and (bool(self.jobs()) or not first_job_made)
+
+        self.hold = self.line.hold(matches, at=at)
 
     def hold_airflow(self, matches: Callable[[Request], bool]) -> None:
         """Hold the next request of the row's supervisor to Airflow, before Airflow has it."""
@@ -186,7 +192,7 @@ class Scene:
             and call.time > max(since, made[-1].time)
             and call.job_name in {None, made[-1].job_name}
         ]
-        return len(looks) >= _LOOKED_AT_LEAST
+        return len(looks) >= _LOOKED_AT_LEAST[self.row.mode]
 
     # ----- the end
 
