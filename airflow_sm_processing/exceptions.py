@@ -108,6 +108,9 @@ class JobRejectedError(DefinitionError):
 class UploadError(ProcessingError):
     """Local files didn't reach S3."""
 
+    may_pass = False
+    """Whether lost connections, throttling or 5xx were the reason: the same upload may work later."""
+
 
 class BucketError(UploadError):
     """The bucket is missing, forbidden, or belongs to another account."""

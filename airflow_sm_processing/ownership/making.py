@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import random
 from typing import TYPE_CHECKING
 
-from airflow_sm_processing.exceptions import AccessDeniedError, JobRejectedError
+from airflow_sm_processing.exceptions import AccessDeniedError, JobRejectedError, TransientError, UploadError
 from airflow_sm_processing.ownership.tagging import forbids_tags, with_owner_tags
+from airflow_sm_processing.processing.aws_errors import is_pressure
 from airflow_sm_processing.processing.creation import create_job
 from airflow_sm_processing.processing.job import ProcessingJob
 from airflow_sm_processing.processing.submission import checked_plan, upload_files
+from airflow_sm_processing.processing.waiting import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["JobMaker"]
 
 log = logging.getLogger(__name__)
+
+_PAUSE = 5.0
 
 
 class JobMaker:
@@ -53,8 +58,7 @@ class JobMaker:
             tags: Its owner's, which go beside the user's; without them where a policy forbids it.
             repeated: Whether an earlier try may have uploaded some of it.
         """
-        plan = self._plan(name, tags)
-        upload_files(plan, self._definition, self._session, repeated=repeated)
+        plan = self._uploaded(name, tags, repeated=repeated)
         self._may_create()
         arn = self._created(plan)
         log.info("Created processing job %s", name)
@@ -68,6 +72,26 @@ class JobMaker:
             job_arn=arn,
             instance_count=count if isinstance(count, int) else None,
         )
+
+    def _uploaded(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> SubmissionPlan:
+        """Resolve the definition and upload what is local, through lost connections and 5xx."""
+        patience = Patience(self._max_transient_seconds)
+        while True:
+            try:
+                plan = self._plan(name, tags)
+                upload_files(plan, self._definition, self._session, repeated=repeated)
+            except UploadError as error:
+                if not error.may_pass:
+                    raise
+                patience.bear(error)
+            except TransientError as error:
+                if is_pressure(error):
+                    raise
+                patience.bear(error)
+            else:
+                return plan
+            repeated = True
+            self._sleep(random.uniform(0.5, _PAUSE))  # noqa: S311  # jitter: many tasks may be waiting
 
     def _plan(self, name: str, tags: Mapping[str, str]) -> SubmissionPlan:
         operation = self._session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")

@@ -78,6 +78,8 @@ _PASSING_ERRORS = (
     "HTTPClientError",
     "IncompleteReadError",
 )
+_PASSING_CRT_ERRORS = ("AWS_IO_", "AWS_ERROR_HTTP_", "AWS_ERROR_S3_SLOW_DOWN", "AWS_ERROR_S3_INTERNAL_ERROR")
+_LASTING_CRT_ERRORS = ("AWS_IO_TLS_",)
 
 
 @contextmanager
@@ -164,6 +166,16 @@ def _service_error(error: ClientError, code: str, reason: str) -> tuple[type[Ser
     if code == "ResourceInUse":
         return JobNameInUseError, "Job names are unique in an account and region: choose another name."
     return ServiceError, ""
+
+
+def may_pass(error: Exception) -> bool:
+    """Tell whether the same may work later, of an error of botocore's or of the AWS CRT's."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if isinstance(error, (ClientError, BotoCoreError)):
+        return isinstance(translated(error, operation="PutObject", subject="a file"), TransientError)
+    name = str(getattr(error, "name", ""))  # AwsCrtError's, such as AWS_IO_SOCKET_CLOSED
+    return name.startswith(_PASSING_CRT_ERRORS) and not name.startswith(_LASTING_CRT_ERRORS)
 
 
 def is_throttle(code: str) -> bool:

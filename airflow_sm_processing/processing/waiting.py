@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_sm_processing.exceptions import ServiceError, TransientError, WaitTimeoutError
+from airflow_sm_processing.exceptions import ServiceError, TransientError, UploadError, WaitTimeoutError
 from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Patience:
         self._clock = clock
         self._since: float | None = None
 
-    def bear(self, error: TransientError) -> None:
+    def bear(self, error: TransientError | UploadError) -> None:
         """Log the error, or raise it if the time is up."""
         if self._bound <= 0:
             raise error

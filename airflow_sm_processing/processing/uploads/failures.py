@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import BucketError, UploadError
+from airflow_sm_processing.processing.aws_errors import may_pass
 from airflow_sm_processing.processing.uploads.files import listed
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Failure:
     @property
     def code(self) -> str:
         """S3's code for the error, empty if S3 didn't answer."""
-        response = getattr(self.error, "response", {})
+        response = getattr(self.error, "response", None) or {}  # botocore's lost connections have None
         return str(response.get("Error", {}).get("Code", ""))
 
     @property
@@ -52,7 +53,9 @@ def upload_error(failures: Sequence[Failure], destination: Destination, *, files
     kind = BucketError if any(failure.code in _BUCKET_CODES for failure in failures) else UploadError
     lines = [f"{failure.file.path} -> {destination.uri(failure.file)}: {_reason(failure)}" for failure in failures]
     total = "the only file" if files == 1 else f"{len(failures):,} of {files:,} files; the rest was cancelled"
-    return kind(f"Upload failed for {total}:{listed(lines)}")
+    error = kind(f"Upload failed for {total}:{listed(lines)}")
+    error.may_pass = all(may_pass(failure.error) for failure in failures)
+    return error
 
 
 def _reason(failure: Failure) -> str:
