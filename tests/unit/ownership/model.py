@@ -1,0 +1,67 @@
+"""The rule of the one job, as its users may rely on it, without a word of how it is kept.
+
+A task instance's jobs are numbered from 1. A life is the time between two clears of the task instance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+__all__ = ["Due", "Rule"]
+
+ENDED = frozenset({"Completed", "Failed", "Stopped"})
+TAKEN = frozenset({"InProgress", "Completed"})
+
+
+class Due(NamedTuple):
+    """What a try comes to that nothing disturbs."""
+
+    number: int
+    is_new: bool
+
+
+@dataclass
+class Job:
+    """One of the task instance's jobs."""
+
+    life: int
+    status: str = "InProgress"
+
+
+@dataclass
+class Rule:
+    """What there is, and what is allowed."""
+
+    life: int = 1
+    jobs: list[Job] = field(default_factory=list)
+
+    def clear(self) -> None:
+        """Begin another life: a user wants a new job, whatever became of the last."""
+        self.life += 1
+
+    def due(self) -> Due:
+        """Say what a try comes to that begins now."""
+        last = self.jobs[-1] if self.jobs else None
+        if last is not None and last.life == self.life and last.status in TAKEN:
+            return Due(len(self.jobs), is_new=False)
+        return Due(len(self.jobs) + 1, is_new=True)
+
+    def make(self, number: int, life: int) -> None:
+        """Make a job, for a try of that life."""
+        assert number == len(self.jobs) + 1, f"job {number} was made after {len(self.jobs)} jobs"
+        running = [n for n, job in enumerate(self.jobs, 1) if job.status not in ENDED]
+        assert not running, f"job {number} was made while {running} went on"
+        done = [n for n, job in enumerate(self.jobs, 1) if job.life == life and job.status == "Completed"]
+        assert not done, f"job {number} was made though {done} of the same life had completed"
+        self.jobs.append(Job(life))
+
+    def take(self, number: int, life: int) -> None:
+        """Wait for a job and hand its outputs on, in a try of that life."""
+        assert self.jobs[number - 1].life == life, f"life {life} took job {number} of life {self.jobs[number - 1].life}"
+
+    def stop(self, number: int, life: int) -> None:
+        """Stop a job that goes on, in a try of that life."""
+        job = self.jobs[number - 1]
+        assert job.life < life, f"life {life} stopped job {number} of life {job.life}"
+        job.status = "Stopping"
