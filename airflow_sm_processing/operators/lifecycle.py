@@ -17,9 +17,11 @@ from airflow_sm_processing.exceptions import (
     TransientError,
     WaitTimeoutError,
 )
+from airflow_sm_processing.operators.bounds import passed_deadline, wait_deadline
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.masking import MaskedEnvironment
 from airflow_sm_processing.operators.mode_parameters import read_modes
+from airflow_sm_processing.operators.own_xcoms import forget_log_position, own_xcom, publish
 from airflow_sm_processing.operators.room import bear, lacked_capacity, lane_of, pause_after
 from airflow_sm_processing.processing import results
 from airflow_sm_processing.processing.aws_errors import is_pressure
@@ -98,7 +100,7 @@ class JobTask(MaskedEnvironment):
         arrived = JobEvent.from_payload(event)
         job = self._take_up(context, arrived.job_name)
         if arrived.position_kept:
-            self._forget_log_position(context)
+            forget_log_position(context)
         if arrived.outcome in {Verdict.TROUBLE, Verdict.UNKNOWN}:  # the triggerer may look with older credentials
             self.log.warning("The triggerer could not watch the job, so this worker waits: %s", arrived.message)
         refusals = None if arrived.refused_since is None else Refusals(since=arrived.refused_since)
@@ -110,19 +112,19 @@ class JobTask(MaskedEnvironment):
         if next_method != TRIGGER_FAIL_REPR:
             return super().resume_execution(next_method, next_kwargs, context)
         details = next_kwargs or {}
-        job_name = self._xcom(context, results.JOB_NAME_KEY)
+        job_name = own_xcom(context, results.JOB_NAME_KEY)
         if job_name is None:  # it waited for room
             self.log.warning("The trigger failed (%s), so this worker tries again.", details.get("error"))
             return self._run(context)
         job = self._take_up(context, job_name)
-        shown = self._xcom(context, results.LOG_POSITION_KEY)
+        shown = own_xcom(context, results.LOG_POSITION_KEY)
         if shown is not None:
-            self._forget_log_position(context)
+            forget_log_position(context)
         if details.get("error") == TriggerFailureReason.TRIGGER_TIMEOUT:
-            return self._end(context, job, self._passed_deadline(context), shown=shown)
+            return self._end(context, job, passed_deadline(self, context), shown=shown)
         trace = "".join(details.get("traceback") or ())
         self.log.warning("The trigger failed (%s), so this worker waits.\n%s", details.get("error"), trace)
-        deadline = self._deadline(context, self._modes())  # max_wait anew: the trigger's is lost with it
+        deadline = wait_deadline(self, context, max_wait=self._modes().max_wait)  # anew: the trigger's is lost with it
         return self._end(context, job, deadline, shown=shown)
 
     def on_kill(self) -> None:
@@ -135,18 +137,22 @@ class JobTask(MaskedEnvironment):
             self._stop(self._job)
 
     def _run(self, context: Context, refusals: Refusals | None = None) -> Any:
-        attempt = self._attempt = self._attempt_of(context)
+        from airflow_sm_processing.operators.attempt import Attempt
+
+        attempt = self._attempt = Attempt(context)
         asked_at = time.time()
         claimed, modes, refusals = self._claimed(context, attempt, refusals)
         job, found = claimed
-        since = asked_at if found is None else found.created_at and found.created_at.timestamp()
+        since = asked_at if found is None or found.created_at is None else found.created_at.timestamp()
         with self._stopped_if_it_fails(job):
-            self._publish(context, job)
+            publish(context, job)
+            for title, url in job.links().items():
+                self.log.info("%s in the AWS console: %s", title, url)
             if self._killed:  # SIGTERM alone doesn't end a task: the submission went on
                 self._stop(job)
             if not modes.wait_for_completion:
                 return _unawaited_result(claimed)
-            deadline = self._deadline(context, modes)
+            deadline = wait_deadline(self, context, max_wait=modes.max_wait)
             if _is_deferrable(modes) and not (found is not None and found.status.is_terminal):
                 self._defer(job, modes, deadline, since=since, refusals=refusals)
         return self._end(context, job, deadline, refusals)
@@ -168,7 +174,7 @@ class JobTask(MaskedEnvironment):
         if error is None:
             return self._finish(job, description, modes)
         self._job = None
-        if not self._is_room_awaited(refusals, modes):
+        if refusals is not None and time.time() - refusals.since >= modes.max_capacity_wait:
             job.raise_unless_completed(description)
         return self._run(context, self._await_room(context, error, refusals, modes))
 
@@ -213,7 +219,7 @@ class JobTask(MaskedEnvironment):
     def _await_room(self, context: Context, error: TransientError, refusals: Refusals | None, modes: Modes) -> Refusals:
         """Wait until it is worth trying again: in this worker, or deferred."""
         counted = bear(error, refusals, bound=modes.max_capacity_wait)
-        deadline = self._execution_deadline(context)
+        deadline = wait_deadline(self, context, max_wait=None)
         if deadline is not None and deadline.seconds_left <= 0:
             from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
@@ -237,17 +243,11 @@ class JobTask(MaskedEnvironment):
             method_name="execute_when_there_is_room",
         )
 
-    def _is_room_awaited(self, refusals: Refusals | None, modes: Modes) -> bool:
-        return refusals is None or time.time() - refusals.since < modes.max_capacity_wait
-
-    def _attempt_of(self, context: Context) -> Attempt:
-        from airflow_sm_processing.operators.attempt import Attempt
-
-        return Attempt(context)
-
     def _take_up(self, context: Context, job_name: str) -> ProcessingJob:
         """Give the job that the task waits for, in the worker that it resumes in."""
-        self._attempt = self._attempt_of(context)
+        from airflow_sm_processing.operators.attempt import Attempt
+
+        self._attempt = Attempt(context)
         self._job = self.hook.job(job_name)
         return self._job
 
@@ -262,46 +262,13 @@ class JobTask(MaskedEnvironment):
     def _modes(self) -> Modes:
         return read_modes(self.mode_parameters())[0]  # their problems were reported before the job was made
 
-    def _publish(self, context: Context, job: ProcessingJob) -> None:
-        """Push what is known at submission, so that a failed task keeps it."""
-        ti = context["ti"]
-        ti.xcom_push(key=results.JOB_NAME_KEY, value=job.job_name)
-        ti.xcom_push(key=results.JOB_ARN_KEY, value=job.job_arn)
-        for name, uri in job.output_uris.items():
-            ti.xcom_push(key=name, value=uri)
-        for title, url in job.links().items():
-            self.log.info("%s in the AWS console: %s", title, url)
-
-    def _deadline(self, context: Context, modes: Modes) -> Deadline | None:
-        from airflow_sm_processing.triggers.deadlines import earliest_deadline
-
-        return earliest_deadline(
-            max_wait=modes.max_wait,
-            execution_timeout=self.execution_timeout,
-            task_started=context["ti"].start_date,
-        )
-
-    def _execution_deadline(self, context: Context) -> Deadline | None:
-        from airflow_sm_processing.triggers.deadlines import earliest_deadline
-
-        return earliest_deadline(
-            max_wait=None, execution_timeout=self.execution_timeout, task_started=context["ti"].start_date
-        )
-
-    def _passed_deadline(self, context: Context) -> Deadline:
-        """Give the deadline that ended a deferral: one more look at the job, and the wait is over."""
-        from airflow_sm_processing.triggers.deadlines import Deadline
-
-        execution = self._execution_deadline(context)
-        return execution if execution is not None and execution.seconds_left <= 0 else Deadline(0.0, "max_wait")
-
     def _defer(
         self,
         job: ProcessingJob,
         modes: Modes,
         deadline: Deadline | None,
         *,
-        since: float | None,
+        since: float,
         refusals: Refusals | None,
     ) -> NoReturn:
         from airflow_sm_processing.operators.endings import ends_from_trigger
@@ -417,21 +384,6 @@ class JobTask(MaskedEnvironment):
             self.log.error(  # noqa: TRY400  # the message has it all
                 "Processing job %s may go on, for it could not be stopped: %s", job.job_name, error
             )
-
-    def _forget_log_position(self, context: Context) -> None:
-        from airflow.providers.common.compat.sdk import XCom
-
-        ti = context["ti"]
-        place = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
-        try:
-            XCom.delete(key=results.LOG_POSITION_KEY, **place)
-        except Exception as error:  # noqa: BLE001  # of Airflow's and XCom backends' many kinds; none is worth a task
-            self.log.warning("XCom %s stays, for it could not be deleted: %r", results.LOG_POSITION_KEY, error)
-
-    def _xcom(self, context: Context, key: str) -> Any:
-        """Give what an earlier stay of the task instance, or its trigger, left under a key."""
-        ti = context["ti"]
-        return ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index)
 
 
 def _is_deferrable(modes: Modes) -> bool:

@@ -91,6 +91,8 @@ def read_mask(value: Any) -> Mask:
     Raises:
         ValueError: It can't be read.
     """
+    if value is None or value == "":
+        return True
     if isinstance(value, bool):
         return value
     if isinstance(value, str):

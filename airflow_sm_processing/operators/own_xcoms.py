@@ -1,0 +1,44 @@
+"""The XComs that a task instance keeps while its job runs."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.processing import results
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_sm_processing.processing.job import ProcessingJob
+
+__all__ = ["forget_log_position", "own_xcom", "publish"]
+
+log = logging.getLogger(__name__)
+
+
+def publish(context: Context, job: ProcessingJob) -> None:
+    """Push what is known of the job as soon as there is one, so that a failed task keeps it."""
+    ti = context["ti"]
+    ti.xcom_push(key=results.JOB_NAME_KEY, value=job.job_name)
+    ti.xcom_push(key=results.JOB_ARN_KEY, value=job.job_arn)
+    for name, uri in job.output_uris.items():
+        ti.xcom_push(key=name, value=uri)
+
+
+def own_xcom(context: Context, key: str) -> Any:
+    """Give what an earlier stay of the task instance, or its trigger, left under a key."""
+    ti = context["ti"]
+    return ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index)
+
+
+def forget_log_position(context: Context) -> None:
+    """Delete the position in the job's log, which a worker goes on from."""
+    from airflow.providers.common.compat.sdk import XCom
+
+    ti = context["ti"]
+    place = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+    try:
+        XCom.delete(key=results.LOG_POSITION_KEY, **place)
+    except Exception as error:  # noqa: BLE001  # of Airflow's and XCom backends' many kinds; none is worth a task
+        log.warning("XCom %s stays, for it could not be deleted: %r", results.LOG_POSITION_KEY, error)
