@@ -88,9 +88,16 @@ class JobSecrets:
         reason, message = description.failure_reason, description.exit_message
         return dataclasses.replace(
             description,
-            failure_reason=reason and self.hide(reason),
-            exit_message=message and self.hide(message),
+            failure_reason=reason and self._hide_to_the_end(reason),
+            exit_message=message and self._hide_to_the_end(message),
         )
+
+    def _hide_to_the_end(self, text: str) -> str:
+        """Hide a value that is cut off at the end as well: SageMaker keeps the first 1 KB of what it is told."""
+        text = self.hide(text)
+        beginnings = (form[:size] for form in self._forms for size in range(len(form) - 1, _SHORTEST - 1, -1))
+        cut = next((beginning for beginning in beginnings if text.endswith(beginning)), None)
+        return text if cut is None else text[: -len(cut)] + _STARS
 
     def hide_in_refusal(self, text: str) -> str:
         """Give what SageMaker says of a request, without the environment that it may quote as a whole."""

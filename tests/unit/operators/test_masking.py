@@ -40,7 +40,7 @@ def shown(task: Any) -> dict[str, Any]:
     return task_runner._serialize_rendered_fields(task)
 
 
-@pytest.mark.parametrize("mask_env", [True, "true", "{{ true }}", ["LOGIN", "REGION"], '["LOGIN", "REGION"]'])
+@pytest.mark.parametrize("mask_env", [True, "true", "{{ true }}", None, "", ["LOGIN", "REGION"], '["LOGIN", "REGION"]'])
 def test_rendered_templates_show_no_value(runner: Runner, task_factory: TaskFactory, mask_env: Any):
     task = runner.rendered(task_factory(env=ENV, mask_env=mask_env, arguments=["--login", f"me:{WORD}"]))
     assert shown(task)["env"] == {"LOGIN": "***", "REGION": "***"}

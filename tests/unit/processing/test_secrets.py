@@ -101,6 +101,16 @@ def test_a_description_hides_its_own_environment_in_what_its_script_said():
     assert WORD not in repr(shown)
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [("it is correct-hors", "it is ***"), ("it is corre", "it is ***"), ("it is corr", "it is corr")],
+)
+def test_a_value_is_hidden_where_sagemaker_cut_it_off(said: str, shown: str):
+    described = dataclasses.replace(DESCRIPTION, exit_message=said, failure_reason=said)
+    told = JobSecrets().hide_in_description(described)
+    assert (told.exit_message, told.failure_reason) == (shown, shown)
+
+
 def test_a_description_without_words_stays_as_it_is():
     silent = dataclasses.replace(DESCRIPTION, failure_reason=None, exit_message=None)
     assert JobSecrets().hide_in_description(silent) == silent
