@@ -80,6 +80,7 @@ def _fails_its_job(scene: Scene) -> None:
 
 
 UPLOADING = Point("uploading", "while uploading code", Scene.until_held, _held_at("PutObject", At.REQUEST))
+FIRST_CALL = Point("first-call", "at the first call of all", Scene.until_held, Scene.hold_first_call)
 BEFORE_CREATE = Point(
     "before-create", "before the create call", Scene.until_held, _held_at("CreateProcessingJob", At.REQUEST)
 )

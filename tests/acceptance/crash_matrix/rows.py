@@ -99,6 +99,7 @@ def _both(
 
 
 _CUT_IN_WORKER = [
+    Row(point=at.FIRST_CALL, action=do.CUT, mode=IN_WORKER, expected=_completed(tries=1)),
     Row(point=at.UPLOADING, action=do.CUT, mode=IN_WORKER, kind="_uploading", expected=_completed(tries=1)),
     Row(point=at.BEFORE_CREATE, action=do.CUT, mode=IN_WORKER, expected=_completed(tries=1)),
     # The call is made again; SageMaker says that the name is in use, and the job is found to be the task's own.

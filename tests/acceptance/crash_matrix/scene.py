@@ -44,6 +44,7 @@ class Scene:
     hold: Hold | None = None
     """What holds the task at the row's point."""
     run: Run | None = None
+    _finished: float
 
     def __init__(self, stage: Stage, row: Row) -> None:
         self.stage = stage
@@ -72,6 +73,10 @@ class Scene:
             return request.operation == operation and (bool(self.jobs()) or not first_job_made)
 
         self.hold = self.line.hold(matches, at=at)
+
+    def hold_first_call(self) -> None:
+        """Hold the row's first call to AWS, whichever it is."""
+        self.hold = self.line.hold(lambda _: True, at=At.REQUEST)
 
     def hold_airflow(self, matches: Callable[[Request], bool]) -> None:
         """Hold the next request of the row's supervisor to Airflow, before Airflow has it."""
@@ -205,10 +210,11 @@ class Scene:
                 self.open_gate()
                 opened = self.jobs()[-1]
             self._check(deadline, "end")
+        self._finished = time.monotonic()
 
     def settle(self) -> None:
         """Wait until no job changes any more: all have ended, or nobody has stopped them in the time that it takes."""
-        deadline = time.monotonic() + _SETTLED_WITHIN_SECONDS
+        deadline = self._finished + _SETTLED_WITHIN_SECONDS
         while time.monotonic() < deadline and not {self.status(job) for job in self.jobs()} <= ENDED:
             time.sleep(_LOOK_EVERY_SECONDS)
 
