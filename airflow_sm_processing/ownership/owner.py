@@ -44,7 +44,11 @@ class Life:
             return False
         if self.clear_number == earlier.clear_number:
             return True
-        return bool(self.trace) and self.trace == earlier.trace
+        return self.has_trace_of(earlier)
+
+    def has_trace_of(self, other: Life) -> bool:
+        """Tell whether both are surely the same life, of one task instance: Airflow gives each a trace of its own."""
+        return bool(self.trace) and self.trace == other.trace
 
     def to_plain(self) -> list[Any]:
         """Give the fields as JSON."""
@@ -91,6 +95,10 @@ class Owner:
     def is_denied_by(self, tags: Mapping[str, str]) -> bool:
         """Tell whether a job's tags name another owner."""
         return any(tags.get(key, value) != value for key, value in self._identity().items())
+
+    def is_named_by(self, tags: Mapping[str, str]) -> bool:
+        """Tell whether a job's tags name this owner in full."""
+        return self._identity().items() <= tags.items()
 
     def _identity(self) -> dict[str, str]:
         values = {

@@ -60,7 +60,7 @@ class Claimant:
         tags = tags or {}
         claim = tags.get(CLAIM_TAG)
         if claim is not None and self.claim is not None:
-            return self._by_claim(claim)
+            return self._by_claim(claim, tags)
         if self.owner.is_denied_by(tags):
             return Standing.FOREIGN
         life = life_of(tags)
@@ -73,11 +73,16 @@ class Claimant:
             is_ours = not is_earlier and not _is_before(created_at, self.noted or self.run_started)
         return Standing.OURS if is_ours else Standing.EARLIER
 
-    def _by_claim(self, claim: str) -> Standing:
-        if claim == self.claim:
+    def _by_claim(self, claim: str, tags: Mapping[str, str]) -> Standing:
+        """Judge by the word; a process beside this one may have noted another one at the same moment."""
+        if claim == self.claim or self._is_of_a_process_beside(tags):
             return Standing.OURS
         is_earlier = self.earlier is not None and claim == self.earlier.claim
         return Standing.EARLIER if is_earlier else Standing.FOREIGN
+
+    def _is_of_a_process_beside(self, tags: Mapping[str, str]) -> bool:
+        life = life_of(tags)
+        return self.owner.is_named_by(tags) and life is not None and life.has_trace_of(self.life)
 
 
 def _is_before(moment: datetime | None, bound: float | None) -> bool:

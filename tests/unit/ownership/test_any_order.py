@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -278,3 +279,22 @@ TestWithoutTags = WithoutTags.TestCase
 TestWithoutTags.settings = OFTEN
 TestWithNeither = WithNeither.TestCase
 TestWithNeither.settings = OFTEN
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_two_processes_that_note_at_once_one_makes_the_job(first: int) -> None:
+    """Airflow takes a frozen process for dead and starts another; chance hardly finds the moment."""
+    task = TaskInstance()
+    for _ in range(2):
+        task.a_try_begins()
+        process = task.processes[-1]
+        while process.point != "write":
+            process.step()
+        task.airflow_takes_it_for_dead(supervised=True)
+    for process in task.processes:
+        process.step()
+    task.processes[first].finish()
+    task.processes[1 - first].finish()
+    names = [process.claimed and process.claimed.job.job_name for process in task.processes]
+    assert names == task.account.made * 2
+    task.teardown()

@@ -186,12 +186,13 @@ def test_nothing_stale_of_a_run_that_was_deleted_and_began_again(account: SageMa
     account.end(f"{STEM}-1", "Completed")
     account.jobs[f"{STEM}-1"]["CreationTime"] -= 86_400
     task.notes.kept = None
+    task.life = dataclasses.replace(task.life, trace="00-c-d-01")
     task.run_started = time.time() - 1
     assert new(task.job()) == f"{STEM}-2"
 
 
 def test_another_airflow_of_the_same_names_is_another_owner(account: SageMaker) -> None:
-    theirs = Task(account)
+    theirs = Task(account, life=Life(2, 0, "00-c-d-01"))
     theirs.job()
     ours = Task(account)
     assert new(ours.job()) == f"{STEM}-2"
