@@ -53,7 +53,7 @@ class TaskInstance:
         return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
 
 
-_PATCH_ATTEMPTS, _SERVER_ERRORS = 4, 500
+_MORE_ATTEMPTS, _SERVER_ERRORS = 3, 500
 
 
 class AirflowApi:
@@ -90,7 +90,7 @@ class AirflowApi:
     def trigger(self, dag_id: str, *, conf: dict[str, Any] | None = None) -> str:
         """Start a run, and give its id."""
         body = {"logical_date": None, "conf": conf or {}}
-        run_id: str = self._request("POST", f"dags/{dag_id}/dagRuns", json=body).json()["dag_run_id"]
+        run_id: str = self._change("POST", f"dags/{dag_id}/dagRuns", body).json()["dag_run_id"]
         return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
@@ -127,33 +127,32 @@ class AirflowApi:
     def set_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
         """Mark a task, such as `failed`, as a user does."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
-        self._patch(path, {"new_state": state})
+        self._change("PATCH", path, {"new_state": state})
 
     def set_run_state(self, dag_id: str, run_id: str, state: str) -> None:
         """Mark a run, such as `failed`, as a user does."""
-        self._patch(f"dags/{dag_id}/dagRuns/{run_id}", {"state": state})
+        self._change("PATCH", f"dags/{dag_id}/dagRuns/{run_id}", {"state": state})
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Clear a task, so that it runs again, whatever its state."""
         body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
-        self._request("POST", f"dags/{dag_id}/clearTaskInstances", json=body)
+        self._change("POST", f"dags/{dag_id}/clearTaskInstances", body)
 
     def triggerers(self) -> set[int]:
         """Give the triggerers that have reported themselves lately, by the numbers of their jobs."""
         found = self._get("jobs", job_type="TriggererJob", job_state="running", is_alive=True)["jobs"]
         return {job["id"] for job in found}
 
-    def _patch(self, path: str, changes: dict[str, str]) -> None:
+    def _change(self, method: str, path: str, changes: dict[str, Any]) -> httpx.Response:
         """Change something; on SQLite, Airflow gives up a change that another of its processes holds up."""
-        for attempts_left in reversed(range(_PATCH_ATTEMPTS)):
+        for _ in range(_MORE_ATTEMPTS):
             try:
-                self._request("PATCH", path, json=changes)
+                return self._request(method, path, json=changes)
             except AirflowApiError as error:
                 failed = getattr(error.__cause__, "response", None)
-                if not attempts_left or failed is None or failed.status_code < _SERVER_ERRORS:
+                if failed is None or failed.status_code < _SERVER_ERRORS:
                     raise
-            else:
-                return
+        return self._request(method, path, json=changes)
 
     def _get(self, path: str, **parameters: Any) -> Any:
         return self._request("GET", path, params=parameters).json()
