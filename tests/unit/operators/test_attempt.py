@@ -1,0 +1,131 @@
+"""Whether a task's process still speaks for its task instance."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from datetime import datetime, timezone
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import CommsDecoder
+
+from airflow_sm_processing.exceptions import ProcessingError
+from airflow_sm_processing.operators.attempt import Attempt
+from airflow_sm_processing.ownership.intents import Intent
+from airflow_sm_processing.ownership.owner import Life, Owner
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+INTENT = Intent(job_name="a-1", number=1, claim="c", life=Life(1, 0), noted=1.0)
+
+
+class Store:
+    """Airflow's `task_state_store`, which is empty for a task instance that isn't any more."""
+
+    def __init__(self, kept: Any) -> None:
+        self.kept = kept
+
+    def get(self, key: str) -> Any:  # there is one
+        return self.kept
+
+
+def attempt(answer: Callable[[], Any], *, map_index: int = -1, store: Store | None = None, **options: Any) -> Attempt:
+    ti = SimpleNamespace(
+        dag_id="d", run_id="r", task_id="t", map_index=map_index, try_number=2, max_tries=3,
+        context_carrier={"traceparent": "00-a-b-01"}, get_task_states=lambda **_: {"r": answer()}, **options,
+    )  # fmt: skip
+    run = SimpleNamespace(clear_number=1, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc))
+    return Attempt({"ti": ti, "dag_run": run, "task_state_store": store} if store else {"ti": ti, "dag_run": run})  # type: ignore[typeddict-item]  # what is asked for
+
+
+def test_it_says_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__SM_PROCESSING__DEPLOYMENT", "production")
+    asking = attempt(dict, map_index=4).asking()
+    assert asking.owner == Owner(deployment="production", dag_id="d", run_id="r", task_id="t", map_index=4)
+    assert (asking.life, asking.number, asking.run_started) == (Life(3, 1, "00-a-b-01"), 2, 1_767_225_600.0)
+
+
+def test_without_a_name_the_deployment_is_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example")
+    assert attempt(dict).asking().owner.deployment == "https://airflow.example"
+
+
+@pytest.mark.parametrize("state", ["up_for_retry", "scheduled", "queued", "deferred"])
+@pytest.mark.parametrize("map_index", [-1, 3])
+def test_a_try_between_tries_is_taken_over(state: str, map_index: int) -> None:
+    key = "t" if map_index < 0 else f"t_{map_index}"
+    assert attempt(lambda: {key: state}, map_index=map_index).is_taken_over()
+
+
+@pytest.mark.parametrize("state", ["restarting", "success", "failed", "skipped", "removed", None])
+def test_a_task_that_a_user_ended_is_not(state: str | None) -> None:
+    assert not attempt(lambda: {"t": state}, store=Store(None)).is_taken_over()
+
+
+@pytest.mark.parametrize(
+    ("store", "taken_over"), [(Store(INTENT.to_plain()), False), (Store(None), True), (None, False)]
+)
+def test_a_running_task_is_another_try_if_this_ones_notes_are_gone(store: Store | None, taken_over: bool) -> None:
+    assert attempt(lambda: {"t": "running"}, store=store).is_taken_over() is taken_over
+
+
+def test_no_answer_is_waited_for_longer_than_two_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    asked = threading.Event()
+    began = time.monotonic()
+    assert not attempt(lambda: asked.wait(30)).is_taken_over()
+    assert time.monotonic() - began < 10
+    asked.set()
+
+    def refuse() -> Any:
+        raise OSError("gone")
+
+    assert not attempt(refuse).is_taken_over()
+    assert "Airflow doesn't say whether a later try goes on with the job: OSError('gone')" in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # the children only wait
+def test_a_process_that_lost_its_supervisor_makes_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A real supervisor's end: the parent dies, and its child goes on."""
+    mine, theirs = socket.socketpair()
+    told, tells = os.pipe()
+    with mine, theirs:
+        monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", CommsDecoder(socket=mine), raising=False)
+        supervisor = os.fork()
+        if supervisor == 0:
+            _supervise(tells)
+        os.waitpid(supervisor, 0)
+        os.close(tells)
+        with os.fdopen(told) as words:
+            assert words.read() == "has one, lost it: No job was created"
+
+
+def _supervise(tells: int) -> None:
+    """Start a task's process, and die when it runs."""
+    ready, go = os.pipe()
+    if os.fork() == 0:
+        task = attempt(dict)
+        text = "is an orphan" if task.is_orphaned else "has one"
+        os.write(go, b"!")
+        parent = os.getppid()
+        while os.getppid() == parent:
+            time.sleep(0.01)
+        try:
+            task.check_supervisor()
+        except ProcessingError as error:
+            text += f", lost it: {str(error).partition(':')[0]}"
+        os.write(tells, text.encode())
+    else:
+        os.read(ready, 1)
+    os._exit(0)
+
+
+def test_without_a_supervisor_of_its_own_a_process_speaks_for_its_task() -> None:
+    task = attempt(dict)
+    task.check_supervisor()
+    assert (task.is_orphaned, task.is_followed) == (False, True)
