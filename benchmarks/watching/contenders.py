@@ -30,7 +30,7 @@ def ours(*, poll_seconds: int, logs: bool) -> Callable[[Job], BaseTrigger]:
     connection = AwsConnection(aws_conn_id=None, region_name=REGION).serialize()
 
     def trigger(job: Job) -> BaseTrigger:
-        optional = {"logs": logs, "since": job.created}
+        optional = {"logs": logs, "since": job.created, "mask_env": False}
         arguments: dict[str, Any] = {name: value for name, value in optional.items() if name in known}
         return ProcessingJobTrigger(job.name, connection=connection, poll_interval=poll_seconds, **arguments)
 
