@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from airflow_sm_processing.local import LocalSageMaker
 from demo.airflow_home import AirflowHome
 from demo.airflow_services import RunningAirflow, running_airflow
-from demo.ports import free_port
+from demo.ports import HOST, free_port, is_free
 from tests.acceptance.triggerers import Triggerers
 
 from .operators import DAGS, Operator
@@ -72,8 +72,8 @@ def staged(operator: Operator, names: Iterable[str], folder: Path) -> Iterator[S
         service = urlsplit(sagemaker.endpoint_url).port
         assert service is not None
         lines = {name: stack.enter_context(Relay(service, amend=tell_of_no_job_as_aws_does)) for name in names}
-        port = free_port()
-        execution_api = stack.enter_context(Relay(port))
+        execution_port = free_port()
+        execution_api = stack.enter_context(Relay(execution_port))
         put_code(sagemaker)
         extra = {
             **sagemaker.environment(),
@@ -82,8 +82,9 @@ def staged(operator: Operator, names: Iterable[str], folder: Path) -> Iterator[S
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{execution_api.url}/execution/",
             "PATH": f"{operator.python().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         }
-        home = AirflowHome(path=folder / "airflow", port=port, dags=operator.dags, extra=extra)
+        home = AirflowHome(path=folder / "airflow", port=free_port(), dags=operator.dags, extra=extra)
         airflow = stack.enter_context(running_airflow(home, say=print))
+        start_execution_api(airflow, execution_port)
         airflow.wait_for_dags(*DAG_IDS)
         yield Stage(
             operator=operator,
@@ -95,6 +96,17 @@ def staged(operator: Operator, names: Iterable[str], folder: Path) -> Iterator[S
             gates=gates,
             changing=threading.Lock(),
         )
+
+
+def start_execution_api(airflow: RunningAirflow, port: int) -> None:
+    """Start a server for the tasks' supervisors alone.
+
+    In Airflow 3.3.2, a server that waits on SQLite for another's write, to make a DAG run, serves nobody meanwhile: not
+    the task whose write it waits for either, if that goes through the same server.
+    """
+    command = ["airflow", "api-server", "--apps", "execution", "--host", HOST, "--port", str(port)]
+    airflow.processes.start("execution-api", command, airflow.home.environment())
+    airflow.processes.wait_until(lambda: not is_free(port), within=90, what="The execution API")
 
 
 def connection_id(name: str) -> str:
