@@ -42,6 +42,11 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": [
             _integration(name, "airflow_sm_processing.triggers.processing", "airflow_sm_processing.triggers.capacity")
         ],
+        "extra-links": [
+            "airflow_sm_processing.links.SageMakerLink",
+            "airflow_sm_processing.links.CloudWatchLink",
+            "airflow_sm_processing.links.OutputsLink",
+        ],
         "config": {"sm_processing": _CONFIG},
     }
 

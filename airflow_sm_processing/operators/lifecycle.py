@@ -17,6 +17,7 @@ from airflow_sm_processing.exceptions import (
     TransientError,
     WaitTimeoutError,
 )
+from airflow_sm_processing.links import LinkedTask
 from airflow_sm_processing.operators.bounds import passed_deadline, wait_deadline
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.masking import MaskedEnvironment
@@ -51,7 +52,7 @@ _BACKSTOP = timedelta(
 )  # after the trigger's deadline, Airflow ends the deferral: no triggerer may be running
 
 
-class JobTask(MaskedEnvironment):
+class JobTask(LinkedTask, MaskedEnvironment):
     """A task that runs one processing job; its parameters are a subclass's."""
 
     _job: ProcessingJob | None = None

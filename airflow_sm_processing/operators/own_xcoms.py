@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_processing.links import push_links
 from airflow_sm_processing.processing import results
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def publish(context: Context, job: ProcessingJob) -> None:
     ti.xcom_push(key=results.JOB_ARN_KEY, value=job.job_arn)
     for name, uri in job.output_uris.items():
         ti.xcom_push(key=name, value=uri)
+    push_links(ti, job.links())
 
 
 def own_xcom(context: Context, key: str) -> Any:

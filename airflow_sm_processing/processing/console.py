@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
+
+from airflow_sm_processing.processing.s3_uris import S3Location
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["is_aws", "job_links"]
 
@@ -22,16 +29,31 @@ def is_aws(endpoint_url: str) -> bool:
     return (urlsplit(endpoint_url).hostname or "").endswith(_AWS_HOSTS)
 
 
-def job_links(job_name: str, *, region: str, partition: str) -> dict[str, str]:
-    """Give the console pages of a job and of its logs, by title."""
+def job_links(job_name: str, *, region: str, partition: str, output_uris: Iterable[str] = ()) -> dict[str, str]:
+    """Give the console pages of a job, of its logs and of its outputs' common prefix in S3, by title."""
     domain = _DOMAINS.get(partition, _DOMAINS["aws"])
     name = quote(job_name, safe="")
     log_filter = _fragment(f"{job_name}/")
-    return {
+    links = {
         "Job": f"https://{domain}/sagemaker/home?region={region}#/processing-jobs/{name}",
         "Logs": f"https://{domain}/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{_fragment(LOG_GROUP)}"
         f"$3FlogStreamNameFilter$3D{log_filter}",
     }
+    outputs = _common_prefix([S3Location.parse(uri) for uri in output_uris])
+    if outputs is not None:
+        bucket, prefix = (quote(part, safe="") for part in outputs)
+        links["Outputs"] = f"https://{domain}/s3/buckets/{bucket}?region={region}&prefix={prefix}"
+    return links
+
+
+def _common_prefix(places: list[S3Location]) -> S3Location | None:
+    """Give the folder that all have in common; of those in the first one's bucket, for no page shows two buckets."""
+    if not places:
+        return None
+    bucket = places[0].bucket
+    folders = [place.key.rstrip("/").split("/") for place in places if place.bucket == bucket]
+    common = "/".join(posixpath.commonprefix(folders))
+    return S3Location(bucket, common and f"{common}/")
 
 
 def _fragment(text: str) -> str:

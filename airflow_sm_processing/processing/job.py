@@ -253,11 +253,13 @@ class ProcessingJob:
         )
 
     def links(self) -> dict[str, str]:
-        """Give the AWS console's pages of the job, by title; none if the endpoint isn't AWS's."""
+        """Give the AWS console's pages of the job and of its outputs, by title; none if the endpoint isn't AWS's."""
         meta = self.sagemaker_session.sagemaker_client.meta
         if not is_aws(meta.endpoint_url):
             return {}
-        return job_links(self.job_name, region=meta.region_name, partition=meta.partition)
+        return job_links(
+            self.job_name, region=meta.region_name, partition=meta.partition, output_uris=self.output_uris.values()
+        )
 
     def _tails(self) -> Mapping[str, Sequence[str]]:
         try:

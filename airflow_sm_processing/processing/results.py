@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "JOB_ARN_KEY",
     "JOB_NAME_KEY",
+    "LINK_KEYS",
     "LOG_POSITION_KEY",
     "RESULT_KEY",
     "ended_result",
@@ -27,9 +28,11 @@ JOB_NAME_KEY = "job_name"
 JOB_ARN_KEY = "job_arn"
 LOG_POSITION_KEY = "log_position"
 """How far the job's log was shown while the task was deferred; gone when the task has ended."""
+LINK_KEYS = {"Job": "_link_job", "Logs": "_link_logs", "Outputs": "_link_outputs"}
+"""For the addresses of the AWS console's pages, by the titles that `ProcessingJob.links` gives them."""
 RESULT_KEY = "return_value"
 """Airflow's own, for what a task returns."""
-_RESERVED_KEYS = frozenset({RESULT_KEY, JOB_NAME_KEY, JOB_ARN_KEY, LOG_POSITION_KEY})
+_RESERVED_KEYS = frozenset({RESULT_KEY, JOB_NAME_KEY, JOB_ARN_KEY, LOG_POSITION_KEY, *LINK_KEYS.values()})
 
 
 def submitted_result(job_name: str, job_arn: str | None, output_uris: Mapping[str, str]) -> dict[str, Any]:

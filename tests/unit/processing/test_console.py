@@ -23,6 +23,35 @@ def test_each_partition_has_its_own_console(partition: str, region: str, domain:
 
 
 @pytest.mark.parametrize(
+    ("partition", "region", "domain"),
+    [
+        ("aws", "eu-west-1", "console.aws.amazon.com"),
+        ("aws-cn", "cn-north-1", "console.amazonaws.cn"),
+        ("aws-us-gov", "us-gov-west-1", "console.amazonaws-us-gov.com"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("uris", "place"),
+    [
+        (["s3://a.bucket/job-1/out"], ("a.bucket", "job-1%2Fout%2F")),
+        (["s3://bucket/job/out/train", "s3://bucket/job/out/test/"], ("bucket", "job%2Fout%2F")),
+        (["s3://bucket/job/train-1", "s3://bucket/job/train-2"], ("bucket", "job%2F")),
+        (["s3://bucket/one", "s3://bucket/two"], ("bucket", "")),
+        (["s3://bucket"], ("bucket", "")),
+        (["s3://bucket/a//b"], ("bucket", "a%2F%2Fb%2F")),
+        (["s3://bucket/Müller & Co?/a=1+1#x"], ("bucket", "M%C3%BCller%20%26%20Co%3F%2Fa%3D1%2B1%23x%2F")),
+        (["s3://one/a/x", "s3://two/a/y", "s3://one/a/z"], ("one", "a%2F")),
+    ],
+)
+def test_outputs_are_shown_by_the_folder_that_they_have_in_common(
+    partition: str, region: str, domain: str, uris: list[str], place: tuple[str, str]
+) -> None:
+    links = job_links("job-1", region=region, partition=partition, output_uris=uris)
+    bucket, prefix = place
+    assert links["Outputs"] == f"https://{domain}/s3/buckets/{bucket}?region={region}&prefix={prefix}"
+
+
+@pytest.mark.parametrize(
     ("endpoint_url", "expected"),
     [
         ("https://api.sagemaker.eu-west-1.amazonaws.com", True),

@@ -96,7 +96,7 @@ def test_a_job_that_ended_otherwise_raises_all_that_is_known(
         "AlgorithmError",
         "no rows",
         {"algo-1": ("a", "b")},
-        job_links("job", region="eu-west-1", partition="aws"),
+        job_links("job", region="eu-west-1", partition="aws", output_uris=["s3://results/out"]),
     )
 
 

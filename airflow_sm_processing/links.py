@@ -1,0 +1,80 @@
+"""A task's links to the AWS console, in Airflow's UI.
+
+Airflow's API server reads a link from an XCom of the task instance, and only that: so its address is pushed as soon as
+there is a job, and shows while the task runs or is deferred.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.sdk import BaseOperator, BaseOperatorLink
+
+from airflow_sm_processing.processing.results import LINK_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from airflow.sdk import Context
+    from airflow.sdk.types import TaskInstanceKey
+
+__all__ = ["JOB_LINKS", "CloudWatchLink", "ConsoleLink", "LinkedTask", "OutputsLink", "SageMakerLink", "push_links"]
+
+
+class ConsoleLink(BaseOperatorLink):
+    """A link to one of the AWS console's pages of a task's job."""
+
+    page: ClassVar[str]
+    """The page's title in `ProcessingJob.links`."""
+
+    @property
+    def xcom_key(self) -> str:
+        """The XCom that has the address; a reserved name for outputs."""
+        return LINK_KEYS[self.page]
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002  # Airflow's signature
+        """Give the address that the task pushed; an empty one if it has no job, or one on a local endpoint."""
+        from airflow.providers.common.compat.sdk import XCom
+
+        return XCom.get_value(ti_key=ti_key, key=self.xcom_key) or ""
+
+
+class SageMakerLink(ConsoleLink):
+    """The job's own page."""
+
+    name = "SageMaker console"
+    page = "Job"
+
+
+class CloudWatchLink(ConsoleLink):
+    """The job's log streams."""
+
+    name = "CloudWatch logs"
+    page = "Logs"
+
+
+class OutputsLink(ConsoleLink):
+    """The folder that the job's outputs have in common."""
+
+    name = "Outputs in S3"
+    page = "Outputs"
+
+
+JOB_LINKS: Collection[ConsoleLink] = (SageMakerLink(), CloudWatchLink(), OutputsLink())
+
+
+class LinkedTask(BaseOperator):
+    """A task with links to its job's pages, for which it calls `push_links`."""
+
+    operator_extra_links = JOB_LINKS
+
+    def pre_execute(self, context: Context) -> None:
+        """Take the links from the worker's copy of the task: a worker pushes its links again, even those not there."""
+        self.operator_extra_links = ()
+        super().pre_execute(context)
+
+
+def push_links(ti: Any, pages: Mapping[str, str]) -> None:
+    """Push the address of each page that there is."""
+    for title, url in pages.items():
+        ti.xcom_push(key=LINK_KEYS[title], value=url)
