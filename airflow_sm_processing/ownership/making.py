@@ -59,7 +59,6 @@ class JobMaker:
             repeated: Whether an earlier try may have uploaded some of it.
         """
         plan = self._uploaded(name, tags, repeated=repeated)
-        self._may_create()
         arn = self._created(plan)
         log.info("Created processing job %s", name)
         count = self._definition.instance_count
@@ -112,11 +111,16 @@ class JobMaker:
         return self._call(dataclasses.replace(plan, request={**request, "Tags": users} if users else request))
 
     def _call(self, plan: SubmissionPlan) -> str:
+        self._may_create()
         return create_job(
             self._session.sagemaker_client,
             plan.request,
             own_name=False,
             max_transient_seconds=self._max_transient_seconds,
             max_pressure_seconds=0.0,
-            sleep=self._sleep,
+            sleep=self._sleep_then_ask,
         )
+
+    def _sleep_then_ask(self, seconds: float) -> None:
+        self._sleep(seconds)
+        self._may_create()
