@@ -6,12 +6,15 @@ import asyncio
 import heapq
 import itertools
 import random
+from collections import deque
 
 from airflow_sm_processing.watcher.clock import now
 
 __all__ = ["Turns"]
 
 _FIRST_PAUSE, _SHORTEST_PAUSE, _LONGEST_PAUSE = 5.0, 0.5, 60.0
+_REMEMBERED = 100
+_HEARD_WITHIN = 30.0  # seconds in which a worker has tried, and its task has come back if it was refused
 
 
 class Turns:
@@ -27,6 +30,7 @@ class Turns:
         self._arrivals = itertools.count()
         self._pause = _FIRST_PAUSE
         self._last_turn: float | None = None
+        self._unheard: deque[float] = deque(maxlen=_REMEMBERED)
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -49,6 +53,7 @@ class Turns:
 
     def refused(self) -> None:
         """Note that one whose turn it was came back."""
+        self._unheard.clear()
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
     def made(self) -> None:
@@ -77,6 +82,9 @@ class Turns:
 
     def _on_time(self) -> None:
         self._timer = None
+        if self._unheard and self._unheard[0] < now() - _HEARD_WITHIN:
+            self._unheard.popleft()
+            self._pause = max(self._pause / 2, _SHORTEST_PAUSE)
         self._give_turn()
         self._set_timer()
 
@@ -86,4 +94,5 @@ class Turns:
             if not turn.done():
                 turn.set_result(None)
                 self._last_turn = now()
+                self._unheard.append(self._last_turn)
                 return

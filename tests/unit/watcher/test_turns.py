@@ -54,6 +54,39 @@ def test_turns_come_slower_as_tries_are_refused() -> None:
     assert pauses[-1] >= 48
 
 
+def test_turns_of_which_another_triggerer_hears_come_quicker_too() -> None:
+    """Jobs were made of all of them, which are watched, and end, elsewhere."""
+
+    async def main() -> float:
+        turns = Turns()
+        for _ in range(5):
+            turns.refused()
+        await asyncio.gather(*(turns.wait(float(since)) for since in range(50)))
+        turns.close()
+        return now()
+
+    assert virtual_time.run(main()) < 600
+
+
+def test_turns_stay_slow_though_refusals_take_a_while_to_come_back() -> None:
+    async def main() -> list[float]:
+        turns, tries = Turns(), []
+
+        async def wait(since: float) -> None:
+            for _ in range(10):
+                await turns.wait(since)
+                tries.append(now())
+                await asyncio.sleep(15)
+                turns.refused()
+
+        await asyncio.gather(*(wait(float(since)) for since in range(5)))
+        turns.close()
+        return tries
+
+    tries = virtual_time.run(main())
+    assert all(later - earlier >= 48 - 1e-6 for earlier, later in itertools.pairwise(tries[10:]))
+
+
 def test_the_longest_waiting_is_next() -> None:
     async def main() -> list[int]:
         turns, order = Turns(), []
