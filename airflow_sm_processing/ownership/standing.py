@@ -75,14 +75,17 @@ class Claimant:
 
     def _by_claim(self, claim: str, tags: Mapping[str, str]) -> Standing:
         """Judge by the word; a process beside this one may have noted another one at the same moment."""
-        if claim == self.claim or self._is_of_a_process_beside(tags):
-            return Standing.OURS
-        is_earlier = self.earlier is not None and claim == self.earlier.claim
-        return Standing.EARLIER if is_earlier else Standing.FOREIGN
+        if self.earlier is not None and claim == self.earlier.claim:
+            return Standing.EARLIER
+        is_ours = claim == self.claim or self._is_of_a_process_beside(tags)
+        return Standing.OURS if is_ours else Standing.FOREIGN
 
     def _is_of_a_process_beside(self, tags: Mapping[str, str]) -> bool:
         life = life_of(tags)
-        return self.owner.is_named_by(tags) and life is not None and life.has_trace_of(self.life)
+        if life is None or not self.owner.is_named_by(tags):
+            return False
+        # Airflow renews the trace with a run: not in a clear that leaves the run as it is.
+        return self.life.has_trace_of(life) and self.life.continues(life)
 
 
 def _is_before(moment: datetime | None, bound: float | None) -> bool:

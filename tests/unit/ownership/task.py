@@ -87,6 +87,11 @@ class Task:
         self.life = Life(tries, clears, trace)
         self.number += 1
 
+    def clear_but_not_its_run(self) -> None:
+        """Let a user clear the task with `reset_dag_runs` off: Airflow counts no clear, and keeps the trace."""
+        self.life = replace(self.life, max_tries=self.life.max_tries + self.number)
+        self.number += 1
+
     def other_is_cleared(self) -> None:
         """Let a user clear another task of the run."""
         self.life = replace(self.life, clear_number=(self.life.clear_number or 0) + 1)

@@ -112,6 +112,15 @@ def test_after_a_clear_there_is_always_a_new_job_and_the_old_one_ends(
     assert account.running == [f"{STEM}-2"]
 
 
+@pytest.mark.parametrize("status", ["InProgress", "Completed"])
+def test_a_clear_that_leaves_the_run_as_it_is_is_a_clear_too(account: SageMaker, task: Task, status: str) -> None:
+    task.job()
+    account.end(f"{STEM}-1", status)
+    task.clear_but_not_its_run()
+    assert new(task.job()) == f"{STEM}-2"
+    assert account.running == [f"{STEM}-2"]
+
+
 def new(claimed: Claimed) -> str | None:
     """Give the name of a job that was made now."""
     return claimed.job.job_name if claimed.found is None else None
