@@ -40,6 +40,10 @@ class Fate(Enum):
         return self in {Fate.DIES_BEFORE, Fate.DIES_AFTER}
 
 
+POINTS = ("read", "write", "CreateProcessingJob", "StopProcessingJob", "DescribeProcessingJob", "ListTags", "sleep")
+_FORBIDDEN_TO_ORPHANS = frozenset({"write", "CreateProcessingJob"})
+
+
 class KilledError(BaseException):
     """The process is gone: nothing that it does any more has an effect."""
 
@@ -81,10 +85,16 @@ class Process:
         while self.is_running:
             self.step()
 
+    def come_as_far_as(self, point: str) -> None:
+        """Go on undisturbed to a call, or to the end if it makes none of that kind any more."""
+        while self.is_running and self.point != point:
+            self.step()
+
     def asks(self, point: str) -> Fate:
         """Wait for the fate of a call; called by the process itself."""
         if self.is_dead:
             raise KilledError
+        assert not (self.is_orphan and point in _FORBIDDEN_TO_ORPHANS), f"an orphan asked for {point}"
         self.point = point
         fate: Fate = self._greenlet.parent.switch()
         if fate is Fate.DIES_BEFORE:

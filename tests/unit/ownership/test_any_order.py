@@ -17,7 +17,7 @@ from airflow_sm_processing.ownership.names import number_of
 from airflow_sm_processing.ownership.owner import Life
 
 from .model import ENDED, Due, Rule
-from .processes import Fate, Process, SteppedNotes, SteppedSageMaker
+from .processes import POINTS, Fate, Process, SteppedNotes, SteppedSageMaker
 from .task import DEFINITION, OWNER
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 RETRIES = 2
 APART = 100.0  # seconds between two things that happen: more than clocks differ
-UNTIDY = st.sampled_from([*Fate])
+FATES = st.one_of(st.just(Fate.ANSWERED), st.sampled_from(Fate))
 
 
 class TaskInstance(RuleBasedStateMachine):
@@ -125,13 +125,15 @@ class TaskInstance(RuleBasedStateMachine):
     # What happens
 
     @precondition(lambda self: self.current is None and not self.is_handed_on)
-    @rule()
-    def a_try_begins(self) -> None:
+    @rule(point=st.sampled_from(POINTS))
+    def a_try_begins_and_comes_as_far_as(self, point: str) -> None:
         self.now += APART
-        self._settle(self._begin())
+        process = self._begin()
+        process.come_as_far_as(point)
+        self._settle(process)
 
     @precondition(lambda self: self.running)
-    @rule(which=st.integers(0, 9), fate=UNTIDY)
+    @rule(which=st.integers(0, 9), fate=FATES)
     def a_call_comes_to(self, which: int, fate: Fate) -> None:
         self.now += 1
         process = self.running[which % len(self.running)]
@@ -140,11 +142,11 @@ class TaskInstance(RuleBasedStateMachine):
         self._settle(process)
 
     @precondition(lambda self: self.running)
-    @rule(which=st.integers(0, 9))
-    def a_process_goes_on_undisturbed(self, which: int) -> None:
+    @rule(which=st.integers(0, 9), point=st.sampled_from([*POINTS, "its end"]))
+    def a_process_goes_on_as_far_as(self, which: int, point: str) -> None:
         self.now += 1
         process = self.running[which % len(self.running)]
-        process.finish()
+        process.come_as_far_as(point)
         self._settle(process)
 
     @precondition(lambda self: self.current is not None)
@@ -270,7 +272,7 @@ class WithNeither(TaskInstance):
     is_clear_told_from_retry = False
 
 
-OFTEN = settings(max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+OFTEN = settings(max_examples=200, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 TestWithNotes = TaskInstance.TestCase
 TestWithNotes.settings = OFTEN
 TestWithoutNotes = WithoutNotes.TestCase
@@ -286,10 +288,7 @@ def test_of_two_processes_that_note_at_once_one_makes_the_job(first: int) -> Non
     """Airflow takes a frozen process for dead and starts another; chance hardly finds the moment."""
     task = TaskInstance()
     for _ in range(2):
-        task.a_try_begins()
-        process = task.processes[-1]
-        while process.point != "write":
-            process.step()
+        task.a_try_begins_and_comes_as_far_as("write")
         task.airflow_takes_it_for_dead(supervised=True)
     for process in task.processes:
         process.step()
