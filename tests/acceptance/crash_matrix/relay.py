@@ -83,7 +83,7 @@ class Passed:
 
 @dataclass
 class Hold:
-    """The first call that matches stays where it is until somebody says how it goes on."""
+    """The first call that matches stays where it is until somebody says how it goes on; the first word counts."""
 
     matches: Callable[[Request], bool]
     at: At
@@ -101,9 +101,10 @@ class Hold:
         return self._arrived.wait(seconds)
 
     def let_go(self) -> None:
-        """Pass it on."""
-        self._passes = True
-        self._decided.set()
+        """Pass it on, unless it was dropped."""
+        if not self._decided.is_set():
+            self._passes = True
+            self._decided.set()
 
     def drop(self) -> None:
         """Close its connection instead."""
