@@ -98,7 +98,8 @@ class Attempt:
         state = states.get(f"{ti.task_id}_{ti.map_index}" if mapped else ti.task_id)
         state = getattr(state, "value", state)
         if state == "running":  # this try, or the next one, to which Airflow has given the task's notes
-            return self.intents.available and self.intents.read() is None
+            note = self.intents.read()
+            return self.intents.available and note is None  # asked afterwards: it may have failed
         return state in _BETWEEN_TRIES
 
 

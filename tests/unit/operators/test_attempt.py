@@ -75,6 +75,14 @@ def test_a_running_task_is_another_try_if_this_ones_notes_are_gone(store: Store 
     assert attempt(lambda: {"t": "running"}, store=store).is_taken_over() is taken_over
 
 
+def test_notes_that_cannot_be_read_are_not_gone() -> None:
+    class Broken(Store):
+        def get(self, key: str) -> Any:
+            raise OSError(key)
+
+    assert not attempt(lambda: {"t": "running"}, store=Broken(None)).is_taken_over()
+
+
 def test_no_answer_is_waited_for_longer_than_two_seconds(caplog: pytest.LogCaptureFixture) -> None:
     asked = threading.Event()
     began = time.monotonic()
