@@ -266,8 +266,8 @@ class JobClaim:
 
     def _note_intent(self) -> None:
         """Note the job that is about to be made, so that whoever comes later looks for it."""
-        self._may_create()
         self._join_process_beside()
+        self._may_create()
         claimant = self._claimant
         if claimant.claim is None or claimant.noted is None:
             return
