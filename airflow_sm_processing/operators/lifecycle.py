@@ -190,7 +190,7 @@ class JobTask(LinkedTask, MaskedEnvironment):
             claim = self._claim(definition, modes, attempt)
             while True:
                 try:
-                    claimed = claim.job()
+                    claimed = self._job_of(claim, attempt)
                 except TransientError as error:
                     if not is_pressure(error):
                         raise
@@ -203,6 +203,25 @@ class JobTask(LinkedTask, MaskedEnvironment):
         except JobExistsError as error:
             raise UnwantedJobError(error.job_name, str(error)) from error
 
+    def _job_of(self, claim: JobClaim, attempt: Attempt) -> Claimed:
+        """Get the job; if that breaks off, don't leave one behind that was made unseen."""
+        try:
+            return claim.job()
+        except BaseException as error:  # Airflow's time-out is no Exception
+            will_try_again = isinstance(error, TransientError) and is_pressure(error)
+            if not will_try_again and (self._killed or not attempt.is_followed):
+                self._stop_unseen(claim)
+            raise
+
+    def _stop_unseen(self, claim: JobClaim) -> None:
+        try:
+            job = claim.unseen_job()
+        except ProcessingError as error:  # not raised: see `_stop`
+            self.log.error("A job may have been made, and can't be looked for: %s", error)  # noqa: TRY400  # as in `_stop`
+            return
+        if job is not None:
+            self._stop(job)
+
     def _claim(self, definition: JobDefinition, modes: Modes, attempt: Attempt) -> JobClaim:
         from airflow_sm_processing.ownership.claiming import JobClaim
 
@@ -213,7 +232,7 @@ class JobTask(LinkedTask, MaskedEnvironment):
             intents=attempt.intents,
             on_existing_job=modes.on_existing_job,
             max_transient_seconds=modes.max_transient_seconds,
-            may_create=attempt.check_supervisor,
+            may_create=lambda: self._check_still_wanted(attempt),
             sleep=self._sleep_unless_killed,
         )
 
@@ -255,8 +274,15 @@ class JobTask(LinkedTask, MaskedEnvironment):
     def _trigger_connection(self) -> dict[str, Any]:
         return {**self.connection.serialize(), "region_name": self.hook.session.boto_region_name}
 
+    def _check_still_wanted(self, attempt: Attempt) -> None:
+        attempt.check_supervisor()
+        self._check_not_killed()
+
     def _sleep_unless_killed(self, seconds: float) -> None:
         time.sleep(seconds)
+        self._check_not_killed()
+
+    def _check_not_killed(self) -> None:
         if self._killed:  # SIGTERM alone doesn't end a task
             raise ProcessingError("The task was ended from outside before its job was created.")
 

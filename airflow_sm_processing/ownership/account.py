@@ -31,7 +31,7 @@ class Account:
     """Asks until there is an answer: what passes is borne for a bounded time."""
 
     def __init__(
-        self, session: Session, *, max_transient_seconds: float, sleep: Callable[[float], None] = time.sleep
+        self, session: Session, *, max_transient_seconds: float = 0.0, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self.session = session
         self._max_transient_seconds = max_transient_seconds

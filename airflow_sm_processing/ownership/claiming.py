@@ -135,6 +135,18 @@ class JobClaim:
                     return self._attached(met.description)
         raise JobExistsError(self._name, f"{_MOST_STRANGERS} names like {self._name} are taken by other owners' jobs.")
 
+    def unseen_job(self) -> ProcessingJob | None:
+        """Give a job that runs though `job` didn't give it: it broke off while a creation wasn't answered.
+
+        Raises:
+            ServiceError: AWS doesn't say at once whether there is one.
+        """
+        name = self._maker.unanswered
+        found = None if name is None else find(Account(self._account.session), name, self._claimant)
+        if found is None or found.standing is not Standing.OURS or found.description.status.is_terminal:
+            return None
+        return self._attached(found.description).job
+
     # What earlier tries left
 
     def _take_up(self) -> tuple[Claimant, Intent | None]:

@@ -7,7 +7,13 @@ import logging
 import random
 from typing import TYPE_CHECKING
 
-from airflow_sm_processing.exceptions import AccessDeniedError, JobRejectedError, TransientError, UploadError
+from airflow_sm_processing.exceptions import (
+    AccessDeniedError,
+    JobNameInUseError,
+    JobRejectedError,
+    TransientError,
+    UploadError,
+)
 from airflow_sm_processing.ownership.tagging import forbids_tags, with_owner_tags
 from airflow_sm_processing.processing.aws_errors import is_pressure
 from airflow_sm_processing.processing.creation import create_job
@@ -49,6 +55,8 @@ class JobMaker:
         self._may_create = may_create
         self._sleep = sleep
         self._tags_are_forbidden = False
+        self.unanswered: str | None = None
+        """The name of a job that was asked for and never refused: there may be one."""
 
     def make(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> ProcessingJob:
         """Upload what is local, and create the job.
@@ -112,14 +120,19 @@ class JobMaker:
 
     def _call(self, plan: SubmissionPlan) -> str:
         self._may_create()
-        return create_job(
-            self._session.sagemaker_client,
-            plan.request,
-            own_name=False,
-            max_transient_seconds=self._max_transient_seconds,
-            max_pressure_seconds=0.0,
-            sleep=self._sleep_then_ask,
-        )
+        self.unanswered = plan.job_name
+        try:
+            return create_job(
+                self._session.sagemaker_client,
+                plan.request,
+                own_name=False,
+                max_transient_seconds=self._max_transient_seconds,
+                max_pressure_seconds=0.0,
+                sleep=self._sleep_then_ask,
+            )
+        except (AccessDeniedError, JobNameInUseError, JobRejectedError):
+            self.unanswered = None
+            raise
 
     def _sleep_then_ask(self, seconds: float) -> None:
         self._sleep(seconds)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import threading
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +14,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 
 from airflow_sm_processing import DefinitionError, JobStoppedError, ProcessingOperator
-from airflow_sm_processing.exceptions import AccessDeniedError
+from airflow_sm_processing.exceptions import AccessDeniedError, TransientError
 from airflow_sm_processing.local import Fault
 from airflow_sm_processing.operators.errors import TaskDefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow_sm_processing.local import LocalSageMaker
     from tests.unit.operators.runner import Runner
@@ -24,11 +27,29 @@ if TYPE_CHECKING:
     TaskFactory = Callable[..., ProcessingOperator]
 
 SLEEPS = "import time; time.sleep(60)"
+ONCE = {"retries": {"total_max_attempts": 1}}
 
 
 def sigterm(_key: object) -> None:
     """Do what a supervisor does to end a task; Airflow's handler calls the task's on_kill."""
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def at_lost_answer(do: Callable[[], object]) -> Iterator[None]:
+    """Do something when the task has said that it waits for the service to answer again."""
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "Waiting for up to" in record.getMessage():
+                do()
+
+    logger, listener = logging.getLogger("airflow_sm_processing.processing.waiting"), Listener()
+    logger.addHandler(listener)
+    try:
+        yield
+    finally:
+        logger.removeHandler(listener)
 
 
 def statuses(sagemaker: LocalSageMaker, base_job_name: str) -> list[str]:
@@ -52,15 +73,67 @@ def test_a_task_that_is_killed_while_it_waits_stops_its_job(
     assert statuses(sagemaker, "killed-waiting") == ["Stopped"]
 
 
+def test_a_task_that_is_killed_before_it_submits_makes_no_job(
+    runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker
+):
+    """SIGTERM alone doesn't end a task, and its supervisor kills it 5 s later."""
+    task = task_factory(SLEEPS, base_job_name="killed-before", role="{{ kill() }}")
+    task.dag.user_defined_macros = {"kill": lambda: sigterm(None) or "SageMakerRole"}
+    ended = runner.run(task)
+    assert "ended from outside before its job was created" in str(ended.error)
+    assert statuses(sagemaker, "killed-before") == []
+
+
 def test_a_task_that_is_killed_while_it_submits_stops_the_job_that_it_made(
     runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker
 ):
-    """SIGTERM alone doesn't end a task: the submission that is under way goes on."""
-    task = task_factory(SLEEPS, base_job_name="killed-submitting", role="{{ kill() }}")
-    task.dag.user_defined_macros = {"kill": lambda: sigterm(None) or "SageMakerRole"}
+    sagemaker.set_faults(Fault(operation="CreateProcessingJob", latency=6.0))
+    task = task_factory(SLEEPS, base_job_name="killed-submitting")
+    killing = threading.Timer(3.0, sigterm, [None])
+    task.pre_execute = lambda context: killing.start()
     ended = runner.run(task)
+    killing.join()
     assert isinstance(ended.error, JobStoppedError)
     assert statuses(sagemaker, "killed-submitting") == ["Stopped"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "kind"),
+    [
+        ({"max_transient_seconds": 1}, TransientError),
+        ({"execution_timeout": timedelta(seconds=8)}, AirflowTaskTimeout),
+    ],
+    ids=["patience ends", "execution_timeout"],
+)
+@pytest.mark.parametrize(("retries_left", "left"), [(True, ["InProgress"]), (False, ["Stopping", "Stopped"])])
+def test_a_job_that_was_made_unseen_is_left_to_the_next_try_or_stopped(
+    runner: Runner,
+    task_factory: TaskFactory,
+    sagemaker: LocalSageMaker,
+    parameters: dict[str, Any],
+    kind: type[BaseException],
+    retries_left: bool,
+    left: list[str],
+):
+    sagemaker.set_faults(Fault(operation="CreateProcessingJob", drop="after"))
+    base = f"unseen-{kind.__name__}-{retries_left}"
+    task = task_factory(SLEEPS, base_job_name=base, botocore_config=ONCE, **parameters)
+    outage = Fault(operation="CreateProcessingJob", error="InternalFailure", status=500)
+    with at_lost_answer(lambda: sagemaker.set_faults(outage)):
+        ended = runner.run(task, retries_left=retries_left)
+    assert isinstance(ended.error, kind)
+    (status,) = statuses(sagemaker, base)
+    assert status in left
+
+
+def test_a_job_that_was_made_unseen_is_stopped_when_its_task_is_killed(
+    runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker
+):
+    sagemaker.set_faults(Fault(operation="CreateProcessingJob", drop="after"))
+    with at_lost_answer(lambda: sigterm(None)):
+        ended = runner.run(task_factory(SLEEPS, base_job_name="unseen-killed", botocore_config=ONCE))
+    assert "ended from outside" in str(ended.error)
+    assert statuses(sagemaker, "unseen-killed") in (["Stopping"], ["Stopped"])
 
 
 def test_on_kill_before_anything_was_submitted_does_nothing(task_factory: TaskFactory):

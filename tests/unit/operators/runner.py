@@ -136,7 +136,8 @@ class Runner:
         self.supervisor.places[stay] = task.task_id, map_index
         return task_runner.RuntimeTaskInstance.model_construct(
             id=stay, task_id=task.task_id, dag_id=task.dag_id, run_id="a_run", try_number=1,
-            dag_version_id=uuid.uuid4(), map_index=map_index, task=task, max_tries=1, start_date=self.started,
+            dag_version_id=uuid.uuid4(), map_index=map_index, task=task, max_tries=int(retries_left),
+            start_date=self.started,
             _ti_context_from_server=TIRunContext(
                 dag_run=dag_run, max_tries=1, should_retry=retries_left, next_method=method, next_kwargs=arguments
             ),

@@ -174,6 +174,28 @@ def test_a_lost_answer_is_asked_for_again(account: SageMaker, task: Task) -> Non
     assert (account.made, len(task.slept)) == ([f"{STEM}-1"], 1)
 
 
+def test_a_job_whose_creation_was_never_answered_is_found_by_who_gives_up(account: SageMaker, task: Task) -> None:
+    account.loses.append("CreateProcessingJob")
+    claim = task.claim()
+    assert claim.unseen_job() is None
+    with pytest.raises(TransientError):
+        claim.job()
+    unseen = claim.unseen_job()
+    assert unseen is not None
+    assert unseen.job_name == f"{STEM}-1"
+    account.end(f"{STEM}-1", "Completed")
+    assert claim.unseen_job() is None
+
+
+def test_a_job_that_was_refused_is_not_looked_for(account: SageMaker, task: Task) -> None:
+    account.refusals.append(("CreateProcessingJob", RefusedError("AccessDeniedException", "no")))
+    claim = task.claim()
+    with pytest.raises(AccessDeniedError):
+        claim.job()
+    assert claim.unseen_job() is None
+    assert account.calls == ["CreateProcessingJob"]
+
+
 def test_of_two_processes_at_once_one_makes_the_job(account: SageMaker, task: Task) -> None:
     late = task.claim()  # has looked, and is held up before it notes what it is about to do
     task.retry()
