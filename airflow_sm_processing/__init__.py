@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.outputs import ProcessingOutput
     from airflow_sm_processing.processing.s3_input import S3Input
     from airflow_sm_processing.processing.status import JobStatus
+    from airflow_sm_processing.sensors.processing import ProcessingJobSensor
     from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 
 __version__ = "0.1.0"
@@ -50,6 +51,7 @@ _MODULES = {
     "ProcessingError": "exceptions",
     "ProcessingHook": "hooks.processing",
     "ProcessingInput": "processing.inputs",
+    "ProcessingJobSensor": "sensors.processing",
     "ProcessingJobTrigger": "triggers.processing",
     "ProcessingOperator": "operators.processing",
     "ProcessingOutput": "processing.outputs",
@@ -72,6 +74,7 @@ __all__ = [
     "ProcessingError",
     "ProcessingHook",
     "ProcessingInput",
+    "ProcessingJobSensor",
     "ProcessingJobTrigger",
     "ProcessingOperator",
     "ProcessingOutput",

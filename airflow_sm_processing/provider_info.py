@@ -39,8 +39,14 @@ def get_provider_info() -> dict[str, Any]:
                 "airflow_sm_processing.operators.script_processing",
             )
         ],
+        "sensors": [_integration(name, "airflow_sm_processing.sensors.processing")],
         "triggers": [
-            _integration(name, "airflow_sm_processing.triggers.processing", "airflow_sm_processing.triggers.capacity")
+            _integration(
+                name,
+                "airflow_sm_processing.triggers.processing",
+                "airflow_sm_processing.triggers.capacity",
+                "airflow_sm_processing.triggers.sensing",
+            )
         ],
         "extra-links": [
             "airflow_sm_processing.links.SageMakerLink",

@@ -24,7 +24,8 @@ def publish(context: Context, job: ProcessingJob) -> None:
     ti.xcom_push(key=results.JOB_NAME_KEY, value=job.job_name)
     ti.xcom_push(key=results.JOB_ARN_KEY, value=job.job_arn)
     for name, uri in job.output_uris.items():
-        ti.xcom_push(key=name, value=uri)
+        if name not in results.RESERVED_KEYS:  # as an output of somebody else's job may be called
+            ti.xcom_push(key=name, value=uri)
     push_links(ti, job.links())
 
 

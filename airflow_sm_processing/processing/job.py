@@ -148,7 +148,12 @@ class ProcessingJob:
         Raises:
             JobNotFoundError: There is no job of that name in the account and region.
         """
-        description = JobDescription.from_response(_describe(sagemaker_session, processing_job_name))
+        response = _describe(sagemaker_session, processing_job_name)
+        return cls.described(sagemaker_session, JobDescription.from_response(response))
+
+    @classmethod
+    def described(cls, sagemaker_session: Session, description: JobDescription) -> ProcessingJob:
+        """Give the job of a description."""
         return cls(
             sagemaker_session,
             description.job_name,

@@ -18,6 +18,7 @@ __all__ = [
     "JOB_NAME_KEY",
     "LINK_KEYS",
     "LOG_POSITION_KEY",
+    "RESERVED_KEYS",
     "RESULT_KEY",
     "ended_result",
     "reserved_name_problems",
@@ -32,7 +33,7 @@ LINK_KEYS = {"Job": "_link_job", "Logs": "_link_logs", "Outputs": "_link_outputs
 """For the addresses of the AWS console's pages, by the titles that `ProcessingJob.links` gives them."""
 RESULT_KEY = "return_value"
 """Airflow's own, for what a task returns."""
-_RESERVED_KEYS = frozenset({RESULT_KEY, JOB_NAME_KEY, JOB_ARN_KEY, LOG_POSITION_KEY, *LINK_KEYS.values()})
+RESERVED_KEYS = frozenset({RESULT_KEY, JOB_NAME_KEY, JOB_ARN_KEY, LOG_POSITION_KEY, *LINK_KEYS.values()})
 
 
 def submitted_result(job_name: str, job_arn: str | None, output_uris: Mapping[str, str]) -> dict[str, Any]:
@@ -71,8 +72,8 @@ def ended_result(description: JobDescription) -> dict[str, Any]:
 def reserved_name_problems(outputs: Sequence[ProcessingOutput]) -> Iterator[Problem]:
     """Yield the outputs whose names are XCom keys of the task itself."""
     for index, item in enumerate(outputs):
-        if isinstance(item.output_name, str) and item.output_name in _RESERVED_KEYS:
-            rule = f"is an XCom key of the task itself; so are {', '.join(sorted(_RESERVED_KEYS))}"
+        if isinstance(item.output_name, str) and item.output_name in RESERVED_KEYS:
+            rule = f"is an XCom key of the task itself; so are {', '.join(sorted(RESERVED_KEYS))}"
             yield Problem(f"outputs[{index}].output_name", item.output_name, rule)
 
 

@@ -90,7 +90,7 @@ class Questions:
         except (TransientError, AccessDeniedError) as error:  # of this job alone, it may be: the others mustn't wait
             self._watches.failed(job_name, error)
         except JobNotFoundError as error:
-            self._watches.over(job_name, JobEnd(Verdict.UNKNOWN, str(error)))
+            self._watches.unknown(job_name, str(error))
         except ServiceError as error:
             self._watches.over(job_name, JobEnd(Verdict.TROUBLE, str(error)))
         else:

@@ -53,6 +53,8 @@ class Watch:
     poll_interval: float = DEFAULT_POLL_INTERVAL
     deadline: float | None = None
     stop_at_deadline: bool = True
+    may_be_missing: bool = False
+    """Whether to wait for a job that isn't there until somebody makes it."""
     max_transient_seconds: float = DEFAULT_MAX_TRANSIENT_SECONDS
     began: float = field(default_factory=now)
     """When the waiter came, by the event loop's clock."""
@@ -140,6 +142,14 @@ class Watches:
             lasted = moment - watch.failing_since
             if lasted >= min(watch.max_transient_seconds, bound):
                 self.out_of_patience(watch, error, lasted)
+
+    def unknown(self, job_name: str, message: str) -> None:
+        """Note that there is no such job, and let those go who don't wait for it to be made."""
+        for watch in self.of(job_name):
+            watch.failure = watch.failing_since = None
+            if not watch.may_be_missing:
+                self.remove(watch)
+                watch.over(JobEnd(Verdict.UNKNOWN, message))
 
     def out_of_patience(self, watch: Watch, error: Exception, lasted: float) -> None:
         """Tell one waiter that what may pass hasn't passed, for so many seconds, and let it go."""

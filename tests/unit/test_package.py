@@ -25,6 +25,7 @@ FRONT = [
     "ProcessingError",
     "ProcessingHook",
     "ProcessingInput",
+    "ProcessingJobSensor",
     "ProcessingJobTrigger",
     "ProcessingOperator",
     "ProcessingOutput",
@@ -127,7 +128,7 @@ def test_airflow_accepts_the_provider_info():
     schema = json.loads(files("airflow").joinpath("provider_info.schema.json").read_text())
     info = get_provider_info()
     jsonschema.validate(info, schema)
-    for kind in ("hooks", "operators", "triggers"):
+    for kind in ("hooks", "operators", "sensors", "triggers"):
         for entry in info[kind]:
             for module in entry["python-modules"]:
                 importlib.import_module(module)

@@ -41,6 +41,21 @@ def test_a_waiter_is_told_once() -> None:
     run(main())
 
 
+def test_a_job_that_is_not_there_is_told_to_those_who_do_not_wait_for_it_to_be_made() -> None:
+    async def main() -> None:
+        watches, (patient,) = watching("a", may_be_missing=True)
+        other = Watch(job_name="a")
+        watches.add(other)
+        watches.failed("a", TransientError("Too fast.", operation="DescribeProcessingJob", code="Throttling"))
+        watches.unknown("a", "There is no a.")
+        assert (other.end.result(), patient.end.done()) == (JobEnd(Verdict.UNKNOWN, "There is no a."), False)
+        assert (watches.of("a"), patient.failing_since) == ((patient,), None)
+        watches.seen("a", has_ended=True)
+        assert patient.end.result() == ENDED
+
+    run(main())
+
+
 def test_one_of_two_waiters_may_go() -> None:
     async def main() -> None:
         watches, (first, second) = watching("a", "a")

@@ -1,0 +1,1 @@
+"""Sensors: waiting for processing jobs that were started elsewhere."""

@@ -1,0 +1,269 @@
+"""Waits for a processing job that was started elsewhere."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseSensorOperator, PokeReturnValue
+
+from airflow_sm_processing.exceptions import DefinitionError, Problem, TransientError
+from airflow_sm_processing.links import LinkedTask
+from airflow_sm_processing.operators.mode_parameters import read_modes
+from airflow_sm_processing.processing.defaults import DEFAULT_POLL_INTERVAL
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from typing import NoReturn
+
+    from airflow.sdk import Context
+
+    from airflow_sm_processing.hooks.connection import AwsConnection
+    from airflow_sm_processing.hooks.processing import ProcessingHook
+    from airflow_sm_processing.processing.description import JobDescription
+    from airflow_sm_processing.processing.sought import SoughtJob
+
+__all__ = ["ProcessingJobSensor"]
+
+_SOUGHT_BY = ("job_name", "job_arn", "job_name_prefix")
+_BACKSTOP = timedelta(seconds=30)  # after the trigger's deadline, Airflow ends the deferral
+
+
+class ProcessingJobSensor(LinkedTask, BaseSensorOperator):
+    """Waits until a processing job that was started elsewhere has completed; a job that isn't there yet is waited for.
+
+    It returns, and has as XComs, what the operators do. A job that failed or was stopped fails it without a retry, or
+    skips it with `soft_fail=True`. It never stops a job.
+    """
+
+    template_fields: Sequence[str] = (
+        *_SOUGHT_BY,
+        "since",
+        "aws_conn_id",
+        "region_name",
+        "verify",
+        "botocore_config",
+        "deferrable",
+    )
+    ui_color = "#e8f1ea"
+
+    def __init__(
+        self,
+        *,
+        job_name: str | None = None,
+        job_arn: str | None = None,
+        job_name_prefix: str | None = None,
+        since: datetime | str | None = None,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        deferrable: bool | None = None,
+        poll_interval: timedelta | float = DEFAULT_POLL_INTERVAL,
+        **kwargs: Any,
+    ) -> None:
+        """Take which job it is, by one of three parameters, and Airflow's own for sensors.
+
+        Args:
+            job_name: The job's name.
+            job_arn: The job's ARN, whose region is the default of `region_name`.
+            job_name_prefix: What the job's name begins with; of such jobs, the newest at each look is meant.
+            since: With a prefix, only jobs created after this moment count; as text, in ISO 8601. The run's `run_after`
+                if None, which stays the same when the task is tried again or cleared.
+            aws_conn_id: Airflow connection; None uses boto3's own configuration chain.
+            region_name: AWS region; the connection's if None.
+            verify: Whether TLS certificates are checked, or the path of a CA bundle.
+            botocore_config: Keyword arguments of `botocore.config.Config`.
+            deferrable: Whether to wait in the triggerer; if None, Airflow's `[operators] default_deferrable`, unless
+                `mode="reschedule"`.
+            poll_interval: Seconds between two looks at the job; `poke_interval` is Airflow's name for it.
+            kwargs: Those of Airflow's sensors, such as `timeout`, `mode` and `soft_fail`.
+
+        Raises:
+            DefinitionError: Not exactly one of `job_name`, `job_arn` and `job_name_prefix` is given.
+        """
+        super().__init__(**{"poke_interval": poll_interval, **kwargs})
+        self.job_name = job_name
+        self.job_arn = job_arn
+        self.job_name_prefix = job_name_prefix
+        self.since = since
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+        self.deferrable = deferrable
+        self._deadline: float | None = None  # of a deferrable sensor, in seconds since the epoch
+        self._last_seen: tuple[str, str] | None = None
+        self._check_which()
+
+    @property
+    def connection(self) -> AwsConnection:
+        """Which AWS the task talks to."""
+        from airflow_sm_processing.operators.connection_parameters import read_connection
+        from airflow_sm_processing.processing.sought import named_by_arn
+
+        region_name = self.region_name or None
+        if self.job_arn:
+            region_name, _ = named_by_arn(self.job_arn, region_name=region_name)
+        return read_connection(
+            subject=f"task {self.task_id}",
+            aws_conn_id=self.aws_conn_id,
+            region_name=region_name,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+        )
+
+    @cached_property
+    def hook(self) -> ProcessingHook:
+        """The hook of the task's connection, which hides what the job has in its environment."""
+        from airflow_sm_processing.processing.secrets import JobSecrets
+
+        return self.connection.hook(JobSecrets())
+
+    def execute(self, context: Context) -> Any:
+        """Wait as Airflow's sensors do; deferrable, the first look that finds no ended job defers."""
+        if self._is_deferrable():
+            self._deadline = time.time() + self.timeout
+        return super().execute(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Look at the job after the trigger has fired, and defer again if it isn't over: a newer one may be there."""
+        from airflow_sm_processing.watcher.watches import Verdict
+
+        if Verdict(event["outcome"]) is Verdict.TROUBLE:  # the triggerer may look with older credentials
+            self.log.warning("The triggerer can't look for the job, so this worker waits: %s", event["message"])
+            self.timeout = max(0.0, event["deadline"] - time.time())
+        else:
+            self._deadline = event["deadline"]
+        return super().execute(context)
+
+    def poke(self, context: Context) -> PokeReturnValue:
+        """Look once, and defer if that is how to wait.
+
+        Raises:
+            AirflowFailException: The job failed or was stopped, or there can't be such a job.
+            AirflowSensorTimeout: The time of a deferrable sensor is over.
+            ServiceError: AWS refused.
+        """
+        from airflow.providers.common.compat.sdk import AirflowSensorTimeout
+
+        look = self._look(context)
+        if not look and self._deadline is not None:
+            if time.time() >= self._deadline:
+                raise AirflowSensorTimeout(f"The job had not completed after timeout={self.timeout:.0f} s.")
+            self._defer(context, self._deadline)
+        return look
+
+    def _look(self, context: Context) -> PokeReturnValue:
+        from airflow_sm_processing.operators.errors import TaskDefinitionError
+
+        try:
+            sought = self._sought(context)
+            description = self._found(sought)
+        except DefinitionError as error:
+            raise TaskDefinitionError.of(error, task_id=self.task_id) from error
+        except TransientError as error:
+            self.log.warning("%s It is looked for again.", error)
+            return PokeReturnValue(is_done=False)
+        if description is None:
+            self.log.info("It isn't there yet: %s", sought)
+            return PokeReturnValue(is_done=False)
+        return self._seen(context, description)
+
+    def _defer(self, context: Context, deadline: float) -> NoReturn:
+        from airflow_sm_processing.triggers.sensing import SoughtJobTrigger
+
+        connection = {**self.connection.serialize(), "region_name": self.hook.session.boto_region_name}
+        self.defer(
+            trigger=SoughtJobTrigger(
+                sought=asdict(self._sought(context)),
+                connection=connection,
+                poll_interval=self.poke_interval,
+                deadline=deadline,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=max(0.0, deadline - time.time())) + _BACKSTOP,
+        )
+
+    def _is_deferrable(self) -> bool:
+        from airflow.providers.common.compat.sdk import conf
+
+        deferrable = read_modes({"deferrable": self.deferrable})[0].deferrable
+        if deferrable is not None:
+            return deferrable
+        return not self.reschedule and conf.getboolean("operators", "default_deferrable", fallback=False)
+
+    def _sought(self, context: Context) -> SoughtJob:
+        from airflow_sm_processing.processing.sought import SoughtJob, named_by_arn
+
+        self._check_which()
+        if self.job_arn:
+            _, name = named_by_arn(self.job_arn, region_name=self.region_name or None)
+            return SoughtJob(job_name=name, name_is_exact=False)
+        if self.job_name:
+            return SoughtJob(job_name=self.job_name)
+        return SoughtJob(job_name_prefix=self.job_name_prefix, created_after=self._since(context))
+
+    def _since(self, context: Context) -> float:
+        from airflow.sdk import timezone
+
+        since = self.since or context["dag_run"].run_after
+        try:
+            moment = timezone.parse(since) if isinstance(since, str) else since
+        except ValueError as error:
+            raise DefinitionError([Problem("since", since, "must be a moment in ISO 8601")]) from error
+        return moment.timestamp()
+
+    def _found(self, sought: SoughtJob) -> JobDescription | None:
+        from airflow_sm_processing.exceptions import JobNotFoundError
+
+        name = sought.job_name or self._newest(sought)
+        try:
+            return None if name is None else self.hook.job(name).description()
+        except JobNotFoundError:
+            return None
+
+    def _newest(self, sought: SoughtJob) -> str | None:
+        from airflow_sm_processing.processing.aws_errors import aws_call
+        from airflow_sm_processing.processing.sought import NewestJob
+
+        search = NewestJob(sought)
+        while search.request is not None:
+            with aws_call("ListProcessingJobs", str(sought)):
+                answer = self.hook.session.sagemaker_client.list_processing_jobs(**search.request)
+            search.take(answer)
+        return search.found
+
+    def _seen(self, context: Context, description: JobDescription) -> PokeReturnValue:
+        """Tell of the job, and make the sensor's end of the job's."""
+        from airflow.providers.common.compat.sdk import AirflowFailException
+
+        from airflow_sm_processing.exceptions import JobEndedError
+        from airflow_sm_processing.operators.own_xcoms import publish
+        from airflow_sm_processing.processing.job import ProcessingJob
+        from airflow_sm_processing.processing.results import ended_result
+
+        job = ProcessingJob.described(self.hook.session, description)
+        if self._last_seen != (job.job_name, description.status.value):
+            self._last_seen = job.job_name, description.status.value
+            publish(context, job)
+            self.log.info("Processing job %s is %s.", *self._last_seen)
+        if not description.status.is_terminal:
+            return PokeReturnValue(is_done=False)
+        try:
+            job.raise_unless_completed(description)
+        except JobEndedError as error:
+            raise AirflowFailException(str(error)) from error
+        return PokeReturnValue(is_done=True, xcom_value=ended_result(description))
+
+    def _check_which(self) -> None:
+        values = {name: getattr(self, name) for name in _SOUGHT_BY}
+        given = [name for name, value in values.items() if value is not None and value != ""]
+        if len(given) != 1:
+            found = "none is" if not given else f"{' and '.join(given)} are"
+            rule = f"exactly one of {', '.join(_SOUGHT_BY)} must be given, and {found}"
+            raise DefinitionError([Problem("job_name", self.job_name, rule)], subject=f"task {self.task_id}")
