@@ -113,16 +113,18 @@ class JobTask(LinkedTask, MaskedEnvironment):
         if next_method != TRIGGER_FAIL_REPR:
             return super().resume_execution(next_method, next_kwargs, context)
         details = next_kwargs or {}
+        is_over = details.get("error") == TriggerFailureReason.TRIGGER_TIMEOUT
+        refusals = self._longest_refused() if is_over else None
         job_name = own_xcom(context, results.JOB_NAME_KEY)
         if job_name is None:  # it waited for room
             self.log.warning("The trigger failed (%s), so this worker tries again.", details.get("error"))
-            return self._run(context)
+            return self._run(context, refusals)
         job = self._take_up(context, job_name)
         shown = own_xcom(context, results.LOG_POSITION_KEY)
         if shown is not None:
             forget_log_position(context)
-        if details.get("error") == TriggerFailureReason.TRIGGER_TIMEOUT:
-            return self._end(context, job, passed_deadline(self, context), shown=shown)
+        if is_over:
+            return self._end(context, job, passed_deadline(self, context), refusals, shown=shown)
         trace = "".join(details.get("traceback") or ())
         self.log.warning("The trigger failed (%s), so this worker waits.\n%s", details.get("error"), trace)
         deadline = wait_deadline(self, context, max_wait=self._modes().max_wait)  # anew: the trigger's is lost with it
@@ -252,16 +254,24 @@ class JobTask(LinkedTask, MaskedEnvironment):
     def _defer_for_room(self, refusals: Refusals, modes: Modes, deadline: Deadline | None) -> NoReturn:
         from airflow_sm_processing.triggers.capacity import CapacityTrigger
 
-        until = refusals.since + modes.max_capacity_wait
+        room_until = refusals.since + modes.max_capacity_wait
+        until = room_until if deadline is None else min(room_until, deadline.at)
         self.defer(
             trigger=CapacityTrigger(
                 connection=self._trigger_connection(),
                 lane=lane_of(read_task(self)[0]),
-                until=until if deadline is None else min(until, deadline.at),
+                until=until,
                 **refusals.to_payload(),
             ),
             method_name="execute_when_there_is_room",
+            timeout=timedelta(seconds=max(0.0, until - time.time())) + _BACKSTOP,
         )
+
+    def _longest_refused(self) -> Refusals:
+        """Give what a wait for room that Airflow itself ended comes to: one more try, and no other wait."""
+        from airflow_sm_processing.triggers.capacity import Refusals
+
+        return Refusals(since=time.time() - self._modes().max_capacity_wait)
 
     def _take_up(self, context: Context, job_name: str) -> ProcessingJob:
         """Give the job that the task waits for, in the worker that it resumes in."""

@@ -125,6 +125,26 @@ def test_a_lost_trigger_is_no_reason_to_fail(runner: Runner, task_factory: TaskF
     assert ended.deferred.classpath.endswith("ProcessingJobTrigger")
 
 
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [("CreateProcessingJob:error=ResourceLimitExceeded", CapacityError), (NO_CAPACITY.format(99), JobFailedError)],
+)
+def test_where_no_triggerer_runs_airflow_ends_the_wait_for_room(
+    runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker, fault: str, kind: type[Exception]
+):
+    sagemaker.set_faults(fault)
+    task = task_factory("pass", deferrable=True, max_capacity_wait=60, poll_interval=0.1)
+    ended = runner.run(task)
+    while not ended.deferred.classpath.endswith("CapacityTrigger"):
+        event = {"event": asyncio.run(fired(ended.deferred))}
+        arguments = deserialize(ended.deferred.next_kwargs) | event
+        ended = runner.run(task, resume=(ended.deferred.next_method, serialize(arguments)))
+    assert ended.deferred.trigger_timeout is not None
+    assert 80 < ended.deferred.trigger_timeout.total_seconds() <= 90
+    ended = runner.run(task, resume=("__fail__", {"error": "Trigger timeout"}))
+    assert isinstance(ended.error, kind)
+
+
 def test_other_trouble_is_not_waited_out_as_long(runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker):
     sagemaker.set_faults("CreateProcessingJob:error=InternalFailure,status=500")
     once = {"retries": {"total_max_attempts": 1}}
