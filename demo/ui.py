@@ -21,7 +21,7 @@ from demo.processes import ProcessError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-EXAMPLES = ("sm_pipeline", "sm_training", "sm_mapping", "sm_deferrable", "sm_sdk_style")
+EXAMPLES = ("sm_pipeline", "sm_training", "sm_mapping", "sm_deferrable", "sm_sdk_style", "sm_sensor")
 _FOLDER = CHECKOUT / ".ui"
 _DEFAULT_PORT = 8080
 

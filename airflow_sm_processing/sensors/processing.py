@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from airflow.sdk import Context
+    from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
     from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.hooks.processing import ProcessingHook
@@ -116,6 +117,11 @@ class ProcessingJobSensor(LinkedTask, BaseSensorOperator):
             verify=self.verify,
             botocore_config=self.botocore_config,
         )
+
+    @property
+    def output(self) -> PlainXComArg:
+        """The result to come; `output["train"]` is the S3 URI of the job's output `train`."""
+        return cast("PlainXComArg", super().output)  # Airflow types it as what can't be indexed
 
     @cached_property
     def hook(self) -> ProcessingHook:

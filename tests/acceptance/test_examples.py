@@ -86,3 +86,11 @@ def test_sdk_style_jobs_decide_about_the_next(examples: dict[str, Run]) -> None:
     assert states(run) == {"deepest_useful_tree": "success"}
     found = {"depth": 8, "accuracy": pytest.approx(0.91, abs=0.03)}
     assert run.xcoms("deepest_useful_tree") == {"return_value": found}
+
+
+def test_a_sensor_waits_for_the_job_that_another_task_starts_meanwhile(examples: dict[str, Run]) -> None:
+    run = examples["sm_sensor"]
+    assert states(run) == {"another_team": "success", "validation": "success", "accuracy": "success"}
+    result = run.xcoms("validation")["return_value"]
+    assert (result["job_name"].startswith("nightly-validation-"), result["status"]) == (True, "Completed")
+    assert run.xcoms("accuracy") == {"return_value": pytest.approx(0.98, abs=0.02)}

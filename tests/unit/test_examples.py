@@ -33,6 +33,7 @@ GRAPHS = {
     ),
     "pipeline.py": ("sm_pipeline", {"evaluate": [], "preprocess": ["evaluate", "train"], "train": ["evaluate"]}),
     "sdk_style.py": ("sm_sdk_style", {"deepest_useful_tree": []}),
+    "sensor.py": ("sm_sensor", {"accuracy": [], "another_team": [], "validation": ["accuracy"]}),
     TRAINING: ("sm_training", {"preprocess": ["train"], "train": []}),
 }
 
