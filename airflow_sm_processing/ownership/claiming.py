@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import random
 import time
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,6 +39,7 @@ __all__ = ["Claimed", "JobClaim", "Try"]
 
 log = logging.getLogger(__name__)
 
+_PAUSE = 5.0
 _MOST_STRANGERS = 100  # jobs of others on names of ours, which only another Airflow of the same name makes
 
 
@@ -95,6 +97,7 @@ class JobClaim:
         self._intents = intents or NoIntents()
         self._on_existing_job = on_existing_job
         self._may_create = may_create
+        self._sleep = sleep
         self._account = Account(session, max_transient_seconds=max_transient_seconds, sleep=sleep)
         self._maker = JobMaker(
             definition,
@@ -133,7 +136,9 @@ class JobClaim:
                 if met is not None and self._is_to_be_taken(met):
                     log.info("Processing job %s was created already.", self._name)
                     return self._attached(met.description)
-        raise JobExistsError(self._name, f"{_MOST_STRANGERS} names like {self._name} are taken by other owners' jobs.")
+                if met is None:  # deleted, by us it may be, and its name isn't free yet
+                    self._sleep(random.uniform(0.5, _PAUSE))  # noqa: S311  # jitter, no secret
+        raise JobExistsError(self._name, f"Names like {self._name} were in use {_MOST_STRANGERS} times, by other jobs.")
 
     def unseen_job(self) -> ProcessingJob | None:
         """Give a job that runs though `job` didn't give it: it broke off while a creation wasn't answered.

@@ -196,6 +196,16 @@ def test_a_job_that_was_refused_is_not_looked_for(account: SageMaker, task: Task
     assert account.calls == ["CreateProcessingJob"]
 
 
+def test_a_name_that_is_not_free_at_once_is_waited_for(account: SageMaker) -> None:
+    task = Task(account, definition=dataclasses.replace(DEFINITION, job_name="mine"))
+    task.job()
+    account.end("mine", "Failed")
+    task.retry()
+    account.refusals += [("CreateProcessingJob", RefusedError("ResourceInUse"))] * 3
+    assert new(task.job()) == "mine"
+    assert len(task.slept) == 3
+
+
 def test_of_two_processes_at_once_one_makes_the_job(account: SageMaker, task: Task) -> None:
     late = task.claim()  # has looked, and is held up before it notes what it is about to do
     task.retry()
