@@ -15,6 +15,8 @@ from airflow_sm_processing.processing.results import reserved_name_problems
 from airflow_sm_processing.processing.rules import definition_problems
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_sm_processing.operators.lifecycle import JobTask
     from airflow_sm_processing.operators.modes import Modes
     from airflow_sm_processing.processing.definition import JobDefinition
@@ -36,8 +38,12 @@ def early_problems(task: JobTask) -> list[Problem]:
     ]
 
 
-def read_task(task: JobTask) -> tuple[JobDefinition, Modes]:
+def read_task(task: JobTask, *, is_excused: Callable[[Problem], bool] = lambda _: False) -> tuple[JobDefinition, Modes]:
     """Give the definition and the modes of a task whose parameters are rendered; local files are beside the DAG file.
+
+    Args:
+        task: The task.
+        is_excused: Tells which problems are passed over.
 
     Raises:
         DefinitionError: A parameter can't be read.
@@ -51,9 +57,9 @@ def read_task(task: JobTask) -> tuple[JobDefinition, Modes]:
         *unreadable,
         *mask_problems(task.mask_env, task.env),
     ]
-    if problems:
+    if not all(map(is_excused, problems)):
         problems += definition_problems(definition)
-        raise DefinitionError(problems, subject=f"task {task.task_id}")
+        raise DefinitionError([item for item in problems if not is_excused(item)], subject=f"task {task.task_id}")
     return _beside(definition, _dag_folder(task)), modes
 
 

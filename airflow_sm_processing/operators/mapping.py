@@ -46,16 +46,16 @@ class _Reference(ResolveMixin):
     """
 
     def __init__(self, reference: XComArg) -> None:
-        self._reference = reference
+        self.reference = reference
 
     def __repr__(self) -> str:
-        return repr(self._reference)
+        return repr(self.reference)
 
     def iter_references(self) -> Iterable[Any]:
-        return self._reference.iter_references()
+        return self.reference.iter_references()
 
     def resolve(self, context: Mapping[str, Any]) -> Any:
-        return self._reference.resolve(context)
+        return self.reference.resolve(context)
 
 
 def _mappable(value: Any) -> Any:

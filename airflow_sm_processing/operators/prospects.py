@@ -1,0 +1,189 @@
+"""What all runs of a task as it stands in the DAG file may need: templates are taken for anything."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow.sdk.definitions.mappedoperator import MappedOperator
+from airflow.sdk.definitions.xcom_arg import PlainXComArg
+
+from airflow_sm_processing.operators.base import BaseProcessingOperator
+from airflow_sm_processing.operators.mode_parameters import MODE_PARAMETERS, read_modes
+from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS, DefinitionReader
+from airflow_sm_processing.operators.plans import ways_of
+from airflow_sm_processing.ownership.names import stem
+from airflow_sm_processing.planning.job_plan import upload_prefix
+from airflow_sm_processing.planning.needs import JobNeeds, locations
+from airflow_sm_processing.planning.places import ANY, Place, account_in, partition_of
+from airflow_sm_processing.processing.names import base_name_from_image, legal_name
+from airflow_sm_processing.processing.plan import default_keys, plan_submission
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow.sdk import DAG
+
+__all__ = ["Prospect", "prospects"]
+
+_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_ANY_DIGEST = "?" * 12  # in IAM, any character; a digest has twelve
+_ANYWHERE = "s3://*"
+_OUTRIGHT = ("role", "kms_key", "output_kms_key", "volume_kms_key", "inputs", "outputs", "default_bucket")
+"""Parameters that a policy has nothing to say of while all of their value is unknown."""
+_SETTINGS = ("region_name", "default_bucket", "default_bucket_prefix")
+
+
+class Prospect(NamedTuple):
+    """A task's needs, and what no policy can be written for before it runs."""
+
+    needs: JobNeeds
+    left_out: tuple[str, ...]
+
+
+def prospects(dag: DAG, *, account: str | None = None, region: str | None = None) -> Iterator[Prospect]:
+    """Yield what each processing task of a DAG needs; a mapped one once for each set of parameters in the DAG file.
+
+    Args:
+        dag: The DAG.
+        account: Where the jobs run; any account if None and no role tells it.
+        region: Likewise; what a task says of its region goes first.
+    """
+    for task in dag.tasks:
+        for parameters in _parameter_sets(task):
+            yield _Reading(parameters, account, region).prospect(f"{dag.dag_id}.{task.task_id}")
+
+
+def _parameter_sets(task: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(task, BaseProcessingOperator):
+        names = (*DEFINITION_PARAMETERS, *MODE_PARAMETERS, *_SETTINGS)
+        yield {name: getattr(task, name, None) for name in names}
+    elif isinstance(task, MappedOperator) and issubclass(task.operator_class, BaseProcessingOperator):
+        group = getattr(task.task_group, "default_args", None)
+        defaults = {**(task.dag.default_args if task.dag else {}), **(group or {})}
+        defaults.update(task.partial_kwargs.get("default_args") or {})
+        for mapped in _mapped_sets(task.expand_input.value):
+            yield {**defaults, **task.partial_kwargs, **mapped}
+
+
+def _mapped_sets(expanded: Any) -> Iterator[dict[str, Any]]:
+    """Yield what is mapped over; each parameter's elements by themselves, since policies add up."""
+    if isinstance(expanded, Mapping):
+        lists = {name: list(value) for name, value in expanded.items() if isinstance(value, (list, tuple))}
+        first = {name: items[0] if items else None for name, items in lists.items()}
+        unknown = {name: value for name, value in expanded.items() if name not in lists}
+        for name, items in lists.items():
+            yield from ({**unknown, **first, name: item} for item in items)
+        if not lists:
+            yield unknown
+    elif isinstance(expanded, Iterable) and not isinstance(expanded, str):
+        yield from (dict(item) for item in expanded if isinstance(item, Mapping))
+
+
+class _Reading:
+    """Reads one set of a task's parameters."""
+
+    def __init__(self, parameters: Mapping[str, Any], account: str | None, region: str | None) -> None:
+        self._given = account, region
+        plain = {name: self._known(value) for name, value in parameters.items()}
+        self._plain = plain
+        self._definition = DefinitionReader().read({name: plain.get(name) for name in DEFINITION_PARAMETERS})
+        self._ways = ways_of(read_modes({name: plain.get(name) for name in MODE_PARAMETERS})[0])
+        self._place = self._read_place(account, plain.get("region_name") or region)
+
+    def prospect(self, subject: str) -> Prospect:
+        definition, begin, place = self._definition, self._stem(), self._place
+        bucket, prefix = self._plain.get("default_bucket"), self._plain.get("default_bucket_prefix")
+        name = str(definition.job_name or f"{begin}-{ANY}")
+        key = default_keys(bucket or place.bucket, prefix)
+        role = str(definition.role)
+        plan = plan_submission(
+            dataclasses.replace(definition, job_name=name), role_arn=place.role_arns(role)[0], key=key
+        )
+        request = _with_uploads_below(plan.request, key(name, "input"), key(begin, "input", ANY))
+        needs = JobNeeds(
+            place=place,
+            request=request,
+            role=role,
+            has_own_name=definition.job_name is not None,
+            bucket=bucket or place.bucket,
+            finds_bucket=not bucket,
+            upload_prefix=upload_prefix(prefix, begin) if plan.uploads else None,
+            upload_kms_key=str(definition.kms_key) if definition.kms_key and plan.uploads else None,
+            ways=self._ways,
+        )
+        return Prospect(needs, tuple(f"{subject}: {reason}" for reason in self._left_out(request)))
+
+    def output_uri(self, name: str) -> str:
+        """Give where an output goes, as far as that is known; `s3://*` if the task has none of that name."""
+        outputs = self.prospect("").needs.request.get("ProcessingOutputConfig", {}).get("Outputs", ())
+        uris = {item["OutputName"]: item.get("S3Output", {}).get("S3Uri") for item in outputs}
+        return uris.get(name) or _ANYWHERE
+
+    def _left_out(self, request: Mapping[str, Any]) -> Iterator[str]:
+        for name in _OUTRIGHT:
+            if self._plain.get(name) == ANY:
+                yield f"{name} is known only when the task runs"
+        for direction, place in locations(request):
+            if not place.bucket.strip(ANY):
+                verb = "reads from" if direction == "in" else "writes to"
+                yield f"a bucket that the job {verb} is known only when the task runs"
+        for item in request.get("ProcessingInputs", ()):
+            if item.get("DatasetDefinition"):
+                yield f"input {item['InputName']} is a query: allow the job's role what it takes in Athena or Redshift"
+
+    def _read_place(self, account: str | None, region: str | None) -> Place:
+        role, image_uri = str(self._definition.role), str(self._definition.image_uri)
+        known = None if region is None or ANY in region else region
+        return Place(
+            account=account or account_in(role) or ANY,
+            region=region or ANY,
+            partition=partition_of(region=known, role=role, image_uri=image_uri),
+        )
+
+    def _stem(self) -> str:
+        """Give a pattern of what the names of the task's jobs begin with."""
+        base = str(self._definition.base_job_name or base_name_from_image(str(self._definition.image_uri)))
+        known, star, _ = base.partition(ANY)
+        if not star:
+            return stem(self._definition, _ANY_DIGEST)
+        return f"{legal_name(known) if known else ''}{ANY}-{_ANY_DIGEST}"
+
+    def _known(self, value: Any, field: str = "") -> Any:
+        """Give a value with stars for what only a run knows."""
+        if isinstance(value, str):
+            return _somewhere(_TEMPLATE.sub(ANY, value), field)
+        if isinstance(value, Mapping):
+            return {key: self._known(item, key) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._known(item, field) for item in value]
+        if value is None or isinstance(value, (bool, int, float, timedelta)):
+            return value
+        return _somewhere(self._referred(value), field)
+
+    def _referred(self, value: Any) -> str:
+        """Give where the output is that a reference is to; a star for any other reference."""
+        reference = getattr(value, "reference", value)
+        if not isinstance(reference, PlainXComArg):
+            return ANY
+        upstream = next(_parameter_sets(reference.operator), None)
+        return ANY if upstream is None else _Reading(upstream, *self._given).output_uri(reference.key)
+
+
+def _somewhere(text: str, field: str) -> str:
+    """Take what may be anything for a place in S3, where it names a place: local files are named in the DAG file."""
+    return _ANYWHERE if text.startswith(ANY) and field in {"source", "destination", "s3_uri", "code"} else text
+
+
+def _with_uploads_below(request: Mapping[str, Any], own: str, shared: str) -> dict[str, Any]:
+    """Give the request with its local inputs where a task instance's jobs share them."""
+    inputs = [
+        {**item, "S3Input": {**item["S3Input"], "S3Uri": shared}}
+        if str(item.get("S3Input", {}).get("S3Uri")).startswith(own)
+        else item
+        for item in request.get("ProcessingInputs", ())
+    ]
+    return {**request, "ProcessingInputs": inputs}

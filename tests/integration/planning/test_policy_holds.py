@@ -1,0 +1,113 @@
+"""The policy that `iam-policy` writes, held against what tasks really call."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk import DAG
+
+from airflow_sm_processing import ProcessingInput, ProcessingOperator, ProcessingOutput, ScriptProcessingOperator
+from airflow_sm_processing.local import Fault
+from airflow_sm_processing.operators.prospects import prospects
+from airflow_sm_processing.planning.caller import caller_statements
+from airflow_sm_processing.planning.statements import policy_document
+from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
+from tests.unit.operators.runner import Runner, Supervisor, installed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from airflow_sm_processing.local import LocalSageMaker
+
+    from .conftest import Guard
+
+OPTIONAL = {"sagemaker:AddTags", "sagemaker:ListTags", "sagemaker:ListProcessingJobs"}
+COMMON = {
+    "role": "SageMakerRole",
+    "image_uri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/image:1",
+    "instance_count": 1,
+    "instance_type": "ml.m5.xlarge",
+    "poll_interval": 0.2,
+}
+SEVERAL_PARTS = 9 * 1024**2  # bytes: s3transfer and the CRT client upload 8 MB at a time
+
+
+@pytest.fixture
+def dag(tmp_path: Path) -> DAG:
+    """One task for each way in which tasks differ in what they call."""
+    script = tmp_path / "script.py"
+    script.write_text("print('done')")
+    large = tmp_path / "large"
+    large.write_bytes(b"x" * SEVERAL_PARTS)
+    python = {**COMMON, "entrypoint": [sys.executable, "-c"]}
+    with DAG("a_dag", schedule=None) as dag:
+        output = ProcessingOutput("/opt/ml/processing/result", output_name="result")
+        ScriptProcessingOperator(task_id="script", code=str(script), outputs=[output], **COMMON)
+        ProcessingOperator(task_id="deferred", arguments=["print('x')"], deferrable=True, **python)
+        ProcessingOperator(task_id="named", job_name="my-Job", arguments=["raise SystemExit(1)"], **python)
+        ProcessingOperator(task_id="slow", arguments=["import time; time.sleep(60)"], max_wait=1.0, **python)
+        source = ProcessingInput(str(large), "/opt/ml/processing/large")
+        ProcessingOperator(task_id="large", inputs=[source], arguments=["pass"], max_transient_seconds=0.1, **python)
+    return dag
+
+
+def policy(dag: DAG, **how: bool) -> dict[str, Any]:
+    needs = [found.needs for found in prospects(dag, account="123456789012", region="us-east-1")]
+    return policy_document([item for need in needs for item in caller_statements(need)], **how)
+
+
+def actions(document: dict[str, Any]) -> set[str]:
+    return {action for item in document["Statement"] for action in item["Action"]}
+
+
+def run_all(dag: DAG, server: LocalSageMaker) -> dict[str, str]:
+    """Run each task to its end, some again, and give the states."""
+    states = {}
+    with installed(Supervisor()) as runner:
+        run: Callable[[str], str] = lambda task_id: runner.run(dag.get_task(task_id)).state  # noqa: E731
+        states["script"] = run("script")
+        states["named"] = run("named")
+        states["named again"] = run("named")
+        states["slow"] = run("slow")
+        states["deferred"] = deferred(runner, dag.get_task("deferred"))
+        server.set_faults(Fault(operation="s3:UploadPart", error="InvalidPart"))
+        states["large"] = run("large")
+    return states
+
+
+def deferred(runner: Runner, task: Any) -> str:
+    trigger = runner.run(task).deferred.trigger_kwargs
+    (event,) = asyncio.run(payloads(ProcessingJobTrigger(**trigger)))
+    return runner.run(task, resume=("execute_complete", {"event": event})).state
+
+
+async def payloads(trigger: ProcessingJobTrigger) -> list[Any]:
+    return [event.payload async for event in trigger.run()]
+
+
+ENDS = {
+    "script": "success",
+    "named": "up_for_retry",
+    "named again": "up_for_retry",
+    "slow": "up_for_retry",
+    "deferred": "success",
+    "large": "up_for_retry",
+}
+
+
+def test_it_allows_exactly_what_the_tasks_call(dag: DAG, guarded: LocalSageMaker, guard: Guard):
+    guard.policy = policy(dag)
+    assert run_all(dag, guarded) == ENDS
+    assert guard.denied == set()
+    assert guard.used == actions(guard.policy)
+
+
+def test_the_minimal_one_leaves_out_only_what_tasks_do_without(dag: DAG, guarded: LocalSageMaker, guard: Guard):
+    guard.policy = policy(dag, minimal=True)
+    assert run_all(dag, guarded) == ENDS
+    assert guard.denied == OPTIONAL
+    assert guard.used == actions(guard.policy) == actions(policy(dag)) - OPTIONAL
