@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.triggers.capacity import Refusals
     from airflow_sm_processing.triggers.deadlines import Deadline
 
-__all__ = ["JobTask"]
+__all__ = ["JobTask", "is_deferrable"]
 
 _BACKSTOP = timedelta(
     seconds=30
@@ -85,6 +85,25 @@ class JobTask(LinkedTask, MaskedEnvironment):
     def execute(self, context: Context) -> Any:
         """Get the job of this task instance, made now or by an earlier try; then wait for it, defer, or be done."""
         return self._run(context)
+
+    def plan(self, context: Context, *, show_env: bool = False) -> dict[str, Any]:
+        """Give what the task would ask of AWS, without asking: plain JSON.
+
+        `request` is CreateProcessingJob's, with the task instance's first name and its owner's tags but the claim;
+        `uploads` has the S3 URI of each local file; `permissions` what the `caller` and the `job_role` need;
+        `unknown` what stands for something that only AWS knows.
+
+        Args:
+            context: Of the task instance; the task's parameters must be rendered.
+            show_env: Whether the values of `env` are shown.
+
+        Raises:
+            TaskDefinitionError: Something is wrong with the task's parameters.
+            UploadError: A local file can't be read.
+        """
+        from airflow_sm_processing.operators.plans import plan_task
+
+        return plan_task(self, context).to_plain(show_env=show_env)
 
     def execute_when_there_is_room(self, context: Context, event: dict[str, Any]) -> Any:
         """Try again to submit the job, after a wait for room in the triggerer."""
@@ -156,7 +175,7 @@ class JobTask(LinkedTask, MaskedEnvironment):
             if not modes.wait_for_completion:
                 return _unawaited_result(claimed)
             deadline = wait_deadline(self, context, max_wait=modes.max_wait)
-            if _is_deferrable(modes) and not (found is not None and found.status.is_terminal):
+            if is_deferrable(modes) and not (found is not None and found.status.is_terminal):
                 self._defer(job, modes, deadline, since=since, refusals=refusals)
         return self._end(context, job, deadline, refusals)
 
@@ -246,7 +265,7 @@ class JobTask(LinkedTask, MaskedEnvironment):
             from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
             raise AirflowTaskTimeout(f"execution_timeout is over, and there was no room for the job: {error}") from None
-        if _is_deferrable(modes):
+        if is_deferrable(modes):
             self._defer_for_room(counted, modes, deadline)
         self._sleep_unless_killed(pause_after(counted))
         return counted
@@ -423,7 +442,8 @@ class JobTask(LinkedTask, MaskedEnvironment):
             )
 
 
-def _is_deferrable(modes: Modes) -> bool:
+def is_deferrable(modes: Modes) -> bool:
+    """Tell whether a task waits in the triggerer."""
     if modes.deferrable is not None:
         return modes.deferrable
     from airflow.providers.common.compat.sdk import conf
