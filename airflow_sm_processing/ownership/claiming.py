@@ -159,8 +159,10 @@ class JobClaim:
         asking, last = self._asking, self._intents.read()
         continued = last is not None and asking.life.continues(last.life)
         claim, noted = (last.claim, last.noted) if last is not None and continued else (uuid.uuid4().hex, time.time())
+        former: tuple[str, ...] = ()
         if last is not None:
             self._number = last.number
+            former = last.former if continued else (*last.former, last.claim)
         claimant = Claimant(
             owner=asking.owner,
             life=asking.life,
@@ -168,6 +170,7 @@ class JobClaim:
             claim=claim if self._intents.available else None,
             noted=noted if self._intents.available else None,
             earlier=None if continued else last,
+            former=former,
         )
         return claimant, last
 
@@ -294,6 +297,7 @@ class JobClaim:
             claim=claimant.claim,
             life=claimant.life,
             noted=claimant.noted,
+            former=claimant.former,
         )
         if intent != self._last and not self._intents.write(intent):
             # A claim that a later try doesn't know would make the job a stranger's to it.

@@ -25,6 +25,8 @@ class Intent:
     life: Life
     noted: float
     """When this life's first intent was noted, in seconds since the epoch."""
+    former: tuple[str, ...] = ()
+    """The claims of lives before: a call that left in one may make its job in the next."""
 
     def to_plain(self) -> dict[str, Any]:
         """Give the intent as JSON."""
@@ -34,6 +36,7 @@ class Intent:
             "claim": self.claim,
             "life": self.life.to_plain(),
             "noted": self.noted,
+            "former": list(self.former),
         }
 
     @classmethod
@@ -45,6 +48,7 @@ class Intent:
             claim=fields["claim"],
             life=Life(*fields["life"]),
             noted=fields["noted"],
+            former=tuple(fields["former"]),
         )
 
 

@@ -45,6 +45,8 @@ class Claimant:
     """When this life's first intent was noted, in seconds since the epoch."""
     earlier: Intent | None = None
     """The last intent of the life before, if it is known."""
+    former: tuple[str, ...] = ()
+    """The claims of all lives before that are known."""
 
     def standing(
         self, job_name: str, *, tags: Mapping[str, str] | None, created_at: datetime | None, own_name: bool
@@ -75,7 +77,7 @@ class Claimant:
 
     def _by_claim(self, claim: str, tags: Mapping[str, str]) -> Standing:
         """Judge by the word; a process beside this one may have noted another one at the same moment."""
-        if self.earlier is not None and claim == self.earlier.claim:
+        if claim in self.former:
             return Standing.EARLIER
         is_ours = claim == self.claim or self._is_of_a_process_beside(tags)
         return Standing.OURS if is_ours else Standing.FOREIGN

@@ -297,3 +297,20 @@ def test_of_two_processes_that_note_at_once_one_makes_the_job(first: int) -> Non
     names = [process.claimed and process.claimed.job.job_name for process in task.processes]
     assert names == task.account.made * 2
     task.teardown()
+
+
+@pytest.mark.parametrize("clears", [1, 2])
+def test_a_job_whose_call_left_in_a_life_before_does_not_run_on(clears: int) -> None:
+    """The first process was past its last question when Airflow took it for dead, and the next died before its call."""
+    task = TaskInstance()
+    task.a_try_begins_and_comes_as_far_as("CreateProcessingJob")
+    task.airflow_takes_it_for_dead(supervised=False)
+    for _ in range(clears):
+        task.the_user_clears_it(is_run_over=False)
+        task.a_try_begins_and_comes_as_far_as("CreateProcessingJob")
+        task.its_process_dies()
+        task.a_retry_is_due()
+    task.processes[0].finish()
+    task.a_try_goes_undisturbed()
+    assert task.account.running == task.account.made[1:]
+    task.teardown()
