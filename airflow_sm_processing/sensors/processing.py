@@ -198,9 +198,13 @@ class ProcessingJobSensor(LinkedTask, BaseSensorOperator):
     def _is_deferrable(self) -> bool:
         from airflow.providers.common.compat.sdk import conf
 
-        deferrable = read_modes({"deferrable": self.deferrable})[0].deferrable
-        if deferrable is not None:
-            return deferrable
+        from airflow_sm_processing.operators.errors import TaskDefinitionError
+
+        modes, problems = read_modes({"deferrable": self.deferrable})
+        if problems:
+            raise TaskDefinitionError(problems, subject=f"task {self.task_id}")
+        if modes.deferrable is not None:
+            return modes.deferrable
         return not self.reschedule and conf.getboolean("operators", "default_deferrable", fallback=False)
 
     def _sought(self, context: Context) -> SoughtJob:

@@ -11,6 +11,7 @@ from airflow_sm_processing import (
     NetworkConfig,
     ProcessingHook,
     ProcessingInput,
+    ProcessingJobSensor,
     ProcessingOperator,
     ProcessingOutput,
     ScriptProcessingOperator,
@@ -43,6 +44,8 @@ with DAG("typed", schedule=None) as dag:
         inputs=[ProcessingInput(source=preprocess.output["train"], destination="/opt/ml/processing/train")],
         outputs=["/opt/ml/processing/report"],
     )
+    elsewhere = ProcessingJobSensor(task_id="elsewhere", job_name_prefix="features-", since="{{ ds }}", timeout=3600)
+    ProcessingInput(source=elsewhere.output["train"], destination="/opt/ml/processing/train")
     ScriptProcessingOperator.partial(task_id="mapped", role="SageMakerRole", image_uri="image").expand(
         inputs=[[ProcessingInput(source=preprocess.output["train"], destination="/opt/ml/processing/train")]]
     )

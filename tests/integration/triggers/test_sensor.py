@@ -268,6 +268,7 @@ def test_exactly_one_way_to_seek_is_asked_for_when_the_dag_is_parsed(dag: DAG, w
     ("parameters", "says"),
     [
         ({"job_name_prefix": "a", "since": "yesterday"}, "since='yesterday': must be a moment in ISO 8601"),
+        ({"job_name": "a", "deferrable": "yes"}, "deferrable='yes': must be true or false"),
         ({"job_arn": "arn:aws:s3:::a"}, "job_arn='arn:aws:s3:::a': must be arn:"),
         ({"job_name": "{{ '' }}"}, "exactly one of job_name, job_arn, job_name_prefix must be given, and none is"),
     ],
