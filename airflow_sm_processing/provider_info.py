@@ -54,6 +54,7 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_sm_processing.links.OutputsLink",
         ],
         "config": {"sm_processing": _CONFIG},
+        "cli": ["airflow_sm_processing.cli.definition.get_cli_commands"],  # since Airflow 3.2; older ones pass it over
     }
 
 
