@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 LOOPBACK = "0100007F"
@@ -16,6 +17,17 @@ def processes_of(home: Path) -> set[int]:
     """
     pids = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
     return {pid for pid in pids if any(file.startswith(f"{home}/") for file in _open_files(pid))}
+
+
+def task_processes(task_instance_id: str) -> dict[str, int]:
+    """Find the process of a task's try, by the title that Airflow gives it, and its supervisor: the parent."""
+    title = f"airflow worker -- {task_instance_id}"
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            if (folder / "cmdline").read_bytes().rstrip(b"\0 ").decode(errors="replace") == title:
+                status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
+                return {"task": int(folder.name), "supervisor": int(status["PPid"])}
+    raise LookupError(f"no process has the title {title!r}")
 
 
 def listening_hosts(pids: set[int]) -> set[str]:

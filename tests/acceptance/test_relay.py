@@ -13,7 +13,8 @@ from botocore.exceptions import ProxyConnectionError
 
 from airflow_sm_processing.local import LocalSageMaker
 
-from .crash_matrix.relay import At, Relay
+from .crash_matrix.calls import At
+from .crash_matrix.relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

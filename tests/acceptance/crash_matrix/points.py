@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .relay import At
+from .calls import At
 from .scene import Scene
 
 Step = Callable[[Scene], None]

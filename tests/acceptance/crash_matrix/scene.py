@@ -8,13 +8,13 @@ import secrets
 import signal
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from tests.acceptance.processes import task_processes
 from tests.acceptance.runs import ENDS, Run
 
-from .relay import At, Hold, Request
+from .calls import At, Hold, Request
 from .seen import ENDED, Seen
 from .stage import connection_id
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from demo.airflow_api import TaskInstance
 
-    from .relay import Passed
+    from .calls import Passed
     from .rows import Row
     from .stage import Stage
 
@@ -149,7 +149,7 @@ class Scene:
 
     def kill(self, *which: str) -> None:
         """SIGKILL the task's process, its `supervisor`, or both, the supervisor first."""
-        pids = _processes(self.task().id)
+        pids = task_processes(self.task().id)
         for name in which:
             os.kill(pids[name], signal.SIGKILL)
 
@@ -269,14 +269,3 @@ class Scene:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{self.row.name}: the task didn't {what} in time")
         time.sleep(_LOOK_EVERY_SECONDS)
-
-
-def _processes(task_instance_id: str) -> dict[str, int]:
-    """Find the process of a task's try, by the title that Airflow gives it, and its supervisor: the parent."""
-    title = f"airflow worker -- {task_instance_id}"
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended meanwhile
-            if (folder / "cmdline").read_bytes().rstrip(b"\0 ").decode(errors="replace") == title:
-                status = dict(line.split(":", 1) for line in (folder / "status").read_text().splitlines())
-                return {"task": int(folder.name), "supervisor": int(status["PPid"])}
-    raise LookupError(f"no process has the title {title!r}")

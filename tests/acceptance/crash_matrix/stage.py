@@ -16,8 +16,9 @@ from demo.airflow_services import RunningAirflow, running_airflow
 from demo.ports import HOST, free_port, is_free
 from tests.acceptance.triggerers import Triggerers
 
+from .calls import Answer
 from .operators import DAGS, Operator
-from .relay import Answer, Relay
+from .relay import Relay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
