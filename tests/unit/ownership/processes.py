@@ -211,6 +211,8 @@ class SteppedNotes:
 
     def _ask(self, what: str) -> Fate:
         fate = current().asks(what)
+        if current().is_orphan and not fate.is_deadly:
+            fate = Fate.CUT  # its supervisor, which carries what a task asks of Airflow, is gone
         if not fate.is_carried_out or fate is Fate.LOST:
             self.available = False
         return fate

@@ -272,7 +272,13 @@ class WithNeither(TaskInstance):
     is_clear_told_from_retry = False
 
 
-OFTEN = settings(max_examples=200, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+OFTEN = settings(
+    max_examples=200,
+    stateful_step_count=30,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 TestWithNotes = TaskInstance.TestCase
 TestWithNotes.settings = OFTEN
 TestWithoutNotes = WithoutNotes.TestCase

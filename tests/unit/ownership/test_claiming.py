@@ -311,7 +311,7 @@ def test_where_a_name_cannot_be_freed_the_error_says_what_to_do(account: SageMak
 @pytest.mark.parametrize(
     ("tags", "whose"),
     [
-        ([], "has no tags that name its owner"),
+        ([], "has no tags that name its owner (or sagemaker:ListTags is denied)"),
         (
             [
                 {"Key": f"airflow:{key}", "Value": value}
