@@ -149,8 +149,8 @@ class BaseProcessingOperator(JobTask):
             max_runtime_in_seconds: After that, SageMaker stops the job; its own default is 24 hours.
             base_job_name: Begins the job's name, which goes on with a digest of the task instance and the number of
                 its job; the image's name if None.
-            job_name: The job's name as it is; unique in the account and region. For a retry after a failure, the record
-                of the failed job is deleted to free the name.
+            job_name: The job's name as it is; unique in the account and region. Where the task needs another job, after
+                a failure or a clear, the record of its last one is deleted to free the name.
             env: Environment variables of the container.
             tags: A dict, or a list of `{"Key": …, "Value": …}`.
             network_config: VPC, isolation, encryption between instances.

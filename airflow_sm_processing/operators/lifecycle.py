@@ -57,6 +57,7 @@ class JobTask(LinkedTask, MaskedEnvironment):
 
     _job: ProcessingJob | None = None
     _attempt: Attempt | None = None
+    _stays = False  # in this worker: the trigger that waited for room has failed
     _killed = False  # before there was a job to stop
 
     @property
@@ -137,6 +138,7 @@ class JobTask(LinkedTask, MaskedEnvironment):
         job_name = own_xcom(context, results.JOB_NAME_KEY)
         if job_name is None:  # it waited for room
             self.log.warning("The trigger failed (%s), so this worker tries again.", details.get("error"))
+            self._stays = not is_over
             return self._run(context, refusals)
         job = self._take_up(context, job_name)
         shown = own_xcom(context, results.LOG_POSITION_KEY)
@@ -265,7 +267,7 @@ class JobTask(LinkedTask, MaskedEnvironment):
             from airflow.providers.common.compat.sdk import AirflowTaskTimeout
 
             raise AirflowTaskTimeout(f"execution_timeout is over, and there was no room for the job: {error}") from None
-        if is_deferrable(modes):
+        if is_deferrable(modes) and not self._stays:
             self._defer_for_room(counted, modes, deadline)
         self._sleep_unless_killed(pause_after(counted))
         return counted

@@ -239,7 +239,7 @@ class JobClaim:
             log.warning("The name %s is taken by a job of %s.", name, owner or "an unknown owner")
             self._number += 1
             return
-        whose = f"belongs to {owner}" if owner else "has no tags that name its owner"
+        whose = f"belongs to {owner}" if owner else "has no tags that name its owner (or sagemaker:ListTags is denied)"
         message = (
             f"There is a processing job {name} already, which {whose}. Names are unique in an account and region: "
             "choose another job_name, or none."

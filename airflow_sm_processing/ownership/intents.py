@@ -48,7 +48,7 @@ class Intent:
             claim=fields["claim"],
             life=Life(*fields["life"]),
             noted=fields["noted"],
-            former=tuple(fields["former"]),
+            former=tuple(fields.get("former", ())),
         )
 
 

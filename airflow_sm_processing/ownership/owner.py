@@ -37,8 +37,8 @@ class Life:
     def continues(self, earlier: Life) -> bool:
         """Tell whether no clear of this task instance lies between.
 
-        In doubt it does: a running task whose worker died, and another task of its run, leave the same traces when
-        they are cleared, on an Airflow without traces. A new job is then the answer that a user expects.
+        In doubt one does: on an Airflow that gives tasks no trace, a clear of this task while it runs and one of
+        another task of its run leave the same marks. Who cleared it expects a new job.
         """
         if self.max_tries != earlier.max_tries:
             return False
@@ -47,7 +47,7 @@ class Life:
         return self.has_trace_of(earlier)
 
     def has_trace_of(self, other: Life) -> bool:
-        """Tell whether both are surely the same life, of one task instance: Airflow gives each a trace of its own."""
+        """Tell whether no clear that renewed the run's trace, or the task's own, lies between."""
         return bool(self.trace) and self.trace == other.trace
 
     def to_plain(self) -> list[Any]:

@@ -26,9 +26,9 @@ class Standing(Enum):
     OURS = "ours"
     """Made in this life of the task instance, by this try or an earlier one."""
     EARLIER = "earlier"
-    """Made by the task instance before a user cleared it, or by one of the same name in a run that was deleted."""
+    """Made by the task instance before a user cleared it; without notes, also in a run of the same id before this."""
     FOREIGN = "foreign"
-    """Somebody else's."""
+    """Somebody else's; with notes, also that of a run of the same id before this, or of an Airflow of the same name."""
 
 
 @dataclass(frozen=True, kw_only=True)
