@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import DefinitionError, Problem
+from airflow_sm_processing.exceptions import DefinitionError, JobNotFoundError, Problem
+from airflow_sm_processing.processing.aws_errors import aws_call
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["NewestJob", "SoughtJob", "named_by_arn"]
+    from airflow_sm_processing.processing.description import JobDescription
+    from airflow_sm_processing.processing.session import Session
+
+__all__ = ["NewestJob", "SoughtJob", "find_job", "named_by_arn"]
 
 _ARN = re.compile(r"arn:[^:]+:sagemaker:([^:]+):\d{12}:processing-job/([a-zA-Z0-9-]+)")
 _PAGE = 100
@@ -66,6 +70,30 @@ class NewestJob:
             self.request = None
         elif self.request is not None:
             self.request["NextToken"] = token
+
+
+def find_job(session: Session, sought: SoughtJob) -> JobDescription | None:
+    """Describe the job; give None while there is none.
+
+    Raises:
+        ServiceError: AWS refused or couldn't be reached.
+    """
+    from airflow_sm_processing.processing.job import ProcessingJob  # a triggerer looks by itself, and needs none of it
+
+    name = sought.job_name or _newest(session, sought)
+    try:
+        return None if name is None else ProcessingJob(session, name, None, None).description()
+    except JobNotFoundError:
+        return None
+
+
+def _newest(session: Session, sought: SoughtJob) -> str | None:
+    search = NewestJob(sought)
+    while search.request is not None:
+        with aws_call("ListProcessingJobs", str(sought)):
+            answer = session.sagemaker_client.list_processing_jobs(**search.request)
+        search.take(answer)
+    return search.found
 
 
 def named_by_arn(job_arn: str, *, region_name: str | None) -> tuple[str, str]:

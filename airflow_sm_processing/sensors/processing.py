@@ -166,10 +166,11 @@ class ProcessingJobSensor(LinkedTask, BaseSensorOperator):
 
     def _look(self, context: Context) -> PokeReturnValue:
         from airflow_sm_processing.operators.errors import TaskDefinitionError
+        from airflow_sm_processing.processing.sought import find_job
 
         try:
             sought = self._sought(context)
-            description = self._found(sought)
+            description = find_job(self.hook.session, sought)
         except DefinitionError as error:
             raise TaskDefinitionError.of(error, task_id=self.task_id) from error
         except TransientError as error:
@@ -227,26 +228,6 @@ class ProcessingJobSensor(LinkedTask, BaseSensorOperator):
         except ValueError as error:
             raise DefinitionError([Problem("since", since, "must be a moment in ISO 8601")]) from error
         return moment.timestamp()
-
-    def _found(self, sought: SoughtJob) -> JobDescription | None:
-        from airflow_sm_processing.exceptions import JobNotFoundError
-
-        name = sought.job_name or self._newest(sought)
-        try:
-            return None if name is None else self.hook.job(name).description()
-        except JobNotFoundError:
-            return None
-
-    def _newest(self, sought: SoughtJob) -> str | None:
-        from airflow_sm_processing.processing.aws_errors import aws_call
-        from airflow_sm_processing.processing.sought import NewestJob
-
-        search = NewestJob(sought)
-        while search.request is not None:
-            with aws_call("ListProcessingJobs", str(sought)):
-                answer = self.hook.session.sagemaker_client.list_processing_jobs(**search.request)
-            search.take(answer)
-        return search.found
 
     def _seen(self, context: Context, description: JobDescription) -> PokeReturnValue:
         """Tell of the job, and make the sensor's end of the job's."""

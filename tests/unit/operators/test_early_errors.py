@@ -55,7 +55,10 @@ WRONG = {
         {"outputs": [ProcessingOutput("/opt/ml/processing/out", output_name="job_name")]},
         (
             "outputs[0].output_name",
-            "is an XCom key of the task itself; so are job_arn, job_name, log_position, return_value",
+            (
+                "is an XCom key of the task itself; so are _link_job, _link_logs, _link_outputs, job_arn, job_name, "
+                "log_position, return_value"
+            ),
         ),
     ),
     "flag that is none": (
