@@ -130,7 +130,8 @@ class _Answers:
 
     def _GetConnection(self, msg: Any) -> Any:  # noqa: N802
         known = {what: f"<{what} of connection {msg.conn_id}>" for what in ("host", "schema", "login", "password")}
-        return _comms().ConnectionResult.model_validate({"conn_id": msg.conn_id, "conn_type": "aws", **known})
+        fields = {"conn_id": msg.conn_id, "conn_type": "aws", "port": None, "extra": None, **known}
+        return _comms().ConnectionResult.model_validate(fields)
 
     def _xcom(self, task_id: str, key: str) -> Any:
         outputs = _output_names(self._dag, task_id)

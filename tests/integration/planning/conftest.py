@@ -22,6 +22,7 @@ _NEEDED = {
     "s3:CompleteMultipartUpload": "s3:PutObject",
 }
 """The actions that S3 asks for, where they aren't called as the operations are."""
+_TAG = "sagemaker:AddTags"
 _FREE = {"sts:GetCallerIdentity"}  # https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 
 
@@ -33,15 +34,26 @@ class Guard(Faults):
         self.policy: dict[str, Any] | None = None
         self.used: set[str] = set()
         self.denied: set[str] = set()
+        self._refused_tags_of: set[str | None] = set()
 
     def for_call(self, call: Call) -> list[Fault]:
-        refused = [action for action in _actions(call) if not self._allows(action, call)]
+        asked = self._asked(call)
+        refused = [action for action in asked if not self._allows(action, call)]
         self.denied.update(refused)
         if refused:
             message = f"User is not authorized to perform: {', '.join(refused)}"
             return [Fault(error="AccessDeniedException", message=message, status=403)]
-        self.used.update(_actions(call))
+        self.used.update(asked)
         return super().for_call(call)
+
+    def _asked(self, call: Call) -> list[str]:
+        """Give what AWS looks for; sagemaker:AddTags only where there are tags, which a second request is without."""
+        asked = _actions(call)
+        if _TAG in asked and not self._allows(_TAG, call):
+            if call.job in self._refused_tags_of:
+                asked.remove(_TAG)
+            self._refused_tags_of ^= {call.job}
+        return asked
 
     def _allows(self, action: str, call: Call) -> bool:
         if self.policy is None:
@@ -61,7 +73,7 @@ def _actions(call: Call) -> list[str]:
     action = f"{call.service}:{call.operation}"
     if action in _FREE or call.operation == "RunProcessingJob":
         return []
-    making = ["sagemaker:AddTags", "iam:PassRole"] if call.operation == "CreateProcessingJob" else []
+    making = [_TAG, "iam:PassRole"] if call.operation == "CreateProcessingJob" else []
     return [_NEEDED.get(action, action), *making]
 
 

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from airflow.sdk import DAG
 
@@ -33,6 +34,7 @@ COMMON = {
     "instance_type": "ml.m5.xlarge",
     "poll_interval": 0.2,
 }
+LINES = "import time; [print(line, flush=True) or time.sleep(0.5) for line in range(8)]"
 SEVERAL_PARTS = 9 * 1024**2  # bytes: s3transfer and the CRT client upload 8 MB at a time
 
 
@@ -47,7 +49,8 @@ def dag(tmp_path: Path) -> DAG:
     with DAG("a_dag", schedule=None) as dag:
         output = ProcessingOutput("/opt/ml/processing/result", output_name="result")
         ScriptProcessingOperator(task_id="script", code=str(script), outputs=[output], **COMMON)
-        ProcessingOperator(task_id="deferred", arguments=["print('x')"], deferrable=True, **python)
+        for task_id in ("deferred", "deferred_too"):  # one job alone is described: a listing would save no call
+            ProcessingOperator(task_id=task_id, arguments=[LINES], deferrable=True, **python)
         ProcessingOperator(task_id="named", job_name="my-Job", arguments=["raise SystemExit(1)"], **python)
         ProcessingOperator(task_id="slow", arguments=["import time; time.sleep(60)"], max_wait=1.0, **python)
         source = ProcessingInput(str(large), "/opt/ml/processing/large")
@@ -73,20 +76,29 @@ def run_all(dag: DAG, server: LocalSageMaker) -> dict[str, str]:
         states["named"] = run("named")
         states["named again"] = run("named")
         states["slow"] = run("slow")
-        states["deferred"] = deferred(runner, dag.get_task("deferred"))
+        states["deferred"], states["deferred_too"] = deferred(runner, dag, "deferred", "deferred_too")
         server.set_faults(Fault(operation="s3:UploadPart", error="InvalidPart"))
         states["large"] = run("large")
     return states
 
 
-def deferred(runner: Runner, task: Any) -> str:
-    trigger = runner.run(task).deferred.trigger_kwargs
-    (event,) = asyncio.run(payloads(ProcessingJobTrigger(**trigger)))
-    return runner.run(task, resume=("execute_complete", {"event": event})).state
+def deferred(runner: Runner, dag: DAG, *task_ids: str) -> list[str]:
+    """Run tasks, then their triggers at once, then the tasks again."""
+    tasks = [dag.get_task(task_id) for task_id in task_ids]
+    triggers = [ProcessingJobTrigger(**runner.run(task).deferred.trigger_kwargs) for task in tasks]
+    events = asyncio.run(first_events(triggers))
+    return [
+        runner.run(task, resume=("execute_complete", {"event": event})).state
+        for task, event in zip(tasks, events, strict=True)
+    ]
 
 
-async def payloads(trigger: ProcessingJobTrigger) -> list[Any]:
-    return [event.payload async for event in trigger.run()]
+async def first_events(triggers: list[ProcessingJobTrigger]) -> list[Any]:
+    async def first(trigger: ProcessingJobTrigger) -> Any:
+        (event,) = [event.payload async for event in trigger.run()]
+        return event
+
+    return await asyncio.gather(*map(first, triggers))
 
 
 ENDS = {
@@ -95,6 +107,7 @@ ENDS = {
     "named again": "up_for_retry",
     "slow": "up_for_retry",
     "deferred": "success",
+    "deferred_too": "success",
     "large": "up_for_retry",
 }
 
@@ -111,3 +124,8 @@ def test_the_minimal_one_leaves_out_only_what_tasks_do_without(dag: DAG, guarded
     assert run_all(dag, guarded) == ENDS
     assert guard.denied == OPTIONAL
     assert guard.used == actions(guard.policy) == actions(policy(dag)) - OPTIONAL
+    guard.policy = None
+    sagemaker = boto3.client("sagemaker")
+    arns = [job["ProcessingJobArn"] for job in sagemaker.list_processing_jobs()["ProcessingJobSummaries"]]
+    assert [sagemaker.list_tags(ResourceArn=arn)["Tags"] for arn in arns] == [[]] * len(arns)
+    assert len(arns) == 5

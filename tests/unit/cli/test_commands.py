@@ -1,0 +1,90 @@
+"""The commands, as they are typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from airflow_sm_processing.cli.__main__ import main
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXAMPLES = Path(__file__).parents[3] / "dags_examples"
+PIPELINE, MAPPING = str(EXAMPLES / "pipeline.py"), str(EXAMPLES / "mapping.py")
+PLAN = ["plan", "sm_pipeline", "preprocess", "--dag-file", PIPELINE, "--run-id", "r", "--logical-date", "2026-01-31"]
+
+
+def printed(capsys: pytest.CaptureFixture[str], arguments: Sequence[str]) -> str:
+    capsys.readouterr()
+    main(arguments)
+    return capsys.readouterr().out
+
+
+def test_a_plan_is_the_same_in_each_form(capsys):
+    plan = json.loads(printed(capsys, PLAN))
+    assert yaml.safe_load(printed(capsys, [*PLAN, "--output", "yaml"])) == plan
+    table = printed(capsys, [*PLAN, "--output", "table"])
+    assert plan["request"]["ProcessingJobName"] in table
+    assert [line for line in table.splitlines() if line and not line.startswith(" ")] == [
+        "REQUEST",
+        "UPLOADS",
+        "PERMISSIONS OF THE CONNECTION",
+        "PERMISSIONS OF THE JOB'S ROLE",
+        "NOT KNOWN WITHOUT AWS",
+    ]
+
+
+def test_an_account_and_a_region_that_are_told_are_taken(capsys):
+    text = printed(capsys, [*PLAN, "--account", "123456789012", "--region", "eu-west-1"])
+    assert "s3://sagemaker-eu-west-1-123456789012/" in text
+    assert "<" not in json.dumps(json.loads(text)["request"])
+
+
+def test_one_policy_serves_all_files(capsys):
+    policy = json.loads(printed(capsys, ["iam-policy", PIPELINE, MAPPING, "--minimal"]))
+    assert [item["Sid"] for item in policy["Statement"]] == [
+        "RunJobs",
+        "GiveTheJobItsRole",
+        "LookUpTheRoleByItsName",
+        "FindOrMakeTheDefaultBucket",
+        "UploadLocalFiles",
+        "FindTheJobsLogs",
+        "ReadTheJobsLogs",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "no_dag", "task", "--dag-file", PIPELINE], "There is no DAG 'no_dag' in .*pipeline.py"),
+        (["plan", "sm_pipeline", "no_task", "--dag-file", PIPELINE], "no task 'no_task'; it has evaluate, preprocess"),
+        (["plan", "sm_mapping", "profile_known", "--dag-file", MAPPING], "is mapped: say .* --map-index"),
+        (["iam-policy", "no_file.py"], "There is no file .*no_file.py"),
+    ],
+)
+def test_what_cannot_be_found_is_named(arguments, message):
+    with pytest.raises(SystemExit, match=message):
+        main(arguments)
+
+
+def test_it_is_a_command_of_airflows_own_that_needs_no_database(tmp_path):
+    database = tmp_path / "no-folder" / "airflow.db"
+    settings = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES),
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(tmp_path),
+    }
+    airflow = [sys.executable, "-m", "airflow", "sm-processing", "plan", "sm_pipeline", "train"]
+    run = subprocess.run(airflow, env=os.environ | settings, capture_output=True, text=True, check=False, timeout=120)
+    assert run.returncode == 0, run.stderr
+    source = json.loads(run.stdout)["request"]["ProcessingInputs"][0]["S3Input"]["S3Uri"]
+    assert source == "s3://<output train of task preprocess>"
+    assert not database.exists()

@@ -1,0 +1,149 @@
+"""What a task would ask of AWS, said without asking."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow.sdk import DAG, task
+
+from airflow_sm_processing import ProcessingInput, ProcessingOperator, ProcessingOutput, ScriptProcessingOperator
+from airflow_sm_processing.cli.commands import moment
+from airflow_sm_processing.cli.made_up import RunFields, rendered
+from airflow_sm_processing.operators.errors import TaskDefinitionError
+
+DAY = moment("2026-01-31")
+SECRET = "a-password-of-ours"
+
+
+@pytest.fixture(autouse=True)
+def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any call to AWS would fail: there are no credentials, and nothing listens where it would go."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AIRFLOW__SM_PROCESSING__DEPLOYMENT", "tests")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def planned(dag: DAG, task_id: str = "task", *, map_index: int = -1, **how: bool):
+    with rendered(dag, task_id, RunFields("a_run", DAY, map_index)) as (rendered_task, context):
+        return rendered_task.plan(context, **how)
+
+
+def test_it_has_the_whole_request_under_the_first_name(dag, task_factory, tmp_path):
+    (tmp_path / "data.csv").write_text("1,2")
+    task_factory(
+        inputs=[ProcessingInput(str(tmp_path / "data.csv"), "/opt/ml/processing/in")],
+        outputs=[ProcessingOutput("/opt/ml/processing/out", output_name="out")],
+        arguments=["--day", "{{ ds }}"],
+        tags={"team": "ours"},
+    )
+    plan = planned(dag)
+    name = plan["request"]["ProcessingJobName"]
+    stem = name.removesuffix("-1")
+    (upload,) = plan["uploads"]
+    bucket = "s3://sagemaker-eu-west-1-123456789012"
+    assert plan["unknown"] == []
+    assert plan["request"]["AppSpecification"]["ContainerArguments"] == ["--day", "2026-01-31"]
+    assert plan["request"]["ProcessingInputs"][0]["S3Input"]["S3Uri"] == upload["s3_uri"]
+    assert upload["s3_uri"].startswith(f"{bucket}/{stem}/input/")
+    assert (upload["path"], upload["bytes"]) == (str(tmp_path / "data.csv"), 3)
+    output = plan["request"]["ProcessingOutputConfig"]["Outputs"][0]
+    assert output["S3Output"]["S3Uri"] == f"{bucket}/{name}/output/out"
+    assert plan["request"]["Tags"] == [
+        {"Key": "team", "Value": "ours"},
+        {"Key": "airflow:life", "Value": "0/0/"},
+        {"Key": "airflow:deployment", "Value": "tests"},
+        {"Key": "airflow:dag-id", "Value": "a_dag"},
+        {"Key": "airflow:run-id", "Value": "a_run"},
+        {"Key": "airflow:task-id", "Value": "task"},
+        {"Key": "airflow:map-index", "Value": "-1"},
+        {"Key": "airflow:try-number", "Value": "1"},
+    ]
+    assert json.loads(json.dumps(plan)) == plan
+
+
+def test_what_only_aws_knows_is_named(dag, task_factory, monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    task_factory(role="SageMakerRole", outputs=["/opt/ml/processing/out"])
+    plan = planned(dag)
+    assert [item["value"] for item in plan["unknown"]] == [
+        "<account>",
+        "<region>",
+        "arn:aws:iam::<account>:role/SageMakerRole",
+    ]
+
+
+def test_an_environment_is_hidden_unless_it_is_asked_for(dag, task_factory):
+    task_factory(env={"PASSWORD": SECRET, "SIZE": 3})
+    plan = planned(dag)
+    assert plan["request"]["Environment"] == {"PASSWORD": "***", "SIZE": "***"}
+    assert SECRET not in json.dumps(plan)
+    assert planned(dag, show_env=True)["request"]["Environment"] == {"PASSWORD": SECRET, "SIZE": "3"}
+
+
+def test_outputs_of_other_tasks_are_placeholders_that_name_them(dag, task_factory):
+    with dag:
+
+        @task
+        def extract():
+            return "s3://bucket/key"
+
+        data = extract()
+    upstream = task_factory(task_id="upstream", outputs=[ProcessingOutput("/opt/ml/processing/o", output_name="train")])
+    task_factory(
+        inputs=[
+            ProcessingInput(upstream.output["train"], "/opt/ml/processing/a"),
+            ProcessingInput(data, "/opt/ml/processing/b"),
+        ],
+        arguments=["{{ ti.xcom_pull('upstream')['outputs']['train'] }}", "{{ var.value.size }}"],
+        env={"TOKEN": "{{ conn.warehouse.password }}"},
+    )
+    request = planned(dag, show_env=True)["request"]
+    assert [item["S3Input"]["S3Uri"] for item in request["ProcessingInputs"][:2]] == [
+        "s3://<output train of task upstream>",
+        "s3://<return_value of task extract>",
+    ]
+    assert request["AppSpecification"]["ContainerArguments"] == [
+        "s3://<output train of task upstream>",
+        "<variable size>",
+    ]
+    assert request["Environment"] == {"TOKEN": "<password of connection warehouse>"}
+
+
+def test_a_mapped_task_is_planned_by_its_index(dag, valid):
+    with dag:
+
+        @task
+        def sizes():
+            return [["1"], ["2"]]
+
+        ScriptProcessingOperator.partial(task_id="known", **valid).expand(arguments=[["a"], ["b"]])
+        ScriptProcessingOperator.partial(task_id="late", **valid).expand(arguments=sizes())
+    assert planned(dag, "known", map_index=1)["request"]["AppSpecification"]["ContainerArguments"] == ["b"]
+    late = planned(dag, "late", map_index=1)["request"]
+    assert late["AppSpecification"]["ContainerArguments"] == ["<return_value of task sizes>"]
+    with pytest.raises(LookupError, match="--map-index"):
+        planned(dag, "known")
+
+
+def test_what_is_wrong_with_the_task_is_told(dag, task_factory):
+    task_factory(instance_type="{{ 'ml.none' }}")
+    with pytest.raises(TaskDefinitionError, match=r"instance_type='ml.none'"):
+        planned(dag)
+
+
+def test_a_task_says_how_it_is_planned_in_any_partition(dag, valid):
+    valid |= {"role": "arn:aws-cn:iam::123456789012:role/R", "region_name": "cn-north-1"}
+    ProcessingOperator(task_id="task", dag=dag, **{key: value for key, value in valid.items() if key != "code"})
+    resources = [
+        resource
+        for side in planned(dag)["permissions"].values()
+        for item in side
+        for resource in item["Resource"]
+        if resource != "*" and ":ecr:" not in resource
+    ]
+    assert resources
+    assert {resource.split(":")[1] for resource in resources} == {"aws-cn"}
