@@ -320,3 +320,27 @@ def test_a_job_whose_call_left_in_a_life_before_does_not_run_on(clears: int) -> 
     task.a_try_goes_undisturbed()
     assert task.account.running == task.account.made[1:]
     task.teardown()
+
+
+def test_an_orphan_does_not_stop_the_job_of_the_next_life() -> None:
+    task = WithoutNotes()
+    task.the_user_clears_it(is_run_over=False)
+    task.a_try_begins_and_comes_as_far_as("ListProcessingJobs")
+    task.airflow_takes_it_for_dead(supervised=False)
+    task.the_user_clears_it(is_run_over=False)
+    task.a_try_goes_undisturbed()
+    task.processes[0].finish()
+    assert task.account.running == task.account.made
+    task.teardown()
+
+
+def test_a_job_that_failed_unnoted_is_not_taken_by_the_retry() -> None:
+    """Airflow could not say at the first try what was noted."""
+    task = TaskInstance()
+    task.a_try_begins_and_comes_as_far_as("read")
+    task.a_call_comes_to(which=0, fate=Fate.LOST)
+    task.processes[0].finish()
+    task.the_job_becomes("Failed")
+    task.the_task_ends_with_its_job()
+    task.a_try_goes_undisturbed()
+    task.teardown()
