@@ -30,9 +30,11 @@ def _job(needs: JobNeeds) -> Iterator[Statement]:
     jobs = _job_arns(needs)
     actions = ["CreateProcessingJob", "DescribeProcessingJob", "StopProcessingJob"]
     yield Statement(sid="RunJobs", actions=_sagemaker(*actions), resources=jobs)
-    yield Statement(sid="TagJobs", actions=_sagemaker("AddTags"), resources=jobs, optional=not _has_users_tags(needs))
-    yield Statement(sid="TellWhoseAJobIs", actions=_sagemaker("ListTags"), resources=jobs, optional=True)
-    if needs.has_own_name:
+    named = needs.has_own_name  # such a name doesn't say whose the job is that a retry finds: only its tags do
+    tagged = named or _has_users_tags(needs)
+    yield Statement(sid="TagJobs", actions=_sagemaker("AddTags"), resources=jobs, optional=not tagged)
+    yield Statement(sid="TellWhoseAJobIs", actions=_sagemaker("ListTags"), resources=jobs, optional=not named)
+    if named:
         yield Statement(sid="FreeAChosenName", actions=_sagemaker("DeleteProcessingJob"), resources=jobs)
     # Of jobs of earlier tries, and of many jobs' ends at once; IAM knows no narrower resource for it.
     yield Statement(sid="SeeManyJobsAtOnce", actions=_sagemaker("ListProcessingJobs"), resources=(ANY,), optional=True)
