@@ -26,6 +26,7 @@ __all__ = ["JobWatcher"]
 
 log = logging.getLogger(__name__)
 
+_PROBES = 2
 _FEW = 3  # so many newcomers are described one by one: the listings that would show their ends are as many calls
 _LONG_AGO = 3600.0
 _LAST_LOOK_SECONDS = 20.0
@@ -134,16 +135,23 @@ class JobWatcher:
         self._changes.began_by(self._questions.answered_at)
 
     async def _described(self, job_names: set[str]) -> bool:
-        """Describe jobs; one first, and no others if that fails: it may be that SageMaker can't be reached at all."""
-        first = next(iter(job_names))
-        await self._questions.describe({first})
-        failure = next((watch.failure for watch in self._watches.of(first) if watch.failure is not None), None)
-        if failure is None:
-            await self._questions.describe(job_names - {first})
-            return True
-        for job_name in job_names - {first}:
-            self._watches.failed(job_name, failure)
-        return False
+        """Describe jobs; two first, and no others if both fail: it may be that SageMaker can't be reached at all.
+
+        Which two is left to chance: a job that can never be described mustn't hold up the others round after round.
+        """
+        rest = set(job_names)
+        failure: Exception | None = None
+        for name in random.sample(sorted(job_names), min(_PROBES, len(job_names))):
+            rest.remove(name)
+            await self._questions.describe({name})
+            failure = next((watch.failure for watch in self._watches.of(name) if watch.failure is not None), None)
+            if failure is None:
+                await self._questions.describe(rest)
+                return True
+        if failure is not None:
+            for job_name in rest:
+                self._watches.failed(job_name, failure)
+        return failure is None
 
     async def _listed(self, known: int) -> bool:
         """List what changed, if that is the cheaper way, and tell whether it showed all there was."""
