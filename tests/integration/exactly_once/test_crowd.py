@@ -47,5 +47,5 @@ def test_each_of_a_thousand_has_one_job(crowd: Callable[..., Outcome], capsys: p
     results = {instance["xcoms"]["return_value"]["job_name"]: identity(instance) for instance in outcome.instances}
     assert results == owners
     assert outcome.calls["troubles"].keys() == {trouble.value for trouble in Trouble}
-    assert outcome.counts["workers killed"] >= outcome.counts["workers"] // 10 - 1
+    assert outcome.counts["workers killed"] >= outcome.counts["workers"] // 12  # a few of each tenth end first
     assert outcome.counts["triggerers killed"]
