@@ -17,14 +17,14 @@ from airflow_sm_processing.processing.rules import definition_problems
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_sm_processing.operators.lifecycle import JobTask
+    from airflow_sm_processing.operators.getting import ClaimingTask
     from airflow_sm_processing.operators.modes import Modes
     from airflow_sm_processing.processing.definition import JobDefinition
 
 __all__ = ["early_problems", "read_task"]
 
 
-def early_problems(task: JobTask) -> list[Problem]:
+def early_problems(task: ClaimingTask) -> list[Problem]:
     """Give what is wrong with a task as it stands in the DAG file; what only a run knows is passed over."""
     reader = DefinitionReader()
     definition = reader.read({name: hide_late(value) for name, value in task.definition_parameters().items()})
@@ -38,7 +38,9 @@ def early_problems(task: JobTask) -> list[Problem]:
     ]
 
 
-def read_task(task: JobTask, *, is_excused: Callable[[Problem], bool] = lambda _: False) -> tuple[JobDefinition, Modes]:
+def read_task(
+    task: ClaimingTask, *, is_excused: Callable[[Problem], bool] = lambda _: False
+) -> tuple[JobDefinition, Modes]:
     """Give the definition and the modes of a task whose parameters are rendered; local files are beside the DAG file.
 
     Args:
@@ -63,7 +65,7 @@ def read_task(task: JobTask, *, is_excused: Callable[[Problem], bool] = lambda _
     return _beside(definition, _dag_folder(task)), modes
 
 
-def _dag_folder(task: JobTask) -> Path:
+def _dag_folder(task: ClaimingTask) -> Path:
     dag = task.get_dag()
     return Path(dag.fileloc).parent if dag is not None and dag.fileloc else Path.cwd()
 

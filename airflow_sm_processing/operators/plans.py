@@ -64,7 +64,7 @@ def plan_task(task: JobTask, context: Context, *, account: str | None = None, re
 
 def ways_of(modes: Modes) -> Ways:
     """Give how a task waits, for the permissions that this takes."""
-    from airflow_sm_processing.operators.lifecycle import is_deferrable
+    from airflow_sm_processing.operators.getting import is_deferrable
 
     return Ways(
         waits=modes.wait_for_completion,

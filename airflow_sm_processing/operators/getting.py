@@ -1,0 +1,195 @@
+"""How a task gets its one job: an earlier try's or a new one, as soon as there is room for it."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.exceptions import DefinitionError, JobExistsError, ProcessingError, TransientError
+from airflow_sm_processing.links import LinkedTask
+from airflow_sm_processing.operators.bounds import wait_deadline
+from airflow_sm_processing.operators.definitions import read_task
+from airflow_sm_processing.operators.masking import MaskedEnvironment
+from airflow_sm_processing.operators.mode_parameters import read_modes
+from airflow_sm_processing.operators.room import bear, lane_of, pause_after
+from airflow_sm_processing.processing.aws_errors import is_pressure
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from airflow.sdk import Context
+
+    from airflow_sm_processing.hooks.connection import AwsConnection
+    from airflow_sm_processing.hooks.processing import ProcessingHook
+    from airflow_sm_processing.operators.attempt import Attempt
+    from airflow_sm_processing.operators.modes import Modes
+    from airflow_sm_processing.ownership.claiming import Claimed, JobClaim
+    from airflow_sm_processing.processing.definition import JobDefinition
+    from airflow_sm_processing.processing.job import ProcessingJob
+    from airflow_sm_processing.triggers.capacity import Refusals
+    from airflow_sm_processing.triggers.deadlines import Deadline
+
+__all__ = ["BACKSTOP", "ClaimingTask", "is_deferrable"]
+
+BACKSTOP = timedelta(seconds=30)
+"""After a trigger's deadline Airflow itself ends the deferral: no triggerer may be running."""
+
+
+class ClaimingTask(LinkedTask, MaskedEnvironment):
+    """A task that gets a processing job, and lets go of it."""
+
+    _job: ProcessingJob | None = None
+    _stays = False  # in this worker: the trigger that waited for room has failed
+    _killed = False  # before there was a job to stop
+
+    @property
+    def connection(self) -> AwsConnection:
+        """Which AWS the task talks to."""
+        raise NotImplementedError
+
+    def definition_parameters(self) -> dict[str, Any]:
+        """Give the parameters that define the job, by the names of `JobDefinition`'s fields."""
+        raise NotImplementedError
+
+    def mode_parameters(self) -> dict[str, Any]:
+        """Give the parameters that say how the task waits, by the names of `Modes`' fields."""
+        raise NotImplementedError
+
+    @cached_property
+    def hook(self) -> ProcessingHook:
+        """The hook of the task's connection."""
+        return self.connection.hook(self.secrets)
+
+    def _claimed(
+        self, context: Context, attempt: Attempt, refusals: Refusals | None
+    ) -> tuple[Claimed, Modes, Refusals | None]:
+        """Get the one job of the task instance, as soon as there is room for it."""
+        from airflow_sm_processing.operators.errors import TaskDefinitionError, UnwantedJobError
+
+        try:
+            definition, modes = read_task(self)
+            claim = self._claim(definition, modes, attempt)
+            while True:
+                try:
+                    claimed = self._job_of(claim, attempt)
+                except TransientError as error:
+                    if not is_pressure(error):
+                        raise
+                    refusals = self._await_room(context, error, refusals, modes)
+                else:
+                    self._job = claimed.job
+                    return claimed, modes, refusals
+        except DefinitionError as error:
+            raise TaskDefinitionError.of(error, task_id=self.task_id) from error
+        except JobExistsError as error:
+            raise UnwantedJobError(error.job_name, str(error)) from error
+
+    def _job_of(self, claim: JobClaim, attempt: Attempt) -> Claimed:
+        """Get the job; if that breaks off, don't leave one behind that was made unseen."""
+        try:
+            return claim.job()
+        except BaseException as error:  # Airflow's time-out is no Exception
+            will_try_again = isinstance(error, TransientError) and is_pressure(error)
+            if not will_try_again and (self._killed or not attempt.is_followed):
+                self._stop_unseen(claim)
+            raise
+
+    def _stop_unseen(self, claim: JobClaim) -> None:
+        try:
+            job = claim.unseen_job()
+        except ProcessingError as error:  # not raised: see `_stop`
+            self.log.error("A job may have been made, and can't be looked for: %s", error)  # noqa: TRY400  # as in `_stop`
+            return
+        if job is not None:
+            self._stop(job)
+
+    def _claim(self, definition: JobDefinition, modes: Modes, attempt: Attempt) -> JobClaim:
+        from airflow_sm_processing.ownership.claiming import JobClaim
+
+        return JobClaim(
+            definition,
+            self.hook.session,
+            attempt.asking(),
+            intents=attempt.intents,
+            on_existing_job=modes.on_existing_job,
+            max_transient_seconds=modes.max_transient_seconds,
+            may_create=lambda: self._check_still_wanted(attempt),
+            sleep=self._sleep_unless_killed,
+        )
+
+    def _await_room(self, context: Context, error: TransientError, refusals: Refusals | None, modes: Modes) -> Refusals:
+        """Wait until it is worth trying again: in this worker, or deferred."""
+        counted = bear(error, refusals, bound=modes.max_capacity_wait)
+        deadline = wait_deadline(self, context, max_wait=None)
+        if deadline is not None and deadline.seconds_left <= 0:
+            from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+            raise AirflowTaskTimeout(f"execution_timeout is over, and there was no room for the job: {error}") from None
+        if is_deferrable(modes) and not self._stays:
+            self._defer_for_room(counted, modes, deadline)
+        self._sleep_unless_killed(pause_after(counted))
+        return counted
+
+    def _defer_for_room(self, refusals: Refusals, modes: Modes, deadline: Deadline | None) -> NoReturn:
+        from airflow_sm_processing.triggers.capacity import CapacityTrigger
+
+        room_until = refusals.since + modes.max_capacity_wait
+        until = room_until if deadline is None else min(room_until, deadline.at)
+        self.defer(
+            trigger=CapacityTrigger(
+                connection=self._trigger_connection(),
+                lane=lane_of(read_task(self)[0]),
+                until=until,
+                **refusals.to_payload(),
+            ),
+            method_name="execute_when_there_is_room",
+            timeout=timedelta(seconds=max(0.0, until - time.time())) + BACKSTOP,
+        )
+
+    def _longest_refused(self) -> Refusals:
+        """Give what a wait for room that Airflow itself ended comes to: one more try, and no other wait."""
+        from airflow_sm_processing.triggers.capacity import Refusals
+
+        return Refusals(since=time.time() - self._modes().max_capacity_wait)
+
+    def _trigger_connection(self) -> dict[str, Any]:
+        return {**self.connection.serialize(), "region_name": self.hook.session.boto_region_name}
+
+    def _check_still_wanted(self, attempt: Attempt) -> None:
+        attempt.check_supervisor()
+        self._check_not_killed()
+
+    def _sleep_unless_killed(self, seconds: float) -> None:
+        time.sleep(seconds)
+        self._check_not_killed()
+
+    def _check_not_killed(self) -> None:
+        if self._killed:  # SIGTERM alone doesn't end a task
+            raise ProcessingError("The task was ended from outside before its job was created.")
+
+    def _modes(self) -> Modes:
+        return read_modes(self.mode_parameters())[0]  # their problems were reported before the job was made
+
+    def _stop(self, job: ProcessingJob) -> None:
+        if not self._modes().stop_on_kill:
+            self.log.warning("Processing job %s goes on without its task: stop_on_kill=False.", job.job_name)
+            return
+        try:
+            job.stop()
+        except ProcessingError as error:
+            # Not raised: the task is ending already, and its own reason must not be hidden by this one.
+            self.log.error(  # noqa: TRY400  # the message has it all
+                "Processing job %s may go on, for it could not be stopped: %s", job.job_name, error
+            )
+
+
+def is_deferrable(modes: Modes) -> bool:
+    """Tell whether a task waits in the triggerer."""
+    if modes.deferrable is not None:
+        return modes.deferrable
+    from airflow.providers.common.compat.sdk import conf
+
+    default: bool = conf.getboolean("operators", "default_deferrable", fallback=False)
+    return default
