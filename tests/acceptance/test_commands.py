@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from .runs import Run
 
-JOB = r"sagemaker-scikit-learn-[0-9a-f]{8}-[\d-]{23}"
+JOB = r"sagemaker-scikit-learn-[0-9a-f]{12}-\d+"
 SECONDS = r"\d+\.\d"
 
 
