@@ -19,6 +19,7 @@ from airflow_sm_processing.processing.uploads import UploadResult, upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from types import FrameType
 
 MIB = 1024**2
 
@@ -224,12 +225,16 @@ class StopError(BaseException):
 def interrupt() -> Iterator[Callable[[], None]]:
     """Give a function that makes the main thread raise StopError, once."""
 
-    def stop(*_: Any) -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def stop(_: int, frame: FrameType | None) -> None:
+        if frame is not None and Path(frame.f_code.co_filename).name in {"weakref.py", "_weakrefset.py"}:
+            threading.Timer(0.01, signal.pthread_kill, (main, signal.SIGUSR1)).start()  # Python swallows it here
+            return
         raise StopError
 
     before = signal.signal(signal.SIGUSR1, stop)
-    main = threading.main_thread().ident
-    assert main is not None
     unsent = threading.Lock()
 
     def send_once() -> None:
