@@ -1,0 +1,18 @@
+"""The policies hold, tried in a process and an account of their own.
+
+Which calls tasks make depends on what is there already, such as the default bucket that another test has made.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_the_policies_allow_what_tasks_call():
+    checks = Path(__file__).with_name("policy_holds.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(checks)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout[-5000:]
+    assert " passed" in run.stdout
