@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_sm_processing.hooks.connection import AwsConnection
+from airflow_sm_processing.triggers.deadlines import SHORTEST_DEFERRAL
 from airflow_sm_processing.triggers.sharing import shared_lookout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 __all__ = ["CapacityTrigger", "Refusals"]
-
-# See triggers/processing.py: Airflow may fail a task whose trigger fires before the scheduler saw the deferral.
-_SHORTEST_DEFERRAL = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +78,7 @@ class CapacityTrigger(BaseTrigger):
             turns = lookout.turns(self.lane)
             if self.count > 1:
                 turns.refused()
-            await asyncio.sleep(_SHORTEST_DEFERRAL)
+            await asyncio.sleep(SHORTEST_DEFERRAL)
             self.log.info("Waiting for room for the job, as one of %d.", len(turns) + 1)
             try:
                 await asyncio.wait_for(turns.wait(self.since), self._seconds_left())

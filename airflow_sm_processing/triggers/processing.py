@@ -12,7 +12,7 @@ from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.triggers.abandonment import AIRFLOW_CALLS_ON_KILL, stop_unless_waited_for
-from airflow_sm_processing.triggers.deadlines import Deadline
+from airflow_sm_processing.triggers.deadlines import SHORTEST_DEFERRAL, Deadline
 from airflow_sm_processing.triggers.events import JobEvent
 from airflow_sm_processing.triggers.live_log import LiveLog, NoLog
 from airflow_sm_processing.triggers.sharing import shared_lookout
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ProcessingJobTrigger"]
 
-# Airflow's scheduler may fail a task whose trigger fires before it has seen the deferral, which takes it a round:
-# https://github.com/apache/airflow/issues/67287
-_SHORTEST_DEFERRAL = 5.0
 _JUST_MADE = 30.0  # seconds from the job's creation to its trigger's start, with some to spare
 
 
@@ -146,7 +143,7 @@ class ProcessingJobTrigger(BaseTrigger):
                     )
                     if success is not None:
                         return success
-                await asyncio.sleep(began + min(self.poll_interval, _SHORTEST_DEFERRAL) - time.monotonic())
+                await asyncio.sleep(began + min(self.poll_interval, SHORTEST_DEFERRAL) - time.monotonic())
                 return await self._job_event(end, live_log)
             finally:
                 await live_log.close()

@@ -15,6 +15,7 @@ from airflow_sm_processing.exceptions import JobNotFoundError, ProcessingError, 
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.processing.defaults import DEFAULT_POLL_INTERVAL
 from airflow_sm_processing.processing.sought import NewestJob, SoughtJob
+from airflow_sm_processing.triggers.deadlines import SHORTEST_DEFERRAL
 from airflow_sm_processing.triggers.sharing import shared_lookout
 from airflow_sm_processing.watcher.watches import JobEnd, Verdict, Watch
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from airflow_sm_processing.triggers.sharing import TriggerLookout
 
 __all__ = ["SoughtJobTrigger"]
-
-_SHORTEST_DEFERRAL = 5.0  # see triggers/processing.py
 
 
 class SoughtJobTrigger(BaseTrigger):
@@ -75,7 +74,7 @@ class SoughtJobTrigger(BaseTrigger):
                 end = JobEnd(Verdict.DEADLINE)
             except ProcessingError as error:  # such as a denied listing
                 end = JobEnd(Verdict.TROUBLE, str(error))
-            await asyncio.sleep(began + min(self.poll_interval, _SHORTEST_DEFERRAL) - time.monotonic())
+            await asyncio.sleep(began + min(self.poll_interval, SHORTEST_DEFERRAL) - time.monotonic())
         payload = {"outcome": end.verdict.value, "message": end.message, "deadline": self.deadline}
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's is untyped
 
