@@ -18,13 +18,18 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.session import Session
 
-__all__ = ["Account"]
+__all__ = ["Account", "pause"]
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _PAUSE = 5.0  # between two looks at a job that is stopping: that takes it up to some minutes
 _STOP_SECONDS = 1800.0
+
+
+def pause() -> float:
+    """Give the seconds until something is tried again: with jitter, for many tasks may be waiting."""
+    return random.uniform(0.5, _PAUSE)  # noqa: S311  # no secret
 
 
 class Account:
@@ -118,4 +123,4 @@ class Account:
                 return ask()
             except TransientError as error:
                 patience.bear(error)
-            self._sleep(random.uniform(0.5, _PAUSE))  # noqa: S311  # jitter: many tasks may be waiting
+            self._sleep(pause())

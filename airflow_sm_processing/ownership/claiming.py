@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import random
 import time
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
 from airflow_sm_processing.exceptions import AccessDeniedError, JobExistsError, JobNameInUseError
-from airflow_sm_processing.ownership.account import Account
+from airflow_sm_processing.ownership.account import Account, pause
 from airflow_sm_processing.ownership.finding import find, newest
 from airflow_sm_processing.ownership.intents import Intent, NoIntents
 from airflow_sm_processing.ownership.making import JobMaker
@@ -39,7 +38,6 @@ __all__ = ["Claimed", "JobClaim", "Try"]
 
 log = logging.getLogger(__name__)
 
-_PAUSE = 5.0
 _MOST_STRANGERS = 100  # jobs of others on names of ours, which only another Airflow of the same name makes
 
 
@@ -137,7 +135,7 @@ class JobClaim:
                     log.info("Processing job %s was created already.", self._name)
                     return self._attached(met.description)
                 if met is None:  # deleted, by us it may be, and its name isn't free yet
-                    self._sleep(random.uniform(0.5, _PAUSE))  # noqa: S311  # jitter, no secret
+                    self._sleep(pause())
         raise JobExistsError(self._name, f"Names like {self._name} were in use {_MOST_STRANGERS} times, by other jobs.")
 
     def unseen_job(self) -> ProcessingJob | None:

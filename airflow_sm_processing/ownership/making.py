@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import random
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import (
@@ -14,6 +13,7 @@ from airflow_sm_processing.exceptions import (
     TransientError,
     UploadError,
 )
+from airflow_sm_processing.ownership.account import pause
 from airflow_sm_processing.ownership.tagging import forbids_tags, with_owner_tags
 from airflow_sm_processing.processing.aws_errors import is_pressure
 from airflow_sm_processing.processing.creation import create_job
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["JobMaker"]
 
 log = logging.getLogger(__name__)
-
-_PAUSE = 5.0
 
 
 class JobMaker:
@@ -98,7 +96,7 @@ class JobMaker:
             else:
                 return plan
             repeated = True
-            self._sleep(random.uniform(0.5, _PAUSE))  # noqa: S311  # jitter: many tasks may be waiting
+            self._sleep(pause())
 
     def _plan(self, name: str, tags: Mapping[str, str]) -> SubmissionPlan:
         operation = self._session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
