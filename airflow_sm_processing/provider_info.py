@@ -19,7 +19,18 @@ _CONFIG: dict[str, Any] = {
             "type": "string",
             "example": "production",
             "default": "",
-        }
+        },
+        "measure_data": {
+            "description": (
+                "Whether a task counts the objects and bytes of its job's inputs and outputs when the job has ended, "
+                "for the pages of Airflow's UI and for asset events. It takes s3:ListBucket, a few calls, and at most "
+                "some seconds."
+            ),
+            "version_added": None,
+            "type": "boolean",
+            "example": "False",
+            "default": "True",
+        },
     },
 }
 

@@ -14,6 +14,7 @@ from airflow_sm_processing.operators.bounds import passed_deadline, wait_deadlin
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.getting import BACKSTOP, ClaimingTask, is_deferrable
 from airflow_sm_processing.operators.own_xcoms import forget_log_position, own_xcom, publish
+from airflow_sm_processing.operators.recording import measured, record_end, record_submission
 from airflow_sm_processing.operators.room import lacked_capacity, lane_of
 from airflow_sm_processing.processing import results
 
@@ -132,6 +133,7 @@ class JobTask(ClaimingTask):
         since = asked_at if found is None or found.created_at is None else found.created_at.timestamp()
         with self._stopped_if_it_fails(job):
             publish(context, job)
+            record_submission(self, context, job, found, modes)
             for title, url in job.links().items():
                 self.log.info("%s in the AWS console: %s", title, url)
             if self._killed:  # SIGTERM alone doesn't end a task: the submission went on
@@ -158,6 +160,7 @@ class JobTask(ClaimingTask):
         description = self._wait(job, modes, deadline, shown=shown, gave_up=gave_up)
         error = lacked_capacity(description)
         if error is None:
+            record_end(self, context, job, description, modes, measured(self, description))
             return self._finish(job, description, modes)
         self._job = None
         if refusals is not None and time.time() - refusals.since >= modes.max_capacity_wait:

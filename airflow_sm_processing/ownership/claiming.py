@@ -257,16 +257,7 @@ class JobClaim:
 
     def _attached(self, description: JobDescription) -> Claimed:
         log.info("Taking over processing job %s, which is %s.", description.job_name, description.status.value)
-        job = ProcessingJob(
-            self._account.session,
-            description.job_name,
-            description.inputs,
-            description.outputs,
-            description.output_kms_key,
-            job_arn=description.job_arn,
-            instance_count=description.instance_count,
-        )
-        return Claimed(job, description)
+        return Claimed(ProcessingJob.described(self._account.session, description), description)
 
     # The new job
 

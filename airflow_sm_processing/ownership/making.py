@@ -67,16 +67,7 @@ class JobMaker:
         plan = self._uploaded(name, tags, repeated=repeated)
         arn = self._created(plan)
         log.info("Created processing job %s", name)
-        count = self._definition.instance_count
-        return ProcessingJob(
-            self._session,
-            name,
-            plan.inputs,
-            plan.outputs,
-            self._definition.output_kms_key,
-            job_arn=arn,
-            instance_count=count if isinstance(count, int) else None,
-        )
+        return ProcessingJob.submitted(self._session, plan, arn)
 
     def _uploaded(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> SubmissionPlan:
         """Resolve the definition and upload what is local, through lost connections and 5xx."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.planning.kms import key_statements
+from airflow_sm_processing.planning.needs import locations
 from airflow_sm_processing.planning.places import ANY
-from airflow_sm_processing.planning.statements import Statement
+from airflow_sm_processing.planning.statements import Statement, listing
 from airflow_sm_processing.processing.console import LOG_GROUP
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def caller_statements(needs: JobNeeds) -> Iterator[Statement]:
     yield from _files(needs)
     if needs.ways.waits:
         yield from _log(needs)
+        yield from _sizes(needs)
 
 
 def _job(needs: JobNeeds) -> Iterator[Statement]:
@@ -96,3 +98,10 @@ def _log(needs: JobNeeds) -> Iterator[Statement]:
     yield Statement(sid="ReadTheJobsLogs", actions=("logs:GetLogEvents",), resources=(streams,))
     if needs.ways.defers and needs.ways.follows_log:
         yield Statement(sid="FollowManyLogsAtOnce", actions=("logs:FilterLogEvents",), resources=(f"{group}:*",))
+
+
+def _sizes(needs: JobNeeds) -> Iterator[Statement]:
+    """Yield what it takes to tell how much the job read and wrote."""
+    for _, data in locations(needs.request):
+        if data.bucket.strip(ANY):
+            yield listing(needs.place, data, "MeasureData", optional=True)

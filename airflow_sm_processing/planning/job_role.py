@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_processing.planning.kms import key_statements
 from airflow_sm_processing.planning.needs import locations
 from airflow_sm_processing.planning.places import ANY
-from airflow_sm_processing.planning.statements import Statement
+from airflow_sm_processing.planning.statements import Statement, beginning, listing
 from airflow_sm_processing.processing.console import LOG_GROUP
 
 if TYPE_CHECKING:
@@ -58,16 +58,10 @@ def _data(needs: JobNeeds) -> Iterator[Statement]:
 
 
 def _read(needs: JobNeeds, place: S3Location) -> Iterator[Statement]:
-    prefix = _beginning(place.key)  # SageMaker reads all keys that begin so
+    prefix = beginning(place.key)  # SageMaker reads all keys that begin so
     objects = needs.place.s3_arn(place.bucket, prefix)
     yield Statement(sid="ReadInputs", actions=("s3:GetObject",), resources=(objects,))
-    bucket = needs.place.s3_arn(place.bucket)
-    prefixes = () if prefix == ANY else (prefix,)
-    yield Statement(sid="ListInputs", actions=("s3:ListBucket",), resources=(bucket,), prefixes=prefixes)
-
-
-def _beginning(key: str) -> str:
-    return f"{key.rstrip('*')}*"
+    yield listing(needs.place, place, "ListInputs")
 
 
 def _written(needs: JobNeeds, place: S3Location) -> Iterator[Statement]:

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Statement", "grouped", "policy_document"]
+    from airflow_sm_processing.planning.places import Place
+    from airflow_sm_processing.processing.s3_uris import S3Location
+
+__all__ = ["Statement", "beginning", "grouped", "listing", "policy_document"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +28,7 @@ class Statement:
     prefixes: tuple[str, ...] = ()
     """Of the keys that may be listed in the bucket that is the resource; all if none is given."""
     optional: bool = False
-    """Whether a task works without it, by more calls or by guessing whose a job is."""
+    """Whether a task works without it, by more calls, by guessing whose a job is, or by telling people less."""
 
     def to_plain(self) -> dict[str, Any]:
         """Give the statement as a policy has it."""
@@ -38,6 +41,23 @@ class Statement:
         below = {"StringLike": {"s3:prefix": sorted(self.prefixes)}} if self.prefixes else {}
         condition = {**(self.condition or {}), **below}
         return {**plain, "Condition": condition} if condition else plain
+
+
+def listing(place: Place, data: S3Location, sid: str, *, optional: bool = False) -> Statement:
+    """Give what it takes to list the keys that begin as a place in S3."""
+    prefix = beginning(data.key)
+    return Statement(
+        sid=sid,
+        actions=("s3:ListBucket",),
+        resources=(place.s3_arn(data.bucket),),
+        prefixes=() if prefix == "*" else (prefix,),
+        optional=optional,
+    )
+
+
+def beginning(key: str) -> str:
+    """Give the pattern of all that begins with a key, which may be a pattern itself."""
+    return f"{key.rstrip('*')}*"
 
 
 def grouped(statements: Iterable[Statement]) -> list[Statement]:

@@ -11,7 +11,7 @@ from airflow_sm_processing.processing.s3_uris import S3Location
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["is_aws", "job_links"]
+__all__ = ["folder_link", "is_aws", "job_links"]
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 _DOMAINS = {
@@ -41,9 +41,15 @@ def job_links(job_name: str, *, region: str, partition: str, output_uris: Iterab
     }
     outputs = _common_prefix([S3Location.parse(uri) for uri in output_uris])
     if outputs is not None:
-        bucket, prefix = (quote(part, safe="") for part in outputs)
-        links["Outputs"] = f"https://{domain}/s3/buckets/{bucket}?region={region}&prefix={prefix}"
+        links["Outputs"] = folder_link(f"s3://{outputs.bucket}/{outputs.key}", region=region, partition=partition)
     return links
+
+
+def folder_link(uri: str, *, region: str, partition: str) -> str:
+    """Give the console page of what is below a place in S3."""
+    domain = _DOMAINS.get(partition, _DOMAINS["aws"])
+    bucket, prefix = (quote(part, safe="") for part in S3Location.parse(uri))
+    return f"https://{domain}/s3/buckets/{bucket}?region={region}&prefix={prefix}"
 
 
 def _common_prefix(places: list[S3Location]) -> S3Location | None:

@@ -13,7 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-__all__ = ["JobDescription"]
+__all__ = ["REQUEST_PARAMETERS", "JobDescription"]
+
+REQUEST_PARAMETERS = (
+    "ProcessingJobName",
+    "RoleArn",
+    "AppSpecification",
+    "ProcessingResources",
+    "ProcessingInputs",
+    "ProcessingOutputConfig",
+    "Environment",
+    "NetworkConfig",
+    "StoppingCondition",
+    "ExperimentConfig",
+)
+"""Of CreateProcessingJob, but the tags: what DescribeProcessingJob gives back."""
+_SELECTED = "Selected"  # begins what SageMaker adds to the cluster of a job with preferences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +53,8 @@ class JobDescription:
     instance_count: int = 1
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What the container has in its environment, secrets included."""
+    request: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """CreateProcessingJob's parameters that made the job, secrets included; DescribeProcessingJob shows no tags."""
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> JobDescription:
@@ -59,6 +76,7 @@ class JobDescription:
             instance_type=cluster.get("SelectedInstanceType") or cluster.get("InstanceType"),
             instance_count=cluster.get("SelectedInstanceCount") or cluster.get("InstanceCount") or 1,
             environment=response.get("Environment") or {},
+            request=_request(response),
         )
 
     @property
@@ -72,3 +90,14 @@ class JobDescription:
     def instance_seconds(self) -> float | None:
         """`duration_seconds` on all instances together, which is what the job costs."""
         return None if self.duration_seconds is None else self.duration_seconds * self.instance_count
+
+
+def _request(response: Mapping[str, Any]) -> dict[str, Any]:
+    request = {name: response[name] for name in REQUEST_PARAMETERS if name in response}
+    resources = request.get("ProcessingResources")
+    if resources is None:
+        return request
+    cluster = {
+        name: value for name, value in resources.get("ClusterConfig", {}).items() if not name.startswith(_SELECTED)
+    }
+    return {**request, "ProcessingResources": {**resources, "ClusterConfig": cluster}}

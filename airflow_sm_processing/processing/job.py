@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.inputs import ProcessingInput
     from airflow_sm_processing.processing.log_position import LogPosition
     from airflow_sm_processing.processing.outputs import ProcessingOutput
+    from airflow_sm_processing.processing.plan import SubmissionPlan
     from airflow_sm_processing.processing.processor import Processor
     from airflow_sm_processing.processing.session import Session
     from airflow_sm_processing.processing.waiting import LineSink
@@ -52,6 +53,7 @@ class ProcessingJob:
         *,
         job_arn: str | None = None,
         instance_count: int | None = None,
+        request: Mapping[str, Any] | None = None,
     ) -> None:
         self.sagemaker_session = sagemaker_session
         self.job_name = job_name
@@ -61,6 +63,8 @@ class ProcessingJob:
         self.job_arn = job_arn
         self.instance_count = instance_count
         """How many hosts run the script; None if it isn't known."""
+        self.request = request
+        """CreateProcessingJob's parameters that made the job, secrets included; None if they aren't known."""
 
     def __repr__(self) -> str:
         return f"ProcessingJob({self.job_name!r})"
@@ -131,14 +135,21 @@ class ProcessingJob:
             max_transient_seconds=max_transient_seconds,
             sleep=sleep,
         )
+        return cls.submitted(session, submitted.plan, submitted.job_arn)
+
+    @classmethod
+    def submitted(cls, sagemaker_session: Session, plan: SubmissionPlan, job_arn: str) -> ProcessingJob:
+        """Give the job that a plan's request made."""
+        request = plan.request
         return cls(
-            session,
-            submitted.plan.job_name,
-            submitted.plan.inputs,
-            submitted.plan.outputs,
-            definition.output_kms_key,
-            job_arn=submitted.job_arn,
-            instance_count=definition.instance_count if isinstance(definition.instance_count, int) else None,
+            sagemaker_session,
+            plan.job_name,
+            plan.inputs,
+            plan.outputs,
+            request.get("ProcessingOutputConfig", {}).get("KmsKeyId"),
+            job_arn=job_arn,
+            instance_count=request["ProcessingResources"]["ClusterConfig"].get("InstanceCount"),
+            request=request,
         )
 
     @classmethod
@@ -161,6 +172,8 @@ class ProcessingJob:
             description.outputs,
             description.output_kms_key,
             job_arn=description.job_arn,
+            instance_count=description.instance_count,
+            request=description.request,
         )
 
     @classmethod
@@ -241,7 +254,17 @@ class ProcessingJob:
             description.status,
             time.monotonic() - started,
         )
+        self._learn(description)
         return description
+
+    def _learn(self, description: JobDescription) -> None:
+        """Take from a description what isn't known of a job that was given by its name alone."""
+        self.inputs = self.inputs or list(description.inputs)
+        self.outputs = self.outputs or list(description.outputs)
+        self.output_kms_key = self.output_kms_key or description.output_kms_key
+        self.job_arn = self.job_arn or description.job_arn
+        self.instance_count = self.instance_count or description.instance_count
+        self.request = self.request or description.request
 
     def raise_unless_completed(self, description: JobDescription) -> None:
         """Raise the error of a job that ended as Failed or Stopped, with the last log lines of each host."""
@@ -253,7 +276,7 @@ class ProcessingJob:
             status=description.status.value,
             failure_reason=description.failure_reason,
             exit_message=description.exit_message,
-            log_tails=self._tails(),
+            log_tails=self.log_tails,
             links=self.links(),
         )
 
@@ -266,7 +289,9 @@ class ProcessingJob:
             self.job_name, region=meta.region_name, partition=meta.partition, output_uris=self.output_uris.values()
         )
 
-    def _tails(self) -> Mapping[str, Sequence[str]]:
+    @cached_property
+    def log_tails(self) -> Mapping[str, Sequence[str]]:
+        """The last log lines of each host, to be asked for when the job has ended."""
         try:
             tails = self._logs.last_tails()
         except ServiceError as error:

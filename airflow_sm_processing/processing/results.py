@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.outputs import ProcessingOutput
 
 __all__ = [
+    "DETAILS_KEY",
     "JOB_ARN_KEY",
     "JOB_NAME_KEY",
     "LINK_KEYS",
     "LOG_POSITION_KEY",
+    "RECORD_KEY",
     "RESERVED_KEYS",
     "RESULT_KEY",
     "ended_result",
+    "moment",
     "reserved_name_problems",
     "submitted_result",
 ]
@@ -31,9 +34,14 @@ LOG_POSITION_KEY = "log_position"
 """How far the job's log was shown while the task was deferred; gone when the task has ended."""
 LINK_KEYS = {"Job": "_link_job", "Logs": "_link_logs", "Outputs": "_link_outputs"}
 """For the addresses of the AWS console's pages, by the titles that `ProcessingJob.links` gives them."""
+RECORD_KEY = "_job"
+"""For what the pages of Airflow's UI show of the job; see `records`."""
+DETAILS_KEY = "_job_details"
 RESULT_KEY = "return_value"
 """Airflow's own, for what a task returns."""
-RESERVED_KEYS = frozenset({RESULT_KEY, JOB_NAME_KEY, JOB_ARN_KEY, LOG_POSITION_KEY, *LINK_KEYS.values()})
+RESERVED_KEYS = frozenset(
+    {RESULT_KEY, JOB_NAME_KEY, JOB_ARN_KEY, LOG_POSITION_KEY, RECORD_KEY, DETAILS_KEY, *LINK_KEYS.values()}
+)
 
 
 def submitted_result(job_name: str, job_arn: str | None, output_uris: Mapping[str, str]) -> dict[str, Any]:
@@ -62,8 +70,8 @@ def ended_result(description: JobDescription) -> dict[str, Any]:
         "status": description.status.value,
         "exit_message": description.exit_message,
         "failure_reason": description.failure_reason,
-        "started_at": _iso(description.started_at),
-        "ended_at": _iso(description.ended_at),
+        "started_at": moment(description.started_at),
+        "ended_at": moment(description.ended_at),
         "duration_seconds": description.duration_seconds,
         "instance_seconds": description.instance_seconds,
     }
@@ -77,5 +85,6 @@ def reserved_name_problems(outputs: Sequence[ProcessingOutput]) -> Iterator[Prob
             yield Problem(f"outputs[{index}].output_name", item.output_name, rule)
 
 
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(timezone.utc).isoformat()
+def moment(time: datetime | None) -> str | None:
+    """Give a time as XComs have it: ISO 8601 in UTC."""
+    return None if time is None else time.astimezone(timezone.utc).isoformat()

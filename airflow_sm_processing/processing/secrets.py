@@ -99,6 +99,25 @@ class JobSecrets:
         cut = next((beginning for beginning in beginnings if text.endswith(beginning)), None)
         return text if cut is None else text[: -len(cut)] + _STARS
 
+    def hide_in_request(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Give CreateProcessingJob's parameters with nothing secret in them, and without the tags."""
+        shown = {key: self._hide_in(value) for key, value in request.items() if key != "Tags"}
+        if "Environment" in request:
+            shown["Environment"] = {
+                name: _STARS if self._mask is True or (self._mask and name in self._mask) else self._hide_in(value)
+                for name, value in request["Environment"].items()
+            }
+        return shown
+
+    def _hide_in(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self.hide(value)
+        if isinstance(value, Mapping):
+            return {key: self._hide_in(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._hide_in(item) for item in value]
+        return value
+
     def hide_in_refusal(self, text: str) -> str:
         """Give what SageMaker says of a request, without the environment that it may quote as a whole."""
         return self.hide(_QUOTED_ENVIRONMENT.sub(f"Value '{_STARS}' at 'environment", text))

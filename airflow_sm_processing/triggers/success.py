@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.processing.description import JobDescription
-from airflow_sm_processing.processing.results import RESULT_KEY, ended_result
+from airflow_sm_processing.processing.records import ended_record
+from airflow_sm_processing.processing.results import RECORD_KEY, RESULT_KEY, ended_result
 
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
@@ -41,9 +42,17 @@ async def success_event(
     if task is None:
         return TaskSuccessEvent(xcoms={RESULT_KEY: result})
     try:
+        await _record_end(task, description)
         await task.set_xcom(RESULT_KEY, result)  # what the event itself carries, Airflow writes as JSON within JSON
         await live_log.forget_position()
     except Exception as error:  # noqa: BLE001  # of Airflow's many kinds: a worker can do the same
         log.warning("A worker ends the task, for its result couldn't be stored from here: %r", error)
         return None
     return TaskSuccessEvent()
+
+
+async def _record_end(task: DeferredTask, description: JobDescription) -> None:
+    """Tell the pages of Airflow's UI how the job ended; its sizes and last lines are a worker's to record."""
+    record = await task.xcom(RECORD_KEY)
+    if record is not None and record["job_name"] == description.job_name:
+        await task.set_xcom(RECORD_KEY, ended_record(record, description))

@@ -56,8 +56,8 @@ WRONG = {
         (
             "outputs[0].output_name",
             (
-                "is an XCom key of the task itself; so are _link_job, _link_logs, _link_outputs, job_arn, job_name, "
-                "log_position, return_value"
+                "is an XCom key of the task itself; so are _job, _job_details, _link_job, _link_logs, _link_outputs, "
+                "job_arn, job_name, log_position, return_value"
             ),
         ),
     ),

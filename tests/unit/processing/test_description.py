@@ -4,9 +4,11 @@ import dataclasses
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+import boto3
 import pytest
 
 from airflow_sm_processing.processing import JobDescription, JobStatus
+from airflow_sm_processing.processing.description import REQUEST_PARAMETERS
 
 from .makers import JOB_ARN, an_input, an_output, response
 from .queries import query
@@ -22,18 +24,17 @@ def cluster(**config: Any) -> dict[str, Any]:
 
 
 def test_every_field_of_a_response_is_read() -> None:
-    described = JobDescription.from_response(
-        response(
-            **cluster(InstanceType="ml.m5.xlarge", InstanceCount=2),
-            ProcessingJobStatus="Failed",
-            ProcessingInputs=[an_input(input_name="a").to_boto(), QUERY.to_boto()],
-            ProcessingOutputConfig={"Outputs": [an_output(output_name="c").to_boto()], "KmsKeyId": "key"},
-            FailureReason="AlgorithmError",
-            ExitMessage="no rows",
-            ProcessingStartTime=STARTED,
-            ProcessingEndTime=ENDED,
-        )
+    answer = response(
+        **cluster(InstanceType="ml.m5.xlarge", InstanceCount=2),
+        ProcessingJobStatus="Failed",
+        ProcessingInputs=[an_input(input_name="a").to_boto(), QUERY.to_boto()],
+        ProcessingOutputConfig={"Outputs": [an_output(output_name="c").to_boto()], "KmsKeyId": "key"},
+        FailureReason="AlgorithmError",
+        ExitMessage="no rows",
+        ProcessingStartTime=STARTED,
+        ProcessingEndTime=ENDED,
     )
+    described = JobDescription.from_response(answer)
 
     assert described == JobDescription(
         job_name="job",
@@ -49,12 +50,14 @@ def test_every_field_of_a_response_is_read() -> None:
         ended_at=ENDED,
         instance_type="ml.m5.xlarge",
         instance_count=2,
+        request={name: answer[name] for name in REQUEST_PARAMETERS if name in answer},
     )
     assert (described.duration_seconds, described.instance_seconds) == (90.5, 181.0)
 
 
 def test_what_a_running_job_lacks_is_absent() -> None:
-    described = JobDescription.from_response(response())
+    answer = response()
+    described = JobDescription.from_response(answer)
 
     assert described == JobDescription(
         job_name="job",
@@ -62,8 +65,23 @@ def test_what_a_running_job_lacks_is_absent() -> None:
         status=JobStatus.IN_PROGRESS,
         created_at=CREATED,
         instance_type="ml.m5.xlarge",
+        request={name: answer[name] for name in ("ProcessingJobName", "AppSpecification", "ProcessingResources")},
     )
     assert (described.duration_seconds, described.instance_seconds) == (None, None)
+
+
+def test_the_request_is_all_that_sagemaker_takes_but_the_tags() -> None:
+    model = boto3.Session().client("sagemaker", region_name="eu-west-1").meta.service_model
+    asked, told = model.operation_model("CreateProcessingJob"), model.operation_model("DescribeProcessingJob")
+
+    assert {*asked.input_shape.members} - {"Tags"} == {*REQUEST_PARAMETERS} <= {*told.output_shape.members}
+
+
+def test_the_request_of_a_job_with_preferences_lacks_what_was_selected() -> None:
+    selected = {"SelectedInstanceType": "ml.c5.large", "SelectedInstanceCount": 3}
+    described = JobDescription.from_response(response(**cluster(**PREFERENCES, **selected)))
+
+    assert described.request["ProcessingResources"] == cluster(**PREFERENCES)["ProcessingResources"]
 
 
 def test_a_job_that_never_started_has_no_duration() -> None:
