@@ -69,6 +69,7 @@ def _ends_as(state: str, gate: str) -> Step:
         scene.until_looked_at(since=0.0)
         scene.open_gate(text=gate)
         scene.until_task_is(state)
+        scene.until_run_is(state)  # of a clear in between, Airflow may forget that the run goes on
 
     return reach
 

@@ -139,6 +139,13 @@ class Scene:
         """Wait until the task is in one of the states."""
         self.until(lambda: self.task().state in states, f"be {' or '.join(states)}")
 
+    def until_run_is(self, state: str) -> None:
+        """Wait until the DAG run is in the state, which the scheduler gives it a moment after its task's."""
+        run = self.run
+        assert run is not None
+        api = self.stage.airflow.api
+        self.until(lambda: api.run_state(run.dag_id, run.run_id) == state, f"see its run become {state}")
+
     def until_try(self, number: int) -> None:
         """Wait until the task's try of that number waits for a job in a worker."""
         self.until(lambda: self.task().try_number == number and self._log_says_it_waits(), f"wait in try {number}")
