@@ -1,0 +1,1 @@
+"""The pages in Airflow's UI: loaded by the API server alone, but for `plugin`."""

@@ -1,0 +1,100 @@
+"""Reading JSON that anybody may have written: what isn't as it should be is an error here, and never later."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import datetime, timezone
+from typing import Any
+
+__all__ = ["MalformedError", "dictionary", "link", "number", "parsed", "text", "time", "times_as_shown", "whole"]
+
+_MOST_LEVELS = 50
+_MOST_CHARACTERS = 20_000  # of one text; SageMaker's longest are a tenth of it
+
+
+class MalformedError(ValueError):
+    """A value isn't what it should be."""
+
+
+def parsed(content: str) -> Any:
+    """Parse JSON; a text in JSON, as `XComModel.set` leaves it, is parsed again.
+
+    Raises:
+        MalformedError: It isn't JSON, or is nested too deep.
+    """
+    value = _loaded(content)
+    value = _loaded(value) if isinstance(value, str) else value
+    _check_depth(value, _MOST_LEVELS)
+    return value
+
+
+def _loaded(content: str) -> Any:
+    try:
+        return json.loads(content, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError(f"not JSON: {error}") from error
+
+
+def _finite(written: str) -> float:
+    value = float(written)
+    if not math.isfinite(value):
+        raise MalformedError(f"{written} is no number")
+    return value
+
+
+def _check_depth(value: Any, levels: int) -> None:
+    if not isinstance(value, (dict, list)):
+        return
+    if levels == 0:
+        raise MalformedError("nested too deep")
+    for item in value.values() if isinstance(value, dict) else value:
+        _check_depth(item, levels - 1)
+
+
+def dictionary(value: Any) -> dict[str, Any]:
+    """Give a JSON object; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def text(value: Any) -> str | None:
+    """Give a text, cut where it is longer than any that SageMaker gives; None for anything else."""
+    if not isinstance(value, str):
+        return None
+    return value if len(value) <= _MOST_CHARACTERS else f"{value[:_MOST_CHARACTERS]}…"
+
+
+def number(value: Any) -> float | None:
+    """Give a finite number that isn't negative; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        return None
+    return float(value)
+
+
+def whole(value: Any) -> int | None:
+    """Give a whole number that isn't negative; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        return None
+    return value
+
+
+def time(value: Any) -> datetime | None:
+    """Give the moment of an ISO 8601 text with its offset, in UTC; None for anything else."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        return None if moment.tzinfo is None else moment.astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        return None
+
+
+def times_as_shown(value: Any) -> str | None:
+    """Give an ISO 8601 text again in one form; None for anything else."""
+    moment = time(value)
+    return None if moment is None else moment.isoformat()
+
+
+def link(value: Any) -> str | None:
+    """Give an address on the web; None for anything else, such as a script."""
+    return text(value) if isinstance(value, str) and value.startswith("https://") else None

@@ -1,0 +1,74 @@
+"""The API of the page of all jobs."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from airflow.api_fastapi.common.db.common import SessionDep
+from fastapi import APIRouter, Query
+
+from airflow_sm_processing.ui.answers import Answer, BasePath, FiltersOfRequest
+from airflow_sm_processing.ui.jobs import selected, shown_jobs
+from airflow_sm_processing.ui.reading import Reader, Recorded
+from airflow_sm_processing.ui.security import ReadableDags
+from airflow_sm_processing.ui.selection import ordered
+from airflow_sm_processing.ui.totals import totals
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api")
+reader = Reader()
+
+SortKey = Literal[
+    "submitted_at", "ended_at", "duration_seconds", "instance_seconds", "job_name", "status", "dag_id", "task_id"
+]
+
+
+@router.get("/jobs")
+def list_jobs(
+    session: SessionDep,
+    dag_ids: ReadableDags,
+    filters: FiltersOfRequest,
+    base: BasePath,
+    sort: SortKey = "submitted_at",
+    descending: bool = True,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> Answer:
+    """Give a page of the jobs that the filters take."""
+    recorded = reader.read(session, dag_ids, filters.since)
+    rows = ordered(selected(session, recorded.rows, filters), sort, descending=descending)
+    return Answer(
+        {
+            "total": len(rows),
+            "jobs": shown_jobs(session, rows[offset : offset + limit], base),
+            "unreadable": recorded.unreadable,
+            "notes": notes(recorded),
+            "asks_sagemaker": False,
+        }
+    )
+
+
+@router.get("/totals")
+def sum_jobs(
+    session: SessionDep,
+    dag_ids: ReadableDags,
+    filters: FiltersOfRequest,
+    tz_offset: Annotated[int, Query(ge=-900, le=900)] = 0,
+) -> Answer:
+    """Sum up the jobs that the filters take.
+
+    `tz_offset` is that of the user's clock from UTC, in minutes, positive in the east.
+    """
+    recorded = reader.read(session, dag_ids, filters.since)
+    rows = selected(session, recorded.rows, filters)
+    offset = timedelta(minutes=tz_offset)
+    return Answer(totals(rows, since=filters.since, until=filters.until, offset=offset))
+
+
+def notes(recorded: Recorded) -> list[str]:
+    """Say what is missing from what was found."""
+    if not recorded.unreadable:
+        return []
+    what = "1 record was" if recorded.unreadable == 1 else f"{recorded.unreadable} records were"
+    reason = "written by something else than this package's tasks, or kept elsewhere by a custom XCom backend"
+    return [f"{what} passed over: {reason}."]

@@ -1,0 +1,73 @@
+"""A recorded job as lists are made of it: a few parsed fields, so that tens of thousands fit in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.ui import hostile
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["JobRow", "Place", "row_of"]
+
+
+class Place(NamedTuple):
+    """A task instance."""
+
+    dag_run: int
+    """Airflow's number of the run, which tells it from runs of other DAGs."""
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A job's record, in short."""
+
+    place: Place
+    job_name: str
+    status: JobStatus
+    """As it was recorded: not to be trusted before it's terminal; see `trust`."""
+    submitted_at: datetime
+    ended_at: datetime | None
+    duration_seconds: float | None
+    instance_seconds: float | None
+    try_number: int
+    awaited: bool
+    stored: bool
+    """Whether the record is in `task_state_store`; else in XCom."""
+    earlier: bool = False
+    """Whether the task instance has gone on: the job isn't its present one."""
+
+
+def row_of(place: Place, content: str, *, stored: bool) -> JobRow:
+    """Parse a record.
+
+    Raises:
+        MalformedError: It isn't one.
+    """
+    record = hostile.dictionary(hostile.parsed(content))
+    name, submitted = hostile.text(record.get("job_name")), hostile.time(record.get("submitted_at"))
+    if not name or submitted is None:
+        raise hostile.MalformedError("a record has a job_name and a time of submission")
+    try:
+        status = JobStatus(record.get("status"))
+    except ValueError as error:
+        raise hostile.MalformedError(str(error)) from error
+    return JobRow(
+        place=place,
+        job_name=name,
+        status=status,
+        submitted_at=submitted,
+        ended_at=hostile.time(record.get("ended_at")),
+        duration_seconds=hostile.number(record.get("duration_seconds")),
+        instance_seconds=hostile.number(record.get("instance_seconds")),
+        try_number=hostile.whole(record.get("try_number")) or 0,
+        awaited=record.get("awaited") is not False,
+        stored=stored,
+    )

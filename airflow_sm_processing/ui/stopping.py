@@ -1,0 +1,49 @@
+"""Whether a user can have a task's job stopped from the page, and how."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.ui.trust import UNKNOWN, is_with_its_job
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.ui.selection import JudgedRow
+    from airflow_sm_processing.ui.trust import TaskState
+
+__all__ = ["BY_SAGEMAKER", "BY_TASK", "StopOffer", "offer"]
+
+BY_TASK = "task"
+"""The task is marked failed, and stops its job as it does for every user who marks it so."""
+BY_SAGEMAKER = "sagemaker"
+"""The web server asks SageMaker to stop the job, and the task ends by its `on_stopped`."""
+_ELSEWHERE = "Stop it in the AWS console, or let the web server ask SageMaker: [sm_processing] ask_sagemaker = True."
+
+
+@dataclass(frozen=True)
+class StopOffer:
+    """What the page's stop button does."""
+
+    how: str | None = None
+    why_not: str | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """Give it as the page takes it."""
+        return {"possible": self.how is not None, **asdict(self)}
+
+
+def offer(item: JudgedRow, record: dict[str, Any], task: TaskState | None, *, asks_sagemaker: bool) -> StopOffer:
+    """Tell how a task's present job can be stopped."""
+    status = record["status"]
+    if status not in (JobStatus.IN_PROGRESS, UNKNOWN):
+        return StopOffer(why_not=f"The job is {status}.")
+    if asks_sagemaker:
+        return StopOffer(how=BY_SAGEMAKER)
+    if not item.row.awaited:
+        return StopOffer(why_not=f"The task doesn't wait for its job (wait_for_completion=False). {_ELSEWHERE}")
+    if not is_with_its_job(item.row, task):
+        return StopOffer(why_not=f"{item.standing.note} {_ELSEWHERE}")
+    if not record["stop_on_kill"]:
+        return StopOffer(why_not=f"The task leaves its job running when it is ended (stop_on_kill=False). {_ELSEWHERE}")
+    return StopOffer(how=BY_TASK)

@@ -1,0 +1,70 @@
+"""The jobs of one task instance, with all that there is to show of the present one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.ui.hostile import MalformedError
+from airflow_sm_processing.ui.jobs import judged, shown_jobs
+from airflow_sm_processing.ui.selection import ordered
+from airflow_sm_processing.ui.shown import shown_details
+from airflow_sm_processing.ui.stopping import StopOffer, offer
+from airflow_sm_processing.ui.tables import details_of
+from airflow_sm_processing.ui.trust import TaskState
+
+if TYPE_CHECKING:
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy.orm import Session
+
+    from airflow_sm_processing.ui.reading import Reader
+    from airflow_sm_processing.ui.rows import Place
+    from airflow_sm_processing.ui.selection import JudgedRow
+
+__all__ = ["TaskJobs", "task_jobs"]
+
+
+@dataclass(frozen=True)
+class TaskJobs:
+    """A task instance's present job, if it has one, and those of earlier tries."""
+
+    present: JudgedRow | None
+    job: dict[str, Any] | None
+    """The present one's record."""
+    earlier: list[dict[str, Any]]
+    """Records, the newest first."""
+    unreadable: int
+    task: TaskState
+
+    def offer(self, *, asks_sagemaker: bool) -> StopOffer:
+        """Tell how the present job can be stopped."""
+        if self.present is None or self.job is None:
+            return StopOffer(why_not="The task has no job.")
+        return offer(self.present, self.job, self.task, asks_sagemaker=asks_sagemaker)
+
+
+def task_jobs(session: Session, reader: Reader, task: TaskInstance, base: str) -> TaskJobs:
+    """Give the jobs of a task instance."""
+    recorded = reader.read_task(session, task.dag_id, task.run_id, task.task_id, task.map_index)
+    rows = ordered(judged(session, recorded.rows), "submitted_at", descending=True)
+    jobs = shown_jobs(session, rows, base)
+    present = next((item for item in rows if not item.row.earlier), None)
+    return TaskJobs(
+        present=present,
+        job=next((job for job in jobs if not job["superseded"]), None),
+        earlier=[job for job in jobs if job["superseded"]],
+        unreadable=recorded.unreadable,
+        task=TaskState(task.state, task.try_number),
+    )
+
+
+def present_details(session: Session, place: Place, job_name: str) -> dict[str, Any] | None:
+    """Give the details of a task instance's present job; None if there are none, or not of this job."""
+    content = details_of(session, place)
+    if content is None:
+        return None
+    try:
+        details = shown_details(content)
+    except MalformedError:
+        return None
+    return details if details.pop("job_name") == job_name else None

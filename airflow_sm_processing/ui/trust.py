@@ -1,0 +1,60 @@
+"""Which recorded statuses still hold: a job's end is recorded by its task, and a task may be gone before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.ui.rows import JobRow
+
+__all__ = ["UNKNOWN", "Standing", "TaskState", "is_with_its_job", "standing"]
+
+UNKNOWN = "Unknown"
+"""Beside the values of `JobStatus`: the job may run or have ended."""
+_UNAWAITED = "As it was submitted: its task doesn't wait for it, so nobody records its end."
+_WITH_ITS_JOB = frozenset({"running", "deferred", "queued", "scheduled", "restarting", "up_for_reschedule"})
+
+
+@dataclass(frozen=True)
+class TaskState:
+    """A task instance at one moment."""
+
+    state: str | None
+    try_number: int
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A job's status as it can be told now."""
+
+    status: str
+    """Of `JobStatus`, or `Unknown`."""
+    note: str | None = None
+    """What there is to know about it."""
+
+
+def is_with_its_job(row: JobRow, task: TaskState | None) -> bool:
+    """Tell whether the task instance still waits for the job."""
+    return task is not None and not row.earlier and row.try_number >= task.try_number and task.state in _WITH_ITS_JOB
+
+
+def standing(row: JobRow, task: TaskState | None) -> Standing:
+    """Judge a record by what its task instance is doing; None if that is gone."""
+    if row.status.is_terminal:
+        return Standing(row.status.value)
+    if not row.awaited:
+        return Standing(
+            row.status.value, "As it was submitted: its task doesn't wait for it, so nobody records its end."
+        )
+    if is_with_its_job(row, task):
+        return Standing(row.status.value)
+    return Standing(UNKNOWN, _reason(row, task))
+
+
+def _reason(row: JobRow, task: TaskState | None) -> str:
+    if task is None:
+        return "The task instance is gone; nobody recorded the job's end."
+    if row.earlier or row.try_number < task.try_number:
+        return "The task went on to another try or job before this one's end was recorded."
+    return f"The task is {task.state or 'cleared'}; it ended before it could record the job's end."
