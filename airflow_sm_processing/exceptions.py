@@ -11,6 +11,7 @@
     │   ├── JobNameInUseError    a job of that name exists already
     │   └── TransientError       throttling, 5xx, lost connections: it may pass
     │       └── CapacityError    a quota or missing capacity: it passes when other jobs end
+    ├── ResultFileError          a file that the job was to write isn't there, is too large, or doesn't parse
     ├── JobExistsError           an earlier try of the task left a job, and the task doesn't want it
     ├── WaitTimeoutError         the time to wait is over, the job isn't
     └── JobEndedError            the job ended, and not in success
@@ -45,6 +46,7 @@ __all__ = [
     "JobStoppedError",
     "Problem",
     "ProcessingError",
+    "ResultFileError",
     "ServiceError",
     "TransientError",
     "UploadError",
@@ -110,6 +112,15 @@ class UploadError(ProcessingError):
 
     may_pass = False
     """Whether lost connections, throttling or 5xx were the reason: the same upload may work later."""
+
+
+class ResultFileError(ProcessingError):
+    """A file that a completed job was to write isn't there, is too large, or doesn't parse."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        self.reason = reason
+        super().__init__(f"The result file {name!r} can't be read: {reason}")
 
 
 class BucketError(UploadError):

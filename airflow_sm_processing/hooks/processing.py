@@ -11,6 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
+from airflow_sm_processing.metrics import count_calls
 from airflow_sm_processing.processing import ProcessingJob, Processor, ScriptProcessor, Session
 from airflow_sm_processing.processing.aws_errors import aws_call
 from airflow_sm_processing.processing.secrets import hidden
@@ -119,13 +120,15 @@ class ProcessingHook(AwsGenericHook[Any]):
             return self._make_client(service_name, _SHORT_TIMEOUTS.merge(self._get_config()).merge(once))
 
     def _make_client(self, service_name: str, /, config: Config | None = None) -> Any:
-        return self.session.boto_session.client(  # type: ignore[call-overload]  # any service
+        client = self.session.boto_session.client(  # type: ignore[call-overload]  # any service
             service_name,
             region_name=self.region_name,
             endpoint_url=self.conn_config.get_service_endpoint_url(service_name),
             config=config or self._get_config(),
             verify=self.verify,
         )
+        count_calls(client)
+        return client
 
 
 def _config(settings: dict[str, Any] | None) -> Config | None:

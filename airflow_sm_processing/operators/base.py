@@ -9,6 +9,7 @@ from airflow_sm_processing.operators.definitions import early_problems
 from airflow_sm_processing.operators.lifecycle import JobTask
 from airflow_sm_processing.operators.mode_parameters import MODE_PARAMETERS
 from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS
+from airflow_sm_processing.operators.result_files import DEFAULT_MAX_RESULT_FILE_BYTES
 from airflow_sm_processing.processing.defaults import (
     DEFAULT_MAX_CAPACITY_WAIT,
     DEFAULT_MAX_TRANSIENT_SECONDS,
@@ -79,6 +80,8 @@ class BaseProcessingOperator(JobTask):
         "stop_on_kill",
         "end_from_trigger",
         "mask_env",
+        "result_files",
+        "max_result_file_bytes",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "instance_preferences": "json",
@@ -90,6 +93,7 @@ class BaseProcessingOperator(JobTask):
         "arguments": "json",
         "experiment_config": "json",
         "botocore_config": "json",
+        "result_files": "json",
     }
     ui_color = "#e8f1ea"
 
@@ -133,6 +137,8 @@ class BaseProcessingOperator(JobTask):
         stop_on_kill: bool | str = True,
         end_from_trigger: bool | str = False,
         mask_env: bool | str | Sequence[str] = True,
+        result_files: Mapping[str, str] | Late | None = None,
+        max_result_file_bytes: int | str = DEFAULT_MAX_RESULT_FILE_BYTES,
         **kwargs: Any,
     ) -> None:
         """Take the parameters of the SDK's Processor and its run under their own names, and Airflow's.
@@ -188,6 +194,10 @@ class BaseProcessingOperator(JobTask):
                 XComs, instead of by a worker that would only do that. What needs a worker gets one all the same.
             mask_env: Whether the values of `env` are hidden wherever Airflow shows something of the task: in its
                 rendered templates, logs, errors and result. Names hide those variables only.
+            result_files: Small files that the job writes and other tasks want as values: the name of an XCom, and
+                `<output name>/<path of the file>`. A `.json` file is parsed, a `.csv` file becomes a list with a dict
+                for each row, any other file is text. One that isn't there or doesn't parse fails the task.
+            max_result_file_bytes: The largest such file.
             kwargs: Those of every Airflow operator.
 
         Raises:
@@ -231,6 +241,8 @@ class BaseProcessingOperator(JobTask):
         self.stop_on_kill = stop_on_kill
         self.end_from_trigger = end_from_trigger
         self.mask_env = mask_env
+        self.result_files = result_files
+        self.max_result_file_bytes = max_result_file_bytes
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:

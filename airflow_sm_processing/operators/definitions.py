@@ -10,6 +10,7 @@ from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.operators.masking import mask_problems
 from airflow_sm_processing.operators.mode_parameters import mode_problems, read_modes
 from airflow_sm_processing.operators.parameters import LATE, DefinitionReader, hide_late
+from airflow_sm_processing.operators.result_files import problems_of_results
 from airflow_sm_processing.processing.local_paths import local_path
 from airflow_sm_processing.processing.results import reserved_name_problems
 from airflow_sm_processing.processing.rules import definition_problems
@@ -33,6 +34,7 @@ def early_problems(task: ClaimingTask) -> list[Problem]:
         *reader.problems,
         *definition_problems(definition),
         *reserved_name_problems(definition.outputs),
+        *problems_of_results(task, definition.outputs),
         *mode_problems(known_modes),
         *mask_problems(task.mask_env, task.env),
     ]
@@ -56,6 +58,7 @@ def read_task(
     problems = [
         *reader.problems,
         *reserved_name_problems(definition.outputs),
+        *problems_of_results(task, definition.outputs),
         *unreadable,
         *mask_problems(task.mask_env, task.env),
     ]

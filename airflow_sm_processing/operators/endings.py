@@ -31,17 +31,16 @@ def _reasons_for_a_worker(task: BaseOperator, modes: Modes) -> Iterator[str]:
     """Yield what Airflow does at a task's end only in a worker."""
     from airflow.providers.common.compat.sdk import conf
 
-    if modes.logs == "tail":
-        yield "it shows the log's end (logs='tail')"
-    if not task.do_xcom_push:
-        yield "it keeps its result out of XCom (do_xcom_push=False)"
-    if task.outlets:
-        yield "it has outlets, whose asset events a worker emits"
-    if task.on_success_callback:
-        yield "it has an on_success_callback, which a worker calls"
-    if type(task).post_execute is not BaseOperator.post_execute or getattr(task, "_post_execute_hook", None):
-        yield "it has a post_execute of its own"
-    if conf.get("core", "xcom_backend", fallback=_OWN_XCOM).rpartition(".")[2] != "BaseXCom":
-        yield "the XCom backend is not Airflow's own"
-    if next(iter(task.iter_mapped_dependants()), None) is not None:
-        yield "a task is mapped over its result"
+    has_hook = type(task).post_execute is not BaseOperator.post_execute or getattr(task, "_post_execute_hook", None)
+    backend = conf.get("core", "xcom_backend", fallback=_OWN_XCOM).rpartition(".")[2]
+    reasons = {
+        "it shows the log's end (logs='tail')": modes.logs == "tail",
+        "it keeps its result out of XCom (do_xcom_push=False)": not task.do_xcom_push,
+        "it reads result_files": getattr(task, "result_files", None),
+        "it has outlets, whose asset events a worker emits": task.outlets,
+        "it has an on_success_callback, which a worker calls": task.on_success_callback,
+        "it has a post_execute of its own": has_hook,
+        "the XCom backend is not Airflow's own": backend != "BaseXCom",
+        "a task is mapped over its result": next(iter(task.iter_mapped_dependants()), None) is not None,
+    }
+    yield from (reason for reason, holds in reasons.items() if holds)

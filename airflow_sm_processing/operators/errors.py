@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: TID253  # only a running task loads this
 
-from airflow_sm_processing.exceptions import DefinitionError, JobExistsError
+from airflow_sm_processing.exceptions import DefinitionError, JobExistsError, ResultFileError
 
-__all__ = ["TaskDefinitionError", "UnwantedJobError"]
+__all__ = ["TaskDefinitionError", "UnusableResultError", "UnwantedJobError"]
 
 
 class TaskDefinitionError(DefinitionError, AirflowFailException):
@@ -20,3 +20,7 @@ class TaskDefinitionError(DefinitionError, AirflowFailException):
 
 class UnwantedJobError(JobExistsError, AirflowFailException):
     """A `JobExistsError` that fails the task without a retry: the job will be there then, too."""
+
+
+class UnusableResultError(ResultFileError, AirflowFailException):
+    """A `ResultFileError` that fails the task without a retry, which would find the same job's files."""

@@ -40,6 +40,8 @@ BACKSTOP = timedelta(seconds=30)
 class ClaimingTask(LinkedTask, MaskedEnvironment):
     """A task that gets a processing job, and lets go of it."""
 
+    result_files: Any = None
+    max_result_file_bytes: Any = None
     _job: ProcessingJob | None = None
     _stays = False  # in this worker: the trigger that waited for room has failed
     _killed = False  # before there was a job to stop

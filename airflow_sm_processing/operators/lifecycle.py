@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
 from airflow_sm_processing.exceptions import WaitTimeoutError
+from airflow_sm_processing.metrics import job_ended
 from airflow_sm_processing.operators.bounds import passed_deadline, wait_deadline
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.getting import BACKSTOP, ClaimingTask, is_deferrable
 from airflow_sm_processing.operators.own_xcoms import forget_log_position, own_xcom, publish
 from airflow_sm_processing.operators.recording import measured, record_end, record_submission
+from airflow_sm_processing.operators.result_files import push_result_files
 from airflow_sm_processing.operators.room import lacked_capacity, lane_of
 from airflow_sm_processing.processing import results
 
@@ -160,8 +162,9 @@ class JobTask(ClaimingTask):
         description = self._wait(job, modes, deadline, shown=shown, gave_up=gave_up)
         error = lacked_capacity(description)
         if error is None:
+            job_ended(description, dag_id=self.dag_id, task_id=self.task_id)
             record_end(self, context, job, description, modes, measured(self, description))
-            return self._finish(job, description, modes)
+            return self._finish(context, job, description, modes)
         self._job = None
         if refusals is not None and time.time() - refusals.since >= modes.max_capacity_wait:
             job.raise_unless_completed(description)
@@ -264,7 +267,9 @@ class JobTask(ClaimingTask):
                 self._stop(job)
             raise
 
-    def _finish(self, job: ProcessingJob, description: JobDescription, modes: Modes) -> dict[str, Any]:
+    def _finish(
+        self, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes
+    ) -> dict[str, Any]:
         """Make the task's end of the job's: the same in every mode."""
         from airflow_sm_processing.processing.status import JobStatus
 
@@ -275,6 +280,8 @@ class JobTask(ClaimingTask):
             raise AirflowSkipException(f"Processing job {job.job_name} was stopped.")
         if description.status is not JobStatus.STOPPED or modes.on_stopped != "succeed":
             job.raise_unless_completed(description)
+        if description.status.is_success:
+            push_result_files(self, context, description)
         return results.ended_result(description)
 
     def _give_up(self, job: ProcessingJob, deadline: Deadline | None) -> NoReturn:

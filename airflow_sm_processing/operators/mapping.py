@@ -15,7 +15,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorParti
 
 from airflow_sm_processing.processing.values import to_plain
 
-__all__ = ["ProcessingPartial"]
+__all__ = ["ProcessingPartial", "wrap_references"]
 
 
 class ProcessingPartial(OperatorPartial):
@@ -63,18 +63,19 @@ def _mappable(value: Any) -> Any:
     plain = to_plain(value)
     if isinstance(plain, dict):
         return _mappable_dict(plain)
-    return [_with_references(item) for item in plain] if isinstance(plain, list) else plain
+    return [wrap_references(item) for item in plain] if isinstance(plain, list) else plain
 
 
 def _mappable_dict(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _with_references(to_plain(item)) for key, item in value.items()}
+    return {key: wrap_references(to_plain(item)) for key, item in value.items()}
 
 
-def _with_references(value: Any) -> Any:
+def wrap_references(value: Any) -> Any:
+    """Give what is mapped over, or a part of it, with its references in a form that may stand inside an element."""
     if isinstance(value, XComArg):
         return _Reference(value)
     if isinstance(value, dict):
-        return {key: _with_references(item) for key, item in value.items()}
+        return {key: wrap_references(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_references(item) for item in value]
+        return [wrap_references(item) for item in value]
     return value

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import ProcessingError
+from airflow_sm_processing.metrics import job_ended
 from airflow_sm_processing.processing.description import JobDescription
 from airflow_sm_processing.processing.records import ended_record
 from airflow_sm_processing.processing.results import RECORD_KEY, RESULT_KEY, ended_result
@@ -43,6 +44,7 @@ async def success_event(
         return TaskSuccessEvent(xcoms={RESULT_KEY: result})
     try:
         await _record_end(task, description)
+        job_ended(description, dag_id=task.dag_id, task_id=task.task_id)
         await task.set_xcom(RESULT_KEY, result)  # what the event itself carries, Airflow writes as JSON within JSON
         await live_log.forget_position()
     except Exception as error:  # noqa: BLE001  # of Airflow's many kinds: a worker can do the same

@@ -19,6 +19,8 @@ class DeferredTask:
     """
 
     def __init__(self, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> None:
+        self.dag_id = dag_id
+        self.task_id = task_id
         self._place: dict[str, Any] = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,7 +49,7 @@ def test_each_task_ends_as_its_job_and_its_parameters_say(finished: Run):
 def test_both_modes_leave_the_same_xcoms(finished: Run, task: str):
     waited, deferred = (normalised(finished.xcoms[f"{task}_{mode}"]) for mode in ("wait", "defer"))
     assert waited == deferred
-    assert waited == {
+    assert {key: value for key, value in waited.items() if not key.startswith("_")} == {
         "job_name": "JOB",
         "job_arn": "arn:aws:sagemaker:us-east-1:123456789012:processing-job/JOB",
         "result": f"{BUCKET}/JOB/output/result",
@@ -118,15 +119,51 @@ def test_a_mapped_task_reads_what_its_references_resolve_to(finished: Run, sagem
         assert request["ProcessingInputs"][0]["S3Input"]["S3Uri"] == finished.xcoms[upstream]["result"]
 
 
+def test_what_a_job_read_and_wrote_and_its_last_lines_are_recorded(finished: Run):
+    for mode in ("wait", "defer"):
+        details = normalised(finished.xcoms[f"chained_{mode}"]["_job_details"])
+        inputs = {item["name"]: (item["bytes"], item["objects"], item["complete"]) for item in details["inputs"]}
+        code = Path(__file__).parent.joinpath("dags", "scripts", "behave.py").stat().st_size
+        assert inputs == {"input-1": (len("a result"), 1, True), "code": (code, 1, True)}
+        assert details["outputs"] == [
+            {
+                "name": "result",
+                "uri": f"{BUCKET}/JOB/output/result",
+                "container_path": "/opt/ml/processing/output",
+                "link": None,
+                "bytes": len("a result"),
+                "objects": 1,
+                "complete": True,
+            }
+        ]
+        (tail,) = details["log_tail"]
+        assert (tail["host"], tail["lines"][-3:]) == ("algo-1", ["line 0", "line 1", "line 2"])
+
+
+def test_the_record_of_a_job_that_did_not_complete_says_why(finished: Run):
+    found = {task: finished.xcoms[task]["_job"] for task in ("fail_wait", "fail_defer", "stopped_defer", "submit")}
+    assert {task: (record["status"], record["exit_message"], record["awaited"]) for task, record in found.items()} == {
+        "fail_wait": ("Failed", "the data is too old", True),
+        "fail_defer": ("Failed", "the data is too old", True),
+        "stopped_defer": ("Stopped", None, True),
+        "submit": ("InProgress", None, False),
+    }
+    assert finished.xcoms["fail_defer"]["_job_details"]["log_tail"][0]["lines"][-1] == "about to fail"
+
+
 def normalised(value: Any) -> Any:
     """Give the value without what differs from job to job: names, times, durations."""
     if isinstance(value, dict):
         return {key: normalised_field(key, item) for key, item in value.items()}
-    return re.sub(r"sklearn-[0-9a-f]{12}-\d+", "JOB", value) if isinstance(value, str) else value
+    if isinstance(value, list):
+        return [normalised(item) for item in value]
+    return re.sub(r"sklearn-[0-9a-f]{12}(-\d+)?", "JOB", value) if isinstance(value, str) else value
 
 
 def normalised_field(key: str, value: Any) -> Any:
-    if key in {"started_at", "ended_at"} and re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", str(value)):
+    if key in {"submitted_at", "created_at", "started_at", "ended_at"} and re.fullmatch(
+        r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", str(value)
+    ):
         return "TIME"
     if key in {"duration_seconds", "instance_seconds"} and isinstance(value, float):
         return "SECONDS"

@@ -61,6 +61,60 @@ WRONG = {
             ),
         ),
     ),
+    "result file without a path": (
+        {
+            "outputs": [ProcessingOutput("/opt/ml/processing/out", output_name="out")],
+            "result_files": {"metrics": "out"},
+        },
+        (
+            "result_files['metrics']",
+            "must be '<output name>/<path of the file>', such as 'evaluation/metrics.json'",
+        ),
+    ),
+    "result file that climbs": (
+        {
+            "outputs": [ProcessingOutput("/opt/ml/processing/out", output_name="out")],
+            "result_files": {"metrics": "out/../secret.json"},
+        },
+        (
+            "result_files['metrics']",
+            "must be '<output name>/<path of the file>', such as 'evaluation/metrics.json'",
+        ),
+    ),
+    "result file of no output": (
+        {
+            "outputs": [ProcessingOutput("/opt/ml/processing/out", output_name="out")],
+            "result_files": {"metrics": "evaluation/metrics.json"},
+        },
+        ("result_files['metrics']", "begins with no output of the task; its outputs are out"),
+    ),
+    "result file under a taken name": (
+        {
+            "outputs": [ProcessingOutput("/opt/ml/processing/out", output_name="out")],
+            "result_files": {"out": "out/metrics.json"},
+        },
+        ("result_files['out']", "is an XCom key of the task already; choose another name"),
+    ),
+    "result files that nobody waits for": (
+        {
+            "outputs": [ProcessingOutput("/opt/ml/processing/out", output_name="out")],
+            "result_files": {"metrics": "out/metrics.json"},
+            "wait_for_completion": False,
+        },
+        ("result_files", "there are none before the job's end: set wait_for_completion=True"),
+    ),
+    "result files that are a list": (
+        {"result_files": ["out/metrics.json"]},
+        ("result_files", "must be a dict: a name for XCom, and '<output name>/<path of the file>'"),
+    ),
+    "no room for result files": (
+        {
+            "outputs": [ProcessingOutput("/opt/ml/processing/out", output_name="out")],
+            "result_files": {"metrics": "out/metrics.json"},
+            "max_result_file_bytes": 0,
+        },
+        ("max_result_file_bytes", "must be a positive number of bytes"),
+    ),
     "flag that is none": (
         {"network_config": {"enable_network_isolation": "maybe"}},
         ("network_config.enable_network_isolation", "must be true or false"),

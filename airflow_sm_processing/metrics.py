@@ -1,0 +1,85 @@
+"""Metrics, through Airflow's own `Stats`: StatsD, OpenTelemetry or Datadog, as Airflow's `[metrics]` says.
+
+    sm_processing.jobs.completed, .failed, .stopped    jobs that a task saw the end of
+    sm_processing.jobs.queue_duration                  from a job's creation to its container's start
+    sm_processing.jobs.run_duration                    from there to its end
+    sm_processing.jobs.instance_seconds                the latter, on all instances together: what is paid for
+    sm_processing.polls                                calls that look at jobs, each attempt of them
+    sm_processing.throttles                            answers of AWS that there were too many calls
+
+Those of jobs have the tags `dag_id`, `task_id` and `instance_type`, the others `operation`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.processing.description import JobDescription
+
+__all__ = ["count_calls", "job_ended"]
+
+log = logging.getLogger(__name__)
+
+_POLLS = frozenset({"DescribeProcessingJob", "ListProcessingJobs"})
+
+
+def job_ended(description: JobDescription, *, dag_id: str, task_id: str) -> None:
+    """Count a job that has ended."""
+    tags = {"dag_id": dag_id, "task_id": task_id, "instance_type": description.instance_type or "unknown"}
+    created, started, ended = description.created_at, description.started_at, description.ended_at
+    try:
+        stats = _stats()
+        stats.incr(f"sm_processing.jobs.{description.status.value.lower()}", tags=tags)
+        if created is not None and started is not None:
+            stats.timing("sm_processing.jobs.queue_duration", started - created, tags=tags)
+        if started is not None and ended is not None:
+            stats.timing("sm_processing.jobs.run_duration", ended - started, tags=tags)
+        if description.instance_seconds is not None:
+            stats.incr("sm_processing.jobs.instance_seconds", round(description.instance_seconds), tags=tags)
+    except Exception as error:  # noqa: BLE001  # of the metrics systems' many kinds; none is worth a task
+        log.warning("The metrics of job %s could not be sent: %r", description.job_name, error)
+
+
+def count_calls(client: Any) -> None:
+    """Count what a boto3 client asks SageMaker, botocore's own retries included."""
+    client.meta.events.register("response-received", _count)
+
+
+def _count(event_name: str, parsed_response: dict[str, Any] | None = None, **_: Any) -> None:
+    """Take botocore's event `response-received.<service>.<operation>`."""
+    from airflow_sm_processing.processing.aws_errors import is_throttle
+
+    operation = event_name.rpartition(".")[2]
+    throttled = is_throttle(str((parsed_response or {}).get("Error", {}).get("Code")))
+    try:
+        if operation in _POLLS:
+            _stats().incr("sm_processing.polls", tags={"operation": operation})
+        if throttled:
+            _stats().incr("sm_processing.throttles", tags={"operation": operation})
+    except Exception as error:  # noqa: BLE001  # as above, nor is it worth a call
+        log.debug("A call of %s could not be counted: %r", operation, error)
+
+
+def _stats() -> Any:
+    """Give Airflow's `Stats` of this process: since Airflow 3.2 a task's and a triggerer's are two."""
+    if _is_triggerer():
+        try:
+            from airflow.observability.stats import Stats
+        except ImportError:
+            from airflow.stats import Stats  # type: ignore[assignment,unused-ignore]  # Airflow 3.1
+        return Stats
+    from airflow.providers.common.compat.sdk import Stats as TaskStats
+
+    return TaskStats
+
+
+def _is_triggerer() -> bool:
+    from airflow.sdk.execution_time import task_runner
+
+    runner = sys.modules.get("airflow.jobs.triggerer_job_runner")  # a task doesn't load it
+    return runner is not None and isinstance(
+        getattr(task_runner, "SUPERVISOR_COMMS", None), getattr(runner, "TriggerCommsDecoder", ())
+    )

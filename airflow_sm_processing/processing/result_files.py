@@ -1,0 +1,152 @@
+"""Small files of a job's outputs that are wanted as values."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_sm_processing.exceptions import (
+    AccessDeniedError,
+    Problem,
+    ResultFileError,
+    ServiceError,
+)
+from airflow_sm_processing.processing.results import RESERVED_KEYS
+from airflow_sm_processing.processing.s3_uris import S3Location, join
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from airflow_sm_processing.processing.session import Session
+
+__all__ = ["ResultFile", "read_result_file", "result_file_problems", "result_files"]
+
+_SHOWN_KEYS = 5
+
+
+class ResultFile(NamedTuple):
+    """A file of an output, and the name that its value goes by."""
+
+    name: str
+    output_name: str
+    path: str
+    """Below the output's place, with `/`."""
+
+    def uri(self, output_uri: str) -> str:
+        """Give where the file is, when the output is there."""
+        bucket, key = S3Location.parse(output_uri)
+        return join(bucket, key, self.path)
+
+
+def result_files(plain: Mapping[str, str]) -> list[ResultFile]:
+    """Read `{name: "<output name>/<path>"}`, which has no problems."""
+    return [ResultFile(name, *place.split("/", 1)) for name, place in plain.items()]
+
+
+def result_file_problems(plain: Any, outputs: Collection[object]) -> Iterator[Problem]:
+    """Yield what is wrong with such a mapping.
+
+    Args:
+        plain: What the user gave.
+        outputs: The names of the job's outputs; empty if they aren't all known.
+    """
+    if plain is None:
+        return
+    if not isinstance(plain, Mapping):
+        yield Problem("result_files", plain, "must be a dict: a name for XCom, and '<output name>/<path of the file>'")
+        return
+    for name, place in plain.items():
+        where = f"result_files[{name!r}]"
+        if name in RESERVED_KEYS or name in outputs:
+            yield Problem(where, name, "is an XCom key of the task already; choose another name")
+        yield from _place_problems(where, place, outputs)
+
+
+def _place_problems(where: str, place: Any, outputs: Collection[object]) -> Iterator[Problem]:
+    if not isinstance(place, str):
+        yield Problem(where, place, "must be a string, '<output name>/<path of the file>'")
+        return
+    output_name, _, path = place.partition("/")
+    if not path or path.endswith("/") or {"", ".", ".."} & {*path.split("/")}:
+        yield Problem(where, place, "must be '<output name>/<path of the file>', such as 'evaluation/metrics.json'")
+    elif outputs and output_name not in outputs:
+        names = ", ".join(sorted(map(str, outputs)))
+        yield Problem(where, place, f"begins with no output of the task; its outputs are {names}")
+
+
+def read_result_file(session: Session, file: ResultFile, output_uri: str | None, *, max_bytes: int) -> Any:
+    """Give a file's value: of `.json` what is in it, of `.csv` a dict for each row, of any other its text.
+
+    Raises:
+        ResultFileError: It isn't there, is too large, or doesn't parse.
+        ServiceError: S3 refused or couldn't be reached.
+    """
+    if output_uri is None:
+        raise ResultFileError(file.name, f"the job has no output {file.output_name}")
+    uri = file.uri(output_uri)
+    content = _content(session, file, uri, max_bytes)
+    try:
+        return _parsed(content.decode("utf-8-sig"), uri)
+    except (ValueError, RecursionError, csv.Error) as error:
+        kind = uri.rpartition(".")[2] if uri.endswith((".json", ".csv")) else "text"
+        raise ResultFileError(file.name, f"{uri} is no proper {kind} in UTF-8: {error}") from error
+
+
+def _content(session: Session, file: ResultFile, uri: str, max_bytes: int) -> bytes:
+    from airflow_sm_processing.processing.aws_errors import aws_call
+
+    bucket, key = S3Location.parse(uri)
+    try:
+        with aws_call("GetObject", uri):
+            found = session.s3_client.get_object(Bucket=bucket, Key=key)
+            with found["Body"] as body:
+                size = found["ContentLength"]
+                content = body.read(max_bytes + 1) if size <= max_bytes else b""
+    except ServiceError as error:
+        if error.code != "NoSuchKey" and not isinstance(error, AccessDeniedError):
+            raise
+        raise ResultFileError(file.name, _missing(session, uri, error)) from error
+    if size > max_bytes:
+        rule = f"{uri} has {size:,} bytes, and max_result_file_bytes is {max_bytes:,}: XCom is for small values"
+        raise ResultFileError(file.name, rule)
+    return content
+
+
+def _missing(session: Session, uri: str, error: ServiceError) -> str:
+    """Say that a file isn't there; without s3:ListBucket, S3 says of such a file that access is denied."""
+    if isinstance(error, AccessDeniedError):
+        return f"{uri} can't be read, or isn't there: {error}"
+    from airflow_sm_processing.processing.aws_errors import aws_call
+
+    bucket, key = S3Location.parse(uri)
+    folder = f"{key.rpartition('/')[0]}/"
+    try:
+        with aws_call("ListObjectsV2", uri):
+            page = session.s3_client.list_objects_v2(Bucket=bucket, Prefix=folder, MaxKeys=_SHOWN_KEYS)
+    except ServiceError:  # the list would only have helped
+        return f"there is no {uri}"
+    keys = [item["Key"].removeprefix(folder) for item in page.get("Contents", [])]
+    return f"there is no {uri}; its folder has {', '.join(keys) if keys else 'nothing'}{', …' * page['IsTruncated']}"
+
+
+def _parsed(text: str, uri: str) -> Any:
+    if uri.endswith(".json"):
+        return json.loads(text, parse_constant=_refuse)
+    if uri.endswith(".csv"):
+        return list(_rows(text))
+    return text
+
+
+def _rows(text: str) -> Iterator[dict[str, str]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    for row in reader:
+        if None in row or None in row.values():
+            raise ValueError(f"line {reader.line_num} has more or fewer fields than the first")
+        yield row
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON, and not every database takes it")
