@@ -64,6 +64,9 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_sm_processing.links.CloudWatchLink",
             "airflow_sm_processing.links.OutputsLink",
         ],
+        "task-decorators": [
+            {"name": "sm_processing", "class-name": "airflow_sm_processing.decorators.sm_processing_task"}
+        ],
         "config": {"sm_processing": _CONFIG},
         "cli": ["airflow_sm_processing.cli.definition.get_cli_commands"],  # since Airflow 3.2; older ones pass it over
     }

@@ -44,3 +44,6 @@ def _reasons_for_a_worker(task: BaseOperator, modes: Modes) -> Iterator[str]:
         "a task is mapped over its result": next(iter(task.iter_mapped_dependants()), None) is not None,
     }
     yield from (reason for reason, holds in reasons.items() if holds)
+    own = getattr(task, "needs_worker", None)
+    if own is not None:
+        yield own

@@ -1,0 +1,203 @@
+"""What a function is called with: values as they are, and inputs as places in the container."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow.sdk import XComArg
+from airflow.sdk.definitions._internal.mixins import ResolveMixin
+
+from airflow_sm_processing.decorators.container.values import KIND, VALUE, CarryError, encode
+from airflow_sm_processing.decorators.results import is_large_result
+from airflow_sm_processing.exceptions import Problem
+from airflow_sm_processing.processing.inputs import ProcessingInput
+from airflow_sm_processing.processing.secrets import hidden
+from airflow_sm_processing.processing.values import to_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+__all__ = [
+    "Carried",
+    "InputArgument",
+    "argument_problems",
+    "called_with",
+    "carry",
+    "inputs_of",
+    "with_references",
+]
+
+_FOLDER = "/opt/ml/processing/arguments"
+_CAN_BE_NAMED = frozenset({inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY})
+_NOT_IN_NAMES = re.compile("[^A-Za-z0-9]+")
+
+
+class InputArgument(ResolveMixin):
+    """A ProcessingInput among the arguments, in which Airflow finds references and templates."""
+
+    def __init__(self, definition: ProcessingInput) -> None:
+        self.fields: dict[str, Any] = to_plain(definition)
+
+    def __repr__(self) -> str:
+        return f"ProcessingInput({', '.join(f'{name}={value!r}' for name, value in self.fields.items())})"
+
+    def iter_references(self) -> Iterable[Any]:
+        """Give the tasks and XCom keys that the input needs."""
+        return XComArg.iter_xcom_references(self.fields)
+
+    def resolve(self, context: Mapping[str, Any]) -> ProcessingInput:
+        """Give the input that a run has."""
+        return ProcessingInput(**context["task"].render_template(self.fields, context))
+
+
+class Carried(NamedTuple):
+    """Arguments on their way to the container."""
+
+    plain: dict[str, Any]
+    """As JSON, by the function's parameters."""
+    inputs: tuple[ProcessingInput, ...]
+    """What the job has to read for them."""
+
+
+class _Place(NamedTuple):
+    """Where the container finds an argument."""
+
+    kind: str
+    path: str
+
+
+def with_references(value: Any) -> Any:
+    """Give an argument with its inputs in the form that Airflow resolves.
+
+    What has none in it is returned as it is: Airflow knows by its identity what must not be taken for a template.
+    """
+    if isinstance(value, ProcessingInput):
+        return InputArgument(value)
+    if isinstance(value, dict):
+        converted = {key: with_references(item) for key, item in value.items()}
+        return converted if any(converted[key] is not item for key, item in value.items()) else value
+    if type(value) in {list, tuple}:
+        items = [with_references(item) for item in value]
+        changed = any(new is not old for new, old in zip(items, value, strict=True))
+        return type(value)(items) if changed else value
+    return value
+
+
+def carry(arguments: Mapping[str, Any]) -> Carried:
+    """Put arguments whose templates and references are resolved in the form that travels.
+
+    Raises:
+        CarryError: One can't be carried; the error names it and doesn't quote it.
+    """
+    placing = _Placing()
+    placed = {name: placing.placed(value, name) for name, value in arguments.items()}
+    plain = {name: encode(value, f"argument {name}", _written) for name, value in placed.items()}
+    return Carried(plain, tuple(placing.inputs))
+
+
+def inputs_of(arguments: Mapping[str, Any]) -> list[ProcessingInput]:
+    """Give what the job would read for arguments as they stand in the DAG file."""
+    placing = _Placing()
+    for name, value in arguments.items():
+        placing.placed(value, name)
+    return placing.inputs
+
+
+def argument_problems(signature: inspect.Signature, arguments: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the arguments and defaults of the DAG file that can't be carried whatever a run brings."""
+    defaults = {name: item.default for name, item in signature.parameters.items() if item.default is not item.empty}
+    for name, value in {**defaults, **arguments}.items():
+        try:
+            encode(_Placing().placed(value, name), f"argument {name}", _written_or_late)
+        except CarryError as error:
+            yield Problem(error.where, hidden(value), error.rule)
+
+
+class _Placing:
+    """Finds the inputs among arguments, and gives each its place in the container."""
+
+    def __init__(self) -> None:
+        self.inputs: list[ProcessingInput] = []
+
+    def placed(self, value: Any, where: str) -> Any:
+        """Give a value with a place for each input in it."""
+        place = self._place(value, where)
+        if place is not None:
+            return place
+        if isinstance(value, dict):
+            return {key: self.placed(item, f"{where}-{key}") for key, item in value.items()}
+        if isinstance(value, (list, tuple)) and not isinstance(value, _Place):
+            items = [self.placed(item, f"{where}-{index}") for index, item in enumerate(value)]
+            return tuple(items) if isinstance(value, tuple) else items
+        return value
+
+    def _place(self, value: Any, where: str) -> _Place | None:
+        if isinstance(value, InputArgument):
+            value = ProcessingInput(**value.fields)
+        if isinstance(value, ProcessingInput):
+            return _Place("path", self._added(value, where))
+        if _is_in_s3(value):
+            return _Place("path", self._added(ProcessingInput(str(value)), where))
+        if is_large_result(value):
+            uri = str(value["s3_uri"])
+            return _Place("result", f"{self._added(ProcessingInput(uri), where)}/{uri.rpartition('/')[2]}")
+        return None
+
+    def _added(self, item: ProcessingInput, where: str) -> str:
+        """Note an input, and give the container path that it has or gets."""
+        name = self._unused(f"argument-{_NOT_IN_NAMES.sub('-', where).strip('-')}")
+        path = item.container_path
+        if path is None:
+            path = f"{_FOLDER}/{name.removeprefix('argument-')}"
+            item = _at(item, path)
+        self.inputs.append(item if item.input_name else dataclasses.replace(item, input_name=name))
+        return str(path)
+
+    def _unused(self, name: str) -> str:
+        used = {item.input_name for item in self.inputs}
+        return name if name not in used else f"{name}-{len(used)}"
+
+
+def _at(item: ProcessingInput, path: str) -> ProcessingInput:
+    """Give an input with its place in the container, whichever way it is defined."""
+    if item.dataset_definition is not None:
+        dataset: Any = item.dataset_definition
+        return dataclasses.replace(item, dataset_definition=dataclasses.replace(dataset, local_path=path))
+    if item.s3_input is not None and not item.s3_input.is_implied:
+        return dataclasses.replace(item, s3_input=dataclasses.replace(item.s3_input, local_path=path))
+    return dataclasses.replace(item, destination=path)
+
+
+def _written(value: Any) -> Any:
+    return {KIND: value.kind, VALUE: value.path} if isinstance(value, _Place) else None
+
+
+def _written_or_late(value: Any) -> Any:
+    return True if isinstance(value, ResolveMixin) else _written(value)
+
+
+def _is_in_s3(value: Any) -> bool:
+    """Tell whether a value is Airflow's path of an object in S3, without importing what makes such paths."""
+    module: Any = sys.modules.get("airflow.sdk.io.path")
+    return module is not None and isinstance(value, module.ObjectStoragePath) and value.protocol == "s3"
+
+
+def called_with(
+    function: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any], context: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Give every argument by its parameter: those of the call, of the context and the defaults, in this order.
+
+    Raises:
+        TypeError: The function can't be called so.
+    """
+    signature = inspect.signature(function)
+    given = signature.bind_partial(*args, **kwargs).arguments
+    named = {name for name, item in signature.parameters.items() if item.kind in _CAN_BE_NAMED}
+    from_context = {name: context[name] for name in named if name in context and name not in given}
+    bound = signature.bind(*args, **{**kwargs, **from_context})
+    bound.apply_defaults()
+    return dict(bound.arguments)

@@ -1,0 +1,53 @@
+"""The function, from its source in the DAG file: with that file's line numbers, so that a traceback leads there."""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import linecache
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["load_function"]
+
+_MODULE = "airflow_task_function"
+_WRAPPER = "if True:\n"  # an indented function stays as it is: dedenting would change strings of several lines
+
+
+def load_function(call: Mapping[str, Any]) -> Callable[..., Any]:
+    """Compile the function without its decorators, type hints and defaults: those name what only the DAG file has.
+
+    Every argument is handed over with the call, those at their defaults too.
+    """
+    source, file, first_line = call["source"], call["file"], call["first_line"]
+    wrapper = _WRAPPER if source[:1].isspace() else ""
+    tree = ast.parse(wrapper + source, file)
+    node = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == call["function"])
+    _strip(node)
+    module = ast.Module(body=[node], type_ignores=[])
+    ast.increment_lineno(module, first_line - 1 - wrapper.count("\n"))
+    flags = 0
+    for feature in call["future"]:
+        flags |= getattr(__future__, feature).compiler_flag
+    linecache.cache[file] = (len(source), None, ["\n"] * (first_line - 1) + source.splitlines(keepends=True), file)
+    namespace = types.ModuleType(_MODULE)
+    sys.modules[_MODULE] = namespace  # where what the function defines is looked up, by dataclasses for instance
+    exec(compile(module, file, "exec", flags=flags, dont_inherit=True), namespace.__dict__)  # noqa: S102  # its purpose
+    function: Callable[..., Any] = getattr(namespace, call["function"])
+    return function
+
+
+def _strip(node: ast.FunctionDef) -> None:
+    arguments = node.args
+    nothing = ast.copy_location(ast.Constant(None, None), node)
+    arguments.defaults = [nothing for _ in arguments.defaults]
+    arguments.kw_defaults = [None if default is None else nothing for default in arguments.kw_defaults]
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    for argument in every:
+        if argument is not None:
+            argument.annotation = None
+    node.decorator_list, node.returns = [], None

@@ -1,0 +1,108 @@
+"""What a call came to, left in files that SageMaker uploads, whether the job fails or not."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import pathlib
+import traceback
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .values import KIND, VALUE, CarryError, encode
+
+if TYPE_CHECKING:
+    import types
+
+__all__ = ["Outcome"]
+
+_MESSAGE_BYTES = 1024  # SageMaker keeps the first of /opt/ml/output/message
+_TRACEBACK_CHARACTERS = 60_000
+_HERE = str(pathlib.Path(__file__).parent)
+
+
+class Outcome:
+    """The folder of one host."""
+
+    def __init__(self, folder: pathlib.Path, host: str) -> None:
+        self._folder = folder
+        self._host = host
+
+    def put_result(self, value: Any, *, multiple_outputs: bool, max_xcom_bytes: int) -> None:
+        """Leave what the function returned: in `result.json`, but what is large in files of its own."""
+        if not multiple_outputs:
+            self._write("result.json", {"returned": self._part(value, "the returned value", "value", max_xcom_bytes)})
+            return
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise CarryError("the returned value", "must be a dict with strings as keys, for multiple_outputs")
+        returned = {
+            key: self._part(item, f"the returned value[{key!r}]", f"value-{number}", max_xcom_bytes)
+            for number, (key, item) in enumerate(value.items(), 1)
+        }
+        self._write("result.json", {"each": returned})
+
+    def _part(self, value: Any, where: str, name: str, max_xcom_bytes: int) -> Any:
+        encoded = encode(value, where, _refuse_what_xcom_refuses)
+        size = len(json.dumps(encoded).encode())
+        if size <= max_xcom_bytes:
+            return encoded
+        self._write(name + ".json", encoded)
+        return {KIND: "file", VALUE: [name + ".json", size]}
+
+    def put_error(self, error: BaseException, message_file: pathlib.Path) -> str:
+        """Leave an error in `error-<host>.json`, and in short in SageMaker's ExitMessage; give its traceback."""
+        found = traceback.TracebackException(type(error), error, _from_the_function_on(error.__traceback__))
+        text = "".join(found.format())
+        head = "".join(found.format_exception_only()).strip()
+        content = {
+            "type": type(error).__name__,
+            "summary": head,
+            "traceback": _cut(text),
+            "exit_code": error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else None,
+            "host": self._host,
+        }
+        self._write(f"error-{self._host}.json", content)
+        if not message_file.exists():  # the function may have said something itself
+            message_file.parent.mkdir(parents=True, exist_ok=True)
+            message_file.write_bytes(_short(head, "".join(found.stack.format())))
+        return text
+
+    def _write(self, name: str, content: Any) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        part = self._folder / (name + ".part")
+        part.write_text(json.dumps(content), encoding="utf-8")
+        os.replace(str(part), str(self._folder / name))  # noqa: PTH105  # whole or not at all: it is uploaded meanwhile
+
+
+def _refuse_what_xcom_refuses(value: Any) -> None:
+    """Raise for what arguments may hold, but an XCom may not."""
+    if isinstance(value, (bytes, dt.time)):
+        name = type(value).__name__
+        raise CarryError("what is returned", f"holds {name}, which Airflow's XCom can't: write it to an output")
+    if isinstance(value, Mapping) and not all(isinstance(key, str) for key in value):
+        raise CarryError("what is returned", "holds a dict with keys that are no strings, which XCom would change")
+
+
+def _from_the_function_on(trace: types.TracebackType | None) -> types.TracebackType | None:
+    """Leave out this package's own frames, which the user knows nothing of."""
+    while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE):
+        trace = trace.tb_next
+    return trace
+
+
+def _cut(text: str) -> str:
+    if len(text) <= _TRACEBACK_CHARACTERS:
+        return text
+    half = _TRACEBACK_CHARACTERS // 2
+    return f"{text[:half]}\n… ({len(text) - 2 * half} characters left out) …\n{text[-half:]}"
+
+
+def _short(head: str, frames: str) -> bytes:
+    """Give the error and the frames nearest to it, in as many bytes as SageMaker keeps."""
+    first = head.encode()[:_MESSAGE_BYTES]
+    room = _MESSAGE_BYTES - len(first) - 1
+    lines = frames.encode().splitlines(keepends=True)
+    while lines and sum(map(len, lines)) > room:
+        del lines[0]
+    return (first + b"\n" + b"".join(lines)).decode("utf-8", "ignore").encode()

@@ -1,0 +1,112 @@
+"""A function that can run where its DAG file isn't: its source, and what would be missing there."""
+
+from __future__ import annotations
+import __future__
+
+import builtins
+import dis
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.exceptions import DefinitionError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import CodeType, FunctionType
+
+__all__ = ["FunctionSource", "check_function"]
+
+_NOT_RETURNING = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+_ELSEWHERE = "import or define it in the function, or pass it as an argument"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionSource:
+    """The text of a function, with its decorators, as it stands in its file."""
+
+    name: str
+    text: str
+    file: str
+    """The file's name, without its folder: the same on every worker."""
+    first_line: int
+    """The line of the first decorator, counted from 1."""
+    future: tuple[str, ...]
+    """What the file imports from `__future__`."""
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> FunctionSource:
+        """Read the source of a function that `check_function` accepts."""
+        lines, first_line = inspect.getsourcelines(function)
+        code = function.__code__
+        features = [name for name in __future__.all_feature_names if _flag(name) & code.co_flags]
+        return cls(
+            name=function.__name__,
+            text="".join(lines),
+            file=Path(code.co_filename).name,
+            first_line=first_line,
+            future=tuple(features),
+        )
+
+
+def check_function(function: Callable[..., Any]) -> None:
+    """Make sure that a function can run by itself, from its source.
+
+    Raises:
+        DefinitionError: It can't; every reason at once.
+    """
+    problems = list(_problems(function))
+    if problems:
+        name = getattr(function, "__qualname__", repr(function))
+        raise DefinitionError(problems, subject=f"the function {name} for @task.sm_processing")
+
+
+def _problems(function: Callable[..., Any]) -> Iterator[Problem]:
+    if not inspect.isfunction(function) or function.__name__ == "<lambda>":
+        yield Problem("function", function, "must be a function that is defined with def: its source is what travels")
+        return
+    if any(is_one(function) for is_one in _NOT_RETURNING):
+        yield Problem("function", function.__name__, "must return a value: it is asynchronous, or a generator")
+    if hasattr(function, "__wrapped__"):
+        yield Problem(
+            "function", function.__name__, "has a decorator between it and @task.sm_processing, that stays behind"
+        )
+    yield from _missing(function)
+    try:
+        inspect.getsourcelines(function)
+    except (OSError, TypeError) as error:
+        yield Problem("function", function.__name__, f"must have its source in a file: {error}")
+
+
+def _missing(function: FunctionType) -> Iterator[Problem]:
+    """Yield the names that the function uses, and wouldn't have in the container; its own it has."""
+    code, name = function.__code__, function.__name__
+    for outer in sorted({*code.co_freevars} - {name}):
+        yield Problem("function", outer, f"belongs to a function around it, which stays behind: {_ELSEWHERE}")
+    for outer in sorted(_globals_of(code) - {name, *vars(builtins)}):
+        yield Problem("function", outer, f"is a global name of the DAG file, which stays behind: {_ELSEWHERE}")
+
+
+def _globals_of(code: CodeType) -> set[str]:
+    """Give the global names that a function needs, and doesn't make itself; type hints aren't evaluated."""
+    needed, made = set(), set()
+    for each in _with_inner(code):
+        for instruction in dis.get_instructions(each):
+            if instruction.opname == "LOAD_GLOBAL":
+                needed.add(str(instruction.argval))
+            elif instruction.opname == "STORE_GLOBAL":
+                made.add(str(instruction.argval))
+    return needed - made
+
+
+def _with_inner(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if inspect.iscode(constant):
+            yield from _with_inner(constant)
+
+
+def _flag(feature: str) -> int:
+    flag: int = getattr(__future__, feature).compiler_flag
+    return flag

@@ -1,0 +1,95 @@
+"""What a function's job left behind: the value that it returned, or the error that it raised."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_sm_processing.decorators.container.values import decode
+from airflow_sm_processing.exceptions import AccessDeniedError, ServiceError
+from airflow_sm_processing.processing.outputs import ProcessingOutput
+from airflow_sm_processing.processing.s3_uris import S3Location, is_s3_uri, join
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.processing.session import Session
+
+__all__ = ["OUTCOME", "Raised", "is_large_result", "read_raised", "read_returned"]
+
+OUTCOME = ProcessingOutput(
+    source="/opt/ml/processing/outcome",
+    output_name="outcome",
+    s3_upload_mode="Continuous",  # the one mode in which SageMaker uploads what a failed job wrote
+)
+_KIND = "sm_processing_result"
+_MOST_HOSTS = 20  # that are asked for an error; any of them fails the job
+
+
+class Raised(NamedTuple):
+    """An error of the function, or of what comes before it in the container."""
+
+    type: str
+    summary: str
+    """The type and the text, as at a traceback's end."""
+    traceback: str
+    exit_code: int | None
+    """What `sys.exit` was given, if it was that."""
+    host: str
+
+
+def is_large_result(value: object) -> bool:
+    """Tell whether a value stands for a returned value that was too large for XCom."""
+    return (
+        isinstance(value, dict)
+        and value.keys() == {"kind", "s3_uri", "bytes"}
+        and value["kind"] == _KIND
+        and is_s3_uri(str(value["s3_uri"]))
+    )
+
+
+def read_returned(session: Session, outcome_uri: str) -> Any:
+    """Give what the function returned; what was too large, as where it is: `{"kind", "s3_uri", "bytes"}`.
+
+    Raises:
+        ServiceError: S3 refused or couldn't be reached; the code is NoSuchKey if the function left nothing.
+    """
+    found = _read_json(session, outcome_uri, "result.json")
+
+    def large(file: list[Any]) -> dict[str, Any]:
+        name, size = file
+        return {"kind": _KIND, "s3_uri": _uri(outcome_uri, name), "bytes": size}
+
+    special = {"file": large}
+    if "each" in found:
+        return {key: decode(plain, special) for key, plain in found["each"].items()}
+    return decode(found["returned"], special)
+
+
+def read_raised(session: Session, outcome_uri: str, *, hosts: int) -> Raised | None:
+    """Give what failed a job, of the first host that left an error; None if no host did.
+
+    Raises:
+        ServiceError: S3 refused or couldn't be reached.
+    """
+    for number in range(1, min(hosts, _MOST_HOSTS) + 1):
+        try:
+            found = _read_json(session, outcome_uri, f"error-algo-{number}.json")
+        except ServiceError as error:
+            if error.code != "NoSuchKey" and not isinstance(error, AccessDeniedError):  # which may mean the same
+                raise
+        else:
+            return Raised(**{name: found[name] for name in Raised._fields})
+    return None
+
+
+def _read_json(session: Session, outcome_uri: str, name: str) -> Any:
+    from airflow_sm_processing.processing.aws_errors import aws_call
+
+    uri = _uri(outcome_uri, name)
+    bucket, key = S3Location.parse(uri)
+    with aws_call("GetObject", uri), session.s3_client.get_object(Bucket=bucket, Key=key)["Body"] as body:
+        return json.loads(body.read())
+
+
+def _uri(outcome_uri: str, name: str) -> str:
+    bucket, key = S3Location.parse(outcome_uri)
+    return join(bucket, key, name)
