@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.s3_input import S3Input
     from airflow_sm_processing.processing.status import JobStatus
     from airflow_sm_processing.sensors.processing import ProcessingJobSensor
+    from airflow_sm_processing.triggers.completions import CompletedJobsTrigger
     from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 
 __version__ = "0.1.0"
 
 _MODULES = {
     "AthenaDatasetDefinition": "processing.datasets",
+    "CompletedJobsTrigger": "triggers.completions",
     "DatasetDefinition": "processing.datasets",
     "DefinitionError": "exceptions",
     "FeatureStoreOutput": "processing.feature_store",
@@ -62,6 +64,7 @@ _MODULES = {
 
 __all__ = [
     "AthenaDatasetDefinition",
+    "CompletedJobsTrigger",
     "DatasetDefinition",
     "DefinitionError",
     "FeatureStoreOutput",

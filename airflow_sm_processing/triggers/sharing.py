@@ -26,6 +26,7 @@ class TriggerLookout(Lookout):
 
     def __init__(self, connection: AwsConnection) -> None:
         self._threads = Threads()
+        self.in_thread = self._threads.run
         super().__init__(lambda: _connect(connection), self._threads.run)
         self.positions = PositionKeeper()
         self.environment_turn = asyncio.Lock()

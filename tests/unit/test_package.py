@@ -13,6 +13,7 @@ import airflow_sm_processing.processing
 
 FRONT = [
     "AthenaDatasetDefinition",
+    "CompletedJobsTrigger",
     "DatasetDefinition",
     "DefinitionError",
     "FeatureStoreOutput",

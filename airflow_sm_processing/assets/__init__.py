@@ -1,0 +1,1 @@
+"""What Airflow's assets have to do with processing jobs."""

@@ -1,0 +1,134 @@
+"""Fires whenever a processing job has completed: the trigger of an asset's watcher."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+from airflow_sm_processing.exceptions import DefinitionError, Problem
+from airflow_sm_processing.hooks.connection import AwsConnection
+from airflow_sm_processing.watcher.completions import JobFilter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+__all__ = ["CompletedJobsTrigger"]
+
+_POLL_INTERVAL = 30.0
+
+
+class CompletedJobsTrigger(BaseEventTrigger):
+    """Fires once for each processing job that completes, whoever started it; for an `AssetWatcher`.
+
+    An event's payload is what our operators return: `job_name`, `job_arn`, `status`, `outputs` and so on. It begins
+    with what completes after the DAG was first loaded, and goes on where it was after the triggerer was away.
+    """
+
+    def __init__(
+        self,
+        *,
+        job_name_prefix: str | None = None,
+        job_name_pattern: str | None = None,
+        tags: Mapping[str, str | None] | None = None,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        poll_interval: float = _POLL_INTERVAL,
+    ) -> None:
+        """Take which jobs are meant, all conditions together, and how to ask for them; nothing is templated.
+
+        Args:
+            job_name_prefix: What the name begins with.
+            job_name_pattern: A regular expression that matches the whole name.
+            tags: The tags that the job has, and may have beside others; None stands for any value. They are asked for
+                once, when the job has completed.
+            aws_conn_id: Airflow connection; None uses boto3's own configuration chain.
+            region_name: AWS region; the connection's if None.
+            verify: Whether TLS certificates are checked, or the path of a CA bundle.
+            botocore_config: Keyword arguments of `botocore.config.Config`.
+            poll_interval: Seconds between two looks.
+
+        Raises:
+            DefinitionError: No job is told from others, or a value can't be right.
+        """
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
+        self.job_name_prefix = job_name_prefix
+        self.job_name_pattern = job_name_pattern
+        self.tags = dict(sorted((tags or {}).items()))  # in one order: Airflow tells triggers apart by their JSON
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+        self.poll_interval = poll_interval
+        problems = _problems(self)
+        if problems:
+            raise DefinitionError(problems, subject=type(self).__name__)
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give the class path and the arguments that make an equal trigger."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "job_name_prefix": self.job_name_prefix,
+            "job_name_pattern": self.job_name_pattern,
+            "tags": self.tags,
+            "aws_conn_id": self.aws_conn_id,
+            "region_name": self.region_name,
+            "verify": self.verify,
+            "botocore_config": self.botocore_config,
+            "poll_interval": self.poll_interval,
+        }
+
+    @property
+    def connection(self) -> AwsConnection:
+        """Which AWS is asked."""
+        return AwsConnection(
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+        )
+
+    @property
+    def job_filter(self) -> JobFilter:
+        """Which jobs are meant."""
+        return JobFilter(job_name_prefix=self.job_name_prefix, job_name_pattern=self.job_name_pattern, tags=self.tags)
+
+    @property
+    def memory_key(self) -> str:
+        """Under which key the trigger's memory is: the same whatever the pace, and however AWS is reached."""
+        jobs = (self.job_name_prefix, self.job_name_pattern, self.tags, self.aws_conn_id, self.region_name)
+        return f"sm_processing_completions_{hashlib.sha256(json.dumps(jobs).encode()).hexdigest()[:16]}"
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield an event for each completion, for ever."""
+        from airflow_sm_processing.triggers.memories import memory_of
+        from airflow_sm_processing.triggers.sharing import shared_lookout
+        from airflow_sm_processing.triggers.telling import Teller
+
+        async with shared_lookout(self.connection) as lookout:
+            memory = memory_of(self, lookout.in_thread)
+            teller = Teller(
+                lookout.calls, self.job_filter, memory, key=self.memory_key, poll_interval=self.poll_interval
+            )
+            async with aclosing(teller.payloads()) as payloads:
+                async for payload in payloads:
+                    yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's is untyped
+
+
+def _problems(trigger: CompletedJobsTrigger) -> list[Problem]:
+    problems = []
+    if not (trigger.job_name_prefix or trigger.job_name_pattern or trigger.tags):
+        rule = "one of job_name_prefix, job_name_pattern and tags must be given"
+        problems.append(Problem("job_name_prefix", trigger.job_name_prefix, rule))
+    try:
+        re.compile(trigger.job_name_pattern or "")
+    except re.error as error:
+        problems.append(Problem("job_name_pattern", trigger.job_name_pattern, f"is no regular expression: {error}"))
+    if not trigger.poll_interval > 0:
+        problems.append(Problem("poll_interval", trigger.poll_interval, "must be more than 0 seconds"))
+    return problems

@@ -1,0 +1,151 @@
+"""Tells of each completed job once, over the deaths of triggerers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.assets.receipts import RECEIPT
+from airflow_sm_processing.exceptions import JobNotFoundError, TransientError
+from airflow_sm_processing.processing.description import JobDescription
+from airflow_sm_processing.processing.results import ended_result
+from airflow_sm_processing.processing.secrets import JobSecrets
+from airflow_sm_processing.watcher.clock import now
+from airflow_sm_processing.watcher.completions import Ledger, beginning, look_for_completions
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from airflow_sm_processing.triggers.memories import Memory
+    from airflow_sm_processing.watcher.calls import AwsCalls
+    from airflow_sm_processing.watcher.completions import Completion, JobFilter
+
+__all__ = ["Teller"]
+
+log = logging.getLogger(__name__)
+
+_LONGEST_WAIT = 30.0  # for a receipt: Airflow stores an event within about a second
+_WAIT_WITHOUT_RECEIPTS = 3.0
+_BETWEEN_QUESTIONS = 0.3
+_SAVED_EACH = 60.0  # seconds, while there is no news
+_LONGEST_PAUSE = 300.0  # after troubles, unless the looks are farther apart anyway
+
+
+class Teller:
+    """Knows what is news, and remembers what was told as soon as Airflow has stored it.
+
+    Until then the memory doesn't have it: where the triggerer dies, the next one finds the completion again, and its
+    receipt says whether it was told.
+    """
+
+    def __init__(
+        self, calls: AwsCalls, job_filter: JobFilter, memory: Memory, *, key: str, poll_interval: float
+    ) -> None:
+        """Take whom to ask, for what, the memory with the key under which it is kept, and the pace."""
+        self._calls = calls
+        self._filter = job_filter
+        self._memory = memory
+        self._key = key
+        self._poll_interval = poll_interval
+        self._ledger: Ledger | None = None
+        self._unstored: list[str] = []
+        self._spent: list[str] = []
+        self._saved_at = 0.0
+        self._longest_wait = _LONGEST_WAIT if memory.gives_receipts else _WAIT_WITHOUT_RECEIPTS
+
+    async def payloads(self) -> AsyncGenerator[dict[str, Any], None]:
+        """Look for ever, and yield what there is to tell of each completion; whatever fails is tried again."""
+        troubles = 0
+        while True:
+            try:
+                ledger = await self._known()
+                look = await look_for_completions(self._calls, self._filter, ledger)
+                for completion in look.news:
+                    if not await self._was_told(ledger, completion):
+                        yield {**await self._result(completion), RECEIPT: self._receipt(completion)}
+                        ledger.note(completion)
+                        self._unstored.append(self._receipt(completion))
+                ledger.advance(look.began_at)
+                await self._remember(ledger)
+                troubles = 0
+            except Exception as error:  # noqa: BLE001  # a trigger that ended would be started again at once
+                troubles += 1
+                text = str(error) if isinstance(error, TransientError) else repr(error)
+                log.warning("Completed jobs can't be told for now, and aren't lost: %s", text)
+            await asyncio.sleep(self._pause(troubles))
+
+    def _pause(self, troubles: int) -> float:
+        longest = max(_LONGEST_PAUSE, self._poll_interval)
+        pause = min(self._poll_interval * 2.0 ** min(troubles, 10), longest)
+        return pause * random.uniform(0.9, 1.1)  # noqa: S311  # spreads the calls
+
+    async def _known(self) -> Ledger:
+        if self._ledger is not None:
+            return self._ledger
+        plain = await self._memory.load(self._key)
+        if plain is not None:
+            self._spent = list(plain["spent_receipts"])
+            self._ledger = Ledger.from_plain(plain)
+            return self._ledger
+        ledger = await beginning(self._calls)
+        await self._save(ledger)
+        log.info("Jobs that complete from now on are told.")
+        self._ledger = ledger
+        return ledger
+
+    async def _was_told(self, ledger: Ledger, completion: Completion) -> bool:
+        """Look at the receipt, then at the memory: a receipt is deleted only when the memory has the completion."""
+        receipt = self._receipt(completion)
+        if self._memory.gives_receipts and await self._memory.load(receipt) is not None:
+            ledger.note(completion)
+            self._spent.append(receipt)
+            return True
+        saved = await self._memory.load(self._key)
+        if saved is not None:
+            ledger.known.update(saved["known"])
+        return completion.id in ledger.known
+
+    async def _result(self, completion: Completion) -> dict[str, Any]:
+        request = {"ProcessingJobName": completion.job_name}
+        try:
+            answer = await self._calls.sagemaker("describe_processing_job", completion.job_name, request)
+        except JobNotFoundError:  # its record was deleted meanwhile, and with it what there was to say of its outputs
+            return ended_result(completion.to_description())
+        return ended_result(
+            JobSecrets(answer.get("Environment")).hide_in_description(JobDescription.from_response(answer))
+        )
+
+    async def _remember(self, ledger: Ledger) -> None:
+        """Save what was told when all of it is stored."""
+        if not self._unstored and not self._spent and now() - self._saved_at < _SAVED_EACH:
+            return
+        self._spent += await self._stored(self._unstored)
+        self._unstored = []
+        await self._save(ledger)
+        for receipt in list(self._spent):
+            await self._memory.delete(receipt)
+            self._spent.remove(receipt)
+
+    async def _stored(self, receipts: list[str]) -> list[str]:
+        """Wait until Airflow has stored these events, and give the receipts that came."""
+        give_up_at = now() + self._longest_wait
+        missing = list(receipts)
+        while missing and now() < give_up_at:
+            await asyncio.sleep(_BETWEEN_QUESTIONS)
+            if self._memory.gives_receipts:
+                missing = [receipt for receipt in missing if await self._memory.load(receipt) is None]
+        if missing and self._memory.gives_receipts:
+            log.warning(
+                "No receipts of %d events came. Is the plugin airflow_sm_processing_assets loaded?", len(missing)
+            )
+            self._longest_wait = _WAIT_WITHOUT_RECEIPTS
+        return [receipt for receipt in receipts if receipt not in missing]
+
+    async def _save(self, ledger: Ledger) -> None:
+        await self._memory.save(self._key, {**ledger.to_plain(), "spent_receipts": list(self._spent)})
+        self._saved_at = now()
+
+    def _receipt(self, completion: Completion) -> str:
+        return f"{self._key}_{completion.id}"

@@ -1,0 +1,189 @@
+"""Which jobs have completed since the last look: each is news once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.processing.description import JobDescription
+from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.watcher.listing import PAGE, server_time
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from airflow_sm_processing.watcher.calls import AwsCalls
+
+__all__ = ["OVERLAP", "Completion", "JobFilter", "Ledger", "Look", "beginning", "look_for_completions"]
+
+OVERLAP = 300.0
+"""Seconds that each look goes back beyond the last one: for a listing that shows a job late."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFilter:
+    """Which jobs are meant: by their names, their tags, or both."""
+
+    job_name_prefix: str | None = None
+    job_name_pattern: str | None = None
+    """A regular expression that matches the whole name."""
+    tags: Mapping[str, str | None] = field(default_factory=dict)
+    """All of these; None stands for any value."""
+
+    def fits_name(self, job_name: str) -> bool:
+        """Tell whether a job may be meant, by its name."""
+        if self.job_name_prefix is not None and not job_name.startswith(self.job_name_prefix):
+            return False
+        return self.job_name_pattern is None or re.fullmatch(self.job_name_pattern, job_name) is not None
+
+    def fits_tags(self, tags: Mapping[str, str]) -> bool:
+        """Tell whether a job is meant, by its tags."""
+        return all(key in tags and value in {None, tags[key]} for key, value in self.tags.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """A job that has completed."""
+
+    job_name: str
+    job_arn: str
+    created_at: float
+    ended_at: float
+    """Seconds since the epoch, as is `created_at`, by the service's clock."""
+
+    @property
+    def id(self) -> str:
+        """Tells completions apart: a name is free for another job when its first one's record was deleted."""
+        return f"{self.job_name}@{self.created_at:.3f}"
+
+    def to_description(self) -> JobDescription:
+        """Give what is known of the job without asking."""
+        return JobDescription(
+            job_name=self.job_name,
+            job_arn=self.job_arn,
+            status=JobStatus.COMPLETED,
+            created_at=datetime.fromtimestamp(self.created_at, timezone.utc),
+            ended_at=datetime.fromtimestamp(self.ended_at, timezone.utc),
+        )
+
+    @classmethod
+    def from_summary(cls, summary: Mapping[str, Any]) -> Completion:
+        """Read a job of ListProcessingJobs that has completed."""
+        created_at: datetime = summary["CreationTime"]
+        ended_at: datetime = summary.get("ProcessingEndTime") or summary.get("LastModifiedTime") or created_at
+        return cls(
+            job_name=summary["ProcessingJobName"],
+            job_arn=summary["ProcessingJobArn"],
+            created_at=created_at.timestamp(),
+            ended_at=ended_at.timestamp(),
+        )
+
+
+@dataclass
+class Ledger:
+    """Which completions are no news any more; all times are the service's, in seconds since the epoch."""
+
+    began_at: float
+    """What completed before is no news."""
+    looked_at: float
+    """When the last look began that showed all there was."""
+    known: dict[str, float] = field(default_factory=dict)
+    """When the known completions ended, by their ids; as far back as a look goes."""
+
+    @property
+    def looks_back_to(self) -> float:
+        """The moment from which on the next look lists."""
+        return self.looked_at - OVERLAP
+
+    def is_news(self, completion: Completion) -> bool:
+        """Tell whether a completion isn't known."""
+        recent = completion.ended_at >= self.began_at and completion.ended_at > self.looks_back_to
+        return recent and completion.id not in self.known
+
+    def note(self, completion: Completion) -> None:
+        """Make it known."""
+        self.known[completion.id] = completion.ended_at
+
+    def advance(self, moment: float) -> None:
+        """Go on from here, and forget what no look shows any more."""
+        self.looked_at = max(self.looked_at, moment)
+        self.known = {key: ended_at for key, ended_at in self.known.items() if ended_at > self.looks_back_to}
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give it as plain JSON."""
+        return {"began_at": self.began_at, "looked_at": self.looked_at, "known": dict(self.known)}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Ledger:
+        """Read what `to_plain` gave."""
+        return cls(plain["began_at"], plain["looked_at"], dict(plain["known"]))
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look brought."""
+
+    news: list[Completion]
+    """The oldest first."""
+    began_at: float
+    """By the service's clock."""
+
+
+async def beginning(calls: AwsCalls) -> Ledger:
+    """Give a ledger that begins now, by the service's clock."""
+    now = datetime.now(timezone.utc)
+    request = {"MaxResults": 1, "CreationTimeAfter": now}
+    answer = await calls.sagemaker("list_processing_jobs", "the time", request)
+    moment = server_time(answer) or now.timestamp()
+    return Ledger(began_at=moment, looked_at=moment)
+
+
+async def look_for_completions(calls: AwsCalls, job_filter: JobFilter, ledger: Ledger) -> Look:
+    """List what has completed; what turns out not to be meant is noted, and asked about no more.
+
+    Raises:
+        ServiceError: AWS refused, or can't be reached; what was noted until then stays so.
+    """
+    began_at: float | None = None
+    found: dict[str, Completion] = {}
+    async for answer in _pages(calls, job_filter, ledger):
+        began_at = began_at or server_time(answer)
+        for completion in map(Completion.from_summary, answer["ProcessingJobSummaries"]):
+            if job_filter.fits_name(completion.job_name) and ledger.is_news(completion):
+                found[completion.id] = completion
+    news = []
+    for completion in sorted(found.values(), key=lambda item: (item.ended_at, item.job_name)):
+        if not job_filter.tags or job_filter.fits_tags(await _tags(calls, completion)):
+            news.append(completion)
+        else:
+            ledger.note(completion)
+    return Look(news, ledger.looked_at if began_at is None else began_at)
+
+
+async def _pages(calls: AwsCalls, job_filter: JobFilter, ledger: Ledger) -> AsyncIterator[Mapping[str, Any]]:
+    request: dict[str, Any] = {
+        "StatusEquals": JobStatus.COMPLETED.value,
+        "LastModifiedTimeAfter": datetime.fromtimestamp(ledger.looks_back_to, timezone.utc),
+        "MaxResults": PAGE,
+    }
+    if job_filter.job_name_prefix:
+        request["NameContains"] = job_filter.job_name_prefix
+    while True:
+        answer = await calls.sagemaker("list_processing_jobs", "completed processing jobs", request)
+        yield answer
+        if not answer.get("NextToken"):
+            return
+        request["NextToken"] = answer["NextToken"]
+
+
+async def _tags(calls: AwsCalls, completion: Completion) -> dict[str, str]:
+    request = {"ResourceArn": completion.job_arn}
+    tags: dict[str, str] = {}
+    while True:
+        answer = await calls.sagemaker("list_tags", completion.job_name, request)
+        tags.update((tag["Key"], tag["Value"]) for tag in answer["Tags"])
+        if not answer.get("NextToken"):
+            return tags
+        request["NextToken"] = answer["NextToken"]
