@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test unit integration acceptance soak matrix parity compat lint format demo ui bench constraints clean
+.PHONY: help setup test unit integration acceptance soak matrix parity compat docs lint format demo ui bench constraints clean
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ soak: $(STAMP) ## Play the crash matrix twenty times (ROUNDS=…)
 
 matrix: $(STAMP) ## Play the crash matrix with the amazon provider's operator beside ours, and print both
 	$(BIN)/python -m tests.acceptance.crash_matrix
+
+docs: $(STAMP) ## Build the documentation into site/, and check its links
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 parity: $(STAMP) ## Byte for byte against the SageMaker SDK, in an environment of its own
 	$(BIN)/pytest tests/parity
@@ -70,4 +73,4 @@ constraints: ## Renew the pinned versions
 	@echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" >> constraints.txt
 
 clean: ## Remove what the commands made
-	rm -rf $(VENV) .venv-* .demo .ui build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* .demo .ui build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

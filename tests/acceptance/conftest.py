@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
-EXAMPLE_DAGS = ("sm_pipeline", "sm_training", "sm_mapping", "sm_deferrable", "sm_sdk_style", "sm_sensor")
+EXAMPLE_DAGS = (
+    "sm_pipeline",
+    "sm_training",
+    "sm_mapping",
+    "sm_deferrable",
+    "sm_sdk_style",
+    "sm_sensor",
+    "sm_result_files",
+)
 ENDS_DAGS = ("ends_in_worker", "ends_deferred", "ends_from_trigger")
 CANARY_DAGS = ("canaries_in_worker", "canaries_deferred", "canaries_from_trigger", "canaries_other")
 WAITS_DAGS = tuple(

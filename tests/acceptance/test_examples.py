@@ -94,3 +94,10 @@ def test_a_sensor_waits_for_the_job_that_another_task_starts_meanwhile(examples:
     result = run.xcoms("validation")["return_value"]
     assert (result["job_name"].startswith("nightly-validation-"), result["status"]) == (True, "Completed")
     assert run.xcoms("accuracy") == {"return_value": pytest.approx(0.98, abs=0.02)}
+
+
+def test_a_result_file_decides_about_the_next_task(examples: dict[str, Run]) -> None:
+    run = examples["sm_result_files"]
+    assert states(run) == {"validate_linear": "success", "validate_tree": "success", "choose": "success"}
+    assert run.xcoms("validate_tree")["found"] == {"model": "tree", "accuracy": pytest.approx(0.9, abs=0.05)}
+    assert run.xcoms("choose") == {"return_value": "linear"}

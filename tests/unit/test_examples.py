@@ -32,6 +32,10 @@ GRAPHS = {
         },
     ),
     "pipeline.py": ("sm_pipeline", {"evaluate": [], "preprocess": ["evaluate", "train"], "train": ["evaluate"]}),
+    "result_files.py": (
+        "sm_result_files",
+        {"choose": [], "validate_linear": ["choose"], "validate_tree": ["choose"]},
+    ),
     "sdk_style.py": ("sm_sdk_style", {"deepest_useful_tree": []}),
     "sensor.py": ("sm_sensor", {"accuracy": [], "another_team": [], "validation": ["accuracy"]}),
     TRAINING: ("sm_training", {"preprocess": ["train"], "train": []}),
