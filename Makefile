@@ -38,7 +38,7 @@ matrix: $(STAMP) ## Play the crash matrix with the amazon provider's operator be
 	$(BIN)/python -m tests.acceptance.crash_matrix
 
 docs: $(STAMP) ## Build the documentation into site/, and check its links
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 parity: $(STAMP) ## Byte for byte against the SageMaker SDK, in an environment of its own
 	$(BIN)/pytest tests/parity
