@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import sys
+from typing import TYPE_CHECKING, Any
+
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_sm_processing.assets import receipts
 
-__all__ = ["AssetsPlugin"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["AssetsPlugin", "listeners_of"]
+
+
+def listeners_of(command: Sequence[str]) -> list[Any]:
+    """Give the listeners of a process, by its command line: the receipts in a triggerer, which stores the events.
+
+    None in the others: where DAGs are parsed, Airflow refuses `end_from_trigger` if there is any listener.
+    """
+    return [receipts] if "triggerer" in command[1:2] else []
 
 
 class AssetsPlugin(AirflowPlugin):
     """Airflow's processes load it when they start."""
 
     name = "airflow_sm_processing_assets"
-    listeners = [receipts]  # noqa: RUF012  # as the base class has it
+    listeners = listeners_of(sys.argv)
