@@ -31,6 +31,17 @@ _CONFIG: dict[str, Any] = {
             "example": "False",
             "default": "True",
         },
+        "ask_sagemaker": {
+            "description": (
+                "Whether the pages of Airflow's UI also ask SageMaker how jobs are whose end isn't recorded, and have it "
+                "stop them: the API server then calls DescribeProcessingJob and StopProcessingJob through the "
+                "connections of the tasks, and needs what these need."
+            ),
+            "version_added": None,
+            "type": "boolean",
+            "example": "True",
+            "default": "False",
+        },
     },
 }
 

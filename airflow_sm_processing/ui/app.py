@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import Depends, FastAPI
 
-from airflow_sm_processing.ui import job_api, jobs_api, pages
+from airflow_sm_processing.ui import job_api, jobs_api, pages, stop_api
 from airflow_sm_processing.ui.headers import SafeHeaders
 from airflow_sm_processing.ui.security import reads_jobs
 
@@ -21,6 +21,6 @@ def create_app() -> FastAPI:
         openapi_url=None,
     )
     app.add_middleware(SafeHeaders)
-    for module in (pages, jobs_api, job_api):
+    for module in (pages, jobs_api, job_api, stop_api):
         app.include_router(module.router)
     return app

@@ -7,7 +7,18 @@ import math
 from datetime import datetime, timezone
 from typing import Any
 
-__all__ = ["MalformedError", "dictionary", "link", "number", "parsed", "text", "time", "times_as_shown", "whole"]
+__all__ = [
+    "MalformedError",
+    "dictionary",
+    "link",
+    "loaded",
+    "number",
+    "parsed",
+    "text",
+    "time",
+    "times_as_shown",
+    "whole",
+]
 
 _MOST_LEVELS = 50
 _MOST_CHARACTERS = 20_000  # of one text; SageMaker's longest are a tenth of it
@@ -17,23 +28,24 @@ class MalformedError(ValueError):
     """A value isn't what it should be."""
 
 
-def parsed(content: str) -> Any:
+def loaded(content: str) -> Any:
     """Parse JSON; a text in JSON, as `XComModel.set` leaves it, is parsed again.
 
     Raises:
-        MalformedError: It isn't JSON, or is nested too deep.
+        MalformedError: It isn't JSON.
     """
-    value = _loaded(content)
-    value = _loaded(value) if isinstance(value, str) else value
-    _check_depth(value, _MOST_LEVELS)
-    return value
-
-
-def _loaded(content: str) -> Any:
     try:
-        return json.loads(content, parse_constant=_finite, parse_float=_finite)
+        value = _DECODER.decode(content)
+        return _DECODER.decode(value) if isinstance(value, str) else value
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"not JSON: {error}") from error
+
+
+def parsed(content: str) -> Any:
+    """Do what `loaded` does, for what goes on to a browser: it must not be nested deeper than can be written again."""
+    value = loaded(content)
+    _check_depth(value, _MOST_LEVELS)
+    return value
 
 
 def _finite(written: str) -> float:
@@ -41,6 +53,9 @@ def _finite(written: str) -> float:
     if not math.isfinite(value):
         raise MalformedError(f"{written} is no number")
     return value
+
+
+_DECODER = json.JSONDecoder(parse_constant=_finite, parse_float=_finite)
 
 
 def _check_depth(value: Any, levels: int) -> None:

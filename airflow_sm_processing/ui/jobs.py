@@ -44,10 +44,10 @@ def shown_jobs(session: Session, rows: Sequence[JudgedRow], base: str) -> list[d
         base: The path of Airflow's base URL, without a slash at its end.
     """
     states = task_states(session, {item.row.place for item in rows})
-    contents: dict[tuple[bool, Key], str] = {}
+    contents: dict[tuple[bool, Key], str | None] = {}
     for table in record_tables():
         keys = [_key(item.row) for item in rows if item.row.stored == table.stored]
-        contents |= {(table.stored, key): content for key, content in table.contents(session, keys)}
+        contents |= {(table.stored, item.key): item.text for item in table.at(session, keys)}
     jobs = []
     for item in rows:
         record = _record(contents.get((item.row.stored, _key(item.row))))

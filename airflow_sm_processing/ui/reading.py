@@ -1,9 +1,10 @@
-"""All recorded jobs that a user may see, one row for each."""
+"""All recorded jobs, one row for each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import timedelta
+import threading
+import time
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.operators.recording import STORED_RECORD
@@ -12,20 +13,28 @@ from airflow_sm_processing.ui.rows import JobRow, Place, row_of
 from airflow_sm_processing.ui.tables import record_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
 
-    from airflow_sm_processing.ui.tables import Key, Listed, Table
+    from airflow_sm_processing.ui.tables import Content, Key, Mark, Table
 
-    Found = Callable[[Table], Iterable[Listed]]
+    Kept = dict[Key, "tuple[datetime, JobRow | Unreadable]"]
 
-__all__ = ["Reader", "Recorded"]
+__all__ = ["Reader", "Recorded", "read_task"]
 
-_MOST_KEPT = 100_000  # parsed rows, of about 700 bytes each
+MOST_RECORDS = 100_000
+"""Of each table, the newest: a row takes about a kilobyte of memory, and as much time as a page can wait for."""
 _FEW = 500  # rows that are asked for by their keys; more of them by their time
-_CLOCKS_DIFFER = timedelta(hours=1)  # SageMaker's, which submissions are dated by, and the database's
+_TRUSTED_SECONDS = 30.0  # what two transactions that overlap can hide from a mark
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A record that isn't what tasks write."""
+
+    place: Place
 
 
 @dataclass(frozen=True)
@@ -33,86 +42,116 @@ class Recorded:
     """What was found."""
 
     rows: Sequence[JobRow]
-    unreadable: int
-    """How many records were passed over, for they aren't what tasks write."""
+    unreadable: Sequence[Unreadable] = ()
+    is_cut: bool = False
+    """Whether there are older records that weren't read."""
+
+    def of_dags(self, dag_ids: Collection[str]) -> Recorded:
+        """Give what belongs to these DAGs."""
+        return Recorded(
+            [row for row in self.rows if row.place.dag_id in dag_ids],
+            [item for item in self.unreadable if item.place.dag_id in dag_ids],
+            self.is_cut,
+        )
 
 
+@dataclass(frozen=True)
+class _Snapshot:
+    marks: Sequence[Mark]
+    taken_at: float
+    recorded: Recorded
+
+
+@dataclass
 class Reader:
-    """Reads records, and parses each once: it keeps what it parsed until the row is written again.
+    """Reads all records, and each again only when it was written again; may be used by several threads."""
 
-    May be used by several threads: what one of them misses is read again.
-    """
+    clock: Callable[[], float] = time.monotonic
+    _kept: dict[bool, Kept] = field(default_factory=dict)
+    _snapshot: _Snapshot | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __init__(self) -> None:
-        self._kept: dict[tuple[bool, Key], tuple[datetime, JobRow | None]] = {}
+    def read(self, session: Session, dag_ids: Collection[str]) -> Recorded:
+        """Give the jobs of these DAGs."""
+        with self._lock:
+            return self._present(session).of_dags(dag_ids)
 
-    def read(self, session: Session, dag_ids: Collection[str], since: datetime | None = None) -> Recorded:
-        """Give the jobs of these DAGs; some of those that were submitted before `since` are left out."""
-        written_since = None if since is None else since - _CLOCKS_DIFFER
-        return self._united(session, lambda table: table.listing(session, dag_ids, written_since), dag_ids)
+    def _present(self, session: Session) -> Recorded:
+        marks = [table.mark(session) for table in record_tables()]
+        known, now = self._snapshot, self.clock()
+        if known is None or known.marks != marks or now - known.taken_at > _TRUSTED_SECONDS:
+            known = _Snapshot(marks, now, self._read_anew(session))
+            self._snapshot = known
+        return known.recorded
 
-    def read_task(self, session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> Recorded:
-        """Give the jobs of one task instance."""
-        return self._united(session, lambda table: table.at(session, dag_id, run_id, task_id, map_index), {dag_id})
-
-    def _united(self, session: Session, found: Found, dag_ids: Collection[str]) -> Recorded:
-        xcom, *stores = record_tables()
-        rows = {listed.place: row for listed, row in self._rows(session, xcom, list(found(xcom)), dag_ids)}
-        if not stores:
-            return Recorded([row for row in rows.values() if row], sum(row is None for row in rows.values()))
-        names = {place: f"{STORED_RECORD}{row.job_name}" for place, row in rows.items() if row}
-        others = [listed for listed in found(stores[0]) if names.get(listed.place) != listed.key.key]
-        return _with_earlier(rows, [row for _, row in self._rows(session, stores[0], others, dag_ids)])
+    def _read_anew(self, session: Session) -> Recorded:
+        listings = {table.stored: table.listing(session, MOST_RECORDS) for table in record_tables()}
+        present: Mapping[Key, JobRow | Unreadable] = {}
+        others: Mapping[Key, JobRow | Unreadable] = {}
+        for table in record_tables():
+            listing = listings[table.stored]
+            if table.stored:
+                names = {key[:3]: f"{STORED_RECORD}{_name(row)}" for key, row in present.items()}
+                listing = {key: at for key, at in listing.items() if names.get(key[:3]) != key.key}
+                others = self._rows(session, table, listing)
+            else:
+                present = self._rows(session, table, listing)
+        is_cut = any(len(listing) >= MOST_RECORDS for listing in listings.values())
+        return replace(_united(present.values(), others.values()), is_cut=is_cut)
 
     def _rows(
-        self, session: Session, table: Table, listing: Sequence[Listed], dag_ids: Collection[str]
-    ) -> Iterator[tuple[Listed, JobRow | None]]:
-        """Yield each listed row parsed, or None if it can't be."""
-        parsed: dict[Key, JobRow | None] = {}
-        missing: dict[Key, Listed] = {}
-        for listed in listing:
-            written_at, row = self._kept.get((table.stored, listed.key), (None, None))
-            if written_at == listed.written_at:
-                parsed[listed.key] = row
-            else:
-                missing[listed.key] = listed
-        parsed |= self._parse(session, table, missing, dag_ids)
-        return ((listed, parsed[listed.key]) for listed in listing)
-
-    def _parse(
-        self, session: Session, table: Table, missing: Mapping[Key, Listed], dag_ids: Collection[str]
-    ) -> dict[Key, JobRow | None]:
-        if not missing:
-            return {}
-        if len(missing) <= _FEW:
-            contents = table.contents(session, missing)
-        else:
-            oldest = min(listed.written_at for listed in missing.values())
-            contents = table.contents_since(session, dag_ids, oldest)
-        rows: dict[Key, JobRow | None] = dict.fromkeys(missing)
-        rows |= {key: _parsed(missing[key].place, text, table) for key, text in contents if key in missing}
-        if len(self._kept) + len(rows) > _MOST_KEPT:
-            self._kept.clear()
-        self._kept |= {(table.stored, key): (missing[key].written_at, row) for key, row in rows.items()}
-        return rows
+        self, session: Session, table: Table, listing: Mapping[Key, datetime]
+    ) -> Mapping[Key, JobRow | Unreadable]:
+        old = self._kept.get(table.stored, {})
+        kept = {key: old[key] for key, written_at in listing.items() if key in old and old[key][0] == written_at}
+        missing = {key: written_at for key, written_at in listing.items() if key not in kept}
+        if missing:
+            few = len(missing) <= _FEW
+            contents = table.at(session, missing) if few else table.since(session, min(missing.values()))
+            kept |= {item.key: (item.written_at, _parsed(item, table)) for item in contents if item.key in missing}
+        self._kept[table.stored] = kept
+        return {key: row for key, (_, row) in kept.items()}
 
 
-def _parsed(place: Place, content: str, table: Table) -> JobRow | None:
+def read_task(session: Session, place: Place) -> Recorded:
+    """Give the jobs of one task instance."""
+    xcoms: list[JobRow | Unreadable] = []
+    stored: list[JobRow | Unreadable] = []
+    for table in record_tables():
+        rows = stored if table.stored else xcoms
+        rows += [_parsed(item, table) for item in table.of_task(session, place)]
+    names = {_name(row) for row in xcoms}
+    return _united(xcoms, [row for row in stored if _name(row) not in names])
+
+
+def _parsed(item: Content, table: Table) -> JobRow | Unreadable:
+    if item.text is None:
+        return Unreadable(item.place)
     try:
-        return row_of(place, content, stored=table.stored)
+        return row_of(item.place, item.text, stored=table.stored)
     except MalformedError:
-        return None
+        return Unreadable(item.place)
 
 
-def _with_earlier(present: Mapping[Place, JobRow | None], stored: Iterable[JobRow | None]) -> Recorded:
-    """Add what is stored of earlier jobs, and of present ones whose XComs can't be read."""
-    rows = dict(present)
-    stored = list(stored)
-    earlier = []
-    for row in sorted(filter(None, stored), key=lambda row: row.submitted_at, reverse=True):
-        if rows.get(row.place, row) is None:  # an XCom backend of the user's keeps values elsewhere
+def _name(row: JobRow | Unreadable) -> str | None:
+    return row.job_name if isinstance(row, JobRow) else None
+
+
+def _united(present: Iterable[JobRow | Unreadable], stored: Iterable[JobRow | Unreadable]) -> Recorded:
+    """Add what is stored of earlier jobs, and of present ones whose XComs are kept elsewhere by the user's backend."""
+    rows = {row.place: row for row in present}
+    earlier: list[JobRow] = []
+    unreadable: list[Unreadable] = []
+    for row in sorted(stored, key=_age):
+        if isinstance(row, Unreadable):
+            unreadable.append(row)
+        elif isinstance(rows.get(row.place), Unreadable):
             rows[row.place] = row
         else:
             earlier.append(replace(row, earlier=True))
-    unreadable = sum(row is None for row in (*rows.values(), *stored))
-    return Recorded([*filter(None, rows.values()), *earlier], unreadable)
+    unreadable += [row for row in rows.values() if isinstance(row, Unreadable)]
+    return Recorded([*(row for row in rows.values() if isinstance(row, JobRow)), *earlier], unreadable)
+
+
+def _age(row: JobRow | Unreadable) -> float:
+    return -row.submitted_at.timestamp() if isinstance(row, JobRow) else 0.0

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["JobRow", "Place", "row_of"]
 
 
+_STATUSES: dict[str | None, JobStatus] = {status.value: status for status in JobStatus}
+
+
 class Place(NamedTuple):
     """A task instance."""
 
@@ -25,7 +28,7 @@ class Place(NamedTuple):
     map_index: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class JobRow:
     """A job's record, in short."""
 
@@ -51,14 +54,13 @@ def row_of(place: Place, content: str, *, stored: bool) -> JobRow:
     Raises:
         MalformedError: It isn't one.
     """
-    record = hostile.dictionary(hostile.parsed(content))
+    record = hostile.dictionary(hostile.loaded(content))
     name, submitted = hostile.text(record.get("job_name")), hostile.time(record.get("submitted_at"))
     if not name or submitted is None:
         raise hostile.MalformedError("a record has a job_name and a time of submission")
-    try:
-        status = JobStatus(record.get("status"))
-    except ValueError as error:
-        raise hostile.MalformedError(str(error)) from error
+    status = _STATUSES.get(hostile.text(record.get("status")))
+    if status is None:
+        raise hostile.MalformedError("a record has a status of SageMaker's")
     return JobRow(
         place=place,
         job_name=name,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
-from sqlalchemy import Text, cast, func, select, tuple_
+from sqlalchemy import Text, case, cast, func, null, select, tuple_
 
 from airflow_sm_processing.operators.recording import STORED_RECORD
 from airflow_sm_processing.processing.results import DETAILS_KEY, RECORD_KEY
@@ -24,13 +24,13 @@ except ImportError:  # before Airflow 3.3
     TaskStateStoreModel = None  # type: ignore[assignment,misc]  # as the tests below expect it
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
-__all__ = ["Key", "Listed", "Table", "details_of", "record_tables", "task_states"]
+__all__ = ["Content", "Key", "Mark", "Table", "details_of", "record_tables", "task_states"]
 
 _LONGEST_RECORD = 100_000  # characters; ours have about 1,500
 _LONGEST_DETAILS = 5_000_000
@@ -46,81 +46,81 @@ class Key(NamedTuple):
     key: str
 
 
-class Listed(NamedTuple):
-    """A row without its value."""
+class Content(NamedTuple):
+    """A row with its value; None if that is too long for a record."""
 
     key: Key
     place: Place
     written_at: datetime
+    text: str | None
+
+
+class Mark(NamedTuple):
+    """Changes, nearly always, with every change of a table's records."""
+
+    records: int
+    last_written_at: datetime | None
 
 
 @dataclass(frozen=True)
 class Table:
     """One of the two tables with records."""
 
-    model: Any
-    written_at: Any
-    """The column that changes with every write."""
+    columns: Any
+    written_at: ColumnElement[datetime]
+    """Changes with every write."""
     has_records: ColumnElement[bool]
     stored: bool
     """Whether it is `task_state_store`."""
 
-    def listing(self, session: Session, dag_ids: Collection[str], since: datetime | None) -> Iterator[Listed]:
-        """Yield the rows of these DAGs that were written since a moment."""
-        model = self.model
-        columns = (model.dag_run_id, model.dag_id, model.run_id, model.task_id, model.map_index, model.key)
-        found = self._where(select(*columns, self.written_at), dag_ids, since)
-        for dag_run, dag_id, run_id, task_id, map_index, key, written_at in session.execute(found):
-            place = Place(dag_run, dag_id, run_id, task_id, map_index)
-            yield Listed(Key(dag_run, task_id, map_index, key), place, written_at)
+    def mark(self, session: Session) -> Mark:
+        """Give what tells whether something changed."""
+        counted = select(func.count(), func.max(self.written_at)).where(self.has_records)
+        return Mark(*session.execute(counted).one())
 
-    def contents_since(self, session: Session, dag_ids: Collection[str], since: datetime) -> Iterator[tuple[Key, str]]:
-        """Yield the values of these DAGs' rows that were written since a moment, but those too long for a record."""
-        found = self._where(select(*self._key, self._content), dag_ids, since)
-        for *key, content in session.execute(found.where(self._is_short)):
-            yield Key(*key), content
+    def listing(self, session: Session, most: int) -> dict[Key, datetime]:
+        """Give when the rows were written; of `most` rows, the newest."""
+        rows = select(*self._key, self.written_at).where(self.has_records)
+        newest = rows.order_by(self.written_at.desc()).limit(most)
+        return {Key(row[0], row[1], row[2], row[3]): row[4] for row in session.execute(newest).all()}
 
-    def contents(self, session: Session, keys: Iterable[Key]) -> Iterator[tuple[Key, str]]:
-        """Yield the values of these rows, but those too long for a record."""
+    def since(self, session: Session, moment: datetime) -> Iterator[Content]:
+        """Yield the rows that were written since a moment."""
+        return self._contents(session, self.written_at >= moment)
+
+    def at(self, session: Session, keys: Iterable[Key]) -> Iterator[Content]:
+        """Yield the rows of these keys."""
         for some in _portions(keys):
-            rows = select(*self._key, self._content).where(tuple_(*self._key).in_(some), self._is_short)
-            for *key, content in session.execute(rows):
-                yield Key(*key), content
+            yield from self._contents(session, tuple_(*self._key).in_(some))
 
-    def at(self, session: Session, dag_id: str, run_id: str, task_id: str, map_index: int) -> list[Listed]:
-        """Give the rows of one task instance."""
-        model = self.model
-        place = (model.dag_id == dag_id, model.run_id == run_id, model.task_id == task_id, model.map_index == map_index)
-        rows = select(model.dag_run_id, model.key, self.written_at).where(*place, self.has_records)
-        return [
-            Listed(Key(run, task_id, map_index, key), Place(run, dag_id, run_id, task_id, map_index), written_at)
-            for run, key, written_at in session.execute(rows)
-        ]
+    def of_task(self, session: Session, place: Place) -> Iterator[Content]:
+        """Yield the rows of one task instance."""
+        c = self.columns
+        same = (c.dag_run_id == place.dag_run, c.task_id == place.task_id, c.map_index == place.map_index)
+        return self._contents(session, *same)
 
     @property
     def _key(self) -> tuple[Any, ...]:
-        return self.model.dag_run_id, self.model.task_id, self.model.map_index, self.model.key
+        return self.columns.dag_run_id, self.columns.task_id, self.columns.map_index, self.columns.key
 
-    @property
-    def _content(self) -> ColumnElement[str]:
-        return cast(self.model.value, Text)
-
-    @property
-    def _is_short(self) -> ColumnElement[bool]:
-        return func.length(self._content) <= _LONGEST_RECORD
-
-    def _where(self, query: Select[Any], dag_ids: Collection[str], since: datetime | None) -> Select[Any]:
-        query = query.where(self.has_records, self.model.dag_id.in_(dag_ids))
-        return query if since is None else query.where(self.written_at >= since)
+    def _contents(self, session: Session, *conditions: ColumnElement[bool]) -> Iterator[Content]:
+        c, content = self.columns, cast(self.columns.value, Text)
+        text = case((func.length(content) <= _LONGEST_RECORD, content), else_=null())
+        rows = select(*self._key, c.dag_id, c.run_id, self.written_at, text).where(self.has_records, *conditions)
+        for row in session.execute(rows):
+            place = Place(dag_run=row[0], dag_id=row[4], run_id=row[5], task_id=row[1], map_index=row[2])
+            yield Content(Key(row[0], row[1], row[2], row[3]), place, written_at=row[6], text=row[7])
 
 
 def record_tables() -> Sequence[Table]:
     """Give the tables that this Airflow has: `task_state_store` is there since 3.3."""
-    xcom = Table(XComModel, XComModel.timestamp, XComModel.key == RECORD_KEY, stored=False)
-    if TaskStateStoreModel is None:
-        return (xcom,)
-    has_records = TaskStateStoreModel.key.startswith(STORED_RECORD, autoescape=True)
-    return (xcom, Table(TaskStateStoreModel, TaskStateStoreModel.updated_at, has_records, stored=True))
+    xcom = XComModel.__table__.c  # of the table, not of the model: thousands of rows need no ORM
+    tables = [Table(xcom, xcom.timestamp, xcom.key == RECORD_KEY, stored=False)]
+    if TaskStateStoreModel is not None:
+        store = TaskStateStoreModel.__table__.c
+        has_records = store.key.startswith(STORED_RECORD, autoescape=True)
+        tables.append(Table(store, store.updated_at, has_records, stored=True))
+    return tables
 
 
 def task_states(session: Session, places: Iterable[Place]) -> dict[Place, TaskState]:

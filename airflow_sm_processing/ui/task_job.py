@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.ui.hostile import MalformedError
 from airflow_sm_processing.ui.jobs import judged, shown_jobs
+from airflow_sm_processing.ui.reading import read_task
+from airflow_sm_processing.ui.rows import Place
 from airflow_sm_processing.ui.selection import ordered
 from airflow_sm_processing.ui.shown import shown_details
 from airflow_sm_processing.ui.stopping import StopOffer, offer
@@ -17,11 +19,9 @@ if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm import Session
 
-    from airflow_sm_processing.ui.reading import Reader
-    from airflow_sm_processing.ui.rows import Place
     from airflow_sm_processing.ui.selection import JudgedRow
 
-__all__ = ["TaskJobs", "task_jobs"]
+__all__ = ["TaskJobs", "place_of", "present_details", "task_jobs"]
 
 
 @dataclass(frozen=True)
@@ -33,27 +33,29 @@ class TaskJobs:
     """The present one's record."""
     earlier: list[dict[str, Any]]
     """Records, the newest first."""
-    unreadable: int
     task: TaskState
 
-    def offer(self, *, asks_sagemaker: bool) -> StopOffer:
-        """Tell how the present job can be stopped."""
-        if self.present is None or self.job is None:
+    def offer(self, job: dict[str, Any] | None, *, asks_sagemaker: bool) -> StopOffer:
+        """Tell how the present job can be stopped; `job` is its record, brought up to date or not."""
+        if self.present is None or job is None:
             return StopOffer(why_not="The task has no job.")
-        return offer(self.present, self.job, self.task, asks_sagemaker=asks_sagemaker)
+        return offer(self.present, job, self.task, asks_sagemaker=asks_sagemaker)
 
 
-def task_jobs(session: Session, reader: Reader, task: TaskInstance, base: str) -> TaskJobs:
+def place_of(task: TaskInstance) -> Place:
+    """Give the place of a task instance."""
+    return Place(task.dag_run.id, task.dag_id, task.run_id, task.task_id, task.map_index)
+
+
+def task_jobs(session: Session, task: TaskInstance, base: str) -> TaskJobs:
     """Give the jobs of a task instance."""
-    recorded = reader.read_task(session, task.dag_id, task.run_id, task.task_id, task.map_index)
-    rows = ordered(judged(session, recorded.rows), "submitted_at", descending=True)
+    rows = ordered(judged(session, read_task(session, place_of(task)).rows), "submitted_at", descending=True)
     jobs = shown_jobs(session, rows, base)
     present = next((item for item in rows if not item.row.earlier), None)
     return TaskJobs(
         present=present,
         job=next((job for job in jobs if not job["superseded"]), None),
         earlier=[job for job in jobs if job["superseded"]],
-        unreadable=recorded.unreadable,
         task=TaskState(task.state, task.try_number),
     )
 

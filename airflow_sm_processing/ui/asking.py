@@ -1,0 +1,158 @@
+"""Asks SageMaker how jobs are, where the user has turned that on: a few calls, each answer kept for some seconds."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_sm_processing.exceptions import ProcessingError
+from airflow_sm_processing.hooks.connection import AwsConnection
+from airflow_sm_processing.processing.results import moment
+from airflow_sm_processing.processing.status import JobStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from airflow_sm_processing.processing import ProcessingJob, Session
+    from airflow_sm_processing.processing.description import JobDescription
+
+__all__ = ["AskedJob", "Asker", "asks_sagemaker", "told"]
+
+log = logging.getLogger(__name__)
+
+_ENDED = frozenset(status.value for status in JobStatus if status.is_terminal)
+_KEPT_SECONDS = 5.0
+_SESSION_SECONDS = 300.0  # then a changed connection is noticed
+_PATIENCE_SECONDS = 4.0
+_MOST_ASKED = 20  # jobs for one page; SageMaker gives an account few calls a second
+_THREADS = 4
+
+
+def asks_sagemaker() -> bool:
+    """Tell whether the user lets the web server ask SageMaker."""
+    from airflow.configuration import conf
+
+    return conf.getboolean("sm_processing", "ask_sagemaker", fallback=False)
+
+
+class AskedJob(NamedTuple):
+    """A job, and the connection that its task made it through."""
+
+    aws_conn_id: str | None
+    region: str | None
+    job_name: str
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> AskedJob:
+        """Read a record."""
+        return cls(record["aws_conn_id"], record["region"], record["job_name"])
+
+
+@dataclass
+class _Sessions:
+    """Sessions by connection and region; a client takes a while to make."""
+
+    clock: Callable[[], float]
+    _made: dict[tuple[str | None, str | None], tuple[float, Session]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def job(self, job: AskedJob) -> ProcessingJob:
+        """Give a handle, whose calls are tried once and don't take long."""
+        from airflow_sm_processing.processing import ProcessingJob
+
+        with self._lock:
+            made_at, session = self._made.get(job[:2], (0.0, None))
+            if session is None or self.clock() - made_at > _SESSION_SECONDS:
+                session = _session(job)
+                self._made[job[:2]] = (self.clock(), session)
+        return ProcessingJob(session, job.job_name, inputs=None, outputs=None)
+
+
+def _session(job: AskedJob) -> Session:
+    from airflow_sm_processing.processing import Session
+
+    hook = AwsConnection(aws_conn_id=job.aws_conn_id, region_name=job.region).hook()
+    return Session(sagemaker_client=hook.single_attempt_client("sagemaker"))
+
+
+@dataclass
+class Asker:
+    """Keeps what it was told; may be used by several threads."""
+
+    clock: Callable[[], float] = time.monotonic
+    _sessions: _Sessions = field(init=False)
+    _asked: dict[AskedJob, tuple[float, Future[JobDescription | str]]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _threads: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(_THREADS, thread_name_prefix="sm-processing-ui")
+    )
+
+    def __post_init__(self) -> None:
+        self._sessions = _Sessions(self.clock)
+
+    def stop(self, job: AskedJob) -> None:
+        """Ask SageMaker to stop a job.
+
+        Raises:
+            ProcessingError: It couldn't be asked, or refused.
+        """
+        self._sessions.job(job).stop()
+        with self._lock:
+            self._asked.pop(job, None)
+
+    def brought_up_to_date(self, records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Give the records with what SageMaker says of those jobs whose end isn't recorded."""
+        jobs = [None if record["status"] in _ENDED else AskedJob.of_record(record) for record in records]
+        answers = self.ask(filter(None, jobs))
+        pairs = zip(records, jobs, strict=True)
+        return [told(record, answers[job]) if job in answers else record for record, job in pairs]
+
+    def ask(self, jobs: Iterable[AskedJob]) -> dict[AskedJob, JobDescription | str]:
+        """Give the descriptions of jobs, or why they aren't known; those beyond the first twenty aren't asked for."""
+        with self._lock:
+            self._forget_old()
+            futures = {job: self._future(job) for job in list(dict.fromkeys(jobs))[:_MOST_ASKED]}
+        done, _ = wait(futures.values(), timeout=_PATIENCE_SECONDS)
+        slow = "SageMaker hasn't answered yet."
+        return {job: future.result() if future in done else slow for job, future in futures.items()}
+
+    def _forget_old(self) -> None:
+        since = self.clock() - _KEPT_SECONDS
+        self._asked = {job: item for job, item in self._asked.items() if item[0] > since or not item[1].done()}
+
+    def _future(self, job: AskedJob) -> Future[JobDescription | str]:
+        if job not in self._asked:
+            self._asked[job] = (self.clock(), self._threads.submit(self._described, job))
+        return self._asked[job][1]
+
+    def _described(self, job: AskedJob) -> JobDescription | str:
+        try:
+            return self._sessions.job(job).description()
+        except ProcessingError as error:
+            return str(error)
+        except Exception as error:  # of connections' and secrets backends' many kinds
+            log.warning("SageMaker couldn't be asked for job %s.", job.job_name, exc_info=True)
+            return f"SageMaker couldn't be asked: {type(error).__name__}. The API server's log says more."
+
+
+def told(record: dict[str, Any], answer: JobDescription | str) -> dict[str, Any]:
+    """Give a record with what SageMaker says: its status and times, but no text, for only tasks know what to hide."""
+    if isinstance(answer, str):
+        return {**record, "status_note": " ".join(filter(None, (record["status_note"], answer)))}
+    note = None if answer.status.value == record["status"] else f"SageMaker says so; recorded is {record['status']}."
+    return {
+        **record,
+        "status": answer.status.value,
+        "status_note": note,
+        "created_at": moment(answer.created_at),
+        "started_at": moment(answer.started_at),
+        "ended_at": moment(answer.ended_at),
+        "duration_seconds": answer.duration_seconds,
+        "instance_seconds": answer.instance_seconds,
+        "instance_type": answer.instance_type,
+        "instance_count": answer.instance_count,
+    }
