@@ -15,11 +15,14 @@ from demo.airflow_services import RunningAirflow, running_airflow
 from demo.ports import free_port
 
 from .crash_matrix.summary import SOAK, add_summary
+from .metrics import listening
 from .runs import Gate, JobLine, Run
 from .triggerers import Triggerers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from .metrics import Metrics
 
 HERE = Path(__file__).parent
 EXAMPLE_DAGS = (
@@ -69,7 +72,15 @@ def sagemaker() -> Iterator[LocalSageMaker]:
 
 
 @pytest.fixture(scope="session")
-def airflow(sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
+def metrics() -> Iterator[Metrics]:
+    with listening() as listener:
+        yield listener
+
+
+@pytest.fixture(scope="session")
+def airflow(
+    sagemaker: LocalSageMaker, metrics: Metrics, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningAirflow]:
     """Airflow's own processes, with the example DAGs and those of this tier loaded."""
     folders = {"examples": EXAMPLES, "acceptance": HERE / "dags"}
     bundles = [
@@ -82,6 +93,7 @@ def airflow(sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory)
     ]
     extra = {
         **sagemaker.environment(),
+        **metrics.environment(),
         **SETTINGS,
         "SM_POLL_INTERVAL": "1",
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
