@@ -6,11 +6,13 @@ answers with placeholders, `<…>`, that name what would stand there.
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_processing.processing.inputs import ProcessingInput
 from airflow_sm_processing.processing.results import RESULT_KEY, submitted_result
 
 if TYPE_CHECKING:
@@ -136,15 +138,20 @@ class _Answers:
     def _xcom(self, task_id: str, key: str) -> Any:
         outputs = _output_names(self._dag, task_id)
         places = {name: f"s3://<output {name} of task {task_id}>" for name in outputs}
-        if key == RESULT_KEY and outputs:
+        if key == RESULT_KEY and outputs and not _is_function(self._dag, task_id):
             job = f"<job of task {task_id}>"
             return submitted_result(job, job, places)
         return places.get(key, f"<{key} of task {task_id}>")
 
 
+def _is_function(dag: DAG, task_id: str) -> bool:
+    """Tell whether a task's result is what a function returns, not its job."""
+    return hasattr(dag.get_task(task_id), "python_callable")
+
+
 def _mapped_over(task: Any) -> dict[str, str]:
     """Give the tasks over whose results a task is mapped, with the parameter that takes their elements."""
-    expanded = task.expand_input.value
+    expanded = getattr(task, "op_kwargs_expand_input", task.expand_input).value  # a function's arguments
     arguments = expanded.items() if isinstance(expanded, dict) else ()
     references = {name: value.iter_references() for name, value in arguments if hasattr(value, "iter_references")}
     return {operator.task_id: name for name, found in references.items() for operator, _ in found}
@@ -199,6 +206,18 @@ def _put_placeholders_in_s3(task: JobTask) -> None:
     for name in ("inputs", "outputs", "code"):
         if hasattr(task, name):
             setattr(task, name, _in_s3(getattr(fields, name)))
+    for name in ("op_args", "op_kwargs"):
+        if hasattr(task, name):
+            setattr(task, name, _with_inputs_in_s3(getattr(fields, name)))
+
+
+def _with_inputs_in_s3(value: Any) -> Any:
+    """Give a function's arguments with their inputs in S3; other arguments are what they are."""
+    if isinstance(value, ProcessingInput):
+        return dataclasses.replace(value, source=_in_s3(value.source))
+    if isinstance(value, (list, tuple)):
+        return [_with_inputs_in_s3(item) for item in value]
+    return {key: _with_inputs_in_s3(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _in_s3(value: Any) -> Any:

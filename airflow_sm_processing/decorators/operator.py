@@ -48,6 +48,7 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
 
     custom_operator_name = "@task.sm_processing"
     needs_worker = "it returns what its function returned"
+    own_outputs: Sequence[str] = (str(OUTCOME.output_name),)
     template_fields: Sequence[str] = (
         *DecoratedOperator.template_fields,
         "requirements",

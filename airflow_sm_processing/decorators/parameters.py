@@ -32,7 +32,7 @@ def _and(given: Any, own: list[Any]) -> Any:
         except ValueError:
             return given
     if given is None:
-        return own
+        return to_plain(own)
     return to_plain([*given, *own]) if isinstance(given, (list, tuple)) else given
 
 

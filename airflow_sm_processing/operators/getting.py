@@ -17,6 +17,7 @@ from airflow_sm_processing.operators.room import bear, lane_of, pause_after
 from airflow_sm_processing.processing.aws_errors import is_pressure
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import NoReturn
 
     from airflow.sdk import Context
@@ -40,6 +41,8 @@ BACKSTOP = timedelta(seconds=30)
 class ClaimingTask(LinkedTask, MaskedEnvironment):
     """A task that gets a processing job, and lets go of it."""
 
+    own_outputs: Sequence[str] = ()
+    """The names of outputs that a task of this kind reads itself when its job has ended."""
     result_files: Any = None
     max_result_file_bytes: Any = None
     _job: ProcessingJob | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError
@@ -14,6 +15,8 @@ from airflow_sm_processing.planning.needs import Ways
 from airflow_sm_processing.planning.places import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Place, account_in, partition_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow.sdk import Context
 
     from airflow_sm_processing.exceptions import Problem
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.operators.modes import Modes
     from airflow_sm_processing.planning.job_plan import JobPlan
 
-__all__ = ["PLACEHOLDER", "plan_task", "ways_of"]
+__all__ = ["PLACEHOLDER", "outputs_read", "plan_task", "ways_of"]
 
 PLACEHOLDER = re.compile(r"<[^<>]+>")
 """Stands in a plan for what isn't known yet."""
@@ -56,6 +59,7 @@ def plan_task(task: JobTask, context: Context, *, account: str | None = None, re
             ways=ways_of(modes),
             bucket=connection.default_bucket,
             prefix=connection.default_bucket_prefix,
+            reads=outputs_read(task.own_outputs, task.result_files),
             is_excused=_is_of_a_placeholder,
         )
     except DefinitionError as error:
@@ -71,6 +75,12 @@ def ways_of(modes: Modes) -> Ways:
         defers=modes.wait_for_completion and is_deferrable(modes),
         follows_log=modes.logs is True,
     )
+
+
+def outputs_read(own: Sequence[str], result_files: Any) -> tuple[str, ...]:
+    """Name the outputs that a task itself reads when its job has ended: those of its kind, and of its result files."""
+    places = result_files.values() if isinstance(result_files, Mapping) else ()
+    return tuple(dict.fromkeys([*own, *(str(place).partition("/")[0] for place in places)]))
 
 
 def configured_region(task: JobTask) -> str | None:

@@ -14,7 +14,7 @@ from airflow.sdk.definitions.xcom_arg import PlainXComArg
 from airflow_sm_processing.operators.base import BaseProcessingOperator
 from airflow_sm_processing.operators.mode_parameters import MODE_PARAMETERS, read_modes
 from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS, DefinitionReader
-from airflow_sm_processing.operators.plans import ways_of
+from airflow_sm_processing.operators.plans import outputs_read, ways_of
 from airflow_sm_processing.ownership.names import stem
 from airflow_sm_processing.planning.job_plan import upload_prefix
 from airflow_sm_processing.planning.needs import JobNeeds, locations
@@ -34,7 +34,7 @@ _ANY_DIGEST = "?" * 12  # in IAM, any character; a digest has twelve
 _ANYWHERE = "s3://*"
 _OUTRIGHT = ("role", "kms_key", "output_kms_key", "volume_kms_key", "inputs", "outputs", "default_bucket")
 """Parameters that a policy has nothing to say of while all of their value is unknown."""
-_SETTINGS = ("region_name", "default_bucket", "default_bucket_prefix")
+_SETTINGS = ("region_name", "default_bucket", "default_bucket_prefix", "own_outputs", "result_files")
 
 
 class Prospect(NamedTuple):
@@ -59,14 +59,25 @@ def prospects(dag: DAG, *, account: str | None = None, region: str | None = None
 
 def _parameter_sets(task: Any) -> Iterator[dict[str, Any]]:
     if isinstance(task, BaseProcessingOperator):
-        names = (*DEFINITION_PARAMETERS, *MODE_PARAMETERS, *_SETTINGS)
-        yield {name: getattr(task, name, None) for name in names}
+        rest = {name: getattr(task, name, None) for name in (*MODE_PARAMETERS, *_SETTINGS)}
+        yield {**task.definition_parameters(), **rest}
     elif isinstance(task, MappedOperator) and issubclass(task.operator_class, BaseProcessingOperator):
         group = getattr(task.task_group, "default_args", None)
         defaults = {**(task.dag.default_args if task.dag else {}), **(group or {})}
         defaults.update(task.partial_kwargs.get("default_args") or {})
-        for mapped in _mapped_sets(task.expand_input.value):
-            yield {**defaults, **task.partial_kwargs, **mapped}
+        for parameters in _mapped_parameters(task, {**defaults, **task.partial_kwargs}):
+            yield {**parameters, "own_outputs": task.operator_class.own_outputs}
+
+
+def _mapped_parameters(task: MappedOperator, partial: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield what a mapped task's instances have; of a function's task, the arguments are mapped over."""
+    arguments = getattr(task, "op_kwargs_expand_input", None)
+    if arguments is None:
+        yield from ({**partial, **mapped} for mapped in _mapped_sets(task.expand_input.value))
+        return
+    operator: Any = task.operator_class
+    for mapped in _mapped_sets(arguments.value):
+        yield operator.mapped_parameters(partial, {**partial["op_kwargs"], **mapped})
 
 
 def _mapped_sets(expanded: Any) -> Iterator[dict[str, Any]]:
@@ -114,6 +125,7 @@ class _Reading:
             upload_prefix=upload_prefix(prefix, begin) if plan.uploads else None,
             upload_kms_key=str(definition.kms_key) if definition.kms_key and plan.uploads else None,
             ways=self._ways,
+            reads=outputs_read(self._plain["own_outputs"], self._plain.get("result_files")),
         )
         return Prospect(needs, tuple(f"{subject}: {reason}" for reason in self._left_out(request)))
 

@@ -9,6 +9,7 @@ from airflow_sm_processing.planning.needs import locations
 from airflow_sm_processing.planning.places import ANY
 from airflow_sm_processing.planning.statements import Statement, listing
 from airflow_sm_processing.processing.console import LOG_GROUP
+from airflow_sm_processing.processing.s3_uris import S3Location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,7 @@ def caller_statements(needs: JobNeeds) -> Iterator[Statement]:
     yield from _files(needs)
     if needs.ways.waits:
         yield from _log(needs)
+        yield from _results(needs)
         yield from _sizes(needs)
 
 
@@ -89,6 +91,17 @@ def _files(needs: JobNeeds) -> Iterator[Statement]:
             prefixes=(f"{needs.upload_prefix}/*",),
             optional=True,
         )
+
+
+def _results(needs: JobNeeds) -> Iterator[Statement]:
+    config = needs.request.get("ProcessingOutputConfig", {})
+    uris = {item["OutputName"]: item.get("S3Output", {}).get("S3Uri") for item in config.get("Outputs", ())}
+    for name in needs.reads:
+        place = S3Location.parse(str(uris.get(name) or ANY))
+        if place.bucket.strip(ANY):
+            objects = needs.place.s3_arn(place.bucket, "/".join(part for part in (place.key.rstrip("/"), ANY) if part))
+            yield Statement(sid="ReadResults", actions=("s3:GetObject",), resources=(objects,))
+            yield from key_statements(needs.place, config.get("KmsKeyId"), "DecryptResults", "kms:Decrypt")
 
 
 def _log(needs: JobNeeds) -> Iterator[Statement]:

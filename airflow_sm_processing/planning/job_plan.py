@@ -84,6 +84,7 @@ def plan_job(
     ways: Ways,
     bucket: str | None = None,
     prefix: str | None = None,
+    reads: tuple[str, ...] = (),
     is_excused: Callable[[Problem], bool] = lambda _: False,
 ) -> JobPlan:
     """Plan a task instance's first job; local files are read, for their S3 keys tell their content.
@@ -95,6 +96,7 @@ def plan_job(
         ways: How the task waits for it.
         bucket: The default bucket that the user chose.
         prefix: Stands before each key in the default bucket.
+        reads: The names of outputs that the task itself reads when the job has ended.
         is_excused: Tells which problems come from placeholders.
 
     Raises:
@@ -126,6 +128,7 @@ def plan_job(
         upload_prefix=upload_prefix(prefix, upload_key) if submission.uploads else None,
         upload_kms_key=str(definition.kms_key) if definition.kms_key and submission.uploads else None,
         ways=ways,
+        reads=reads,
     )
     return JobPlan(submission=submission, needs=needs)
 

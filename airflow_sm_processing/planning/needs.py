@@ -43,6 +43,8 @@ class JobNeeds:
     """The key prefix that local files go to; None if there are none."""
     upload_kms_key: str | None
     ways: Ways
+    reads: tuple[str, ...] = ()
+    """The names of outputs that the task itself reads when the job has ended."""
 
     @property
     def job_name(self) -> str:

@@ -1,0 +1,78 @@
+"""Functions as tasks of this process, on the local SageMaker."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk import DAG
+
+from tests.unit.operators.runner import Runner, Supervisor, installed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow.sdk import XComArg
+
+    from airflow_sm_processing.local import LocalSageMaker
+
+_PYTHONS_3_8 = (*Path.home().glob(".pyenv/versions/3.8.*/bin/python3"), shutil.which("python3.8"))
+
+
+@pytest.fixture
+def environment(sagemaker: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lead boto3 and the connection `aws_default` to the local SageMaker, and take back the faults of the test."""
+    for name, value in sagemaker.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AIRFLOW__SM_PROCESSING__DEPLOYMENT", uuid.uuid4().hex)  # each test has jobs of its own
+    yield
+    sagemaker.set_faults()
+
+
+@pytest.fixture
+def on_sagemaker(environment: None) -> dict[str, Any]:
+    """The parameters that every function here needs."""
+    return {
+        "role": "SageMakerRole",
+        "image_uri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/python:3",
+        "instance_type": "ml.m5.xlarge",
+        "python": sys.executable,
+        "poll_interval": 0.2,
+    }
+
+
+@pytest.fixture
+def dag() -> Iterator[DAG]:
+    with DAG("a_dag", schedule=None) as dag:
+        yield dag
+
+
+@pytest.fixture
+def runner() -> Iterator[Runner]:
+    with installed(Supervisor()) as runner:
+        yield runner
+
+
+@pytest.fixture
+def result_of(runner: Runner) -> Callable[[XComArg], Any]:
+    """Runs a task, which must succeed, and gives its result as Airflow stores it."""
+
+    def run(made: Any, map_index: int = -1) -> Any:
+        ended = runner.run(made.operator, map_index=map_index)
+        assert ended.state == "success", ended.error
+        return runner.supervisor.xcoms[made.operator.task_id, map_index].get("return_value")
+
+    return run
+
+
+@pytest.fixture
+def python38() -> str:
+    """A Python 3.8: the oldest that images are supported with."""
+    found = next((path for path in _PYTHONS_3_8 if path and Path(path).exists()), None)
+    if found is None:
+        pytest.skip("there is no Python 3.8 on this machine")
+    return str(found)

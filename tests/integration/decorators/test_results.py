@@ -1,0 +1,138 @@
+"""What a function returns is an XCom, and what is too large for one stays in S3."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from decimal import Decimal
+from urllib.parse import urlsplit
+
+import pytest
+from airflow.sdk import task
+from airflow.sdk.serde import deserialize
+
+from airflow_sm_processing.decorators import sm_processing_task
+from airflow_sm_processing.decorators.errors import FunctionFailedError, UnusableReturnError
+
+
+def test_kinds_that_xcom_has_come_back(dag, on_sagemaker, result_of):
+    @task.sm_processing(**on_sagemaker)
+    def kinds():
+        import datetime as dt
+        import decimal
+
+        moment = dt.datetime(2026, 1, 2, tzinfo=dt.timezone.utc)
+        return [moment, moment.date(), dt.timedelta(1), decimal.Decimal("1.5"), (1, "a"), {2}, None]
+
+    moment = dt.datetime(2026, 1, 2, tzinfo=dt.timezone.utc)
+    expected = [moment, moment.date(), dt.timedelta(1), Decimal("1.5"), (1, "a"), {2}, None]
+    assert deserialize(result_of(kinds())) == expected
+
+
+def test_a_large_result_stays_in_s3_and_the_next_function_gets_it(dag, on_sagemaker, sagemaker, result_of):
+    @task.sm_processing(max_xcom_bytes=100, **on_sagemaker)
+    def large():
+        return {"numbers": list(range(1000)), "kind": ("tuple",)}
+
+    @task.sm_processing(**on_sagemaker)
+    def total(result, others):
+        return [sum(result["numbers"]), repr(result["kind"]), others[0] == result]
+
+    made = large()
+    reference = result_of(made)
+    place = urlsplit(reference["s3_uri"])
+    body = sagemaker.client("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"].read()
+    assert reference == {"kind": "sm_processing_result", "s3_uri": reference["s3_uri"], "bytes": len(body)}
+    assert json.loads(body)["numbers"] == list(range(1000))
+    assert result_of(total(made, [made])) == [499500, "('tuple',)", True]
+
+
+def test_multiple_outputs_are_xcoms_of_their_own(dag, on_sagemaker, runner, result_of):
+    @task.sm_processing(max_xcom_bytes=50, **on_sagemaker)
+    def several() -> dict:
+        return {"small": 1, "large": list(range(100))}
+
+    @task.sm_processing(**on_sagemaker)
+    def use(small, large):
+        return small + sum(large)
+
+    made = several()
+    assert result_of(made).keys() == {"small", "large"}
+    xcoms = runner.supervisor.xcoms["several", -1]
+    assert (xcoms["small"], xcoms["large"]["kind"]) == (1, "sm_processing_result")
+    assert xcoms.keys() >= {"job_name", "job_arn", "outcome"}
+    assert result_of(use(made["small"], made["large"])) == 4951
+
+
+def test_a_function_that_returns_nothing_has_no_result(dag, on_sagemaker, result_of):
+    @task.sm_processing(**on_sagemaker)
+    def nothing():
+        raise SystemExit
+
+    assert result_of(nothing()) is None
+
+
+@pytest.mark.parametrize(
+    ("made", "text"),
+    [
+        ("b'bytes'", "holds bytes, which Airflow's XCom can't"),
+        ("object()", "the returned value is of type builtins.object, which can't be carried"),
+        ("[1, {'a': {1: 2}}]", "holds a dict with keys that are no strings"),
+    ],
+)
+def test_what_cant_come_back_is_an_error_of_the_function(dag, on_sagemaker, runner, made, text):
+    @task.sm_processing(**on_sagemaker)
+    def make(what):
+        return eval(what)
+
+    ended = runner.run(make(made).operator)
+    assert isinstance(ended.error, FunctionFailedError)
+    assert text in str(ended.error)
+
+
+def test_a_key_that_is_an_xcom_of_the_task_already_fails_it(dag, on_sagemaker, runner):
+    @task.sm_processing(multiple_outputs=True, **on_sagemaker)
+    def several():
+        return {"job_name": "mine", "fine": 1}
+
+    ended = runner.run(several().operator)
+    assert isinstance(ended.error, UnusableReturnError)
+    assert "the keys job_name, which are XComs of the task itself" in str(ended.error)
+
+
+def test_a_process_that_ends_by_itself_leaves_no_result(dag, on_sagemaker, runner):
+    @task.sm_processing(**on_sagemaker)
+    def vanish():
+        import os
+
+        os._exit(0)
+
+    ended = runner.run(vanish().operator)
+    assert isinstance(ended.error, UnusableReturnError)
+    assert "has no result: its process ended before the function had returned" in str(ended.error)
+
+
+def test_the_first_of_several_instances_returns(dag, on_sagemaker, result_of):
+    @sm_processing_task(instance_count=2, **on_sagemaker)
+    def host():
+        import json
+        import pathlib
+
+        return json.loads(pathlib.Path("/opt/ml/config/resourceconfig.json").read_text())
+
+    assert result_of(host()) == {"current_host": "algo-1", "hosts": ["algo-1", "algo-2"]}
+
+
+def test_a_retry_finds_the_job_and_its_result(dag, on_sagemaker, runner):
+    @task.sm_processing(**on_sagemaker)
+    def chance(secret):
+        import uuid
+
+        return uuid.uuid4().hex
+
+    made = chance("the same")
+    first = runner.run(made.operator)
+    xcoms = dict(runner.supervisor.xcoms["chance", -1])
+    second = runner.run(made.operator)
+    assert (first.state, second.state) == ("success", "success")
+    assert runner.supervisor.xcoms["chance", -1] == xcoms
