@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import AccessDeniedError, ServiceError
+from airflow_sm_processing.exceptions import ServiceError, TransientError
 from airflow_sm_processing.processing.aws_errors import aws_call
 from airflow_sm_processing.processing.s3_uris import S3Location, is_s3_uri
 
@@ -66,10 +66,10 @@ def measure_all(client: S3Client, uris: Iterable[str]) -> dict[str, Size | None]
             break
         try:
             sizes[uri] = measure(client, uri)
-        except AccessDeniedError as error:
-            log.info("The size of %s isn't known: %s", uri, error)
-            sizes[uri] = None
-        except ServiceError as error:
+        except TransientError as error:
             log.info("The sizes of the job's inputs and outputs aren't all known: %s", error)
             break
+        except ServiceError as error:
+            log.info("The size of %s isn't known: %s", uri, error)
+            sizes[uri] = None
     return sizes

@@ -1,0 +1,162 @@
+"""Small files of outputs, read from S3."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from airflow_sm_processing.exceptions import ResultFileError, TransientError
+from airflow_sm_processing.processing import Session
+from airflow_sm_processing.processing.result_files import ResultFile, read_result_file
+from airflow_sm_processing.processing.sizes import Size, measure, measure_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow_sm_processing.local import LocalSageMaker
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def session(sagemaker: LocalSageMaker) -> Session:
+    boto_session = boto3.Session(region_name=sagemaker.region)
+    return Session(boto_session, client_factory=sagemaker.client)
+
+
+@pytest.fixture
+def output(session: Session) -> str:
+    """The place of an output of its own."""
+    bucket = f"results-{next(_numbers)}"
+    session.s3_client.create_bucket(Bucket=bucket)
+    return f"s3://{bucket}/job/output/evaluation"
+
+
+@pytest.fixture
+def no_faults(sagemaker: LocalSageMaker) -> Iterator[None]:
+    yield
+    sagemaker.set_faults()
+
+
+def put(session: Session, output: str, path: str, content: bytes) -> None:
+    bucket, _, key = output.removeprefix("s3://").partition("/")
+    session.s3_client.put_object(Bucket=bucket, Key=f"{key}/{path}", Body=content)
+
+
+def read(session: Session, output: str | None, path: str, max_bytes: int = 1000) -> Any:
+    return read_result_file(session, ResultFile("metrics", "evaluation", path), output, max_bytes=max_bytes)
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "value"),
+    [
+        ("a.json", b'{"accuracy": 0.5, "name": "\xc3\xa9"}', {"accuracy": 0.5, "name": "é"}),
+        ("marked.json", b"\xef\xbb\xbf[1, 2]", [1, 2]),
+        ("a.csv", b'name,count\r\n"a, b",1\r\nc,2\r\n', [{"name": "a, b", "count": "1"}, {"name": "c", "count": "2"}]),
+        ("only_names.csv", b"name,count\n", []),
+        ("deep/folder/note.txt", b"one\r\ntwo\n", "one\r\ntwo\n"),
+        ("no_suffix", b"", ""),
+        ("strange &?#+ name.txt", b"found", "found"),
+    ],
+)
+def test_a_file_is_read_by_its_suffix(session: Session, output: str, path: str, content: bytes, value: Any) -> None:
+    put(session, output, path, content)
+
+    assert read(session, output, path) == value
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "reason"),
+    [
+        ("a.json", b'{"a": 1', "is no proper json in UTF-8: Expecting ',' delimiter: line 1 column 8 (char 7)"),
+        ("a.json", b'{"a": NaN}', "is no proper json in UTF-8: NaN is no JSON, and not every database takes it"),
+        ("a.json", b"[" * 900, "is no proper json in UTF-8: "),
+        ("a.csv", b"a,b\n1\n", "is no proper csv in UTF-8: line 2 has more or fewer fields than the first"),
+        ("a.csv", b"a,b\n1,2,3\n", "is no proper csv in UTF-8: line 2 has more or fewer fields than the first"),
+        ("a.csv", b'a,b\n"1,2\n', "is no proper csv in UTF-8: unexpected end of data"),
+        ("a.txt", b"caf\xe9", "is no proper text in UTF-8: 'utf-8' codec can't decode byte 0xe9"),
+    ],
+)
+def test_a_file_that_does_not_parse_says_where(
+    session: Session, output: str, path: str, content: bytes, reason: str
+) -> None:
+    put(session, output, path, content)
+
+    with pytest.raises(ResultFileError) as caught:
+        read(session, output, path)
+    assert caught.value.reason.startswith(f"{output}/{path} {reason}")
+
+
+def test_a_file_as_large_as_may_be_is_read_and_a_larger_one_is_not(session: Session, output: str) -> None:
+    put(session, output, "a.txt", b"x" * 1000)
+
+    assert read(session, output, "a.txt", max_bytes=1000) == "x" * 1000
+    with pytest.raises(ResultFileError) as caught:
+        read(session, output, "a.txt", max_bytes=999)
+    assert caught.value.reason.startswith(f"{output}/a.txt has 1,000 bytes, and max_result_file_bytes is 999")
+
+
+def test_a_file_that_is_not_there_is_missed_with_what_is(session: Session, output: str) -> None:
+    with pytest.raises(ResultFileError, match="its folder has nothing"):
+        read(session, output, "metrics.json")
+    for number in range(7):
+        put(session, output, f"part-{number}.json", b"{}")
+    with pytest.raises(ResultFileError) as caught:
+        read(session, output, "metrics.json")
+    parts = ", ".join(f"part-{number}.json" for number in range(5))
+    assert caught.value.reason == f"there is no {output}/metrics.json; its folder has {parts}, …"
+
+
+def test_an_output_that_the_job_does_not_have_has_no_files(session: Session) -> None:
+    with pytest.raises(ResultFileError, match="the job has no output evaluation"):
+        read(session, None, "metrics.json")
+
+
+def test_a_file_that_may_not_be_read_says_so(
+    session: Session, output: str, sagemaker: LocalSageMaker, no_faults: None
+) -> None:
+    sagemaker.set_faults("s3:GetObject:error=AccessDenied,status=403")
+
+    with pytest.raises(ResultFileError, match=r"can't be read, or isn't there: .*AccessDenied"):
+        read(session, output, "metrics.json")
+
+
+def test_trouble_with_s3_is_no_trouble_with_the_file(
+    session: Session, output: str, sagemaker: LocalSageMaker, no_faults: None
+) -> None:
+    sagemaker.set_faults("s3:GetObject:error=InternalError,status=500")
+
+    with pytest.raises(TransientError):
+        read(session, output, "metrics.json")
+
+
+def test_what_begins_alike_is_counted_page_by_page(session: Session, output: str) -> None:
+    for number in range(1001):
+        put(session, output, f"part-{number:04}", b"12345")
+
+    assert measure(session.s3_client, output) == Size(5005, 1001)
+    assert measure(session.s3_client, f"{output}/part-000") == Size(50, 10)
+    assert measure(session.s3_client, f"{output}/nothing") == Size(0, 0)
+
+
+def test_a_place_that_may_not_be_listed_has_no_size_and_others_have(
+    session: Session, output: str, sagemaker: LocalSageMaker, no_faults: None
+) -> None:
+    put(session, output, "a", b"12")
+    sagemaker.set_faults("s3:ListObjects*:error=AccessDenied,status=403,times=1")
+
+    denied, missing = f"{output}/denied", "s3://no-such-bucket-of-ours/x"
+    sizes = measure_all(session.s3_client, [denied, missing, output, "file:///tmp", output])
+    assert sizes == {denied: None, missing: None, output: Size(2, 1)}
+
+
+def test_nobody_waits_for_sizes_when_s3_is_in_trouble(
+    session: Session, output: str, sagemaker: LocalSageMaker, no_faults: None
+) -> None:
+    put(session, output, "a", b"12")
+    sagemaker.set_faults("s3:ListObjects*:error=SlowDown,status=503,times=20")
+
+    assert measure_all(session.s3_client, [f"{output}/first", output]) == {}
