@@ -33,8 +33,8 @@ _CONFIG: dict[str, Any] = {
         },
         "ask_sagemaker": {
             "description": (
-                "Whether the pages of Airflow's UI also ask SageMaker how jobs are whose end isn't recorded, and have it "
-                "stop them: the API server then calls DescribeProcessingJob and StopProcessingJob through the "
+                "Whether the pages of Airflow's UI also ask SageMaker how jobs are whose end isn't recorded, and have "
+                "it stop them: the API server then calls DescribeProcessingJob and StopProcessingJob through the "
                 "connections of the tasks, and needs what these need."
             ),
             "version_added": None,

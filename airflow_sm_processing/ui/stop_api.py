@@ -7,6 +7,7 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.datamodels.task_instances import PatchTaskInstanceBody
 from airflow.api_fastapi.core_api.routes.public.task_instances import patch_task_instance
 from airflow.api_fastapi.logging.decorators import action_logging
+from airflow.utils.state import TaskInstanceState
 from fastapi import APIRouter, Body, Depends, HTTPException, status
 
 from airflow_sm_processing.exceptions import ProcessingError
@@ -55,7 +56,7 @@ def _mark_failed(session: SessionDep, task: TaskOfRequest, user: CurrentUser) ->
         task_id=task.task_id,
         map_index=task.map_index,
         dag_bag=create_dag_bag(),
-        body=PatchTaskInstanceBody(new_state="failed"),
+        body=PatchTaskInstanceBody(new_state=TaskInstanceState.FAILED),
         user=user,
         session=session,
         update_mask=None,

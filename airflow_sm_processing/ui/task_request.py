@@ -9,14 +9,15 @@ from sqlalchemy import select
 
 __all__ = ["TaskOfRequest"]
 
-Text = Annotated[str, Query(max_length=500)]
+Text = Annotated[str, Query(max_length=500, pattern=r"^[^\x00]*$")]  # PostgreSQL takes no NUL
+Index = Annotated[str, Query(pattern=r"^(-1|[0-9]{1,9}|\{MAP_INDEX\})$")]
 
 
 def _task(
-    request: Request, session: SessionDep, dag_id: str, run_id: Text, task_id: Text, map_index: Text = "-1"
+    request: Request, session: SessionDep, dag_id: str, run_id: Text, task_id: Text, map_index: Index = "-1"
 ) -> TaskInstance:
-    """Find it, locked where the request changes something; Airflow's UI leaves `{MAP_INDEX}` where nothing is mapped."""
-    index = int(map_index) if map_index.removeprefix("-").isdecimal() else -1
+    """Find it, locked where the request changes something."""
+    index = -1 if map_index.startswith("{") else int(map_index)  # Airflow's UI fills in no index if nothing is mapped
     found = select(TaskInstance).where(
         TaskInstance.dag_id == dag_id,
         TaskInstance.run_id == run_id,

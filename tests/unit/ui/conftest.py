@@ -1,0 +1,47 @@
+"""Rows, made up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.ui.rows import JobRow, Place
+from airflow_sm_processing.ui.selection import JudgedRow
+from airflow_sm_processing.ui.trust import Standing
+from benchmarks.recorded_jobs import NOW
+
+
+def _row(name: str = "job", *, dag_id: str = "dag", task_id: str = "task", **changes: Any) -> JobRow:
+    values: dict[str, Any] = {
+        "place": Place(1, dag_id, "run", task_id, -1),
+        "job_name": name,
+        "status": JobStatus.COMPLETED,
+        "submitted_at": NOW,
+        "ended_at": None,
+        "duration_seconds": None,
+        "instance_seconds": None,
+        "try_number": 1,
+        "awaited": True,
+        "stored": False,
+        **changes,
+    }
+    return JobRow(**values)
+
+
+def _judged(name: str = "job", **changes: Any) -> JudgedRow:
+    row = _row(name, **changes)
+    return JudgedRow(row, Standing(row.status.value))
+
+
+@pytest.fixture
+def row_factory():
+    """Makes rows."""
+    return _row
+
+
+@pytest.fixture
+def judged_factory():
+    """Makes rows whose status holds."""
+    return _judged

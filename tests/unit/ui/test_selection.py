@@ -1,0 +1,120 @@
+"""Filters, order and sums of jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.ui.selection import SORT_KEYS, Filters, JudgedRow, ordered
+from airflow_sm_processing.ui.totals import totals
+from airflow_sm_processing.ui.trust import Standing
+from benchmarks.recorded_jobs import NOW
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("filters", "taken"),
+    [
+        (Filters(), True),
+        (Filters(dag_id="SALES"), True),
+        (Filters(dag_id="sales2"), False),
+        (Filters(task_id="prep"), True),
+        (Filters(task_id="x"), False),
+        (Filters(name="-1A"), True),
+        (Filters(name="%"), False),
+        (Filters(since=NOW), True),
+        (Filters(since=NOW + timedelta(seconds=1)), False),
+        (Filters(until=NOW), False),
+        (Filters(until=NOW + timedelta(seconds=1)), True),
+    ],
+)
+def test_filters_look_anywhere_in_names_and_at_times(row_factory, filters: Filters, taken: bool):
+    row = row_factory("prep-1a", dag_id="daily_sales", task_id="Prepare")
+    assert filters.take(row) is taken
+
+
+def test_a_filter_by_status_looks_at_what_the_status_is_worth(row_factory):
+    judged = JudgedRow(row_factory(status=JobStatus.IN_PROGRESS), Standing("Unknown"))
+    wanted = {status: Filters(statuses=frozenset({status})).take_status(judged) for status in ("Unknown", "InProgress")}
+    assert wanted == {"Unknown": True, "InProgress": False}
+
+
+@pytest.mark.parametrize("sort", list(SORT_KEYS))
+def test_order_has_those_without_a_value_last_either_way(judged_factory, sort: str):
+    low = judged_factory("a", dag_id="a", task_id="a", ended_at=NOW, duration_seconds=1.0, instance_seconds=1.0)
+    high = judged_factory(
+        "b",
+        dag_id="b",
+        task_id="b",
+        status=JobStatus.FAILED,
+        submitted_at=NOW + HOUR,
+        ended_at=NOW + HOUR,
+        duration_seconds=2.0,
+        instance_seconds=2.0,
+    )
+    both = [low, high]
+    assert ordered(both, sort, descending=False) == [low, high]
+    assert ordered(both, sort, descending=True) == [high, low]
+    if sort in {"ended_at", "duration_seconds", "instance_seconds"}:
+        none = judged_factory("none")
+        assert [ordered([none, *both], sort, descending=way)[-1] for way in (True, False)] == [none, none]
+
+
+def test_among_equals_the_newest_comes_first(judged_factory):
+    old, new = judged_factory("old"), judged_factory("new", submitted_at=NOW + HOUR)
+    assert ordered([old, new], "dag_id", descending=True) == [new, old]
+    assert ordered([old, new], "dag_id", descending=False) == [new, old]
+
+
+def test_totals_count_by_status_and_dag(judged_factory):
+    rows = [
+        judged_factory(instance_seconds=10.0),
+        judged_factory(status=JobStatus.FAILED, instance_seconds=5.0, dag_id="other"),
+        judged_factory(status=JobStatus.STOPPED),
+        judged_factory(status=JobStatus.IN_PROGRESS),
+        judged_factory(status=JobStatus.STOPPING),
+    ]
+    rows.append(JudgedRow(rows[3].row, Standing("Unknown")))
+    found = totals(rows, since=None, until=None, offset=timedelta())
+    every = {"jobs": 6, "completed": 1, "failed": 1, "stopped": 1, "running": 2, "unknown": 1, "instance_seconds": 15.0}
+    others = {"jobs": 1, "completed": 0, "failed": 1, "stopped": 0, "running": 0, "unknown": 0, "instance_seconds": 5.0}
+    rest = {name: every[name] - others[name] for name in every}
+    assert found == {
+        **every,
+        "by_dag": [{"dag_id": "dag", **rest}, {"dag_id": "other", **others}],
+        "buckets": [{"start": "2026-11-20T12:00:00+00:00", **every}],
+        "bucket_seconds": 3600,
+    }
+
+
+@pytest.mark.parametrize(
+    ("period", "seconds", "count"),
+    [
+        (timedelta(hours=1), 3600, 2),
+        (timedelta(days=3), 3600, 73),
+        (timedelta(days=7), 3 * 3600, 57),
+        (timedelta(days=30), 86400, 31),
+        (timedelta(days=365), 7 * 86400, 53),
+        (timedelta(days=3650), 30 * 86400, None),
+    ],
+)
+def test_a_period_has_at_most_ninety_parts(judged_factory, period: timedelta, seconds: int, count: int | None):
+    found = totals([judged_factory()], since=NOW - period, until=NOW, offset=timedelta())
+    assert found["bucket_seconds"] == seconds
+    assert len(found["buckets"]) == (count or 90)
+    assert sum(bucket["jobs"] for bucket in found["buckets"]) == 1
+
+
+def test_days_begin_at_the_users_midnight(judged_factory):
+    rows = [judged_factory(submitted_at=datetime(2026, 11, 20, hour, 30, tzinfo=timezone.utc)) for hour in (21, 22)]
+    found = totals(rows, since=NOW - timedelta(days=30), until=NOW + timedelta(days=1), offset=timedelta(hours=2))
+    filled = {bucket["start"]: bucket["jobs"] for bucket in found["buckets"] if bucket["jobs"]}
+    assert filled == {"2026-11-19T22:00:00+00:00": 1, "2026-11-20T22:00:00+00:00": 1}
+
+
+def test_there_are_no_parts_of_nothing():
+    found = totals([], since=None, until=None, offset=timedelta())
+    assert (found["jobs"], found["by_dag"], found["buckets"]) == (0, [], [])

@@ -1,0 +1,103 @@
+"""Which recorded statuses hold, and how a job can be stopped."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.ui.selection import JudgedRow
+from airflow_sm_processing.ui.stopping import StopOffer, offer
+from airflow_sm_processing.ui.trust import Standing, TaskState, standing
+
+OPEN = {"status": JobStatus.IN_PROGRESS}
+RUNNING = TaskState("running", 1)
+HINT = "Stop it in the AWS console, or let the web server ask SageMaker: [sm_processing] ask_sagemaker = True."
+
+
+@pytest.mark.parametrize("task", [None, RUNNING, TaskState("failed", 3)])
+@pytest.mark.parametrize("status", [JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.STOPPED])
+def test_a_recorded_end_holds_whatever_the_task_does(row_factory, status: JobStatus, task: TaskState | None):
+    assert standing(row_factory(status=status), task) == Standing(status.value)
+
+
+@pytest.mark.parametrize("status", [JobStatus.IN_PROGRESS, JobStatus.STOPPING])
+@pytest.mark.parametrize("state", ["running", "deferred", "queued", "scheduled", "restarting", "up_for_reschedule"])
+def test_a_running_job_is_what_its_task_waits_for(row_factory, state: str, status: JobStatus):
+    assert standing(row_factory(status=status), TaskState(state, 1)) == Standing(status.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "earlier", "note"),
+    [
+        (None, False, "The task instance is gone; nobody recorded the job's end."),
+        (TaskState("success", 1), False, "The task is success; it ended before it could record the job's end."),
+        (TaskState("failed", 1), False, "The task is failed; it ended before it could record the job's end."),
+        (
+            TaskState("up_for_retry", 1),
+            False,
+            "The task is up_for_retry; it ended before it could record the job's end.",
+        ),
+        (TaskState(None, 1), False, "The task is cleared; it ended before it could record the job's end."),
+        (
+            TaskState("running", 2),
+            False,
+            "The task went on to another try or job before this one's end was recorded.",
+        ),
+        (RUNNING, True, "The task went on to another try or job before this one's end was recorded."),
+    ],
+)
+def test_a_job_that_its_task_left_is_unknown(row_factory, task: TaskState | None, earlier: bool, note: str):
+    assert standing(row_factory(**OPEN, earlier=earlier), task) == Standing("Unknown", note)
+
+
+@pytest.mark.parametrize("task", [None, RUNNING, TaskState("success", 1)])
+def test_a_job_that_nobody_waits_for_stays_as_it_was_submitted(row_factory, task: TaskState | None):
+    note = "As it was submitted: its task doesn't wait for it, so nobody records its end."
+    assert standing(row_factory(**OPEN, awaited=False), task) == Standing("InProgress", note)
+
+
+def offered(row, task: TaskState | None, *, asks_sagemaker: bool = False, stop_on_kill: bool = True) -> StopOffer:
+    item = JudgedRow(row, standing(row, task))
+    record = {"status": item.standing.status, "stop_on_kill": stop_on_kill}
+    return offer(item, record, task, asks_sagemaker=asks_sagemaker)
+
+
+@pytest.mark.parametrize("state", ["running", "deferred"])
+def test_a_task_stops_the_job_that_it_waits_for(row_factory, state: str):
+    assert offered(row_factory(**OPEN), TaskState(state, 1)) == StopOffer(how="task")
+
+
+def test_a_task_that_leaves_its_job_running_does_not(row_factory):
+    why = f"The task leaves its job running when it is ended (stop_on_kill=False). {HINT}"
+    assert offered(row_factory(**OPEN), RUNNING, stop_on_kill=False) == StopOffer(why_not=why)
+
+
+def test_a_task_that_waits_for_no_job_does_not(row_factory):
+    why = f"The task doesn't wait for its job (wait_for_completion=False). {HINT}"
+    assert offered(row_factory(**OPEN, awaited=False), RUNNING) == StopOffer(why_not=why)
+
+
+def test_a_task_that_has_ended_does_not(row_factory):
+    why = f"The task is failed; it ended before it could record the job's end. {HINT}"
+    assert offered(row_factory(**OPEN), TaskState("failed", 1)) == StopOffer(why_not=why)
+
+
+@pytest.mark.parametrize("task", [None, RUNNING, TaskState("failed", 1)])
+@pytest.mark.parametrize("awaited", [True, False])
+def test_a_web_server_that_asks_sagemaker_stops_any_job(row_factory, task: TaskState | None, awaited: bool):
+    stop = offered(row_factory(**OPEN, awaited=awaited), task, asks_sagemaker=True, stop_on_kill=False)
+    assert stop == StopOffer(how="sagemaker")
+
+
+@pytest.mark.parametrize("asks", [True, False])
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [
+        (JobStatus.COMPLETED, "The job is Completed."),
+        (JobStatus.FAILED, "The job is Failed."),
+        (JobStatus.STOPPED, "The job is Stopped."),
+        (JobStatus.STOPPING, "The job is Stopping."),
+    ],
+)
+def test_a_job_that_has_ended_or_is_stopping_is_left_alone(row_factory, status: JobStatus, why: str, asks: bool):
+    assert offered(row_factory(status=status), RUNNING, asks_sagemaker=asks) == StopOffer(why_not=why)
