@@ -93,6 +93,18 @@ class AirflowApi:
         run_id: str = self._change("POST", f"dags/{dag_id}/dagRuns", body).json()["dag_run_id"]
         return run_id
 
+    def run_ids(self, dag_id: str) -> list[str]:
+        """Give a DAG's runs, the oldest first."""
+        found = self._get(f"dags/{dag_id}/dagRuns", order_by="run_after", limit=100)["dag_runs"]
+        return [run["dag_run_id"] for run in found]
+
+    def asset_events(self, name: str) -> list[dict[str, Any]]:
+        """Give the events of an asset, the oldest first; none if Airflow doesn't know it."""
+        assets = self._get("assets", name_pattern=name, limit=100)["assets"]
+        numbers = [asset["id"] for asset in assets if asset["name"] == name]
+        found = [self._get("assets/events", asset_id=number, order_by="timestamp", limit=100) for number in numbers]
+        return [event for page in found for event in page["asset_events"]]
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Give a run's state, such as `running`."""
         state: str = self._get(f"dags/{dag_id}/dagRuns/{run_id}")["state"]

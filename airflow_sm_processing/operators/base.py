@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_sm_processing.exceptions import DefinitionError
+from airflow_sm_processing.operators.assets import declare, declare_partial, with_uris
 from airflow_sm_processing.operators.definitions import early_problems
 from airflow_sm_processing.operators.lifecycle import JobTask
 from airflow_sm_processing.operators.mode_parameters import MODE_PARAMETERS
@@ -82,6 +83,7 @@ class BaseProcessingOperator(JobTask):
         "mask_env",
         "result_files",
         "max_result_file_bytes",
+        "emit_assets",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "instance_preferences": "json",
@@ -139,6 +141,7 @@ class BaseProcessingOperator(JobTask):
         mask_env: bool | str | Sequence[str] = True,
         result_files: Mapping[str, str] | Late | None = None,
         max_result_file_bytes: int | str = DEFAULT_MAX_RESULT_FILE_BYTES,
+        emit_assets: bool | str = False,
         **kwargs: Any,
     ) -> None:
         """Take the parameters of the SDK's Processor and its run under their own names, and Airflow's.
@@ -198,6 +201,8 @@ class BaseProcessingOperator(JobTask):
                 `<output name>/<path of the file>`. A `.json` file is parsed, a `.csv` file becomes a list with a dict
                 for each row, any other file is text. One that isn't there or doesn't parse fails the task.
             max_result_file_bytes: The largest such file.
+            emit_assets: Whether each output of a completed job is an asset event, with the job and the output's size.
+                Without it, those are that `outlets` name: an alias or asset with an output's name.
             kwargs: Those of every Airflow operator.
 
         Raises:
@@ -218,7 +223,8 @@ class BaseProcessingOperator(JobTask):
         self.env = env
         self.tags = tags
         self.network_config = to_plain(network_config)
-        self.inputs = to_plain(inputs)
+        plain_inputs = to_plain(inputs)
+        self.inputs = with_uris(plain_inputs)
         self.outputs = to_plain(outputs)
         self.arguments = arguments
         self.experiment_config = experiment_config
@@ -243,13 +249,17 @@ class BaseProcessingOperator(JobTask):
         self.mask_env = mask_env
         self.result_files = result_files
         self.max_result_file_bytes = max_result_file_bytes
+        self.emit_assets = emit_assets
+        declare(self, plain_inputs)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
         """Begin a mapped task; `kwargs`, and what is expanded later, may hold definition objects."""
         from airflow_sm_processing.operators.mapping import ProcessingPartial
 
-        return ProcessingPartial.of(super().partial(**{name: to_plain(value) for name, value in kwargs.items()}))
+        partial = super().partial(**{name: to_plain(value) for name, value in kwargs.items()})
+        declare_partial(partial.kwargs)
+        return ProcessingPartial.of(partial)
 
     @property
     def connection(self) -> AwsConnection:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
+from airflow_sm_processing.operators.assets import problems_of_assets
 from airflow_sm_processing.operators.masking import mask_problems
 from airflow_sm_processing.operators.mode_parameters import mode_problems, read_modes
 from airflow_sm_processing.operators.parameters import LATE, DefinitionReader, hide_late
@@ -35,6 +36,7 @@ def early_problems(task: ClaimingTask) -> list[Problem]:
         *definition_problems(definition),
         *reserved_name_problems(definition.outputs),
         *problems_of_results(task, definition.outputs),
+        *problems_of_assets(task),
         *mode_problems(known_modes),
         *mask_problems(task.mask_env, task.env),
     ]
@@ -59,6 +61,7 @@ def read_task(
         *reader.problems,
         *reserved_name_problems(definition.outputs),
         *problems_of_results(task, definition.outputs),
+        *problems_of_assets(task),
         *unreadable,
         *mask_problems(task.mask_env, task.env),
     ]

@@ -11,6 +11,7 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
 from airflow_sm_processing.exceptions import WaitTimeoutError
 from airflow_sm_processing.metrics import job_ended
+from airflow_sm_processing.operators.assets import tell_assets
 from airflow_sm_processing.operators.bounds import passed_deadline, wait_deadline
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.getting import BACKSTOP, ClaimingTask, is_deferrable
@@ -163,8 +164,12 @@ class JobTask(ClaimingTask):
         error = lacked_capacity(description)
         if error is None:
             job_ended(description, dag_id=self.dag_id, task_id=self.task_id)
-            record_end(self, context, job, description, modes, measured(self, description))
-            return self._finish(context, job, description, modes)
+            sizes = measured(self, description)
+            record_end(self, context, job, description, modes, sizes)
+            result = self._finish(context, job, description, modes)
+            if description.status.is_success:
+                tell_assets(self, context, description, sizes)
+            return result
         self._job = None
         if refusals is not None and time.time() - refusals.since >= modes.max_capacity_wait:
             job.raise_unless_completed(description)

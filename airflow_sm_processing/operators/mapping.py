@@ -13,6 +13,7 @@ from airflow.sdk import XComArg
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
 
+from airflow_sm_processing.operators.assets import with_uris
 from airflow_sm_processing.processing.values import to_plain
 
 __all__ = ["ProcessingPartial", "wrap_references"]
@@ -60,14 +61,14 @@ class _Reference(ResolveMixin):
 
 def _mappable(value: Any) -> Any:
     """Give what is mapped over, its elements plain; the value itself may be an XComArg."""
-    plain = to_plain(value)
+    plain = with_uris(to_plain(value))
     if isinstance(plain, dict):
         return _mappable_dict(plain)
     return [wrap_references(item) for item in plain] if isinstance(plain, list) else plain
 
 
 def _mappable_dict(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: wrap_references(to_plain(item)) for key, item in value.items()}
+    return {key: wrap_references(with_uris(to_plain(item))) for key, item in value.items()}
 
 
 def wrap_references(value: Any) -> Any:

@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow_sm_processing.exceptions import Problem
+from airflow_sm_processing.operators.assets import with_uris
 from airflow_sm_processing.operators.truths import TRUTHS
 from airflow_sm_processing.processing.definition import JobDefinition
 from airflow_sm_processing.processing.inputs import ProcessingInput
@@ -85,7 +86,9 @@ class DefinitionReader:
 
     def _inputs(self, name: str, value: Any) -> tuple[ProcessingInput, ...]:
         unknown = ProcessingInput(source=LATE, destination=LATE)
-        return self._objects(name, value, lambda path, item: self._build(ProcessingInput, path, item, unknown))
+        return self._objects(
+            name, with_uris(value), lambda path, item: self._build(ProcessingInput, path, item, unknown)
+        )
 
     def _outputs(self, name: str, value: Any) -> tuple[ProcessingOutput, ...]:
         def make(path: str, item: Any) -> ProcessingOutput:
