@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk import XComArg
@@ -19,7 +20,7 @@ from airflow_sm_processing.processing.secrets import hidden
 from airflow_sm_processing.processing.values import to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = [
     "Carried",
@@ -128,9 +129,9 @@ class _Placing:
         place = self._place(value, where)
         if place is not None:
             return place
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             return {key: self.placed(item, f"{where}-{key}") for key, item in value.items()}
-        if isinstance(value, (list, tuple)) and not isinstance(value, _Place):
+        if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):  # Airflow's own lazy ones, too
             items = [self.placed(item, f"{where}-{index}") for index, item in enumerate(value)]
             return tuple(items) if isinstance(value, tuple) else items
         return value
