@@ -33,6 +33,7 @@ EXAMPLE_DAGS = (
     "sm_sdk_style",
     "sm_sensor",
     "sm_result_files",
+    "sm_decorator",
 )
 ENDS_DAGS = ("ends_in_worker", "ends_deferred", "ends_from_trigger")
 CANARY_DAGS = ("canaries_in_worker", "canaries_deferred", "canaries_from_trigger", "canaries_other")

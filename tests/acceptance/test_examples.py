@@ -101,3 +101,13 @@ def test_a_result_file_decides_about_the_next_task(examples: dict[str, Run]) -> 
     assert states(run) == {"validate_linear": "success", "validate_tree": "success", "choose": "success"}
     assert run.xcoms("validate_tree")["found"] == {"model": "tree", "accuracy": pytest.approx(0.9, abs=0.05)}
     assert run.xcoms("choose") == {"return_value": "linear"}
+
+
+def test_functions_give_what_they_return(examples: dict[str, Run]) -> None:
+    run = examples["sm_decorator"]
+    mapped = [f"accuracy[{index}]" for index in range(3)]
+    assert states(run) == dict.fromkeys(["write_wine", *mapped, "best"], "success")
+    assert run.xcoms("write_wine")["return_value"] == 178
+    accuracies = [run.xcoms("accuracy", map_index=index)["return_value"] for index in range(3)]
+    assert accuracies == [pytest.approx(expected, abs=0.05) for expected in (0.6, 0.85, 0.88)]
+    assert run.xcoms("best") == {"return_value": [1, 2, 8][accuracies.index(max(accuracies))]}

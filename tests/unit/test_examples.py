@@ -20,6 +20,7 @@ TRAINING = "training.py"
 """It shows an operator of the amazon provider, and pays for its import."""
 
 GRAPHS = {
+    "decorator.py": ("sm_decorator", {"accuracy": ["best"], "best": [], "write_wine": ["accuracy"]}),
     "deferrable.py": ("sm_deferrable", {"validate_linear": [], "validate_tree": []}),
     "mapping.py": (
         "sm_mapping",
