@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from airflow_sm_processing.ui.answers import Answer, BasePath, FiltersOfRequest
 from airflow_sm_processing.ui.asking import asks_sagemaker
 from airflow_sm_processing.ui.jobs import selected, shown_jobs
-from airflow_sm_processing.ui.reading import MOST_RECORDS, Recorded
+from airflow_sm_processing.ui.reading import Recorded
 from airflow_sm_processing.ui.security import ReadableDags
 from airflow_sm_processing.ui.selection import ordered
 from airflow_sm_processing.ui.state import asker, reader
@@ -76,5 +76,5 @@ def notes(recorded: Recorded) -> list[str]:
         reason = "written by something else than this package's tasks, or kept elsewhere by a custom XCom backend"
         said.append(f"{what} passed over: {reason}.")
     if recorded.is_cut:
-        said.append(f"Only the newest {MOST_RECORDS} records are shown.")
+        said.append(f"Only the newest {reader.most} records are shown.")
     return said

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader", "Recorded", "read_task"]
 
-MOST_RECORDS = 100_000
-"""Of each table, the newest: a row takes about a kilobyte of memory, and as much time as a page can wait for."""
 _FEW = 500  # rows that are asked for by their keys; more of them by their time
 _TRUSTED_SECONDS = 30.0  # what two transactions that overlap can hide from a mark
 
@@ -66,6 +64,8 @@ class _Snapshot:
 class Reader:
     """Reads all records, and each again only when it was written again; may be used by several threads."""
 
+    most: int = 100_000
+    """Records of each table, the newest: each takes about a kilobyte of memory."""
     clock: Callable[[], float] = time.monotonic
     _kept: dict[bool, Kept] = field(default_factory=dict)
     _snapshot: _Snapshot | None = None
@@ -85,7 +85,7 @@ class Reader:
         return known.recorded
 
     def _read_anew(self, session: Session) -> Recorded:
-        listings = {table.stored: table.listing(session, MOST_RECORDS) for table in record_tables()}
+        listings = {table.stored: table.listing(session, self.most) for table in record_tables()}
         present: Mapping[Key, JobRow | Unreadable] = {}
         others: Mapping[Key, JobRow | Unreadable] = {}
         for table in record_tables():
@@ -96,7 +96,7 @@ class Reader:
                 others = self._rows(session, table, listing)
             else:
                 present = self._rows(session, table, listing)
-        is_cut = any(len(listing) >= MOST_RECORDS for listing in listings.values())
+        is_cut = any(len(listing) >= self.most for listing in listings.values())
         return replace(_united(present.values(), others.values()), is_cut=is_cut)
 
     def _rows(

@@ -40,10 +40,16 @@ def offer(item: JudgedRow, record: dict[str, Any], task: TaskState | None, *, as
         return StopOffer(why_not=f"The job is {status}.")
     if asks_sagemaker:
         return StopOffer(how=BY_SAGEMAKER)
+    obstacle = _obstacle(item, record, task)
+    return StopOffer(how=BY_TASK) if obstacle is None else StopOffer(why_not=obstacle)
+
+
+def _obstacle(item: JudgedRow, record: dict[str, Any], task: TaskState | None) -> str | None:
+    """Say why ending the task wouldn't stop its job; None if it would."""
     if not item.row.awaited:
-        return StopOffer(why_not=f"The task doesn't wait for its job (wait_for_completion=False). {_ELSEWHERE}")
-    if not is_with_its_job(item.row, task):
-        return StopOffer(why_not=f"{item.standing.note} {_ELSEWHERE}")
+        return f"The task doesn't wait for its job (wait_for_completion=False). {_ELSEWHERE}"
+    if task is None or not is_with_its_job(item.row, task):
+        return f"{item.standing.note} {_ELSEWHERE}"
     if not record["stop_on_kill"]:
-        return StopOffer(why_not=f"The task leaves its job running when it is ended (stop_on_kill=False). {_ELSEWHERE}")
-    return StopOffer(how=BY_TASK)
+        return f"The task leaves its job running when it is ended (stop_on_kill=False). {_ELSEWHERE}"
+    return None if task.is_held else "The task is between two processes: none would stop its job. Try again soon."

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow.models.trigger import Trigger
+from airflow.utils.state import TaskInstanceState
+from sqlalchemy import select
+
 from airflow_sm_processing.ui.hostile import MalformedError
 from airflow_sm_processing.ui.jobs import judged, shown_jobs
 from airflow_sm_processing.ui.reading import read_task
@@ -56,8 +60,15 @@ def task_jobs(session: Session, task: TaskInstance, base: str) -> TaskJobs:
         present=present,
         job=next((job for job in jobs if not job["superseded"]), None),
         earlier=[job for job in jobs if job["superseded"]],
-        task=TaskState(task.state, task.try_number),
+        task=TaskState(task.state, task.try_number, is_held=_is_held(session, task)),
     )
+
+
+def _is_held(session: Session, task: TaskInstance) -> bool:
+    """Tell whether a process has the task: a deferred one has none before a triggerer takes its trigger."""
+    if task.state != TaskInstanceState.DEFERRED:
+        return task.state == TaskInstanceState.RUNNING
+    return session.scalar(select(Trigger.triggerer_id).where(Trigger.id == task.trigger_id)) is not None
 
 
 def present_details(session: Session, place: Place, job_name: str) -> dict[str, Any] | None:

@@ -22,6 +22,8 @@ class TaskState:
 
     state: str | None
     try_number: int
+    is_held: bool = True
+    """Whether a worker or a triggerer has it, which would call its `on_kill`."""
 
 
 @dataclass(frozen=True)

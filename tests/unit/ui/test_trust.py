@@ -82,6 +82,11 @@ def test_a_task_that_has_ended_does_not(row_factory):
     assert offered(row_factory(**OPEN), TaskState("failed", 1)) == StopOffer(why_not=why)
 
 
+def test_a_deferred_task_that_no_triggerer_has_yet_does_not(row_factory):
+    why = "The task is between two processes: none would stop its job. Try again soon."
+    assert offered(row_factory(**OPEN), TaskState("deferred", 1, is_held=False)) == StopOffer(why_not=why)
+
+
 @pytest.mark.parametrize("task", [None, RUNNING, TaskState("failed", 1)])
 @pytest.mark.parametrize("awaited", [True, False])
 def test_a_web_server_that_asks_sagemaker_stops_any_job(row_factory, task: TaskState | None, awaited: bool):
