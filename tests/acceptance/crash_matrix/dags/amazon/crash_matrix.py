@@ -10,6 +10,7 @@ from pathlib import Path
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessingOperator
 from airflow.sdk import dag
 
+TIME_TO_WAIT = timedelta(seconds=90)  # a busy machine takes half of it to get the task to wait
 SCRIPT = Path(__file__).parents[1] / "waits_at_own_gate.py"
 NAME, GATES = "{{ dag_run.conf['name'] }}", "{{ dag_run.conf['gates'] }}"
 CODE, RESULT = "/opt/ml/processing/input/code", "/opt/ml/processing/result"
@@ -83,5 +84,5 @@ for mode in ("in_worker", "deferred"):
     matrix(mode, "", retries=1)
     matrix(mode, "_uploading", retries=1, uploads=True)
     matrix(mode, "_once", retries=0)
-    matrix(mode, "_execution_timeout", retries=0, execution_timeout=timedelta(seconds=40))
-    matrix(mode, "_dagrun_timeout", retries=0, dagrun_timeout=timedelta(seconds=45))
+    matrix(mode, "_execution_timeout", retries=0, execution_timeout=TIME_TO_WAIT)
+    matrix(mode, "_dagrun_timeout", retries=0, dagrun_timeout=TIME_TO_WAIT)

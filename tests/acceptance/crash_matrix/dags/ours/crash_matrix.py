@@ -7,6 +7,7 @@ from airflow.sdk import dag
 
 from airflow_sm_processing import ProcessingOutput, ScriptProcessingOperator
 
+TIME_TO_WAIT = timedelta(seconds=90)  # a busy machine takes half of it to get the task to wait
 SCRIPT = Path(__file__).parents[1] / "waits_at_own_gate.py"
 
 
@@ -44,5 +45,5 @@ for mode in ("in_worker", "deferred"):
     matrix(mode, "", retries=1)
     matrix(mode, "_uploading", retries=1)
     matrix(mode, "_once", retries=0)
-    matrix(mode, "_execution_timeout", retries=0, execution_timeout=timedelta(seconds=40))
-    matrix(mode, "_dagrun_timeout", retries=0, dagrun_timeout=timedelta(seconds=45))
+    matrix(mode, "_execution_timeout", retries=0, execution_timeout=TIME_TO_WAIT)
+    matrix(mode, "_dagrun_timeout", retries=0, dagrun_timeout=TIME_TO_WAIT)
