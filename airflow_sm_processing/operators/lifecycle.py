@@ -14,7 +14,8 @@ from airflow_sm_processing.metrics import job_ended
 from airflow_sm_processing.operators.assets import tell_assets
 from airflow_sm_processing.operators.bounds import passed_deadline, wait_deadline
 from airflow_sm_processing.operators.definitions import read_task
-from airflow_sm_processing.operators.getting import BACKSTOP, ClaimingTask, is_deferrable
+from airflow_sm_processing.operators.getting import BACKSTOP, is_deferrable
+from airflow_sm_processing.operators.lineage import TracedJob, TracedTask
 from airflow_sm_processing.operators.own_xcoms import forget_log_position, own_xcom, publish
 from airflow_sm_processing.operators.recording import measured, record_end, record_submission
 from airflow_sm_processing.operators.result_files import push_result_files
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["JobTask"]
 
 
-class JobTask(ClaimingTask):
+class JobTask(TracedTask):
     """A task that runs one processing job; its parameters are a subclass's."""
 
     _attempt: Attempt | None = None
@@ -136,6 +137,7 @@ class JobTask(ClaimingTask):
         since = asked_at if found is None or found.created_at is None else found.created_at.timestamp()
         with self._stopped_if_it_fails(job):
             publish(context, job)
+            self._traced = TracedJob.just_made(job) if found is None else TracedJob(found)
             record_submission(self, context, job, found, modes)
             for title, url in job.links().items():
                 self.log.info("%s in the AWS console: %s", title, url)
@@ -165,6 +167,7 @@ class JobTask(ClaimingTask):
         if error is None:
             job_ended(description, dag_id=self.dag_id, task_id=self.task_id)
             sizes = measured(self, description)
+            self._traced = TracedJob(description, sizes)
             record_end(self, context, job, description, modes, sizes)
             result = self._finish(context, job, description, modes)
             if description.status.is_success:
