@@ -1,0 +1,136 @@
+"""The API server asks SageMaker where the user lets it, and only there."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.ui.asking import AskedJob, Asker, told
+from benchmarks.recorded_jobs import TaskRow, record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_sm_processing.local import LocalSageMaker
+
+    from .conftest import Server
+
+OPEN: dict[str, Any] = {"status": "InProgress", "ended_at": None, "duration_seconds": None, "instance_seconds": None}
+SCRIPT = "echo told > /opt/ml/output/message"
+REQUEST = {
+    "RoleArn": "arn:aws:iam::123456789012:role/any",
+    "AppSpecification": {
+        "ImageUri": "any:1",
+        "ContainerEntrypoint": ["sh", "-c", "echo told > /opt/ml/output/message"],
+    },
+    "ProcessingResources": {
+        "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1},
+    },
+}
+
+
+@pytest.fixture
+def asker(sagemaker: LocalSageMaker) -> Iterator[Asker]:
+    """On the local SageMaker, by boto3's own configuration."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in sagemaker.environment().items():
+            patch.setenv(name, value)
+        yield Asker()
+
+
+def job(name: str, conn: str | None = None) -> AskedJob:
+    return AskedJob(conn, "us-east-1", name)
+
+
+@pytest.fixture
+def ended(sagemaker: LocalSageMaker) -> str:
+    """The name of a job that has completed."""
+    client = sagemaker.client("sagemaker")
+    name = "asked-for"
+    client.create_processing_job(ProcessingJobName=name, **REQUEST)
+    waiter = client.get_waiter("processing_job_completed_or_stopped")
+    waiter.wait(ProcessingJobName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
+    return name
+
+
+def test_a_record_is_brought_up_to_date_but_for_its_texts(asker: Asker, ended: str):
+    it = record(ended, **OPEN, region="us-east-1", aws_conn_id=None, status_note=None, started_at=None)
+    (shown,) = asker.brought_up_to_date([it])
+    assert (shown["status"], shown["status_note"]) == ("Completed", "SageMaker says so; recorded is InProgress.")
+    assert shown["exit_message"] is None
+    assert shown["ended_at"] > shown["started_at"] > shown["created_at"]
+    assert shown["instance_seconds"] == shown["duration_seconds"] > 0
+
+
+def test_what_is_not_known_becomes_a_note(asker: Asker):
+    absent, unconnected = job("absent"), job("absent", "no_such_connection")
+    answers = asker.ask([absent, unconnected])
+    assert "absent" in str(answers[absent])
+    assert "no_such_connection" in str(answers[unconnected])
+    it = record("absent", **OPEN, status_note="Not known.")
+    assert told(it, "SageMaker hasn't answered yet.") == {
+        **it,
+        "status_note": "Not known. SageMaker hasn't answered yet.",
+    }
+
+
+def test_an_ended_job_is_not_asked_for(asker: Asker):
+    it = record("absent", status_note=None, region="us-east-1", aws_conn_id=None)
+    assert asker.brought_up_to_date([it]) == [it]
+
+
+def test_an_answer_is_kept_for_some_seconds(asker: Asker, ended: str, sagemaker: LocalSageMaker):
+    now = [0.0]
+    asker.clock = lambda: now[0]
+    first = asker.ask([job(ended)])[job(ended)]
+    now[0] = 4.0
+    assert asker.ask([job(ended)])[job(ended)] is first
+    now[0] = 6.0
+    again = asker.ask([job(ended)])[job(ended)]
+    assert again is not first
+    assert again.status is JobStatus.COMPLETED
+
+
+def test_no_more_than_twenty_jobs_are_asked_for_at_once(asker: Asker):
+    jobs = [job(f"absent-{number}") for number in range(25)]
+    assert list(asker.ask(jobs)) == jobs[:20]
+
+
+@contextmanager
+def deaf_sagemaker() -> Iterator[socket.socket]:
+    """Listens and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0.5)
+        yield listener
+
+
+def was_called(listener: socket.socket) -> bool:
+    try:
+        listener.accept()[0].close()
+    except TimeoutError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("asks", ["False", "True"])
+def test_without_the_users_leave_nothing_of_aws_is_called(server_factory: Callable[..., Server], asks: str):
+    with deaf_sagemaker() as listener:
+        extra = {
+            "AIRFLOW__SM_PROCESSING__ASK_SAGEMAKER": asks,
+            "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{listener.getsockname()[1]}",
+            "AWS_ACCESS_KEY_ID": "made-up",
+            "AWS_SECRET_ACCESS_KEY": "made-up",
+        }
+        row = TaskRow(dag_id="dag", run_id="one", state="running", xcoms={"_job": record("runs", **OPEN)})
+        server = server_factory([row], **extra)
+        page = server.get("/api/jobs")
+        shown = server.get("/api/dags/dag/job", run_id="one", task_id="preprocess")
+        assert (page["asks_sagemaker"], was_called(listener)) == ((True, True) if asks == "True" else (False, False))
+    note = "SageMaker hasn't answered yet." if asks == "True" else None
+    assert [page["jobs"][0]["status_note"], shown["job"]["status_note"]] == [note, note]
+    assert shown["stop"]["how"] == ("sagemaker" if asks == "True" else "task")
