@@ -131,7 +131,9 @@ class _Placing:
             return place
         if isinstance(value, Mapping):
             return {key: self.placed(item, f"{where}-{key}") for key, item in value.items()}
-        if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):  # Airflow's own lazy ones, too
+        if isinstance(value, Sequence) and not isinstance(
+            value, (str, bytes, bytearray)
+        ):  # Airflow's own lazy ones, too
             items = [self.placed(item, f"{where}-{index}") for index, item in enumerate(value)]
             return tuple(items) if isinstance(value, tuple) else items
         return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, XComArg
 
 from airflow_sm_processing import (
     JobFailedError,
@@ -16,6 +16,7 @@ from airflow_sm_processing import (
     ProcessingOutput,
     ScriptProcessingOperator,
 )
+from airflow_sm_processing.decorators import sm_processing_task
 from airflow_sm_processing.processing import ScriptProcessor, Session, WaitSettings
 
 with DAG("typed", schedule=None) as dag:
@@ -68,3 +69,30 @@ def through_a_connection() -> str | None:
     hook = ProcessingHook(aws_conn_id="aws_default", region_name="eu-west-1")
     job = hook.script_processor(role="role", image_uri="image", command=["python3"]).run("script.py")
     return job.job_arn
+
+
+@sm_processing_task
+def bare(number: int) -> int:
+    """Take its parameters from the DAG's default_args."""
+    return number
+
+
+@sm_processing_task(
+    image_uri="image",
+    role="SageMakerRole",
+    instance_type="ml.m5.xlarge",
+    requirements=["pandas==2.2.3"],
+    outputs=[ProcessingOutput(source="/opt/ml/processing/o", output_name="o")],
+    retries=2,
+)
+def function(number: int, *, name: str = "a name") -> dict[str, int]:
+    """Run elsewhere."""
+    return {name: number}
+
+
+returned: XComArg = function(3, name="another")
+mapped: XComArg = function.override(task_id="other").partial(name="a name").expand(number=[1, 2])
+whole: XComArg = function.expand_kwargs([{"number": 1}])
+itself: dict[str, int] = function.function(1)
+plain: XComArg = bare(3)
+bare("a string")  # type: ignore[arg-type]  # an editor says so

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import os
 import pathlib
 import traceback
+import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -77,9 +79,14 @@ class Outcome:
 
 def _refuse_what_xcom_refuses(value: Any) -> None:
     """Raise for what arguments may hold, but an XCom may not."""
-    if isinstance(value, (bytes, dt.time)):
+    if isinstance(value, (bytes, bytearray, dt.time, uuid.UUID)):
         name = type(value).__name__
-        raise CarryError("what is returned", f"holds {name}, which Airflow's XCom can't: write it to an output")
+        raise CarryError(
+            "what is returned",
+            f"holds {name}, which not every Airflow's XCom can: return another form of it, or write it to an output",
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise CarryError("what is returned", f"holds {value}, which not every database takes as an XCom")
     if isinstance(value, Mapping) and not all(isinstance(key, str) for key in value):
         raise CarryError("what is returned", "holds a dict with keys that are no strings, which XCom would change")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import urlsplit
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.sdk import task
 
-from airflow_sm_processing import ProcessingInput
+from airflow_sm_processing import JobFailedError, ProcessingInput
 from airflow_sm_processing.decorators.errors import FunctionFailedError, FunctionRefusedError
 from airflow_sm_processing.operators.errors import TaskDefinitionError
 
@@ -175,3 +176,37 @@ def test_a_result_of_another_cant_make_the_worker_upload_its_files(dag, on_sagem
     forged = {"kind": "sm_processing_result", "s3_uri": str(tmp_path / "secret"), "bytes": 1}
     assert result_of(look(forged)) == forged
     assert ProcessingInput(str(tmp_path)).source == str(tmp_path)
+
+
+def test_a_function_whose_job_is_stopped_may_clean_up(dag, on_sagemaker, result_of, runner, sagemaker):
+    how = {"max_runtime_in_seconds": 4, "on_stopped": "succeed", "outputs": ["/opt/ml/processing/notes"]}
+
+    @task.sm_processing(**how, **on_sagemaker)
+    def linger():
+        import pathlib
+        import time
+
+        try:
+            time.sleep(600)
+        finally:
+            pathlib.Path("/opt/ml/processing/notes/end.txt").write_text("cleaned up")
+
+    assert result_of(linger()) is None
+    place = urlsplit(runner.supervisor.xcoms["linger", -1]["output-1"] + "/end.txt")
+    body = sagemaker.client("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"].read()
+    assert body == b"cleaned up"
+
+
+def test_a_process_that_is_killed_leaves_the_jobs_own_error(dag, on_sagemaker, runner):
+    @task.sm_processing(**on_sagemaker)
+    def die():
+        import os
+        import signal
+
+        print("about to die", flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    error = runner.run(die().operator).error
+    assert type(error) is JobFailedError
+    assert "exit code: 137" in str(error)
+    assert "about to die" in str(error)

@@ -75,7 +75,8 @@ def test_a_function_that_returns_nothing_has_no_result(dag, on_sagemaker, result
 @pytest.mark.parametrize(
     ("made", "text"),
     [
-        ("b'bytes'", "holds bytes, which Airflow's XCom can't"),
+        ("b'bytes'", "holds bytes, which not every Airflow's XCom can: return another form of it"),
+        ("{'loss': float('nan')}", "holds nan, which not every database takes as an XCom"),
         ("object()", "the returned value is of type builtins.object, which can't be carried"),
         ("[1, {'a': {1: 2}}]", "holds a dict with keys that are no strings"),
     ],

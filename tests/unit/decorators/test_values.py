@@ -63,8 +63,8 @@ class Number(int):
 
 
 def test_kinds_of_known_kinds_arrive_as_those():
-    read = decode(encode([Pair(1, 2), Number(3), range(2)], "it"))
-    assert (read, [type(item) for item in read]) == ([(1, 2), 3, [0, 1]], [tuple, int, list])
+    read = decode(encode([Pair(1, 2), Number(3), range(2), bytearray(b"a")], "it"))
+    assert (read, [type(item) for item in read]) == ([(1, 2), 3, [0, 1], b"a"], [tuple, int, list, bytes])
 
 
 class Colour(enum.IntEnum):
