@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 EXAMPLE_DAGS = (
     "sm_pipeline",
+    "sm_assets",
     "sm_training",
     "sm_mapping",
     "sm_deferrable",

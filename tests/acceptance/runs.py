@@ -67,6 +67,13 @@ class Run:
         self.dag_id = dag_id
         self.run_id = airflow.api.trigger(dag_id, conf={**({"gate": str(gate.path)} if gate else {}), **(conf or {})})
 
+    @classmethod
+    def made(cls, airflow: RunningAirflow, dag_id: str, run_id: str) -> Run:
+        """Give a run that Airflow itself has made."""
+        run = cls.__new__(cls)
+        run._airflow, run._gate, run.dag_id, run.run_id = airflow, None, dag_id, run_id
+        return run
+
     def open_gate(self) -> None:
         """Let the jobs end."""
         assert self._gate is not None

@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from .runs import Run
+
 if TYPE_CHECKING:
     from airflow_sm_processing.local import LocalSageMaker
-
-    from .runs import Run
+    from demo.airflow_services import RunningAirflow
 
 
 def states(run: Run) -> dict[str, str | None]:
@@ -111,3 +112,28 @@ def test_functions_give_what_they_return(examples: dict[str, Run]) -> None:
     accuracies = [run.xcoms("accuracy", map_index=index)["return_value"] for index in range(3)]
     assert accuracies == [pytest.approx(expected, abs=0.05) for expected in (0.6, 0.85, 0.88)]
     assert run.xcoms("best") == {"return_value": [1, 2, 8][accuracies.index(max(accuracies))]}
+
+
+def test_a_jobs_output_schedules_the_dag_that_reads_it(examples: dict[str, Run], airflow: RunningAirflow) -> None:
+    run = examples["sm_assets"]
+    assert states(run) == {"preprocess": "success"}
+    reader = scheduled_run(airflow, "sm_assets_reader")
+    assert states(reader) == {"train": "success"}
+    source = run.xcoms("preprocess")["cancer-train"]
+    assert reader.rendered("train")["inputs"] == [{"destination": "/opt/ml/processing/train", "source": source}]
+
+
+def test_a_job_that_anybody_started_schedules_the_dag_that_watches(
+    examples: dict[str, Run], airflow: RunningAirflow
+) -> None:
+    assert states(examples["sm_sensor"])["validation"] == "success"
+    job_name = examples["sm_sensor"].xcoms("validation")["job_name"]
+    run = scheduled_run(airflow, "sm_asset_watcher")
+    assert states(run) == {"accuracies": "success"}
+    assert run.xcoms("accuracies")["return_value"] == {job_name: pytest.approx(0.98, abs=0.02)}
+
+
+def scheduled_run(airflow: RunningAirflow, dag_id: str) -> Run:
+    """Give the run that an asset event has made."""
+    airflow.processes.wait_until(lambda: bool(airflow.api.run_ids(dag_id)), within=120, what=f"a run of {dag_id}")
+    return Run.made(airflow, dag_id, airflow.api.run_ids(dag_id)[0])

@@ -20,6 +20,11 @@ TRAINING = "training.py"
 """It shows an operator of the amazon provider, and pays for its import."""
 
 GRAPHS = {
+    "asset_watcher.py": [("sm_asset_watcher", {"accuracies": []}, ["nightly_validation"])],
+    "assets.py": [
+        ("sm_assets", {"preprocess": []}, None),
+        ("sm_assets_reader", {"train": []}, ["cancer-train"]),
+    ],
     "decorator.py": ("sm_decorator", {"accuracy": ["best"], "best": [], "write_wine": ["accuracy"]}),
     "deferrable.py": ("sm_deferrable", {"validate_linear": [], "validate_tree": []}),
     "mapping.py": (
@@ -57,7 +62,7 @@ print(json.dumps({
     "dags": [
         {
             "dag_id": dag.dag_id,
-            "schedule": dag.schedule,
+            "schedule": dag.schedule and [asset.name for asset in dag.schedule],
             "tags": sorted(dag.tags),
             "doc": dag.doc_md,
             "graph": {task_id: sorted(task.downstream_task_ids) for task_id, task in sorted(dag.task_dict.items())},
@@ -104,18 +109,19 @@ def test_every_example_is_known_here():
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_an_example_is_one_dag_that_waits_to_be_triggered_and_explains_itself(
+def test_an_example_waits_to_be_triggered_or_for_an_asset_and_explains_itself(
     name: str, loaded_examples: dict[str, Loaded]
 ):
-    dag_id, graph = GRAPHS[name]
+    expected = GRAPHS[name]
     assert loaded_examples[name].dags == [
         {
             "dag_id": dag_id,
-            "schedule": None,
+            "schedule": schedule,
             "tags": ["example", "sagemaker"],
             "doc": ast.get_docstring(ast.parse((EXAMPLES / name).read_text()), clean=False),
             "graph": graph,
         }
+        for dag_id, graph, schedule in (expected if isinstance(expected, list) else [(*expected, None)])
     ]
 
 
