@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 _ENDED = frozenset(status.value for status in JobStatus if status.is_terminal)
 _KEPT_SECONDS = 5.0
 _SESSION_SECONDS = 300.0  # then a changed connection is noticed
-_PATIENCE_SECONDS = 4.0
 _MOST_ASKED = 20  # jobs for one page; SageMaker gives an account few calls a second
 _THREADS = 4
 
@@ -84,6 +83,8 @@ class Asker:
     """Keeps what it was told; may be used by several threads."""
 
     clock: Callable[[], float] = time.monotonic
+    patience: float = 4.0
+    """Seconds that a page waits for answers."""
     _sessions: _Sessions = field(init=False)
     _asked: dict[AskedJob, tuple[float, Future[JobDescription | str]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -93,6 +94,10 @@ class Asker:
 
     def __post_init__(self) -> None:
         self._sessions = _Sessions(self.clock)
+
+    def close(self) -> None:
+        """Wait for the answers that are due, and ask no more."""
+        self._threads.shutdown()
 
     def stop(self, job: AskedJob) -> None:
         """Ask SageMaker to stop a job.
@@ -116,7 +121,7 @@ class Asker:
         with self._lock:
             self._forget_old()
             futures = {job: self._future(job) for job in list(dict.fromkeys(jobs))[:_MOST_ASKED]}
-        done, _ = wait(futures.values(), timeout=_PATIENCE_SECONDS)
+        done, _ = wait(futures.values(), timeout=self.patience)
         slow = "SageMaker hasn't answered yet."
         return {job: future.result() if future in done else slow for job, future in futures.items()}
 
