@@ -28,7 +28,10 @@ def assets():
         task_id="preprocess",
         code="scripts/preprocess.py",
         arguments=["--test-size", "0.25"],
-        outputs=[ProcessingOutput(source="/opt/ml/processing/train", output_name="cancer-train")],
+        outputs=[
+            ProcessingOutput(source="/opt/ml/processing/train", output_name="cancer-train"),
+            ProcessingOutput(source="/opt/ml/processing/test", output_name="cancer-test"),
+        ],
         outlets=[TRAIN],
     )
 

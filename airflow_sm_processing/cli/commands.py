@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
+    from airflow.sdk import DAG
+
     from airflow_sm_processing.planning.statements import Statement
 
 __all__ = ["iam_policy", "moment", "plan"]
@@ -59,26 +61,39 @@ def _plan(options: argparse.Namespace) -> str:
 
 
 def _iam_policy(options: argparse.Namespace) -> str:
+    from airflow_sm_processing.cli.dags import read_dags
     from airflow_sm_processing.planning.caller import caller_statements
     from airflow_sm_processing.planning.job_role import job_role_statements
     from airflow_sm_processing.planning.statements import policy_document
 
     statements, left_out = job_role_statements if options.job_role else caller_statements, dict[str, None]()
     allowed: list[Statement] = []
-    for prospect in _prospects(options):
+    dags = [dag for path in options.dag_file for dag in read_dags(path)]
+    for prospect in _prospects(dags, options):
         allowed += statements(prospect.needs)
         left_out |= dict.fromkeys(prospect.left_out)
+    if not options.job_role:
+        allowed += _watching(dags, options)
     if not allowed:
-        raise LookupError("No file has a DAG with a processing task.")
+        raise LookupError("No file has a DAG with a processing task, or one that completed jobs schedule.")
     for reason in left_out:
         print(f"Left out: {reason}.", file=sys.stderr)  # noqa: T201  # beside the result
     return json.dumps(policy_document(allowed, minimal=options.minimal), indent=2)
 
 
-def _prospects(options: argparse.Namespace) -> Iterator[Any]:
-    from airflow_sm_processing.cli.dags import read_dags
+def _prospects(dags: list[DAG], options: argparse.Namespace) -> Iterator[Any]:
     from airflow_sm_processing.operators.prospects import prospects
 
-    for path in options.dag_file:
-        for dag in read_dags(path):
-            yield from prospects(dag, account=options.account, region=options.region)
+    for dag in dags:
+        yield from prospects(dag, account=options.account, region=options.region)
+
+
+def _watching(dags: list[DAG], options: argparse.Namespace) -> Iterator[Statement]:
+    from airflow_sm_processing.operators.watchers import job_watchers
+    from airflow_sm_processing.planning.places import ANY, Place, partition_of
+    from airflow_sm_processing.planning.watching import watching_statements
+
+    for trigger in (trigger for dag in dags for trigger in job_watchers(dag)):
+        region = trigger.region_name or options.region
+        place = Place(account=options.account or ANY, region=region or ANY, partition=partition_of(region=region))
+        yield from watching_statements(place, trigger.job_filter)

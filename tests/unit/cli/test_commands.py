@@ -61,6 +61,25 @@ def test_one_policy_serves_all_files(capsys):
     ]
 
 
+def test_a_policy_allows_what_a_watcher_of_completed_jobs_calls(capsys, tmp_path):
+    file = tmp_path / "watched.py"
+    file.write_text(
+        "from airflow.sdk import DAG, Asset, AssetWatcher\n"
+        "from airflow_sm_processing import CompletedJobsTrigger\n"
+        "trigger = CompletedJobsTrigger(job_name_prefix='Nightly-', tags={'team': 'ml'})\n"
+        "jobs = Asset('jobs', watchers=[AssetWatcher(name='jobs', trigger=trigger)])\n"
+        "with DAG('watched', schedule=jobs | Asset('other')): pass\n"
+    )
+    text = printed(capsys, ["iam-policy", str(file), "--account", "123456789012", "--region", "cn-north-1"])
+    names = "arn:aws-cn:sagemaker:cn-north-1:123456789012:processing-job"
+    jobs = [f"{names}/Nightly-*", f"{names}/nightly-*"]
+    assert [(item["Action"], item["Resource"]) for item in json.loads(text)["Statement"]] == [
+        (["sagemaker:ListProcessingJobs"], ["*"]),
+        (["sagemaker:DescribeProcessingJob"], jobs),
+        (["sagemaker:ListTags"], jobs),
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
