@@ -21,7 +21,16 @@ CONTAINER = Path(__file__).parent / "container"
 """The package that runs there."""
 SCRIPT = "run.py"
 _PACKAGE = "airflow_sm_container"
-_START = f"from {_PACKAGE}.running import main\n\nmain()\n"
+_START = f"""\
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # not there under PYTHONSAFEPATH
+
+from {_PACKAGE}.running import main
+
+main()
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.decorators.errors import FunctionFailedError, FunctionRefusedError, UnusableReturnError
 from airflow_sm_processing.decorators.parameters import exit_codes
-from airflow_sm_processing.decorators.results import OUTCOME, read_raised, read_returned
+from airflow_sm_processing.decorators.results import OUTCOME, is_large_result, read_raised, read_returned
 from airflow_sm_processing.exceptions import ServiceError
 from airflow_sm_processing.processing.results import RESERVED_KEYS
 
@@ -23,11 +23,14 @@ __all__ = ["end_of_failure", "returned"]
 _EXIT_CODE = re.compile(r"exit code: (\d+)")  # as SageMaker's FailureReason has it
 
 
-def returned(task: FunctionProcessingOperator, job: ProcessingJob, description: JobDescription) -> Any:
+def returned(
+    task: FunctionProcessingOperator, job: ProcessingJob, description: JobDescription, *, is_mapped: bool
+) -> Any:
     """Give what the function returned.
 
     Raises:
-        UnusableReturnError: It left nothing, or a key that is an XCom of the task already.
+        UnusableReturnError: It left nothing, a key that is an XCom of the task already, or in S3 what a task is to be
+            mapped over.
         ServiceError: S3 refused or couldn't be reached.
     """
     place = _outcome_uri(job, description)
@@ -42,6 +45,11 @@ def returned(task: FunctionProcessingOperator, job: ProcessingJob, description: 
         ) from error
     if task.multiple_outputs:
         _check_keys(value, job)
+    elif is_large_result(value) and not is_mapped and next(iter(task.iter_mapped_dependants()), None) is not None:
+        raise UnusableReturnError(
+            f"A task is mapped over what the function returned, and Airflow can't see the elements of a result in S3: "
+            f"it has {value['bytes']:,} bytes, and max_xcom_bytes is {task.max_xcom_bytes:,}."
+        )
     return value
 
 

@@ -188,4 +188,5 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
             super()._finish(context, job, description, modes)
         except JobFailedError as error:
             raise end_of_failure(self, job, description, error) from None
-        return returned(self, job, description) if description.status.is_success else None
+        is_mapped = context["ti"].map_index not in {None, -1}
+        return returned(self, job, description, is_mapped=is_mapped) if description.status.is_success else None

@@ -11,8 +11,11 @@ import pytest
 from airflow.sdk import task
 from airflow.sdk.serde import deserialize
 
+from airflow_sm_processing import JobFailedError, ProcessingInput
 from airflow_sm_processing.decorators import sm_processing_task
 from airflow_sm_processing.decorators.errors import FunctionFailedError, UnusableReturnError
+from airflow_sm_processing.exceptions import AccessDeniedError
+from airflow_sm_processing.local import Fault, LocalSageMaker
 
 
 def test_kinds_that_xcom_has_come_back(dag, on_sagemaker, result_of):
@@ -137,3 +140,57 @@ def test_a_retry_finds_the_job_and_its_result(dag, on_sagemaker, runner):
     second = runner.run(made.operator)
     assert (first.state, second.state) == ("success", "success")
     assert runner.supervisor.xcoms["chance", -1] == xcoms
+
+
+def test_what_is_mapped_over_may_not_stay_in_s3(dag, on_sagemaker, runner):
+    @task.sm_processing(max_xcom_bytes=10, **on_sagemaker)
+    def large(number=0):
+        return list(range(100))
+
+    @task.sm_processing(**on_sagemaker)
+    def each(number):
+        return number
+
+    made = large()
+    each.expand(number=made)
+    error = runner.run(made.operator).error
+    assert isinstance(error, UnusableReturnError)
+    assert "A task is mapped over what the function returned" in str(error)
+    assert "it has 390 bytes, and max_xcom_bytes is 10." in str(error)
+    mapped = large.override(task_id="mapped").expand(number=[1])
+    each.expand(number=mapped)
+    assert runner.run(mapped.operator, map_index=0).state == "success"  # its instances' results are the elements
+
+
+def test_a_result_that_may_not_be_read_says_so(dag, on_sagemaker, runner, sagemaker):
+    @task.sm_processing(**on_sagemaker)
+    def give():
+        return 1
+
+    @task.sm_processing(**on_sagemaker)
+    def fail():
+        raise ValueError("no")
+
+    sagemaker.set_faults(Fault(operation="s3:GetObject", error="AccessDenied", status=403))
+    unread, failed = runner.run(give().operator).error, runner.run(fail().operator).error
+    assert isinstance(unread, AccessDeniedError)
+    assert "outcome/result.json" in str(unread)
+    assert type(failed) is JobFailedError
+    assert "ExitMessage: ValueError: no" in str(failed)
+
+
+def test_functions_run_where_a_machine_permits_no_private_opt_ml(dag, on_sagemaker, monkeypatch, runner):
+    with LocalSageMaker(stop_grace=5, isolation="folder") as server:
+        for name, value in server.environment().items():
+            monkeypatch.setenv(name, value)
+        s3 = server.client("s3")
+        s3.create_bucket(Bucket="folder-mode")
+        s3.put_object(Bucket="folder-mode", Key="a.txt", Body=b"text")
+
+        @task.sm_processing(**on_sagemaker)
+        def read(folder):
+            return (folder / "a.txt").read_text()
+
+        ended = runner.run(read(ProcessingInput("s3://folder-mode/a.txt")).operator)
+    assert ended.state == "success", ended.error
+    assert runner.supervisor.xcoms["read", -1]["return_value"] == "text"
