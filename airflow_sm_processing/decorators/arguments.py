@@ -15,6 +15,7 @@ from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow_sm_processing.decorators.container.values import KIND, VALUE, CarryError, encode
 from airflow_sm_processing.decorators.results import is_large_result
 from airflow_sm_processing.exceptions import Problem
+from airflow_sm_processing.operators.assets import with_uris
 from airflow_sm_processing.processing.inputs import ProcessingInput
 from airflow_sm_processing.processing.secrets import hidden
 from airflow_sm_processing.processing.values import to_plain
@@ -28,6 +29,7 @@ __all__ = [
     "argument_problems",
     "called_with",
     "carry",
+    "input_arguments",
     "inputs_of",
     "with_references",
 ]
@@ -41,7 +43,9 @@ class InputArgument(ResolveMixin):
     """A ProcessingInput among the arguments, in which Airflow finds references and templates."""
 
     def __init__(self, definition: ProcessingInput) -> None:
-        self.fields: dict[str, Any] = to_plain(definition)
+        self.definition: dict[str, Any] = to_plain(definition)
+        """The input's fields, an asset among them maybe."""
+        self.fields: dict[str, Any] = with_uris(self.definition)
 
     def __repr__(self) -> str:
         return f"ProcessingInput({', '.join(f'{name}={value!r}' for name, value in self.fields.items())})"
@@ -86,6 +90,15 @@ def with_references(value: Any) -> Any:
         changed = any(new is not old for new, old in zip(items, value, strict=True))
         return type(value)(items) if changed else value
     return value
+
+
+def input_arguments(value: Any) -> Iterator[InputArgument]:
+    """Yield the inputs in an argument, or in all of them."""
+    if isinstance(value, InputArgument):
+        yield value
+    elif isinstance(value, (dict, list, tuple)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from input_arguments(item)
 
 
 def carry(arguments: Mapping[str, Any]) -> Carried:

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.bases.decorator import DecoratedOperator
 
-from airflow_sm_processing.decorators.arguments import argument_problems, called_with, carry, inputs_of, with_references
+from airflow_sm_processing.decorators.arguments import (
+    argument_problems,
+    called_with,
+    carry,
+    input_arguments,
+    inputs_of,
+    with_references,
+)
 from airflow_sm_processing.decorators.call import CONTAINER, SCRIPT, FunctionCall
 from airflow_sm_processing.decorators.container.values import CarryError
 from airflow_sm_processing.decorators.function import FunctionSource
 from airflow_sm_processing.decorators.parameters import own_problems, read_requirements, with_own
 from airflow_sm_processing.decorators.results import OUTCOME
 from airflow_sm_processing.exceptions import DefinitionError, JobFailedError, Problem
+from airflow_sm_processing.operators.assets import declare
 from airflow_sm_processing.operators.base import BaseProcessingOperator
 from airflow_sm_processing.operators.definitions import early_problems
 from airflow_sm_processing.operators.script_processing import ScriptProcessingOperator
@@ -106,6 +114,7 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
             instance_count=instance_count,
             **{**kwargs, "wait_for_completion": True},
         )
+        declare(self, [item.definition for item in input_arguments([self.op_args, self.op_kwargs])])
 
     _code = str(CONTAINER)
     _inputs: Sequence[ProcessingInput] | None = None

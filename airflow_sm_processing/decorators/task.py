@@ -12,6 +12,7 @@ from airflow.sdk.bases.decorator import _TaskDecorator
 from airflow_sm_processing.decorators.arguments import with_references
 from airflow_sm_processing.decorators.function import check_function
 from airflow_sm_processing.decorators.operator import FunctionProcessingOperator
+from airflow_sm_processing.operators.assets import declare_partial
 from airflow_sm_processing.operators.mapping import wrap_references
 from airflow_sm_processing.processing.values import to_plain
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     R = TypeVar("R")
 
 __all__ = ["sm_processing_task"]
+
+_DECLARED = ("inlets", "outlets", "inputs")
 
 
 @overload
@@ -90,13 +93,13 @@ class FunctionTask(_TaskDecorator[..., Any, FunctionProcessingOperator]):
 
     def expand(self, **arguments: Any) -> XComArg:
         """Map over the arguments' elements."""
-        return super().expand(**{name: _mappable(value) for name, value in arguments.items()})
+        return _declared(super().expand(**{name: _mappable(value) for name, value in arguments.items()}))
 
     def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> XComArg:
         """Map over whole dicts of arguments."""
         if not isinstance(kwargs, XComArg):
             kwargs = [_mappable(item) for item in kwargs]
-        return super().expand_kwargs(kwargs, strict=strict)
+        return _declared(super().expand_kwargs(kwargs, strict=strict))
 
     def partial(self, **arguments: Any) -> FunctionTask:
         """Fix some arguments before mapping over others."""
@@ -106,6 +109,15 @@ class FunctionTask(_TaskDecorator[..., Any, FunctionProcessingOperator]):
         """Give the same task with other parameters."""
         plain = {name: to_plain(value) for name, value in parameters.items()}
         return super().override(**plain)  # type: ignore[return-value]  # as above
+
+
+def _declared(made: XComArg) -> XComArg:
+    """Give a mapped task with the assets that it reads and emits, as every processing operator declares them."""
+    operator: Any = made.operator  # type: ignore[attr-defined]  # it is a plain one
+    arguments = {**operator.partial_kwargs, "task_id": operator.task_id, "dag": operator.dag}
+    declare_partial(arguments)
+    operator.partial_kwargs.update({name: arguments[name] for name in _DECLARED if name in arguments})
+    return made
 
 
 def _mappable(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from urllib.parse import urlsplit
 
 import pytest
@@ -54,6 +55,8 @@ def test_the_traceback_is_the_dag_files(dag, on_sagemaker, runner, sagemaker):
     for text in frames:
         assert text in str(ended.error)
     assert str(ended.error).startswith(f"fail raised ValueError on algo-1 of processing job {ended.error.job_name}.\n")
+    again = pickle.loads(pickle.dumps(ended.error))
+    assert (str(again), again.raised) == (str(ended.error), raised)
     described = sagemaker.client("sagemaker").describe_processing_job(ProcessingJobName=ended.error.job_name)
     assert described["ExitMessage"].startswith("ValueError: no 7\n")
     assert f"line {line + 8}, in fail" in described["ExitMessage"]

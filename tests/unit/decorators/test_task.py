@@ -6,11 +6,13 @@ import json
 import warnings
 
 import pytest
-from airflow.sdk import DAG, XComArg, task, task_group
+from airflow.sdk import DAG, Asset, AssetAlias, XComArg, setup, task, task_group
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_sm_processing import DefinitionError, ProcessingInput, ProcessingOutput
 from airflow_sm_processing.decorators import sm_processing_task
+from airflow_sm_processing.decorators.container.function import load_function
+from airflow_sm_processing.decorators.function import FunctionSource
 from airflow_sm_processing.decorators.parameters import read_requirements
 from airflow_sm_processing.operators.endings import ends_from_trigger
 from airflow_sm_processing.operators.modes import Modes
@@ -196,3 +198,32 @@ def test_its_inputs_are_named_after_its_arguments(dag, valid):
         {"source": "s3://b/2", "destination": "/opt/ml/processing/arguments/rest-1-0", "input_name": "mine"},
         {"source": "s3://b/3", "destination": "/opt/ml/processing/arguments/more-x", "input_name": "argument-more-x"},
     ]
+
+
+def test_assets_are_read_and_emitted_mapped_or_not(dag, valid):
+    table = Asset("s3://tables/wine/")
+
+    @sm_processing_task(outputs=["/opt/ml/processing/o"], emit_assets=True, **valid)
+    def use(table, size=1):
+        return [table, size]
+
+    @task_group
+    def group():
+        return use.partial(size=2).expand(table=[ProcessingInput("s3://b/k")])
+
+    plain, mapped = use({"deep": ProcessingInput(table)}).operator, group().operator
+    assert (plain.inlets, plain.outlets) == ([table], [AssetAlias("a_dag.use")])
+    assert plain.definition_parameters()["inputs"][0]["source"] == "s3://tables/wine/"
+    assert mapped.outlets == [AssetAlias("a_dag.group.use")]
+
+
+def test_setup_teardown_and_conditions_stay_behind(dag, valid):
+    @setup
+    @task.run_if(lambda context: True)
+    @task.sm_processing(**valid)
+    def use():
+        return 1
+
+    source = FunctionSource.of(use.function)
+    plain = {"function": "use", "source": source.text, "file": "f.py", "first_line": 1, "future": []}
+    assert (use().operator.is_setup, load_function(plain)()) == (True, 1)
