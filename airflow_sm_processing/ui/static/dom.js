@@ -1,0 +1,49 @@
+/**
+ * Makes elements. Text goes in as text only: records are written by others, and no markup of theirs is ever parsed.
+ */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/**
+ * @param {string} tag
+ * @param {Object<string, any>} [attributes] `class`, `on` ({event: listener}), or any attribute; null and false are left out
+ * @param {...(Node|string|number|null|undefined)} children
+ * @returns {HTMLElement}
+ */
+export function el(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+/** The same for SVG. @returns {SVGElement} */
+export function svg(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function filled(element, { on = {}, ...attributes }, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  for (const [event, listener] of Object.entries(on)) element.addEventListener(event, listener);
+  element.append(...children.filter((child) => child !== null && child !== undefined).map(asNode));
+  return element;
+}
+
+function asNode(child) {
+  return child instanceof Node ? child : document.createTextNode(String(child));
+}
+
+/**
+ * A part of the page that is drawn again only when what it shows has changed: focus, selection and scrolling survive.
+ *
+ * @param {HTMLElement} host
+ * @param {(value: any) => (Node|null)[]} draw
+ */
+export function region(host, draw) {
+  let shown;
+  return (value) => {
+    const key = JSON.stringify(value);
+    if (key === shown) return;
+    shown = key;
+    host.replaceChildren(...draw(value).filter(Boolean));
+  };
+}

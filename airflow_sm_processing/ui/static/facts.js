@@ -1,0 +1,29 @@
+/** The job in figures. */
+
+import { el } from "./dom.js";
+import { duration, instances, wholeSeconds } from "./format.js";
+
+/** @param {object|null} job */
+export function facts(job) {
+  if (!job) return [];
+  const rows = [
+    ["Instances", instances(job), preferences(job)],
+    ["Run time", duration(job.duration_seconds)],
+    ["Instance-seconds", wholeSeconds(job.instance_seconds)],
+    ["Try", job.try_number],
+    ["Region", job.region],
+    ["AWS connection", job.aws_conn_id],
+    ["Image", job.image_uri],
+    ["ARN", job.job_arn],
+  ];
+  return [el("dl", { class: "facts" }, ...rows.filter(([, value]) => value !== null && value !== "").map(fact))];
+}
+
+function fact([title, value, more]) {
+  const wide = String(value).length > 40 ? "wide" : null;
+  return el("div", { class: wide }, el("dt", {}, title), el("dd", {}, el("bdi", {}, value), more));
+}
+
+function preferences({ instance_preferences: wanted }) {
+  return wanted.length ? el("span", { class: "muted" }, ` preferred: ${wanted.join(", ")}`) : null;
+}

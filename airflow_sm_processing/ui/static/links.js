@@ -1,0 +1,26 @@
+/** Links to the AWS console and within Airflow; an address that is neither becomes plain text. */
+
+import { el } from "./dom.js";
+import { followInAirflow } from "./frame.js";
+
+/** @param {string} text @param {string|null} url @returns {HTMLElement} */
+export function outside(text, url) {
+  if (!isWeb(url)) return el("span", {}, text);
+  const attributes = { href: url, target: "_blank", rel: "noopener noreferrer", class: "outside" };
+  return el("a", { ...attributes, on: { click: followInAirflow } }, text);
+}
+
+/** @param {string} text @param {string|null} path of Airflow's own UI @param {string} [label] for screen readers */
+export function inside(text, path, label) {
+  if (!isPath(path)) return el("span", {}, text);
+  return el("a", { href: path, target: "_top", "aria-label": label, on: { click: followInAirflow } }, text);
+}
+
+/** Whether it is an address that may be a link to elsewhere. @param {string|null|undefined} url */
+export function isWeb(url) {
+  return typeof url === "string" && url.startsWith("https://") && URL.canParse(url);
+}
+
+function isPath(path) {
+  return typeof path === "string" && path.startsWith("/") && new URL(path, location.origin).origin === location.origin;
+}

@@ -1,0 +1,27 @@
+/** What stands in for content that isn't there, or above content that is. */
+
+import { explained } from "./api.js";
+import { el } from "./dom.js";
+
+/** @param {string} title @param {...(string|Node|null)} lines */
+export function empty(title, ...lines) {
+  const texts = lines.filter(Boolean).map((line) => el("p", {}, line));
+  return el("div", { class: "empty" }, el("h2", {}, title), ...texts);
+}
+
+/** @param {string[]} notes of the backend */
+export function notices(notes) {
+  return notes.map((note) => el("p", { class: "notice" }, note));
+}
+
+/**
+ * @param {HTMLElement} host a live region
+ * @param {Error|null} error
+ * @param {number} waitSeconds until the next look
+ */
+export function showError(host, error, waitSeconds) {
+  if (!error) return host.replaceChildren();
+  const { title, text } = explained(error);
+  const again = el("span", {}, ` Trying again in ${Math.round(waitSeconds)} s.`);
+  host.replaceChildren(el("p", { class: "notice error" }, el("strong", {}, `${title}. `), text, again));
+}

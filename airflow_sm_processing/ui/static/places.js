@@ -1,0 +1,36 @@
+/** The job's inputs and outputs: where they are, and how much they hold. */
+
+import { el } from "./dom.js";
+import { count, size } from "./format.js";
+import { outside } from "./links.js";
+
+/** @param {{inputs: object[], outputs: object[], ended: boolean}|null} shown */
+export function places(shown) {
+  return shown ? [list("Inputs", shown.inputs, shown.ended), list("Outputs", shown.outputs, shown.ended)] : [];
+}
+
+function list(title, items, ended) {
+  if (!items.length) return null;
+  const heads = ["Name", "In S3", "In the container", "Size"].map((text) => el("th", { scope: "col" }, text));
+  const rows = items.map((item) => row(item, ended));
+  const table = el("table", { class: "cards" }, el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...rows));
+  return el("div", { class: "box" }, el("h2", {}, title), table);
+}
+
+function row(item, ended) {
+  const uri = item.uri === null ? "–" : outside(item.uri, item.link);
+  return el(
+    "tr",
+    {},
+    el("th", { scope: "row" }, el("bdi", {}, item.name ?? "–")),
+    el("td", { "data-label": "In S3", class: "path" }, uri),
+    el("td", { "data-label": "In the container", class: "path" }, item.container_path ?? "–"),
+    el("td", { "data-label": "Size", class: "number" }, measured(item, ended)),
+  );
+}
+
+function measured({ bytes, objects, complete }, ended) {
+  if (bytes === null || objects === null) return ended ? "not measured" : "when it ends";
+  const least = complete ? "" : "more than ";
+  return `${least}${size(bytes)} in ${count(objects)} ${objects === 1 ? "object" : "objects"}`;
+}

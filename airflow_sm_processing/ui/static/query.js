@@ -1,0 +1,79 @@
+/**
+ * What the page shows is in its address, so that it can be bookmarked, sent, and gone back to. Airflow's own address bar
+ * is what users see: it gets the same query.
+ */
+
+import { airflow } from "./frame.js";
+
+const HOUR = 3600000; // milliseconds
+const PERIODS = { "24h": 24 * HOUR, "7d": 7 * 24 * HOUR, "30d": 30 * 24 * HOUR, "90d": 90 * 24 * HOUR };
+const TEXTS = ["dag_id", "task_id", "name", "period", "since", "until"];
+const SIZES = [25, 50, 100];
+const STANDARD = { sort: "submitted_at", descending: true, page: 1, size: SIZES[0] };
+
+/** @returns {object} from the address: this page's own, or Airflow's where its frame knows no query */
+export function readState() {
+  const query = new URLSearchParams(location.search || (airflow?.location.search ?? ""));
+  const texts = Object.fromEntries(TEXTS.map((name) => [name, query.get(name) ?? ""]));
+  return {
+    ...texts,
+    statuses: query.getAll("status"),
+    sort: query.get("sort") ?? STANDARD.sort,
+    descending: query.get("order") !== "ascending",
+    page: Math.max(1, Number.parseInt(query.get("page") ?? "1", 10) || 1),
+    size: SIZES.find((size) => String(size) === query.get("size")) ?? STANDARD.size,
+  };
+}
+
+/** @param {object} state @param {{push: boolean}} how `push`: as a step to go back from */
+export function writeState(state, { push }) {
+  const query = new URLSearchParams(TEXTS.filter((name) => state[name]).map((name) => [name, state[name]]));
+  for (const status of state.statuses) query.append("status", status);
+  if (state.sort !== STANDARD.sort) query.set("sort", state.sort);
+  if (!state.descending) query.set("order", "ascending");
+  if (state.page !== 1) query.set("page", state.page);
+  if (state.size !== STANDARD.size) query.set("size", state.size);
+  history[push ? "pushState" : "replaceState"](null, "", `${location.pathname}${query.size ? `?${query}` : ""}`);
+  mirror();
+}
+
+/** @param {(state: object) => void} returned called when the user goes back or forth */
+export function onReturn(returned) {
+  addEventListener("popstate", () => {
+    mirror();
+    returned(readState());
+  });
+}
+
+function mirror() {
+  airflow?.history.replaceState(airflow.history.state, "", `${airflow.location.pathname}${location.search}`);
+}
+
+/** The filters as the API takes them. @param {object} state */
+export function filterQuery(state) {
+  const query = new URLSearchParams(state.statuses.map((status) => ["status", status]));
+  for (const name of ["dag_id", "task_id", "name"]) if (state[name]) query.set(name, state[name]);
+  for (const [name, moment] of Object.entries(period(state))) if (moment) query.set(name, moment);
+  if (state.offset !== false) query.set("tz_offset", -new Date().getTimezoneOffset());
+  return query;
+}
+
+/** The filters, and which of the jobs. @param {object} state */
+export function listQuery(state) {
+  const query = filterQuery({ ...state, offset: false });
+  query.set("sort", state.sort);
+  query.set("descending", state.descending);
+  query.set("limit", state.size);
+  query.set("offset", (state.page - 1) * state.size);
+  return query;
+}
+
+function period({ period: name, since, until }) {
+  if (name === "custom") return { since: utc(since), until: utc(until) };
+  return PERIODS[name] ? { since: new Date(Date.now() - PERIODS[name]).toISOString() } : {};
+}
+
+function utc(local) {
+  const moment = new Date(local);
+  return Number.isNaN(moment.getTime()) ? null : moment.toISOString();
+}

@@ -1,0 +1,24 @@
+/** A job's status as people see it: a word and a colour, never a colour alone. */
+
+import { el } from "./dom.js";
+
+/** @type {Object<string, {kind: string, label: string, help: string}>} */
+export const STATUSES = {
+  InProgress: { kind: "running", label: "In progress", help: "submitted, waiting for instances or running" },
+  Stopping: { kind: "running", label: "Stopping", help: "told to stop, and about to end" },
+  Completed: { kind: "completed", label: "Completed", help: "ended with success" },
+  Failed: { kind: "failed", label: "Failed", help: "ended with an error" },
+  Stopped: { kind: "stopped", label: "Stopped", help: "ended by a user or by its time limit" },
+  Unknown: { kind: "unknown", label: "Unknown", help: "nobody recorded the job's end" },
+};
+
+/** @param {string} status */
+export function isTerminal(status) {
+  return status === "Completed" || status === "Failed" || status === "Stopped";
+}
+
+/** @param {string} status @param {string|null} [note] */
+export function badge(status, note) {
+  const known = STATUSES[status] ?? { kind: "unknown", label: status, help: "" };
+  return el("span", { class: `badge ${known.kind}`, title: note ?? known.help }, known.label);
+}

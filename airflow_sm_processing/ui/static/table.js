@@ -1,0 +1,69 @@
+/** The jobs, one a row; heads sort. */
+
+import { el } from "./dom.js";
+import { duration, instances, time, wholeSeconds } from "./format.js";
+import { inside, isWeb, outside } from "./links.js";
+import { empty } from "./notices.js";
+import { badge } from "./status.js";
+
+/** Each column's title, and what it sorts by. @type {[string, string|null][]} */
+const COLUMNS = [
+  ["Status", "status"],
+  ["Job", "job_name"],
+  ["DAG", "dag_id"],
+  ["Task", "task_id"],
+  ["Submitted", "submitted_at"],
+  ["Run time", "duration_seconds"],
+  ["Instances", null],
+  ["Instance-seconds", "instance_seconds"],
+  ["Links", null],
+];
+const TEXTS = new Set(["status", "job_name", "dag_id", "task_id"]); // these begin at A, the others at the greatest
+
+/** @param {{jobs: object[], sort: string, descending: boolean, filtered: boolean, go: Function}} shown */
+export function table({ jobs, sort, descending, filtered, go }) {
+  if (!jobs.length) return [nothing(filtered)];
+  const heads = COLUMNS.map(([title, key]) => head(title, key, { sort, descending, go }));
+  return [el("table", { class: "cards" }, el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...jobs.map(row)))];
+}
+
+function nothing(filtered) {
+  if (filtered) return empty("No job matches these filters", "Clear some of them to see more.");
+  return empty("No processing job yet", "The jobs of this Airflow's tasks show here from their submission on.");
+}
+
+function head(title, key, { sort, descending, go }) {
+  if (key === null) return el("th", { scope: "col" }, title);
+  const sorted = key === sort;
+  const turn = () => go({ sort: key, descending: sorted ? !descending : !TEXTS.has(key) });
+  const order = sorted ? (descending ? "descending" : "ascending") : null;
+  return el("th", { scope: "col", "aria-sort": order }, el("button", { type: "button", class: "sort", on: { click: turn } }, title));
+}
+
+function row(job) {
+  const mapped = job.map_index >= 0 ? ` [${job.map_index}]` : "";
+  const cell = (label, kind, ...children) => el("td", { "data-label": label, class: kind }, ...children);
+  return el(
+    "tr",
+    {},
+    cell("Status", "status", badge(job.status, job.status_note)),
+    cell("Job", "name", inside(job.job_name, job.task_url, `${job.job_name}: open the task instance`), why(job)),
+    cell("DAG", "name", el("bdi", {}, job.dag_id)),
+    cell("Task", "name", el("bdi", {}, `${job.task_id}${mapped}`), job.superseded ? el("span", { class: "muted" }, " earlier try") : null),
+    cell("Submitted", "when", el("time", { datetime: job.submitted_at }, time(job.submitted_at))),
+    cell("Run time", "number", duration(job.duration_seconds)),
+    cell("Instances", "when", instances(job)),
+    cell("Instance-seconds", "number", wholeSeconds(job.instance_seconds)),
+    cell("Links", "links", ...links(job)),
+  );
+}
+
+function why(job) {
+  const reason = job.status === "Failed" ? job.failure_reason ?? job.exit_message : null;
+  return reason ? el("span", { class: "why", dir: "auto", title: reason }, reason) : null;
+}
+
+function links(job) {
+  const pages = [["Console", job.links.Job], ["CloudWatch", job.links.Logs]].filter(([, url]) => isWeb(url));
+  return [inside("Task", job.task_url, `Task instance of ${job.job_name}`), ...pages.map(([title, url]) => outside(title, url))];
+}

@@ -1,0 +1,37 @@
+/** When the job was submitted, started and ended, and how long it waited and ran. */
+
+import { el } from "./dom.js";
+import { between, duration, time } from "./format.js";
+
+const LEAST_SHARE = 0.12; // of the bar, so that each part's words have room
+
+/** @param {{job: object, now: string|null}|null} shown `now` while the job goes on */
+export function timeline(shown) {
+  if (!shown) return [];
+  const { job, now } = shown;
+  const submitted = job.created_at ?? job.submitted_at;
+  const moments = [["Submitted", submitted], ["Started", job.started_at], ["Ended", job.ended_at]];
+  return [bar(submitted, job, now), el("ol", { class: "moments" }, ...moments.map(moment))];
+}
+
+function moment([title, iso]) {
+  const value = iso ? el("time", { datetime: iso }, time(iso)) : "–";
+  return el("li", {}, el("span", { class: "label" }, title), el("span", {}, value));
+}
+
+function bar(submitted, job, now) {
+  const queued = between(submitted, job.started_at ?? job.ended_at ?? now);
+  const ran = job.started_at ? job.duration_seconds ?? between(job.started_at, job.ended_at ?? now) : null;
+  const whole = (queued ?? 0) + (ran ?? 0) || 1;
+  const going = now !== null;
+  const waits = piece("queued", going && !job.started_at ? "waiting" : "waited", queued, whole);
+  const runs = piece("ran", going ? "running" : "ran", ran, whole);
+  return el("div", { class: `bar ${going ? "going" : ""}` }, waits, runs);
+}
+
+function piece(kind, word, seconds, whole) {
+  if (seconds === null) return null;
+  const element = el("span", { class: `piece ${kind}` }, `${word} ${duration(seconds)}`);
+  element.style.flexGrow = String(Math.max(seconds / whole, LEAST_SHARE));
+  return element;
+}
