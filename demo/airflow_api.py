@@ -105,6 +105,11 @@ class AirflowApi:
         found = [self._get("assets/events", asset_id=number, order_by="timestamp", limit=100) for number in numbers]
         return [event for page in found for event in page["asset_events"]]
 
+    def variable(self, key: str) -> str:
+        """Give a variable's text."""
+        text: str = self._get(f"variables/{key}")["value"]
+        return text
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Give a run's state, such as `running`."""
         state: str = self._get(f"dags/{dag_id}/dagRuns/{run_id}")["state"]

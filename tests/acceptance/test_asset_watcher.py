@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ import pytest
 from airflow_sm_processing.assets.receipts import RECEIPT
 from demo.airflow_api import AirflowApiError
 
+from .account import BUCKET, Account
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from .triggerers import Triggerers
 
 ASSET, DAG = "watched_jobs", "watched"
-BUCKET = "watched"
 ROUNDS, JOBS_A_ROUND = 2, 5
 RESULT = frozenset(
     {
@@ -38,35 +38,6 @@ RESULT = frozenset(
         "instance_seconds",
     }
 )
-
-
-class Account:
-    """Starts jobs as anybody may, without Airflow."""
-
-    def __init__(self, sagemaker: LocalSageMaker) -> None:
-        self._client = sagemaker.client("sagemaker")
-        self._account_id = sagemaker.account_id
-        sagemaker.client("s3").create_bucket(Bucket=BUCKET)
-
-    def start(self, name: str, *, seconds: float = 0.0, code: int = 0, tags: tuple[str, ...] = ("for",)) -> None:
-        script = f"import time; time.sleep({seconds}); open('/opt/ml/processing/out/a', 'w').write('x'); exit({code})"
-        output = {"S3Uri": f"s3://{BUCKET}/{name}", "LocalPath": "/opt/ml/processing/out", "S3UploadMode": "EndOfJob"}
-        self._client.create_processing_job(
-            ProcessingJobName=name,
-            RoleArn=f"arn:aws:iam::{self._account_id}:role/SageMakerRole",
-            AppSpecification={
-                "ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/image:1",
-                "ContainerEntrypoint": [sys.executable, "-c", script],
-            },
-            ProcessingResources={
-                "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
-            },
-            ProcessingOutputConfig={"Outputs": [{"OutputName": "out", "S3Output": output}]},
-            Tags=[{"Key": tag, "Value": "x"} for tag in tags],
-        )
-
-    def status(self, name: str) -> str:
-        return str(self._client.describe_processing_job(ProcessingJobName=name)["ProcessingJobStatus"])
 
 
 @dataclass

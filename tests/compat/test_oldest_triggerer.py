@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_sm_processing import CompletedJobsTrigger
 from airflow_sm_processing.local import LocalSageMaker
+from demo.airflow_api import AirflowApiError
 from demo.airflow_home import AirflowHome
 from demo.airflow_services import running_airflow
 from demo.ports import free_port
+from tests.acceptance.account import Account
 from tests.acceptance.runs import Run
 from tests.acceptance.triggerers import Triggerers
 
@@ -72,3 +77,37 @@ def test_a_job_is_stopped_when_its_task_is_ended_and_not_when_the_triggerer_is(
     assert [line.text for line in run.job_lines("survives")] == ["a line"]
     run.mark("survives", "success")
     run.until(lambda: status(sagemaker, jobs["survives"]) in stopped, "the other task's job to be stopped")
+
+
+def test_completed_jobs_are_told_once_with_the_memory_in_a_variable(airflow: RunningAirflow, sagemaker: LocalSageMaker):
+    account = Account(sagemaker)
+    started = []
+
+    def told() -> Counter[str]:
+        with suppress(AirflowApiError):  # an event isn't shown while a run that it caused waits for its start
+            names = (event["extra"]["payload"]["job_name"] for event in airflow.api.asset_events("watched_jobs"))
+            return Counter(names)
+        return Counter()
+
+    def begins() -> bool:
+        started.append(f"watched-first-{len(started)}")
+        account.start(started[-1], seconds=1.0)
+        return bool(told())
+
+    until = airflow.processes.wait_until
+    airflow.wait_for_dags("watching")
+    until(begins, within=120, what="the first event")
+    key = CompletedJobsTrigger(job_name_prefix="watched-").memory_key
+    until(lambda: started[-1] in airflow.api.variable(key), within=60, what="the last job to be remembered")
+    triggerers = Triggerers(airflow)
+    (triggerer,) = triggerers.at_least(1)
+    triggerers.stop(triggerer)
+    account.start("watched-meanwhile")
+    until(lambda: account.status("watched-meanwhile") == "Completed", within=60, what="the job")
+    triggerers.start()
+    until(lambda: "watched-meanwhile" in told(), within=120, what="what completed while no triggerer ran")
+    account.start("watched-last")
+    until(lambda: "watched-last" in told(), within=60, what="the last event")
+    assert set(told().values()) == {1}
+    log = (airflow.home.path / "logs" / "triggerer.log").read_text()
+    assert "this Airflow has no state store for assets, so a variable has the memory" in log
