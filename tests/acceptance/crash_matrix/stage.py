@@ -118,7 +118,8 @@ def connection_id(name: str) -> str:
 def connection(sagemaker: LocalSageMaker, line: Relay) -> str:
     """Write a connection to the local SageMaker, by way of a relay, as an environment variable has it."""
     aws = json.loads(sagemaker.environment()["AIRFLOW_CONN_AWS_DEFAULT"])
-    aws["extra"]["config_kwargs"] = {"proxies": {"http": line.url}}
+    # What is held is waited for: botocore would count the wait for lost, and call again.
+    aws["extra"]["config_kwargs"] = {"proxies": {"http": line.url}, "read_timeout": 300}
     return json.dumps(aws)
 
 
