@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk.definitions.mappedoperator import MappedOperator
-from airflow.sdk.definitions.xcom_arg import PlainXComArg
+from airflow.sdk.definitions.xcom_arg import PlainXComArg, XComArg
 
 from airflow_sm_processing.operators.base import BaseProcessingOperator
 from airflow_sm_processing.operators.mode_parameters import MODE_PARAMETERS, read_modes
@@ -34,6 +34,7 @@ _ANY_DIGEST = "?" * 12  # in IAM, any character; a digest has twelve
 _ANYWHERE = "s3://*"
 _OUTRIGHT = ("role", "kms_key", "output_kms_key", "volume_kms_key", "inputs", "outputs", "default_bucket")
 """Parameters that a policy has nothing to say of while all of their value is unknown."""
+_CALLED_WITH = "called_with"
 _SETTINGS = ("region_name", "default_bucket", "default_bucket_prefix", "own_outputs", "result_files")
 
 
@@ -60,7 +61,8 @@ def prospects(dag: DAG, *, account: str | None = None, region: str | None = None
 def _parameter_sets(task: Any) -> Iterator[dict[str, Any]]:
     if isinstance(task, BaseProcessingOperator):
         rest = {name: getattr(task, name, None) for name in (*MODE_PARAMETERS, *_SETTINGS)}
-        yield {**task.definition_parameters(), **rest}
+        called_with = [getattr(task, name, None) for name in ("op_args", "op_kwargs")]
+        yield {**task.definition_parameters(), **rest, _CALLED_WITH: called_with}
     elif isinstance(task, MappedOperator) and issubclass(task.operator_class, BaseProcessingOperator):
         group = getattr(task.task_group, "default_args", None)
         defaults = {**(task.dag.default_args if task.dag else {}), **(group or {})}
@@ -76,8 +78,9 @@ def _mapped_parameters(task: MappedOperator, partial: dict[str, Any]) -> Iterato
         yield from ({**partial, **mapped} for mapped in _mapped_sets(task.expand_input.value))
         return
     operator: Any = task.operator_class
-    for mapped in _mapped_sets(arguments.value):
-        yield operator.mapped_parameters(partial, {**partial["op_kwargs"], **mapped})
+    for mapped in [*_mapped_sets(arguments.value)] or [{}]:
+        given = {**partial["op_kwargs"], **mapped}
+        yield operator.mapped_parameters(partial, given) | {_CALLED_WITH: [given, arguments.value]}
 
 
 def _mapped_sets(expanded: Any) -> Iterator[dict[str, Any]]:
@@ -90,7 +93,7 @@ def _mapped_sets(expanded: Any) -> Iterator[dict[str, Any]]:
             yield from ({**unknown, **first, name: item} for item in items)
         if not lists:
             yield unknown
-    elif isinstance(expanded, Iterable) and not isinstance(expanded, str):
+    elif isinstance(expanded, Iterable) and not isinstance(expanded, (str, XComArg)):  # which only looks like one
         yield from (dict(item) for item in expanded if isinstance(item, Mapping))
 
 
@@ -99,7 +102,8 @@ class _Reading:
 
     def __init__(self, parameters: Mapping[str, Any], account: str | None, region: str | None) -> None:
         self._given = account, region
-        plain = {name: self._known(value) for name, value in parameters.items()}
+        self._called_with = parameters.get(_CALLED_WITH)
+        plain = {name: self._known(value) for name, value in parameters.items() if name != _CALLED_WITH}
         self._plain = plain
         self._definition = DefinitionReader().read({name: plain.get(name) for name in DEFINITION_PARAMETERS})
         self._ways = ways_of(read_modes({name: plain.get(name) for name in MODE_PARAMETERS})[0])
@@ -115,6 +119,7 @@ class _Reading:
             dataclasses.replace(definition, job_name=name), role_arn=place.role_arns(role)[0], key=key
         )
         request = _with_uploads_below(plan.request, key(name, "input"), key(begin, "input", ANY))
+        request["ProcessingInputs"] += [{"InputName": uri, "S3Input": {"S3Uri": uri}} for uri in self._large_results()]
         needs = JobNeeds(
             place=place,
             request=request,
@@ -134,6 +139,13 @@ class _Reading:
         outputs = self.prospect("").needs.request.get("ProcessingOutputConfig", {}).get("Outputs", ())
         uris = {item["OutputName"]: item.get("S3Output", {}).get("S3Uri") for item in outputs}
         return uris.get(name) or _ANYWHERE
+
+    def _large_results(self) -> Iterator[str]:
+        """Yield where the results of other functions may be that a function is called with."""
+        for operator, _ in XComArg.iter_xcom_references(self._called_with):
+            upstream = next(_parameter_sets(operator), {})
+            for name in upstream.get("own_outputs") or ():
+                yield _Reading(upstream, *self._given).output_uri(name)
 
     def _left_out(self, request: Mapping[str, Any]) -> Iterator[str]:
         for name in _OUTRIGHT:

@@ -97,7 +97,7 @@ def test_a_mapped_function_is_planned_by_its_index(dag, valid):
 def test_a_policy_counts_functions_and_what_they_are_mapped_over(dag, valid):
     with dag:
 
-        @sm_processing_task(outputs=[ProcessingOutput("/opt/ml/processing/o", output_name="o")], **valid)
+        @sm_processing_task(outputs=[ProcessingOutput("/opt/ml/processing/o", output_name="table")], **valid)
         def first(one):
             return str(one)
 
@@ -106,17 +106,19 @@ def test_a_policy_counts_functions_and_what_they_are_mapped_over(dag, valid):
             return [folder, result]
 
         made = first(ProcessingInput("s3://raw/{{ ds }}/"))
-        second.partial(result=made).expand(folder=[ProcessingInput(made["o"]), ProcessingInput("s3://mapped/x")])
+        second.partial(folder=1).expand_kwargs(made.map(lambda item: {"result": item}))
+        second.partial(result=made).expand(folder=[ProcessingInput(made["table"]), ProcessingInput("s3://mapped/x")])
     outputs = f"arn:aws:s3:::{BUCKET}/python-????????????-*/output"
     role = needed(dag, job_role_statements)
     caller = needed(dag, caller_statements)
     assert role["ReadInputs"] == [
         "arn:aws:s3:::mapped/x*",
         "arn:aws:s3:::raw/*/*",
-        f"arn:aws:s3:::{BUCKET}/python-????????????-*/output/o*",
+        f"{outputs}/outcome*",  # a large result
+        f"{outputs}/table*",
         f"arn:aws:s3:::{BUCKET}/python-????????????/input/*",
     ]
-    assert role["WriteOutputs"] == [f"{outputs}/o/*", f"{outputs}/outcome/*"]
+    assert role["WriteOutputs"] == [f"{outputs}/outcome/*", f"{outputs}/table/*"]
     assert caller["ReadResults"] == [f"{outputs}/outcome/*"]
     assert caller["UploadLocalFiles"] == [f"arn:aws:s3:::{BUCKET}/python-????????????/input/*"]
 
