@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from airflow.sdk import Asset, AssetAlias
 
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.truths import TRUTHS
+from airflow_sm_processing.processing.s3_uris import is_s3_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,15 +22,18 @@ if TYPE_CHECKING:
 
 __all__ = ["declare", "declare_partial", "outputs_alias", "problems_of_assets", "tell_assets", "with_uris"]
 
+log = logging.getLogger(__name__)
+
 
 def with_uris(value: Any) -> Any:
     """Put an asset's URI in the place of each asset.
 
-    Airflow takes a slash off a URI's end, which says of a prefix that the keys go on below it; where the asset has no
-    name of its own, its name still has the slash.
+    Airflow takes a slash off a URI's end, which says of a prefix that the keys go on below it, and what follows a `#`.
+    Where the asset has no name of its own, its name is the URI as it was written.
     """
     if isinstance(value, Asset):
-        return value.name if value.name == f"{value.uri}/" else value.uri
+        as_written = is_s3_uri(value.name) and Asset(value.name).uri == value.uri
+        return value.name if as_written else value.uri
     if not any(True for _ in _assets_in(value)):
         return value
     if isinstance(value, dict):
@@ -95,18 +100,18 @@ def tell_assets(task: Any, context: Context, description: JobDescription, sizes:
         if isinstance(outlet, AssetAlias):
             for name, uri in outputs.items():
                 if outlet.name == name or outlet == own_alias:
-                    _add(task, context, outlet, uri, extras[name])
+                    _add(context, outlet, uri, extras[name])
         elif isinstance(outlet, Asset):
             for name, uri in outputs.items():
                 if outlet.name == name or _asset_uri(uri) == outlet.uri:
                     context["outlet_events"][outlet].extra.update(extras[name])
 
 
-def _add(task: Any, context: Context, alias: AssetAlias, uri: str, extra: dict[str, Any]) -> None:
+def _add(context: Context, alias: AssetAlias, uri: str, extra: dict[str, Any]) -> None:
     try:
         asset = Asset(uri)
-    except ValueError as error:  # Airflow takes ASCII only, and no more than 1,500 characters; S3 takes more
-        task.log.warning("No asset event tells of %s: %s", uri, error)
+    except ValueError as error:  # such as of a letter that isn't in ASCII, where Airflow's database is MySQL
+        log.warning("No asset event tells of %s: %s", uri, error)
     else:
         context["outlet_events"][alias].add(asset, extra=extra)
 
