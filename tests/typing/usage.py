@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, XComArg
+from airflow.sdk import DAG, Asset, AssetAlias, AssetWatcher, XComArg
 
 from airflow_sm_processing import (
+    CompletedJobsTrigger,
     JobFailedError,
     NetworkConfig,
     ProcessingHook,
@@ -19,7 +20,12 @@ from airflow_sm_processing import (
 from airflow_sm_processing.decorators import sm_processing_task
 from airflow_sm_processing.processing import ScriptProcessor, Session, WaitSettings
 
-with DAG("typed", schedule=None) as dag:
+features = Asset(
+    "features",
+    watchers=[AssetWatcher("jobs", trigger=CompletedJobsTrigger(job_name_prefix="features-", tags={"team": None}))],
+)
+
+with DAG("typed", schedule=[features]) as dag:
     preprocess = ScriptProcessingOperator(
         task_id="preprocess",
         role="SageMakerRole",
@@ -44,6 +50,15 @@ with DAG("typed", schedule=None) as dag:
         entrypoint=["evaluate"],
         inputs=[ProcessingInput(source=preprocess.output["train"], destination="/opt/ml/processing/train")],
         outputs=["/opt/ml/processing/report"],
+        emit_assets=True,
+    )
+    ProcessingOperator(
+        task_id="from_assets",
+        role="SageMakerRole",
+        image_uri="image",
+        inputs=[ProcessingInput(source=Asset("s3://raw/rows/"), destination="/opt/ml/processing/rows")],
+        outputs=[ProcessingOutput(source="/opt/ml/processing/train", output_name="train")],
+        outlets=[AssetAlias("train")],
     )
     elsewhere = ProcessingJobSensor(task_id="elsewhere", job_name_prefix="features-", since="{{ ds }}", timeout=3600)
     ProcessingInput(source=elsewhere.output["train"], destination="/opt/ml/processing/train")

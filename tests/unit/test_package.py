@@ -55,7 +55,7 @@ CORE = [
     "Session",
     "WaitSettings",
 ]
-HEAVY = ("boto3", "botocore", "airflow.providers.amazon")
+HEAVY = ("boto3", "botocore", "airflow.providers.amazon", "openlineage")
 
 
 @pytest.mark.parametrize(
