@@ -8,10 +8,9 @@ from urllib.parse import quote
 from airflow_sm_processing.operators.recording import STORED_RECORD
 from airflow_sm_processing.processing.results import RECORD_KEY
 from airflow_sm_processing.ui.hostile import MalformedError
-from airflow_sm_processing.ui.selection import JudgedRow
 from airflow_sm_processing.ui.shown import shown_record
 from airflow_sm_processing.ui.tables import Key, record_tables, task_states
-from airflow_sm_processing.ui.trust import standing
+from airflow_sm_processing.ui.trust import judged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,21 +20,22 @@ if TYPE_CHECKING:
     from airflow_sm_processing.ui.rows import JobRow, Place
     from airflow_sm_processing.ui.selection import Filters
 
-__all__ = ["judged", "selected", "shown_jobs", "task_url"]
+__all__ = ["judged_rows", "selected", "shown_jobs", "task_url"]
 
 
-def judged(session: Session, rows: Sequence[JobRow]) -> list[JudgedRow]:
+def judged_rows(session: Session, rows: Sequence[JobRow]) -> list[JobRow]:
     """Judge rows by what their task instances are doing, which is asked only where it matters."""
     states = task_states(session, {row.place for row in rows if row.awaited and not row.status.is_terminal})
-    return [JudgedRow(row, standing(row, states.get(row.place))) for row in rows]
+    return [judged(row, states.get(row.place)) for row in rows]
 
 
-def selected(session: Session, rows: Iterable[JobRow], filters: Filters) -> list[JudgedRow]:
+def selected(session: Session, rows: Iterable[JobRow], filters: Filters) -> list[JobRow]:
     """Give the rows that the filters take."""
-    return [item for item in judged(session, [row for row in rows if filters.take(row)]) if filters.take_status(item)]
+    taken = judged_rows(session, [row for row in rows if filters.take(row)])
+    return [row for row in taken if filters.take_status(row)]
 
 
-def shown_jobs(session: Session, rows: Sequence[JudgedRow], base: str) -> list[dict[str, Any]]:
+def shown_jobs(session: Session, rows: Sequence[JobRow], base: str) -> list[dict[str, Any]]:
     """Give these jobs whole, but those whose records went away meanwhile.
 
     Args:
@@ -43,17 +43,17 @@ def shown_jobs(session: Session, rows: Sequence[JudgedRow], base: str) -> list[d
         rows: The jobs.
         base: The path of Airflow's base URL, without a slash at its end.
     """
-    states = task_states(session, {item.row.place for item in rows})
+    states = task_states(session, {row.place for row in rows})
     contents: dict[tuple[bool, Key], str | None] = {}
     for table in record_tables():
-        keys = [_key(item.row) for item in rows if item.row.stored == table.stored]
+        keys = [_key(row) for row in rows if row.stored == table.stored]
         contents |= {(table.stored, item.key): item.text for item in table.at(session, keys)}
     jobs = []
-    for item in rows:
-        record = _record(contents.get((item.row.stored, _key(item.row))))
-        state = states.get(item.row.place)
+    for row in rows:
+        record = _record(contents.get((row.stored, _key(row))))
+        state = states.get(row.place)
         if record is not None:
-            jobs.append({**record, **_judgement(item, base), "task_state": state and state.state})
+            jobs.append({**record, **_judgement(row, base), "task_state": state and state.state})
     return jobs
 
 
@@ -71,16 +71,16 @@ def _record(content: str | None) -> dict[str, Any] | None:
         return None
 
 
-def _judgement(item: JudgedRow, base: str) -> dict[str, Any]:
-    place = item.row.place
+def _judgement(row: JobRow, base: str) -> dict[str, Any]:
+    place = row.place
     return {
-        "status": item.standing.status,
-        "status_note": item.standing.note,
+        "status": row.status_now,
+        "status_note": row.status_note,
         "dag_id": place.dag_id,
         "run_id": place.run_id,
         "task_id": place.task_id,
         "map_index": place.map_index,
-        "superseded": item.row.earlier,
+        "superseded": row.earlier,
         "task_url": task_url(place, base),
     }
 

@@ -11,8 +11,7 @@ from airflow_sm_processing.ui import hostile
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["JobRow", "Place", "row_of"]
-
+__all__ = ["JobRow", "Place", "Standing", "row_of"]
 
 _STATUSES: dict[str | None, JobStatus] = {status.value: status for status in JobStatus}
 
@@ -26,6 +25,15 @@ class Place(NamedTuple):
     run_id: str
     task_id: str
     map_index: int
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a job's status is worth, where there is something to say about it."""
+
+    status: str
+    """Of `JobStatus`, or `Unknown`."""
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,18 @@ class JobRow:
     """Whether the record is in `task_state_store`; else in XCom."""
     earlier: bool = False
     """Whether the task instance has gone on: the job isn't its present one."""
+    standing: Standing | None = None
+    """None: the recorded status holds, or wasn't judged yet."""
+
+    @property
+    def status_now(self) -> str:
+        """The status as it can be told now: of `JobStatus`, or `Unknown`."""
+        return self.status.value if self.standing is None else self.standing.status
+
+    @property
+    def status_note(self) -> str | None:
+        """What there is to know about the status."""
+        return None if self.standing is None else self.standing.note
 
 
 def row_of(place: Place, content: str, *, stored: bool) -> JobRow:

@@ -11,28 +11,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_sm_processing.ui.rows import JobRow
-    from airflow_sm_processing.ui.trust import Standing
 
-__all__ = ["SORT_KEYS", "Filters", "JudgedRow", "ordered"]
-
-
-@dataclass(frozen=True)
-class JudgedRow:
-    """A row, and what its status is worth."""
-
-    row: JobRow
-    standing: Standing
+__all__ = ["SORT_KEYS", "Filters", "ordered"]
 
 
-SORT_KEYS: dict[str, Callable[[JudgedRow], Any]] = {
-    "submitted_at": attrgetter("row.submitted_at"),
-    "ended_at": attrgetter("row.ended_at"),
-    "duration_seconds": attrgetter("row.duration_seconds"),
-    "instance_seconds": attrgetter("row.instance_seconds"),
-    "job_name": attrgetter("row.job_name"),
-    "status": attrgetter("standing.status"),
-    "dag_id": attrgetter("row.place.dag_id"),
-    "task_id": attrgetter("row.place.task_id"),
+SORT_KEYS: dict[str, Callable[[JobRow], Any]] = {
+    "submitted_at": attrgetter("submitted_at"),
+    "ended_at": attrgetter("ended_at"),
+    "duration_seconds": attrgetter("duration_seconds"),
+    "instance_seconds": attrgetter("instance_seconds"),
+    "job_name": attrgetter("job_name"),
+    "status": attrgetter("status_now"),
+    "dag_id": attrgetter("place.dag_id"),
+    "task_id": attrgetter("place.task_id"),
 }
 
 
@@ -60,12 +51,12 @@ class Filters:
             and self.name.casefold() in row.job_name.casefold()
         )
 
-    def take_status(self, judged: JudgedRow) -> bool:
+    def take_status(self, row: JobRow) -> bool:
         """Tell whether a job's status is among those looked for."""
-        return not self.statuses or judged.standing.status in self.statuses
+        return not self.statuses or row.status_now in self.statuses
 
 
-def ordered(rows: Iterable[JudgedRow], sort: str, *, descending: bool) -> Sequence[JudgedRow]:
+def ordered(rows: Iterable[JobRow], sort: str, *, descending: bool) -> Sequence[JobRow]:
     """Sort by a key of `SORT_KEYS`; those without a value come last in either order, the newest first among equals."""
     newest_first = sorted(rows, key=SORT_KEYS["submitted_at"], reverse=True)
     key = SORT_KEYS[sort]

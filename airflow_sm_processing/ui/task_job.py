@@ -10,9 +10,9 @@ from airflow.utils.state import TaskInstanceState
 from sqlalchemy import select
 
 from airflow_sm_processing.ui.hostile import MalformedError
-from airflow_sm_processing.ui.jobs import judged, shown_jobs
+from airflow_sm_processing.ui.jobs import judged_rows, shown_jobs
 from airflow_sm_processing.ui.reading import read_task
-from airflow_sm_processing.ui.rows import Place
+from airflow_sm_processing.ui.rows import JobRow, Place
 from airflow_sm_processing.ui.selection import ordered
 from airflow_sm_processing.ui.shown import shown_details
 from airflow_sm_processing.ui.stopping import StopOffer, offer
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm import Session
 
-    from airflow_sm_processing.ui.selection import JudgedRow
 
 __all__ = ["TaskJobs", "place_of", "present_details", "task_jobs"]
 
@@ -32,7 +31,7 @@ __all__ = ["TaskJobs", "place_of", "present_details", "task_jobs"]
 class TaskJobs:
     """A task instance's present job, if it has one, and those of earlier tries."""
 
-    present: JudgedRow | None
+    present: JobRow | None
     job: dict[str, Any] | None
     """The present one's record."""
     earlier: list[dict[str, Any]]
@@ -53,9 +52,9 @@ def place_of(task: TaskInstance) -> Place:
 
 def task_jobs(session: Session, task: TaskInstance, base: str) -> TaskJobs:
     """Give the jobs of a task instance."""
-    rows = ordered(judged(session, read_task(session, place_of(task)).rows), "submitted_at", descending=True)
+    rows = ordered(judged_rows(session, read_task(session, place_of(task)).rows), "submitted_at", descending=True)
     jobs = shown_jobs(session, rows, base)
-    present = next((item for item in rows if not item.row.earlier), None)
+    present = next((item for item in rows if not item.earlier), None)
     return TaskJobs(
         present=present,
         job=next((job for job in jobs if not job["superseded"]), None),

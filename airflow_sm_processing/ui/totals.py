@@ -13,7 +13,7 @@ from airflow_sm_processing.ui.trust import UNKNOWN
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from airflow_sm_processing.ui.selection import JudgedRow
+    from airflow_sm_processing.ui.rows import JobRow
 
 __all__ = ["totals"]
 
@@ -37,10 +37,10 @@ class _Sum:
     instance_seconds: float = 0.0
     counts: Counter[str] = field(default_factory=Counter)
 
-    def add(self, judged: JudgedRow) -> None:
+    def add(self, row: JobRow) -> None:
         self.jobs += 1
-        self.instance_seconds += judged.row.instance_seconds or 0.0
-        self.counts[_COLUMNS[judged.standing.status]] += 1
+        self.instance_seconds += row.instance_seconds or 0.0
+        self.counts[_COLUMNS[row.status_now]] += 1
 
     def shown(self) -> dict[str, Any]:
         counts = {name: self.counts[name] for name in dict.fromkeys(_COLUMNS.values())}
@@ -48,7 +48,7 @@ class _Sum:
 
 
 def totals(
-    rows: Sequence[JudgedRow], *, since: datetime | None, until: datetime | None, offset: timedelta
+    rows: Sequence[JobRow], *, since: datetime | None, until: datetime | None, offset: timedelta
 ) -> dict[str, Any]:
     """Sum jobs up: all, by DAG, and by the time of submission in at most 90 equal parts of the period.
 
@@ -60,8 +60,8 @@ def totals(
     """
     every = _sum(rows)
     by_dag: dict[str, _Sum] = defaultdict(_Sum)
-    for judged in rows:
-        by_dag[judged.row.place.dag_id].add(judged)
+    for row in rows:
+        by_dag[row.place.dag_id].add(row)
     busiest = sorted(by_dag.items(), key=lambda item: (-item[1].instance_seconds, -item[1].jobs, item[0]))
     seconds, buckets = _buckets(rows, since, until, offset)
     return {
@@ -72,17 +72,17 @@ def totals(
     }
 
 
-def _sum(rows: Iterable[JudgedRow]) -> _Sum:
+def _sum(rows: Iterable[JobRow]) -> _Sum:
     summed = _Sum()
-    for judged in rows:
-        summed.add(judged)
+    for row in rows:
+        summed.add(row)
     return summed
 
 
 def _buckets(
-    rows: Sequence[JudgedRow], since: datetime | None, until: datetime | None, offset: timedelta
+    rows: Sequence[JobRow], since: datetime | None, until: datetime | None, offset: timedelta
 ) -> tuple[int, list[dict[str, Any]]]:
-    times = [judged.row.submitted_at for judged in rows]
+    times = [row.submitted_at for row in rows]
     first, last = since or min(times, default=None), until or max(times, default=None)
     if first is None or last is None or last < first:
         return _BUCKETS[0], []
@@ -92,9 +92,9 @@ def _buckets(
     seconds = next(size for size in _BUCKETS if end // size - start // size < _MOST_BUCKETS)
     numbers = range(int(start // seconds), int(end // seconds) + 1)
     sums = {number: _Sum() for number in numbers}
-    for judged in rows:
-        number = int((judged.row.submitted_at.timestamp() + shift) // seconds)
-        sums[min(max(number, numbers[0]), numbers[-1])].add(judged)
+    for row in rows:
+        number = int((row.submitted_at.timestamp() + shift) // seconds)
+        sums[min(max(number, numbers[0]), numbers[-1])].add(row)
     return seconds, [{"start": _start(number * seconds - shift), **summed.shown()} for number, summed in sums.items()]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from airflow_sm_processing.ui.rows import Standing
 
 if TYPE_CHECKING:
     from airflow_sm_processing.ui.rows import JobRow
 
-__all__ = ["UNKNOWN", "Standing", "TaskState", "is_with_its_job", "standing"]
+__all__ = ["UNKNOWN", "TaskState", "is_with_its_job", "judged"]
 
 UNKNOWN = "Unknown"
 """Beside the values of `JobStatus`: the job may run or have ended."""
@@ -26,32 +28,17 @@ class TaskState:
     """Whether a worker or a triggerer has it, which would call its `on_kill`."""
 
 
-@dataclass(frozen=True)
-class Standing:
-    """A job's status as it can be told now."""
-
-    status: str
-    """Of `JobStatus`, or `Unknown`."""
-    note: str | None = None
-    """What there is to know about it."""
-
-
 def is_with_its_job(row: JobRow, task: TaskState | None) -> bool:
     """Tell whether the task instance still waits for the job."""
     return task is not None and not row.earlier and row.try_number >= task.try_number and task.state in _WITH_ITS_JOB
 
 
-def standing(row: JobRow, task: TaskState | None) -> Standing:
-    """Judge a record by what its task instance is doing; None if that is gone."""
-    if row.status.is_terminal:
-        return Standing(row.status.value)
-    if not row.awaited:
-        return Standing(
-            row.status.value, "As it was submitted: its task doesn't wait for it, so nobody records its end."
-        )
-    if is_with_its_job(row, task):
-        return Standing(row.status.value)
-    return Standing(UNKNOWN, _reason(row, task))
+def judged(row: JobRow, task: TaskState | None) -> JobRow:
+    """Judge a record by what its task instance is doing, None if that is gone; an ended job stays as it is."""
+    if row.status.is_terminal or (row.awaited and is_with_its_job(row, task)):
+        return row
+    note = _reason(row, task) if row.awaited else _UNAWAITED
+    return replace(row, standing=Standing(UNKNOWN if row.awaited else row.status.value, note))
 
 
 def _reason(row: JobRow, task: TaskState | None) -> str:

@@ -203,7 +203,7 @@ def test_statuses_are_judged_by_the_task_instances(session, reader):
         session, [TaskRow(dag_id="dag", task_id=task, state=states[task], xcoms=xcom(task, **OPEN)) for task in states]
     )
     rows = reader.read(session, {"dag"}).rows
-    assert {item.row.job_name: item.standing.status for item in selected(session, rows, Filters())} == {
+    assert {row.job_name: row.status_now for row in selected(session, rows, Filters())} == {
         "runs": "InProgress",
         "ended": "Unknown",
         "waits": "InProgress",

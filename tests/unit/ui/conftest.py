@@ -8,8 +8,6 @@ import pytest
 
 from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.ui.rows import JobRow, Place
-from airflow_sm_processing.ui.selection import JudgedRow
-from airflow_sm_processing.ui.trust import Standing
 from benchmarks.recorded_jobs import NOW
 
 
@@ -30,18 +28,7 @@ def _row(name: str = "job", *, dag_id: str = "dag", task_id: str = "task", **cha
     return JobRow(**values)
 
 
-def _judged(name: str = "job", **changes: Any) -> JudgedRow:
-    row = _row(name, **changes)
-    return JudgedRow(row, Standing(row.status.value))
-
-
 @pytest.fixture
 def row_factory():
     """Makes rows."""
     return _row
-
-
-@pytest.fixture
-def judged_factory():
-    """Makes rows whose status holds."""
-    return _judged

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from airflow_sm_processing.processing.status import JobStatus
-from airflow_sm_processing.ui.selection import SORT_KEYS, Filters, JudgedRow, ordered
+from airflow_sm_processing.ui.rows import Standing
+from airflow_sm_processing.ui.selection import SORT_KEYS, Filters, ordered
 from airflow_sm_processing.ui.totals import totals
-from airflow_sm_processing.ui.trust import Standing
 from benchmarks.recorded_jobs import NOW
 
 HOUR = timedelta(hours=1)
@@ -37,15 +37,15 @@ def test_filters_look_anywhere_in_names_and_at_times(row_factory, filters: Filte
 
 
 def test_a_filter_by_status_looks_at_what_the_status_is_worth(row_factory):
-    judged = JudgedRow(row_factory(status=JobStatus.IN_PROGRESS), Standing("Unknown"))
+    judged = row_factory(status=JobStatus.IN_PROGRESS, standing=Standing("Unknown"))
     wanted = {status: Filters(statuses=frozenset({status})).take_status(judged) for status in ("Unknown", "InProgress")}
     assert wanted == {"Unknown": True, "InProgress": False}
 
 
 @pytest.mark.parametrize("sort", list(SORT_KEYS))
-def test_order_has_those_without_a_value_last_either_way(judged_factory, sort: str):
-    low = judged_factory("a", dag_id="a", task_id="a", ended_at=NOW, duration_seconds=1.0, instance_seconds=1.0)
-    high = judged_factory(
+def test_order_has_those_without_a_value_last_either_way(row_factory, sort: str):
+    low = row_factory("a", dag_id="a", task_id="a", ended_at=NOW, duration_seconds=1.0, instance_seconds=1.0)
+    high = row_factory(
         "b",
         dag_id="b",
         task_id="b",
@@ -59,25 +59,25 @@ def test_order_has_those_without_a_value_last_either_way(judged_factory, sort: s
     assert ordered(both, sort, descending=False) == [low, high]
     assert ordered(both, sort, descending=True) == [high, low]
     if sort in {"ended_at", "duration_seconds", "instance_seconds"}:
-        none = judged_factory("none")
+        none = row_factory("none")
         assert [ordered([none, *both], sort, descending=way)[-1] for way in (True, False)] == [none, none]
 
 
-def test_among_equals_the_newest_comes_first(judged_factory):
-    old, new = judged_factory("old"), judged_factory("new", submitted_at=NOW + HOUR)
+def test_among_equals_the_newest_comes_first(row_factory):
+    old, new = row_factory("old"), row_factory("new", submitted_at=NOW + HOUR)
     assert ordered([old, new], "dag_id", descending=True) == [new, old]
     assert ordered([old, new], "dag_id", descending=False) == [new, old]
 
 
-def test_totals_count_by_status_and_dag(judged_factory):
+def test_totals_count_by_status_and_dag(row_factory):
     rows = [
-        judged_factory(instance_seconds=10.0),
-        judged_factory(status=JobStatus.FAILED, instance_seconds=5.0, dag_id="other"),
-        judged_factory(status=JobStatus.STOPPED),
-        judged_factory(status=JobStatus.IN_PROGRESS),
-        judged_factory(status=JobStatus.STOPPING),
+        row_factory(instance_seconds=10.0),
+        row_factory(status=JobStatus.FAILED, instance_seconds=5.0, dag_id="other"),
+        row_factory(status=JobStatus.STOPPED),
+        row_factory(status=JobStatus.IN_PROGRESS),
+        row_factory(status=JobStatus.STOPPING),
     ]
-    rows.append(JudgedRow(rows[3].row, Standing("Unknown")))
+    rows.append(row_factory(status=JobStatus.IN_PROGRESS, standing=Standing("Unknown")))
     found = totals(rows, since=None, until=None, offset=timedelta())
     every = {"jobs": 6, "completed": 1, "failed": 1, "stopped": 1, "running": 2, "unknown": 1, "instance_seconds": 15.0}
     others = {"jobs": 1, "completed": 0, "failed": 1, "stopped": 0, "running": 0, "unknown": 0, "instance_seconds": 5.0}
@@ -101,15 +101,15 @@ def test_totals_count_by_status_and_dag(judged_factory):
         (timedelta(days=3650), 30 * 86400, None),
     ],
 )
-def test_a_period_has_at_most_ninety_parts(judged_factory, period: timedelta, seconds: int, count: int | None):
-    found = totals([judged_factory()], since=NOW - period, until=NOW, offset=timedelta())
+def test_a_period_has_at_most_ninety_parts(row_factory, period: timedelta, seconds: int, count: int | None):
+    found = totals([row_factory()], since=NOW - period, until=NOW, offset=timedelta())
     assert found["bucket_seconds"] == seconds
     assert len(found["buckets"]) == (count or 90)
     assert sum(bucket["jobs"] for bucket in found["buckets"]) == 1
 
 
-def test_days_begin_at_the_users_midnight(judged_factory):
-    rows = [judged_factory(submitted_at=datetime(2026, 11, 20, hour, 30, tzinfo=timezone.utc)) for hour in (21, 22)]
+def test_days_begin_at_the_users_midnight(row_factory):
+    rows = [row_factory(submitted_at=datetime(2026, 11, 20, hour, 30, tzinfo=timezone.utc)) for hour in (21, 22)]
     found = totals(rows, since=NOW - timedelta(days=30), until=NOW + timedelta(days=1), offset=timedelta(hours=2))
     filled = {bucket["start"]: bucket["jobs"] for bucket in found["buckets"] if bucket["jobs"]}
     assert filled == {"2026-11-19T22:00:00+00:00": 1, "2026-11-20T22:00:00+00:00": 1}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from airflow_sm_processing.processing.status import JobStatus
-from airflow_sm_processing.ui.selection import JudgedRow
+from airflow_sm_processing.ui.rows import JobRow, Standing
 from airflow_sm_processing.ui.stopping import StopOffer, offer
-from airflow_sm_processing.ui.trust import Standing, TaskState, standing
+from airflow_sm_processing.ui.trust import TaskState, judged
 
 OPEN = {"status": JobStatus.IN_PROGRESS}
 RUNNING = TaskState("running", 1)
@@ -17,13 +17,15 @@ HINT = "Stop it in the AWS console, or let the web server ask SageMaker: [sm_pro
 @pytest.mark.parametrize("task", [None, RUNNING, TaskState("failed", 3)])
 @pytest.mark.parametrize("status", [JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.STOPPED])
 def test_a_recorded_end_holds_whatever_the_task_does(row_factory, status: JobStatus, task: TaskState | None):
-    assert standing(row_factory(status=status), task) == Standing(status.value)
+    row = row_factory(status=status)
+    assert judged(row, task) == row
 
 
 @pytest.mark.parametrize("status", [JobStatus.IN_PROGRESS, JobStatus.STOPPING])
 @pytest.mark.parametrize("state", ["running", "deferred", "queued", "scheduled", "restarting", "up_for_reschedule"])
 def test_a_running_job_is_what_its_task_waits_for(row_factory, state: str, status: JobStatus):
-    assert standing(row_factory(status=status), TaskState(state, 1)) == Standing(status.value)
+    row = row_factory(status=status)
+    assert judged(row, TaskState(state, 1)) == row
 
 
 @pytest.mark.parametrize(
@@ -47,19 +49,23 @@ def test_a_running_job_is_what_its_task_waits_for(row_factory, state: str, statu
     ],
 )
 def test_a_job_that_its_task_left_is_unknown(row_factory, task: TaskState | None, earlier: bool, note: str):
-    assert standing(row_factory(**OPEN, earlier=earlier), task) == Standing("Unknown", note)
+    row = judged(row_factory(**OPEN, earlier=earlier), task)
+    assert (row.status_now, row.status_note) == ("Unknown", note)
 
 
 @pytest.mark.parametrize("task", [None, RUNNING, TaskState("success", 1)])
 def test_a_job_that_nobody_waits_for_stays_as_it_was_submitted(row_factory, task: TaskState | None):
     note = "As it was submitted: its task doesn't wait for it, so nobody records its end."
-    assert standing(row_factory(**OPEN, awaited=False), task) == Standing("InProgress", note)
+    row = judged(row_factory(**OPEN, awaited=False), task)
+    assert row.standing == Standing("InProgress", note)
 
 
-def offered(row, task: TaskState | None, *, asks_sagemaker: bool = False, stop_on_kill: bool = True) -> StopOffer:
-    item = JudgedRow(row, standing(row, task))
-    record = {"status": item.standing.status, "stop_on_kill": stop_on_kill}
-    return offer(item, record, task, asks_sagemaker=asks_sagemaker)
+def offered(
+    row: JobRow, task: TaskState | None, *, asks_sagemaker: bool = False, stop_on_kill: bool = True
+) -> StopOffer:
+    row = judged(row, task)
+    record = {"status": row.status_now, "stop_on_kill": stop_on_kill}
+    return offer(row, record, task, asks_sagemaker=asks_sagemaker)
 
 
 @pytest.mark.parametrize("state", ["running", "deferred"])
