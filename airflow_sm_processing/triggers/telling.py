@@ -64,7 +64,7 @@ class Teller:
                 look = await look_for_completions(self._calls, self._filter, ledger)
                 for completion in look.news:
                     if not await self._was_told(ledger, completion):
-                        yield {**await self._result(completion), RECEIPT: self._receipt(completion)}
+                        yield await self._payload(completion)
                         ledger.note(completion)
                         self._unstored.append(self._receipt(completion))
                 ledger.advance(look.began_at)
@@ -106,6 +106,10 @@ class Teller:
         if saved is not None:
             ledger.known.update(saved["known"])
         return completion.id in ledger.known
+
+    async def _payload(self, completion: Completion) -> dict[str, Any]:
+        asks_for = {RECEIPT: self._receipt(completion)} if self._memory.gives_receipts else {}
+        return {**await self._result(completion), "completion": completion.id, **asks_for}
 
     async def _result(self, completion: Completion) -> dict[str, Any]:
         request = {"ProcessingJobName": completion.job_name}

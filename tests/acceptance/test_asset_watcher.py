@@ -36,6 +36,7 @@ RESULT = frozenset(
         "ended_at",
         "duration_seconds",
         "instance_seconds",
+        "completion",
     }
 )
 
@@ -135,6 +136,13 @@ def test_an_event_has_the_job_and_its_outputs(watched: Watched) -> None:
     assert (payload["job_name"], payload["status"]) == ("watched-last", "Completed")
     assert payload["job_arn"].endswith(":processing-job/watched-last")
     assert payload["outputs"] == {"out": f"s3://{BUCKET}/watched-last"}
+
+
+def test_every_event_left_its_receipt(watched: Watched, airflow: RunningAirflow) -> None:
+    logs = [file.read_text() for file in (airflow.home.path / "logs").glob("triggerer*.log")]
+    assert len(logs) > ROUNDS
+    assert not any("No receipts" in log for log in logs)
+    assert {event["extra"]["payload"]["completion"].partition("@")[0] for event in watched.events} == {*watched.jobs}
 
 
 def test_each_event_reaches_one_run_of_the_dag(watched: Watched) -> None:

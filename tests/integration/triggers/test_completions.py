@@ -113,9 +113,10 @@ def test_an_event_is_what_the_operators_return_without_what_must_not_be_shown(jo
 
     payload = asyncio.run(event())
     times = {payload.pop(name) is None for name in ("started_at", "ended_at", "duration_seconds", "instance_seconds")}
-    receipt = payload.pop(RECEIPT)
+    completion, receipt = payload.pop("completion"), payload.pop(RECEIPT)
     assert times == {False}
-    assert f"_{jobs.prefix}-a@" in receipt
+    assert completion.startswith(f"{jobs.prefix}-a@")
+    assert receipt.endswith(f"_{completion}")
     assert payload == {
         "job_name": f"{jobs.prefix}-a",
         "job_arn": f"arn:aws:sagemaker:us-east-1:123456789012:processing-job/{jobs.prefix}-a",

@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from airflow_sm_processing.assets.receipts import RECEIPT
 from airflow_sm_processing.exceptions import AccessDeniedError, TransientError
 from airflow_sm_processing.watcher.completions import OVERLAP, JobFilter
 from tests.unit.watcher.virtual_time import run
@@ -71,6 +72,14 @@ def test_without_receipts_a_kill_may_repeat_what_was_told_seconds_before_and_los
         assert set(world.told) == set(EXPECTED), first
         repeated += len(world.told) - len(EXPECTED)
     assert repeated > 0
+
+
+def test_only_a_memory_that_gives_receipts_is_asked_for_one() -> None:
+    for gives_receipts in (True, False):
+        world = World(JOBS, gives_receipts=gives_receipts)
+        run(lives(world))
+        assert {RECEIPT in event for event in world.events} == {gives_receipts}
+        assert len({event["completion"] for event in world.events}) == len(EXPECTED)
 
 
 def test_a_frozen_triggerer_that_wakes_up_tells_nothing_that_another_has_told() -> None:
