@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
-from airflow_sm_processing.exceptions import WaitTimeoutError
-from airflow_sm_processing.metrics import job_ended
-from airflow_sm_processing.operators.assets import tell_assets
+from airflow_sm_processing.operators.awaiting import AwaitingTask
 from airflow_sm_processing.operators.bounds import passed_deadline, wait_deadline
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.getting import BACKSTOP, is_deferrable
-from airflow_sm_processing.operators.lineage import TracedJob, TracedTask
+from airflow_sm_processing.operators.lineage import TracedJob
 from airflow_sm_processing.operators.own_xcoms import forget_log_position, own_xcom, publish
-from airflow_sm_processing.operators.recording import measured, record_end, record_submission
-from airflow_sm_processing.operators.result_files import push_result_files
+from airflow_sm_processing.operators.recording import record_submission
 from airflow_sm_processing.operators.room import lacked_capacity, lane_of
 from airflow_sm_processing.processing import results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import NoReturn
 
     from airflow.sdk import Context
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
-    from airflow_sm_processing.operators.attempt import Attempt
     from airflow_sm_processing.operators.modes import Modes
     from airflow_sm_processing.ownership.claiming import Claimed
-    from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.job import ProcessingJob
     from airflow_sm_processing.triggers.capacity import Refusals
     from airflow_sm_processing.triggers.deadlines import Deadline
@@ -40,10 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["JobTask"]
 
 
-class JobTask(TracedTask):
+class JobTask(AwaitingTask):
     """A task that runs one processing job; its parameters are a subclass's."""
-
-    _attempt: Attempt | None = None
 
     @property
     def output(self) -> PlainXComArg:
@@ -135,7 +126,7 @@ class JobTask(TracedTask):
         claimed, modes, refusals = self._claimed(context, attempt, refusals)
         job, found = claimed
         since = asked_at if found is None or found.created_at is None else found.created_at.timestamp()
-        with self._stopped_if_it_fails(job):
+        with self._stopped_if_it_fails(context, job, modes):
             publish(context, job)
             self._traced = TracedJob.just_made(job) if found is None else TracedJob(found)
             record_submission(self, context, job, found, modes)
@@ -162,17 +153,10 @@ class JobTask(TracedTask):
     ) -> Any:
         """Wait for the job's end in this worker, and make the task's of it, or begin anew if there was no room."""
         modes = self._modes()
-        description = self._wait(job, modes, deadline, shown=shown, gave_up=gave_up)
+        description = self._wait(context, job, modes, deadline, shown=shown, gave_up=gave_up)
         error = lacked_capacity(description)
         if error is None:
-            job_ended(description, dag_id=self.dag_id, task_id=self.task_id)
-            sizes = measured(self, description)
-            self._traced = TracedJob(description, sizes)
-            record_end(self, context, job, description, modes, sizes)
-            result = self._finish(context, job, description, modes)
-            if description.status.is_success:
-                tell_assets(self, context, description, sizes)
-            return result
+            return self._finish(context, job, description, modes)
         self._job = None
         if refusals is not None and time.time() - refusals.since >= modes.max_capacity_wait:
             job.raise_unless_completed(description)
@@ -217,89 +201,6 @@ class JobTask(TracedTask):
             method_name="execute_complete",
             timeout=deadline and timedelta(seconds=max(0.0, deadline.seconds_left)) + BACKSTOP,
         )
-
-    def _wait(
-        self,
-        job: ProcessingJob,
-        modes: Modes,
-        deadline: Deadline | None,
-        *,
-        shown: dict[str, Any] | None = None,
-        gave_up: bool = False,
-    ) -> JobDescription:
-        """Wait in this worker, to show the log from where the trigger left off, and give the job at its end.
-
-        Args:
-            job: What to wait for.
-            modes: How.
-            deadline: When to give up.
-            shown: The position that the trigger left in the log.
-            gave_up: Whether the trigger has stopped the job at its deadline.
-        """
-        from airflow_sm_processing.processing.log_position import LogPosition
-        from airflow_sm_processing.processing.status import JobStatus
-        from airflow_sm_processing.processing.waiting import WaitSettings
-
-        settings = WaitSettings(
-            poll_interval=modes.poll_interval,
-            max_wait=deadline and max(0.0, deadline.seconds_left),
-            max_transient_seconds=modes.max_transient_seconds,
-        )
-        try:
-            with self._stopped_if_it_fails(job):
-                description = job.wait_for_end(
-                    logs=modes.logs,
-                    settings=settings,
-                    sink=lambda line: self.log.info("%s", line),
-                    log_position=None if shown is None else LogPosition.from_plain(shown),
-                )
-        except WaitTimeoutError:
-            self._give_up(job, deadline)
-        if gave_up and description.status is JobStatus.STOPPED:
-            self._give_up(job, deadline)
-        return description
-
-    @contextmanager
-    def _stopped_if_it_fails(self, job: ProcessingJob) -> Iterator[None]:
-        """Stop the job when the block fails: nobody waits for it any more.
-
-        Not where the supervisor has died: then the next try waits for it, or does already.
-        """
-        try:
-            yield
-        except Exception:
-            attempt = self._attempt
-            if attempt is not None and attempt.is_orphaned and attempt.is_followed:
-                self.log.warning("Processing job %s is left to the task's next try.", job.job_name)
-            else:
-                self._stop(job)
-            raise
-
-    def _finish(
-        self, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes
-    ) -> dict[str, Any]:
-        """Make the task's end of the job's: the same in every mode."""
-        from airflow_sm_processing.processing.status import JobStatus
-
-        self._job = None
-        if description.status is JobStatus.STOPPED and modes.on_stopped == "skip":
-            from airflow.providers.common.compat.sdk import AirflowSkipException
-
-            raise AirflowSkipException(f"Processing job {job.job_name} was stopped.")
-        if description.status is not JobStatus.STOPPED or modes.on_stopped != "succeed":
-            job.raise_unless_completed(description)
-        if description.status.is_success:
-            push_result_files(self, context, description)
-        return results.ended_result(description)
-
-    def _give_up(self, job: ProcessingJob, deadline: Deadline | None) -> NoReturn:
-        self._job = None
-        if deadline is not None and deadline.bound == "execution_timeout":
-            from airflow.providers.common.compat.sdk import AirflowTaskTimeout
-
-            what = "was stopped" if self._modes().stop_on_kill else "goes on, for stop_on_kill=False"
-            raise AirflowTaskTimeout(f"execution_timeout is over: processing job {job.job_name} {what}.") from None
-        raise WaitTimeoutError(job.job_name, waited_seconds=self._modes().max_wait or 0.0) from None
 
 
 def _unawaited_result(claimed: Claimed) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.processing import results
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.job import ProcessingJob
     from airflow_sm_processing.processing.sizes import Size
 
-__all__ = ["STORED_RECORD", "measured", "record_end", "record_submission"]
+__all__ = ["STORED_RECORD", "measured", "record_as_left", "record_end", "record_submission"]
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,17 @@ def record_end(
     shown = bool(modes.logs) and description.instance_count <= _MOST_HOSTS
     with_log = shown or not description.status.is_success
     _record(task, context, modes, job, description, sizes=sizes, with_log=with_log)
+
+
+def record_as_left(task: ClaimingTask, context: Context, job: ProcessingJob, modes: Modes) -> None:
+    """Record a job that the task doesn't wait for any more, as it is now: nobody will see its end."""
+    try:
+        description = job.description()
+    except ProcessingError as error:
+        log.info("How job %s was left can't be recorded: %s", job.job_name, error)
+        return
+    job.learn(description)
+    _record(task, context, modes, job, description, with_log=True)
 
 
 def measured(task: ClaimingTask, description: JobDescription) -> dict[str, Size | None]:

@@ -254,10 +254,10 @@ class ProcessingJob:
             description.status,
             time.monotonic() - started,
         )
-        self._learn(description)
+        self.learn(description)
         return description
 
-    def _learn(self, description: JobDescription) -> None:
+    def learn(self, description: JobDescription) -> None:
         """Take from a description what isn't known of a job that was given by its name alone."""
         self.inputs = self.inputs or list(description.inputs)
         self.outputs = self.outputs or list(description.outputs)

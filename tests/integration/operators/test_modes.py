@@ -151,6 +151,13 @@ def test_the_record_of_a_job_that_did_not_complete_says_why(finished: Run):
     assert finished.xcoms["fail_defer"]["_job_details"]["log_tail"][0]["lines"][-1] == "about to fail"
 
 
+@pytest.mark.parametrize("task", ["max_wait_wait", "max_wait_defer"])
+def test_a_job_whose_time_was_over_is_recorded_as_it_was_left(finished: Run, task: str):
+    record, details = finished.xcoms[task]["_job"], finished.xcoms[task]["_job_details"]
+    assert record["status"] in {"Stopping", "Stopped"}
+    assert details["log_tail"][0]["lines"][-1] == "sleeping"
+
+
 def normalised(value: Any) -> Any:
     """Give the value without what differs from job to job: names, times, durations."""
     if isinstance(value, dict):

@@ -1,0 +1,134 @@
+"""How a task waits in a worker, and what the job's end makes of it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.exceptions import WaitTimeoutError
+from airflow_sm_processing.metrics import job_ended
+from airflow_sm_processing.operators.assets import tell_assets
+from airflow_sm_processing.operators.lineage import TracedJob, TracedTask
+from airflow_sm_processing.operators.recording import measured, record_as_left, record_end
+from airflow_sm_processing.operators.result_files import push_result_files
+from airflow_sm_processing.processing import results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import NoReturn
+
+    from airflow.sdk import Context
+
+    from airflow_sm_processing.operators.attempt import Attempt
+    from airflow_sm_processing.operators.modes import Modes
+    from airflow_sm_processing.processing.description import JobDescription
+    from airflow_sm_processing.processing.job import ProcessingJob
+    from airflow_sm_processing.processing.sizes import Size
+    from airflow_sm_processing.triggers.deadlines import Deadline
+
+__all__ = ["AwaitingTask"]
+
+
+class AwaitingTask(TracedTask):
+    """A task that sees the end of its processing job."""
+
+    _attempt: Attempt | None = None
+
+    def _wait(
+        self,
+        context: Context,
+        job: ProcessingJob,
+        modes: Modes,
+        deadline: Deadline | None,
+        *,
+        shown: dict[str, Any] | None = None,
+        gave_up: bool = False,
+    ) -> JobDescription:
+        """Wait in this worker, to show the log from where the trigger left off, and give the job at its end.
+
+        Args:
+            context: Of the task instance.
+            job: What to wait for.
+            modes: How.
+            deadline: When to give up.
+            shown: The position that the trigger left in the log.
+            gave_up: Whether the trigger has stopped the job at its deadline.
+        """
+        from airflow_sm_processing.processing.log_position import LogPosition
+        from airflow_sm_processing.processing.status import JobStatus
+        from airflow_sm_processing.processing.waiting import WaitSettings
+
+        settings = WaitSettings(
+            poll_interval=modes.poll_interval,
+            max_wait=deadline and max(0.0, deadline.seconds_left),
+            max_transient_seconds=modes.max_transient_seconds,
+        )
+        try:
+            with self._stopped_if_it_fails(context, job, modes):
+                description = job.wait_for_end(
+                    logs=modes.logs,
+                    settings=settings,
+                    sink=lambda line: self.log.info("%s", line),
+                    log_position=None if shown is None else LogPosition.from_plain(shown),
+                )
+        except WaitTimeoutError:
+            self._give_up(job, deadline)
+        if gave_up and description.status is JobStatus.STOPPED:
+            self._note_end(context, job, description, modes)
+            self._give_up(job, deadline)
+        return description
+
+    @contextmanager
+    def _stopped_if_it_fails(self, context: Context, job: ProcessingJob, modes: Modes) -> Iterator[None]:
+        """Stop the job when the block fails: nobody waits for it any more.
+
+        Not where the supervisor has died: then the next try waits for it, or does already.
+        """
+        try:
+            yield
+        except Exception:
+            attempt = self._attempt
+            if attempt is not None and attempt.is_orphaned and attempt.is_followed:
+                self.log.warning("Processing job %s is left to the task's next try.", job.job_name)
+            else:
+                self._stop(job)
+                record_as_left(self, context, job, modes)
+            raise
+
+    def _finish(
+        self, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes
+    ) -> dict[str, Any]:
+        """Make the task's end of the job's: the same in every mode."""
+        from airflow_sm_processing.processing.status import JobStatus
+
+        sizes = self._note_end(context, job, description, modes)
+        self._job = None
+        if description.status is JobStatus.STOPPED and modes.on_stopped == "skip":
+            from airflow.providers.common.compat.sdk import AirflowSkipException
+
+            raise AirflowSkipException(f"Processing job {job.job_name} was stopped.")
+        if description.status is not JobStatus.STOPPED or modes.on_stopped != "succeed":
+            job.raise_unless_completed(description)
+        if description.status.is_success:
+            push_result_files(self, context, description)
+            tell_assets(self, context, description, sizes)
+        return results.ended_result(description)
+
+    def _note_end(
+        self, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes
+    ) -> Mapping[str, Size | None]:
+        """Count, record and trace a job that has ended; give the sizes of what it read and wrote."""
+        job_ended(description, dag_id=self.dag_id, task_id=self.task_id)
+        sizes = measured(self, description)
+        self._traced = TracedJob(description, sizes)
+        record_end(self, context, job, description, modes, sizes)
+        return sizes
+
+    def _give_up(self, job: ProcessingJob, deadline: Deadline | None) -> NoReturn:
+        self._job = None
+        if deadline is not None and deadline.bound == "execution_timeout":
+            from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+            what = "was stopped" if self._modes().stop_on_kill else "goes on, for stop_on_kill=False"
+            raise AirflowTaskTimeout(f"execution_timeout is over: processing job {job.job_name} {what}.") from None
+        raise WaitTimeoutError(job.job_name, waited_seconds=self._modes().max_wait or 0.0) from None
