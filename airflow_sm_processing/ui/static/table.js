@@ -47,7 +47,7 @@ function row(job) {
     "tr",
     {},
     cell("Status", "status", badge(job.status, job.status_note)),
-    cell("Job", "name", inside(job.job_name, job.task_url, `${job.job_name}: open the task instance`), why(job)),
+    cell("Job", "job", inside(job.job_name, job.task_url, `${job.job_name}: open the task instance`), why(job)),
     cell("DAG", "name", el("bdi", {}, job.dag_id)),
     cell("Task", "name", el("bdi", {}, `${job.task_id}${mapped}`), job.superseded ? el("span", { class: "muted" }, " earlier try") : null),
     cell("Submitted", "when", el("time", { datetime: job.submitted_at }, time(job.submitted_at))),

@@ -1,4 +1,7 @@
-/** When the job was submitted, started and ended, and how long it waited and ran. */
+/**
+ * When the job was submitted, started and ended, and how long it waited and ran. Airflow learns of the start at the end,
+ * unless it asks SageMaker: until then nobody here knows which of the two the job does.
+ */
 
 import { el } from "./dom.js";
 import { between, duration, time } from "./format.js";
@@ -15,18 +18,17 @@ export function timeline(shown) {
 }
 
 function moment([title, iso]) {
-  const value = iso ? el("time", { datetime: iso }, time(iso)) : "–";
+  const value = iso ? el("time", { datetime: iso }, time(iso)) : "not recorded yet";
   return el("li", {}, el("span", { class: "label" }, title), el("span", {}, value));
 }
 
 function bar(submitted, job, now) {
-  const queued = between(submitted, job.started_at ?? job.ended_at ?? now);
+  if (now && !job.started_at) return el("div", { class: "bar" }, piece("going", "waiting or running for", between(submitted, now), 1));
+  const queued = between(submitted, job.started_at ?? job.ended_at);
   const ran = job.started_at ? job.duration_seconds ?? between(job.started_at, job.ended_at ?? now) : null;
   const whole = (queued ?? 0) + (ran ?? 0) || 1;
-  const going = now !== null;
-  const waits = piece("queued", going && !job.started_at ? "waiting" : "waited", queued, whole);
-  const runs = piece("ran", going ? "running" : "ran", ran, whole);
-  return el("div", { class: `bar ${going ? "going" : ""}` }, waits, runs);
+  const runs = now ? piece("going", "running for", ran, whole) : piece("ran", "ran", ran, whole);
+  return el("div", { class: "bar" }, piece("queued", "waited", queued, whole), runs);
 }
 
 function piece(kind, word, seconds, whole) {
