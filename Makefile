@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome))
 # The environment's own programs come first, whatever else the user has installed.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test unit integration acceptance soak matrix parity compat docs lint format demo ui bench constraints clean
+.PHONY: help setup test unit integration acceptance browser soak matrix parity compat docs lint format demo ui bench constraints clean
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[crt,local]' --group dev
 	@touch $@
 
-test: unit integration parity compat acceptance ## Prove the package: every tier
+test: unit integration parity compat acceptance browser ## Prove the package: every tier
 
 unit: $(STAMP) ## The fast tier: no server, no Airflow process
 	$(BIN)/pytest tests/unit
@@ -30,6 +31,10 @@ integration: $(STAMP) ## Against the local SageMaker over HTTP
 
 acceptance: $(STAMP) ## The example DAGs and the crash matrix through real Airflow
 	$(BIN)/pytest tests/acceptance
+
+browser: $(STAMP) ## The UI's pages in a headless Chromium (CHROMIUM=…); left out where there is none
+	@if command -v "$(CHROMIUM)" > /dev/null; then CHROMIUM="$(CHROMIUM)" $(BIN)/pytest tests/browser; \
+	  else echo "NOT RUN: the browser tier found no Chromium. Install Debian's package chromium, or give CHROMIUM=/path/to/one."; fi
 
 soak: $(STAMP) ## Play the crash matrix twenty times (ROUNDS=…)
 	$(BIN)/pytest tests/acceptance/test_crash_matrix.py --soak $(or $(ROUNDS),20)
@@ -73,4 +78,4 @@ constraints: ## Renew the pinned versions
 	@echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" >> constraints.txt
 
 clean: ## Remove what the commands made
-	rm -rf $(VENV) .venv-* .demo .ui build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-* .demo .ui build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .screenshots
