@@ -10,7 +10,7 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.sdk import task
 
-from airflow_sm_processing import JobFailedError, ProcessingInput
+from airflow_sm_processing import JobFailedError, ProcessingInput, ProcessingOutput
 from airflow_sm_processing.decorators.errors import FunctionFailedError, FunctionRefusedError
 from airflow_sm_processing.operators.errors import TaskDefinitionError
 
@@ -181,23 +181,37 @@ def test_a_result_of_another_cant_make_the_worker_upload_its_files(dag, on_sagem
     assert ProcessingInput(str(tmp_path)).source == str(tmp_path)
 
 
-def test_a_function_whose_job_is_stopped_may_clean_up(dag, on_sagemaker, result_of, runner, sagemaker):
-    how = {"max_runtime_in_seconds": 4, "on_stopped": "succeed", "outputs": ["/opt/ml/processing/notes"]}
+def test_sigterm_lets_a_function_clean_up(dag, on_sagemaker, runner, sagemaker):
+    notes = ProcessingOutput("/opt/ml/processing/notes", output_name="notes", s3_upload_mode="Continuous")
 
-    @task.sm_processing(**how, **on_sagemaker)
+    @task.sm_processing(outputs=[notes], **on_sagemaker)
     def linger():
+        import os
         import pathlib
+        import signal
         import time
 
         try:
+            os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(600)
         finally:
             pathlib.Path("/opt/ml/processing/notes/end.txt").write_text("cleaned up")
 
-    assert result_of(linger()) is None
-    place = urlsplit(runner.supervisor.xcoms["linger", -1]["output-1"] + "/end.txt")
+    error = runner.run(linger().operator).error
+    assert (error.raised.type, error.raised.exit_code) == ("SystemExit", 143)
+    place = urlsplit(runner.supervisor.xcoms["linger", -1]["notes"] + "/end.txt")
     body = sagemaker.client("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"].read()
     assert body == b"cleaned up"
+
+
+def test_a_stopped_job_that_counts_as_success_has_no_result(dag, on_sagemaker, result_of):
+    @task.sm_processing(max_runtime_in_seconds=1, on_stopped="succeed", **on_sagemaker)
+    def linger():
+        import time
+
+        time.sleep(600)
+
+    assert result_of(linger()) is None
 
 
 def test_a_process_that_is_killed_leaves_the_jobs_own_error(dag, on_sagemaker, runner):
