@@ -33,7 +33,7 @@ function asNode(child) {
 }
 
 /**
- * A part of the page that is drawn again only when what it shows has changed: focus, selection and scrolling survive.
+ * A part of the page that is drawn again only when what it shows has changed: selection and scrolling survive.
  *
  * @param {HTMLElement} host
  * @param {(value: any) => (Node|null)[]} draw
@@ -44,6 +44,13 @@ export function region(host, draw) {
     const key = JSON.stringify(value);
     if (key === shown) return;
     shown = key;
+    const focused = host.contains(document.activeElement) ? document.activeElement.textContent : null;
     host.replaceChildren(...draw(value).filter(Boolean));
+    if (focused !== null) focusAgain(host, focused);
   };
+}
+
+/** Who works by keyboard goes on from where he was: at the control of the same words. */
+function focusAgain(host, text) {
+  [...host.querySelectorAll("a, button, summary, pre")].find((control) => control.textContent === text)?.focus();
 }

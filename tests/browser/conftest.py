@@ -1,0 +1,92 @@
+"""One Airflow for the tier, with runs to look at, and a headless Chromium that looks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.acceptance.runs import Gate, Run
+
+from .eyes import Eyes
+from .shop import open_shop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from demo.airflow_services import RunningAirflow
+
+HERE = Path(__file__).parent
+SCREENSHOTS = HERE.parent.parent / ".screenshots"
+PATIENCE = 60_000  # milliseconds: for a machine that is busy with other things
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tier in one worker (`--dist loadgroup`): each worker that runs a part of it starts an Airflow."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
+    with open_shop(tmp_path_factory.mktemp("shop") / "airflow") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def runs(airflow: RunningAirflow, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    """A run of each DAG, by DAG id; all go on at once."""
+    folder = tmp_path_factory.mktemp("gates")
+    gates = {"shop_forecast": Gate(folder / "forecast"), "shop_nightly": Gate(folder / "nightly")}
+    dag_ids = ("shop_features", "shop_forecast", "shop_nightly", "recorded")
+    return {dag_id: Run(airflow, dag_id, gate=gates.get(dag_id)) for dag_id in dag_ids}
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    assert path, "No Chromium found: install Debian's package chromium, or set CHROMIUM to the path of one."
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def eyes_factory(
+    airflow: RunningAirflow, chromium: Browser, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Eyes]]:
+    """Opens browser windows; at the end each is photographed, and has to have been without errors."""
+    opened: list[Eyes] = []
+
+    def look(*, width: int = 1280, theme: str = "light", bears: str = "nothing") -> Eyes:
+        context = chromium.new_context(viewport={"width": width, "height": 860}, color_scheme=theme)
+        context.set_default_timeout(PATIENCE)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        context.add_init_script(f"localStorage.setItem('theme', '{theme}')")
+        opened.append(Eyes(context.new_page(), airflow.url, bears=bears))
+        return opened[-1]
+
+    yield look
+    SCREENSHOTS.mkdir(exist_ok=True)
+    for number, eyes in enumerate(opened):
+        eyes.page.screenshot(path=SCREENSHOTS / f"{request.node.name}-{number}.png".replace("/", "_"))
+        eyes.page.context.close()
+    assert [eyes.troubles for eyes in opened] == [[]] * len(opened)
+
+
+@pytest.fixture
+def eyes(eyes_factory: Callable[..., Eyes]) -> Eyes:
+    """A window as most people have it: wide, and light."""
+    return eyes_factory()
