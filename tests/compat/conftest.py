@@ -18,7 +18,8 @@ def oldest() -> Path:
     """The folder of the oldest version's commands."""
     constraints = HERE / "airflow-3.1-constraints.txt"
     stamp = ENVIRONMENT / ".installed"
-    if not stamp.exists() or stamp.stat().st_mtime < constraints.stat().st_mtime:
+    wanted = (constraints, ROOT / "pyproject.toml")  # the latter has the entry points
+    if not stamp.exists() or any(stamp.stat().st_mtime < file.stat().st_mtime for file in wanted):
         uv = [sys.executable, "-m", "uv"]
         subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, ENVIRONMENT], check=True)
         install = [*uv, "pip", "install", "--quiet", "--python", ENVIRONMENT / "bin" / "python"]
