@@ -36,7 +36,7 @@ def run_dag(dag_id: str, environment: Mapping[str, str]) -> Run:
         stderr=subprocess.STDOUT,
         text=True,
         env=everything,
-        timeout=270,
+        timeout=500,
     )
     assert "DagRun Finished" in ended.stdout, ended.stdout
     return _read(dag_id, ended.stdout)

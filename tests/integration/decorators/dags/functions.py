@@ -39,8 +39,8 @@ def functions():  # noqa: C901  # many small tasks
         return [len(result) for result in results]
 
     @task
-    def seen(result, sizes):
-        return [result["kind"], sizes]
+    def seen(results):
+        return [result["kind"] for result in results]
 
     @task.sm_processing(deferrable=True, env={"PASSWORD": "a-password-of-ours"})
     def fail(number):
@@ -53,10 +53,11 @@ def functions():  # noqa: C901  # many small tasks
         raise SystemExit(99)
 
     written = write(3)
-    measure(ProcessingInput(written["text"]), written, sizes())
-    larges = large.expand(factor=sizes())
-    counts = count(larges)
-    seen(large.override(task_id="one_large")(5), counts)
+    known = sizes()
+    measure(ProcessingInput(written["text"]), written, known)
+    larges = large.expand(factor=known)
+    count(larges)
+    seen(larges)
     fail(7)
     skip()
 
