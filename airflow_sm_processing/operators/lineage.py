@@ -6,13 +6,12 @@ isn't installed, nothing here is called. No method calls AWS.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.getting import ClaimingTask
 from airflow_sm_processing.processing.code import CODE_INPUT_NAME
-from airflow_sm_processing.processing.description import JobDescription
 from airflow_sm_processing.processing.results import moment
 from airflow_sm_processing.processing.s3_uris import S3Location, is_s3_uri
 from airflow_sm_processing.processing.status import JobStatus
@@ -20,6 +19,7 @@ from airflow_sm_processing.processing.status import JobStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.inputs import ProcessingInput
     from airflow_sm_processing.processing.job import ProcessingJob
     from airflow_sm_processing.processing.outputs import ProcessingOutput
@@ -28,17 +28,18 @@ if TYPE_CHECKING:
 __all__ = ["TracedJob", "TracedTask", "dataset_name"]
 
 
-@dataclass(frozen=True)
-class TracedJob:
+class TracedJob(NamedTuple):
     """A task's job as it was last seen."""
 
     description: JobDescription
-    sizes: Mapping[str, Size | None] = field(default_factory=dict)
+    sizes: Mapping[str, Size | None] = MappingProxyType({})
     """Of its inputs and outputs, by S3 URI, when it has ended."""
 
     @classmethod
     def just_made(cls, job: ProcessingJob) -> TracedJob:
         """Give a job as its request has it."""
+        from airflow_sm_processing.processing.description import JobDescription
+
         response = {
             **(job.request or {}),
             "ProcessingJobName": job.job_name,
