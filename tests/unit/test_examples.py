@@ -57,7 +57,7 @@ from airflow.sdk.definitions._internal.contextmanager import DagContext
 DagContext.current_autoregister_module_name = "__main__"  # as Airflow's own DagBag does
 warnings.simplefilter("error")
 runpy.run_path(sys.argv[1])
-dags = [dag for dag, _ in DagContext.autoregistered_dags]
+dags = sorted((dag for dag, _ in DagContext.autoregistered_dags), key=lambda dag: dag.dag_id)  # Airflow has a set
 print(json.dumps({
     "dags": [
         {
