@@ -89,11 +89,9 @@ def test_totals_and_charts_sum_up_what_the_filters_take(eyes: Eyes) -> None:
 
 def test_a_row_leads_to_its_task_and_to_the_console(eyes: Eyes, recorded: Run) -> None:
     frame = eyes.open_jobs("?name=shop-1")
-    console = frame.get_by_role("link", name="Console")
-    eyes.page.context.route("https://**", lambda route: route.fulfill(body="the console"))
     with eyes.page.context.expect_page() as opened:
-        console.click()
-    assert opened.value.url.startswith("https://eu-west-1.console.aws.amazon.com/sagemaker/")
+        frame.get_by_role("link", name="Console").click()
+    expect(opened.value.locator("body")).to_contain_text("eu-west-1.console.aws.amazon.com")  # which isn't reached
     frame.get_by_role("link", name="Task instance of shop-1").click()
     expect(eyes.page.get_by_role("link", name="Processing job")).to_be_visible()
     assert "/dags/recorded/runs/" in eyes.page.url
