@@ -17,6 +17,7 @@ import { taskOf } from "./task.js";
 import { timeline } from "./timeline.js";
 
 const WHILE_RUNNING = 3000;
+const WHILE_UNKNOWN = 10000; // its task may yet record how it left the job
 const WHEN_SETTLED = 30000; // somebody may clear the task
 const ENDED = new Set(["success", "failed", "skipped", "upstream_failed", "removed"]);
 
@@ -38,11 +39,12 @@ const parts = {
 const look = poll(async () => {
   const found = await read(`dags/${encodeURIComponent(task.dagId)}/job`, task.query);
   show(found);
-  return isSettled(found) ? WHEN_SETTLED : WHILE_RUNNING;
+  if (isSettled(found)) return WHEN_SETTLED;
+  return found.job?.status === "Unknown" ? WHILE_UNKNOWN : WHILE_RUNNING;
 }, (error, wait) => showError(document.getElementById("error"), error, wait));
 
 function isSettled({ job, task: instance }) {
-  return ENDED.has(instance.state) && (!job || isTerminal(job.status) || job.status === "Unknown");
+  return ENDED.has(instance.state) && (!job || isTerminal(job.status));
 }
 
 function show({ job, details, earlier: before, task: instance, stop, logs_url: logsUrl, now, notes }) {
