@@ -6,6 +6,7 @@ A record is for people to look at: whatever goes wrong with one costs a warning,
 from __future__ import annotations
 
 import logging
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import ProcessingError
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 STORED_RECORD = "processing_job:"
 """Begins the keys in `task_state_store`, which go on with the job's name: it keeps the records of earlier tries."""
-_MOST_HOSTS = 10  # whose last lines are recorded of a job that has completed: they may have to be asked for
+_MOST_HOSTS = 10  # whose last lines are recorded: up to 20 kB of each, in a row of Airflow's database
 
 
 def record_submission(
@@ -102,9 +103,8 @@ def _record(
     try:
         record = job_record(job, description, circumstances)
         ti.xcom_push(key=results.RECORD_KEY, value=record)
-        ti.xcom_push(
-            key=results.DETAILS_KEY, value=job_details(job, sizes=sizes, log_tail=job.log_tails if with_log else None)
-        )
+        tails = dict(islice(job.log_tails.items(), _MOST_HOSTS)) if with_log else None
+        ti.xcom_push(key=results.DETAILS_KEY, value=job_details(job, sizes=sizes, log_tail=tails))
         store: Any = context.get("task_state_store")  # since Airflow 3.3
         if store is not None:
             store.set(f"{STORED_RECORD}{job.job_name}", record)
