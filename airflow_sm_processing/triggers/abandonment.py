@@ -10,7 +10,8 @@ from weakref import WeakKeyDictionary
 from airflow.triggers.base import BaseTrigger
 
 from airflow_sm_processing.exceptions import ProcessingError
-from airflow_sm_processing.processing.results import JOB_NAME_KEY
+from airflow_sm_processing.processing.results import JOB_NAME_KEY, RECORD_KEY
+from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.processing.waiting import Patience
 from airflow_sm_processing.triggers.sharing import shared_lookout
 from airflow_sm_processing.watcher.stopping import stop_job
@@ -29,6 +30,7 @@ AIRFLOW_CALLS_ON_KILL = hasattr(BaseTrigger, "on_kill")
 _STOP_SECONDS = 600.0
 _DEFERRED = "deferred"
 _WAITING_STATES = frozenset({_DEFERRED, "running"})
+_ENDED_STATES = frozenset({"failed", "success", "skipped"})
 _PAUSES = (
     1,
     5,
@@ -61,8 +63,22 @@ async def _stop(job_name: str, connection: AwsConnection, task: DeferredTask | N
         log.info("Nobody waits for processing job %s any more: stopping it.", job_name)
         async with shared_lookout(connection) as lookout:
             await stop_job(lookout.calls, job_name, Patience(_STOP_SECONDS))
+        if task is not None:
+            await _record_stop(job_name, task)
     except ProcessingError as error:
         log.error("Processing job %s may go on, for it could not be stopped: %s", job_name, error)  # noqa: TRY400  # the message has it all
+
+
+async def _record_stop(job_name: str, task: DeferredTask) -> None:
+    """Tell the pages of Airflow's UI, for nobody will see the job's end; a task that goes on records its next job."""
+    try:
+        async with _few_at_a_time():
+            record = await task.xcom(RECORD_KEY)
+            if record is None or record["job_name"] != job_name or await task.state() not in _ENDED_STATES:
+                return
+            await task.set_xcom(RECORD_KEY, {**record, "status": JobStatus.STOPPING.value})
+    except Exception as error:  # noqa: BLE001  # of Airflow's many kinds; the job is stopped, which is what counts
+        log.warning("Airflow's pages don't show that job %s was stopped: %r", job_name, error)
 
 
 async def _is_waited_for(job_name: str, task: DeferredTask | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.ui.rows import Standing
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ __all__ = ["UNKNOWN", "TaskState", "is_with_its_job", "judged"]
 UNKNOWN = "Unknown"
 """Beside the values of `JobStatus`: the job may run or have ended."""
 _UNAWAITED = "As it was submitted: its task doesn't wait for it, so nobody records its end."
+_LEFT_STOPPING = "It was stopped when its task ended; nobody recorded its end."
 _WITH_ITS_JOB = frozenset({"running", "deferred", "queued", "scheduled", "restarting", "up_for_reschedule"})
 
 
@@ -37,6 +39,8 @@ def judged(row: JobRow, task: TaskState | None) -> JobRow:
     """Judge a record by what its task instance is doing, None if that is gone; an ended job stays as it is."""
     if row.status.is_terminal or (row.awaited and is_with_its_job(row, task)):
         return row
+    if row.status is JobStatus.STOPPING:
+        return replace(row, standing=Standing(row.status.value, _LEFT_STOPPING))
     note = _reason(row, task) if row.awaited else _UNAWAITED
     return replace(row, standing=Standing(UNKNOWN if row.awaited else row.status.value, note))
 

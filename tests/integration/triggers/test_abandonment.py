@@ -65,6 +65,28 @@ def test_on_kill(
     assert airflow.asked == len(states)
 
 
+@pytest.mark.parametrize(
+    ("states", "recorded", "shown"),
+    [
+        (["failed"], None, "Stopping"),
+        (["skipped"], None, "Stopping"),
+        (["failed"], "another-job", "InProgress"),
+        (["scheduled"], None, "InProgress"),
+    ],
+    ids=["marked failed", "the run's time is over", "another job is recorded", "cleared"],
+)
+def test_a_stop_is_recorded_where_no_other_job_will_be(
+    monkeypatch: pytest.MonkeyPatch, job_factory: JobFactory, states: list[str | None], recorded: str | None, shown: str
+):
+    job = job_factory(SLEEPS)
+    record = {"job_name": recorded or job.job_name, "status": "InProgress", "try_number": 1}
+    airflow = StandIn(list(states), {"job_name": job.job_name, "_job": dict(record)})
+    airflow.install(monkeypatch)
+    asyncio.run(airflow.adopt(ProcessingJobTrigger(job.job_name)).on_kill())
+    assert airflow.xcoms["_job"] == {**record, "status": shown}
+    assert job.description().status.value in STOPPED
+
+
 def test_on_kill_goes_on_when_airflow_cancels_it_again(monkeypatch: pytest.MonkeyPatch, job_factory: JobFactory):
     """Airflow repeats its cancellation each second."""
     job = job_factory(SLEEPS)

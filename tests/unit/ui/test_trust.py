@@ -53,6 +53,12 @@ def test_a_job_that_its_task_left_is_unknown(row_factory, task: TaskState | None
     assert (row.status_now, row.status_note) == ("Unknown", note)
 
 
+@pytest.mark.parametrize("task", [None, TaskState("failed", 1)])
+def test_a_job_that_was_stopped_when_its_task_ended_is_still_stopping(row_factory, task: TaskState | None):
+    row = judged(row_factory(status=JobStatus.STOPPING), task)
+    assert row.standing == Standing("Stopping", "It was stopped when its task ended; nobody recorded its end.")
+
+
 @pytest.mark.parametrize("task", [None, RUNNING, TaskState("success", 1)])
 def test_a_job_that_nobody_waits_for_stays_as_it_was_submitted(row_factory, task: TaskState | None):
     note = "As it was submitted: its task doesn't wait for it, so nobody records its end."
