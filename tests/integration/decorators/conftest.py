@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import uuid
 from pathlib import Path
@@ -72,7 +73,13 @@ def result_of(runner: Runner) -> Callable[[XComArg], Any]:
 @pytest.fixture
 def python38() -> str:
     """A Python 3.8: the oldest that images are supported with."""
-    found = next((path for path in _PYTHONS_3_8 if path and Path(path).exists()), None)
+    found = next((str(path) for path in _PYTHONS_3_8 if path and _is_python_3_8(path)), None)
     if found is None:
         pytest.skip("there is no Python 3.8 on this machine")
-    return str(found)
+    return found
+
+
+def _is_python_3_8(path: str | Path) -> bool:
+    """Try it: a version manager leaves commands that only say how to get one."""
+    asked = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    return asked.returncode == 0 and asked.stdout.startswith("Python 3.8.")
