@@ -67,7 +67,7 @@ class JobMaker:
         plan = self._uploaded(name, tags, repeated=repeated)
         arn = self._created(plan)
         log.info("Created processing job %s", name)
-        return ProcessingJob.submitted(self._session, plan, arn)
+        return ProcessingJob.submitted(self._session, plan, arn, output_kms_key=self._definition.output_kms_key)
 
     def _uploaded(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> SubmissionPlan:
         """Resolve the definition and upload what is local, through lost connections and 5xx."""

@@ -135,18 +135,20 @@ class ProcessingJob:
             max_transient_seconds=max_transient_seconds,
             sleep=sleep,
         )
-        return cls.submitted(session, submitted.plan, submitted.job_arn)
+        return cls.submitted(session, submitted.plan, submitted.job_arn, output_kms_key=definition.output_kms_key)
 
     @classmethod
-    def submitted(cls, sagemaker_session: Session, plan: SubmissionPlan, job_arn: str) -> ProcessingJob:
-        """Give the job that a plan's request made."""
+    def submitted(
+        cls, sagemaker_session: Session, plan: SubmissionPlan, job_arn: str, *, output_kms_key: str | None = None
+    ) -> ProcessingJob:
+        """Give the job that a plan's request made; a key without outputs is in no request."""
         request = plan.request
         return cls(
             sagemaker_session,
             plan.job_name,
             plan.inputs,
             plan.outputs,
-            request.get("ProcessingOutputConfig", {}).get("KmsKeyId"),
+            output_kms_key,
             job_arn=job_arn,
             instance_count=request["ProcessingResources"]["ClusterConfig"].get("InstanceCount"),
             request=request,
