@@ -51,13 +51,18 @@ def airflow(
         yield running
 
 
+@pytest.fixture(scope="module")
+def triggerers(airflow: RunningAirflow) -> Triggerers:
+    return Triggerers(airflow)
+
+
 def status(sagemaker: LocalSageMaker, job_name: str) -> str:
     job = sagemaker.client("sagemaker").describe_processing_job(ProcessingJobName=job_name)
     return str(job["ProcessingJobStatus"])
 
 
 def test_a_job_is_stopped_when_its_task_is_ended_and_not_when_the_triggerer_is(
-    airflow: RunningAirflow, sagemaker: LocalSageMaker
+    airflow: RunningAirflow, triggerers: Triggerers, sagemaker: LocalSageMaker
 ):
     run = Run(airflow, "waiting")
     jobs = {}
@@ -68,7 +73,6 @@ def test_a_job_is_stopped_when_its_task_is_ended_and_not_when_the_triggerer_is(
     run.mark("is_marked_failed", "failed")
     stopped = {"Stopping", "Stopped"}
     run.until(lambda: status(sagemaker, jobs["is_marked_failed"]) in stopped, "the marked task's job to be stopped")
-    triggerers = Triggerers(airflow)
     (first,) = triggerers.at_least(1)
     triggerers.stop(first)
     triggerers.start()
@@ -79,7 +83,9 @@ def test_a_job_is_stopped_when_its_task_is_ended_and_not_when_the_triggerer_is(
     run.until(lambda: status(sagemaker, jobs["survives"]) in stopped, "the other task's job to be stopped")
 
 
-def test_completed_jobs_are_told_once_with_the_memory_in_a_variable(airflow: RunningAirflow, sagemaker: LocalSageMaker):
+def test_completed_jobs_are_told_once_with_the_memory_in_a_variable(
+    airflow: RunningAirflow, triggerers: Triggerers, sagemaker: LocalSageMaker
+):
     account = Account(sagemaker)
     started = []
 
@@ -99,7 +105,6 @@ def test_completed_jobs_are_told_once_with_the_memory_in_a_variable(airflow: Run
     until(begins, within=120, what="the first event")
     key = CompletedJobsTrigger(job_name_prefix="watched-").memory_key
     until(lambda: started[-1] in airflow.api.variable(key), within=60, what="the last job to be remembered")
-    triggerers = Triggerers(airflow)
     (triggerer,) = triggerers.at_least(1)
     triggerers.stop(triggerer)
     account.start("watched-meanwhile")
