@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_sm_processing.processing.results import DETAILS_KEY, RECORD_KEY
+
 from .conftest import ENDS_DAGS
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def test_a_completed_job_gives_its_result_and_where_its_outputs_are(
         f"s3://{BUCKET}/{job['ProcessingJobName']}/output/result",
     )
     seconds = (job["ProcessingEndTime"] - job["ProcessingStartTime"]).total_seconds()
-    assert run.xcoms("completes") == {
+    assert users_xcoms(run, "completes") == {
         "job_name": name,
         "job_arn": arn,
         "result": uri,
@@ -79,11 +81,23 @@ def test_a_failing_script_fails_the_task_with_the_reason_in_its_log(
 def test_a_failed_task_keeps_the_names_of_its_job_and_outputs(run: Run, job_of: Callable[[Run, str], Any]) -> None:
     run.end_of("fails")
     job = job_of(run, "fails")
-    assert run.xcoms("fails") == {
+    assert users_xcoms(run, "fails") == {
         "job_name": job["ProcessingJobName"],
         "job_arn": job["ProcessingJobArn"],
         "result": f"s3://{BUCKET}/{job['ProcessingJobName']}/output/result",
     }
+
+
+def users_xcoms(run: Run, task_id: str) -> dict[str, Any]:
+    """Give the task's XComs but those that Airflow's pages are made of."""
+    return {key: value for key, value in run.xcoms(task_id).items() if key not in {RECORD_KEY, DETAILS_KEY}}
+
+
+@pytest.mark.parametrize(("task_id", "status"), [("completes", "Completed"), ("fails", "Failed")])
+def test_the_end_is_recorded_for_airflows_pages_in_every_mode(run: Run, task_id: str, status: str) -> None:
+    run.end_of(task_id)
+    record = run.xcoms(task_id)[RECORD_KEY]
+    assert (record["status"], record["ended_at"] is not None, record["try_number"]) == (status, True, 1)
 
 
 def utc(moment: Any) -> str:
