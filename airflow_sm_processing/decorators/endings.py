@@ -29,8 +29,8 @@ def returned(
     """Give what the function returned.
 
     Raises:
-        UnusableReturnError: It left nothing, a key that is an XCom of the task already, or in S3 what a task is to be
-            mapped over.
+        UnusableReturnError: It left nothing, or something else wrote what is there; it left a key that is an XCom of
+            the task already, or in S3 what a task is to be mapped over.
         ServiceError: S3 refused or couldn't be reached.
     """
     place = _outcome_uri(job, description)
@@ -43,6 +43,8 @@ def returned(
             f"Processing job {job.job_name} completed, but {place} has no result: its process ended before the "
             "function had returned, by os._exit or by becoming another program."
         ) from error
+    except ValueError as error:
+        raise UnusableReturnError(f"Processing job {job.job_name} completed, but {error}") from error
     if task.multiple_outputs:
         _check_keys(value, job)
     elif is_large_result(value) and not is_mapped and next(iter(task.iter_mapped_dependants()), None) is not None:
@@ -75,7 +77,11 @@ def _raised(task: FunctionProcessingOperator, job: ProcessingJob, description: J
     try:
         place = _outcome_uri(job, description)
         return read_raised(job.sagemaker_session, place, hosts=description.instance_count or 1)
-    except (ServiceError, UnusableReturnError) as error:  # the job's own error says what is known without it
+    except (
+        ServiceError,
+        UnusableReturnError,
+        ValueError,
+    ) as error:  # the job's own error says what is known without it
         task.log.warning("What the function raised can't be read: %s", error)
         return None
 

@@ -22,6 +22,14 @@ OUTCOME = ProcessingOutput(
 )
 _KIND = "sm_processing_result"
 _MOST_HOSTS = 20  # that are asked for an error; any of them fails the job
+_MOST_ERROR_BYTES = 4_000_000  # more than `container.outcome` leaves, however its characters are written
+_RAISED_TYPES: dict[str, type | tuple[type, ...]] = {
+    "type": str,
+    "summary": str,
+    "traceback": str,
+    "exit_code": (int, type(None)),
+    "host": str,
+}
 
 
 class Raised(NamedTuple):
@@ -51,17 +59,22 @@ def read_returned(session: Session, outcome_uri: str) -> Any:
 
     Raises:
         ServiceError: S3 refused or couldn't be reached; the code is NoSuchKey if the function left nothing.
+        ValueError: Something else wrote what is there.
     """
-    found = _read_json(session, outcome_uri, "result.json")
+    content = _read(session, outcome_uri, "result.json")
 
     def large(file: list[Any]) -> dict[str, Any]:
         name, size = file
         return {"kind": _KIND, "s3_uri": _uri(outcome_uri, name), "bytes": size}
 
     special = {"file": large}
-    if "each" in found:
-        return {key: decode(plain, special) for key, plain in found["each"].items()}
-    return decode(found["returned"], special)
+    try:
+        found = json.loads(content)
+        if "each" in found:
+            return {key: decode(plain, special) for key, plain in found["each"].items()}
+        return decode(found["returned"], special)
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise ValueError(f"{_uri(outcome_uri, 'result.json')} is no function's result: {error!r}") from error
 
 
 def read_raised(session: Session, outcome_uri: str, *, hosts: int) -> Raised | None:
@@ -69,25 +82,39 @@ def read_raised(session: Session, outcome_uri: str, *, hosts: int) -> Raised | N
 
     Raises:
         ServiceError: S3 refused or couldn't be reached.
+        ValueError: Something else wrote what is there.
     """
     for number in range(1, min(hosts, _MOST_HOSTS) + 1):
         try:
-            found = _read_json(session, outcome_uri, f"error-algo-{number}.json")
+            content = _read(session, outcome_uri, name := f"error-algo-{number}.json", _MOST_ERROR_BYTES)
         except ServiceError as error:
             if error.code != "NoSuchKey" and not isinstance(error, AccessDeniedError):  # which may mean the same
                 raise
         else:
-            return Raised(**{name: found[name] for name in Raised._fields})
+            return _to_raised(content, _uri(outcome_uri, name))
     return None
 
 
-def _read_json(session: Session, outcome_uri: str, name: str) -> Any:
+def _to_raised(content: bytes, uri: str) -> Raised:
+    try:
+        found = json.loads(content)
+        raised = Raised(**{name: found[name] for name in Raised._fields})
+    except (ValueError, LookupError, TypeError, RecursionError) as error:  # also of what was cut
+        raise ValueError(f"{uri} is no function's error: {error!r}") from error
+    wrong = [name for name, types in _RAISED_TYPES.items() if not isinstance(getattr(raised, name), types)]
+    if wrong:
+        raise ValueError(f"{uri} is no function's error: {', '.join(wrong)} can't be right")
+    return raised
+
+
+def _read(session: Session, outcome_uri: str, name: str, most: int | None = None) -> bytes:
     from airflow_sm_processing.processing.aws_errors import aws_call
 
     uri = _uri(outcome_uri, name)
     bucket, key = S3Location.parse(uri)
     with aws_call("GetObject", uri), session.s3_client.get_object(Bucket=bucket, Key=key)["Body"] as body:
-        return json.loads(body.read())
+        content: bytes = body.read(most)
+    return content
 
 
 def _uri(outcome_uri: str, name: str) -> str:

@@ -22,6 +22,8 @@ __all__ = [
 
 _MOST_LEVELS = 50
 _MOST_CHARACTERS = 20_000  # of one text; SageMaker's longest are a tenth of it
+_LARGEST = 1e15  # of numbers; the sum of all records is a finite one, too
+_YEARS = range(2000, 2200)  # which leave a calendar's ends far enough away to reckon with
 
 
 class MalformedError(ValueError):
@@ -80,8 +82,8 @@ def text(value: Any) -> str | None:
 
 
 def number(value: Any) -> float | None:
-    """Give a finite number that isn't negative; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+    """Give a number that isn't negative, and that sums can be made of; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= _LARGEST:
         return None
     return float(value)
 
@@ -94,14 +96,14 @@ def whole(value: Any) -> int | None:
 
 
 def time(value: Any) -> datetime | None:
-    """Give the moment of an ISO 8601 text with its offset, in UTC; None for anything else."""
+    """Give the moment of an ISO 8601 text with its offset, in UTC; None for anything else, and for other centuries."""
     if not isinstance(value, str):
         return None
     try:
         moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
-        return None if moment.tzinfo is None else moment.astimezone(timezone.utc)
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
+    return moment.astimezone(timezone.utc) if moment.tzinfo is not None and moment.year in _YEARS else None
 
 
 def times_as_shown(value: Any) -> str | None:

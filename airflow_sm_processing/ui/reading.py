@@ -144,9 +144,12 @@ def _parsed(item: Content, table: Table) -> JobRow | Unreadable:
     if item.text is None:
         return Unreadable(item.place)
     try:
-        return row_of(item.place, item.text, stored=table.stored)
+        row = row_of(item.place, item.text, stored=table.stored)
     except MalformedError:
         return Unreadable(item.place)
+    # The record is asked for again by its name, which JSON can make of characters that no database takes.
+    named_so = not table.stored or item.key.key == f"{STORED_RECORD}{row.job_name}"
+    return row if named_so else Unreadable(item.place)
 
 
 def _name(row: JobRow | Unreadable) -> str | None:

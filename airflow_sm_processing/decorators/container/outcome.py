@@ -59,7 +59,7 @@ class Outcome:
         head = "".join(found.format_exception_only()).strip()
         content = {
             "type": type(error).__name__,
-            "summary": head,
+            "summary": _cut(head),
             "traceback": _cut(text),
             "exit_code": error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else None,
             "host": self._host,

@@ -114,6 +114,22 @@ def test_what_is_no_record_is_passed_over_and_counted(session, reader):
     assert len(recorded.unreadable) == len(HOSTILE) + 1
 
 
+def test_a_record_beyond_reckoning_costs_the_readers_of_other_dags_nothing(session, reader):
+    bad = TaskRow(dag_id="bad", xcoms=xcom("bad", duration_seconds=10**400))
+    insert(session, [bad, TaskRow(dag_id="good", xcoms=xcom("good"))])
+    assert names(reader.read(session, {"good"})) == [("good", False)]
+
+
+@pytest.mark.parametrize("name", ["another", "\ud800", "\0"])
+def test_a_stored_record_under_another_jobs_key_is_passed_over(session, reader, name):
+    from airflow_sm_processing.ui.jobs import shown_jobs
+
+    insert(session, [TaskRow(dag_id="dag", xcoms=xcom("good"), stored={"processing_job:one": record(name)})])
+    recorded = reader.read(session, {"dag"})
+    assert [job["job_name"] for job in shown_jobs(session, recorded.rows, "")] == ["good"]
+    assert len(recorded.unreadable) == 1
+
+
 def test_the_store_stands_in_for_xcoms_that_a_backend_keeps_elsewhere(session, reader):
     older = record("older", submitted_at=(NOW - timedelta(hours=1)).isoformat())
     row = TaskRow(dag_id="dag", xcoms={"_job": "s3://xcoms/1"}, stored=stored(older, record("newer")))

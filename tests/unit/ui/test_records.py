@@ -56,6 +56,8 @@ def test_a_record_that_was_serialized_twice_is_read():
         json.dumps(record("name", submitted_at="yesterday")),
         json.dumps(record("name", submitted_at="2026-11-20T12:00:00")),
         json.dumps(record("name", submitted_at="0001-01-01T00:00:00+14:00")),
+        json.dumps(record("name", submitted_at="0001-06-01T00:00:00+00:00")),
+        json.dumps(record("name", submitted_at="9999-12-31T23:59:59+00:00")),
     ],
 )
 def test_what_is_no_record_is_refused(content: str):
@@ -63,7 +65,7 @@ def test_what_is_no_record_is_refused(content: str):
         row_of(PLACE, content, stored=False)
 
 
-@pytest.mark.parametrize("value", [-1, "300", True, None, [], {}])
+@pytest.mark.parametrize("value", [-1, "300", True, None, [], {}, 10**400, 1.7e308])
 def test_a_number_that_is_none_is_left_out(value: object):
     content = json.dumps(record("name", duration_seconds=value, instance_seconds=value))
     row = row_of(PLACE, content, stored=False)
