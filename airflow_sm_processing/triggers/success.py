@@ -44,12 +44,12 @@ async def success_event(
         return TaskSuccessEvent(xcoms={RESULT_KEY: result})
     try:
         await _record_end(task, description)
-        job_ended(description, dag_id=task.dag_id, task_id=task.task_id)
         await task.set_xcom(RESULT_KEY, result)  # what the event itself carries, Airflow writes as JSON within JSON
         await live_log.forget_position()
     except Exception as error:  # noqa: BLE001  # of Airflow's many kinds: a worker can do the same
         log.warning("A worker ends the task, for its result couldn't be stored from here: %r", error)
         return None
+    job_ended(description, dag_id=task.dag_id, task_id=task.task_id)  # last: a worker counts what it ends
     return TaskSuccessEvent()
 
 
