@@ -88,12 +88,14 @@ def test_completed_jobs_are_told_once_with_the_memory_in_a_variable(
 ):
     account = Account(sagemaker)
     started = []
+    shown: Counter[str] = Counter()
 
     def told() -> Counter[str]:
-        with suppress(AirflowApiError):  # an event isn't shown while a run that it caused waits for its start
-            names = (event["extra"]["payload"]["job_name"] for event in airflow.api.asset_events("watched_jobs"))
-            return Counter(names)
-        return Counter()
+        with suppress(AirflowApiError):  # no event is shown while a run that one caused waits for its start
+            events = airflow.api.asset_events("watched_jobs")
+            shown.clear()
+            shown.update(event["extra"]["payload"]["job_name"] for event in events)
+        return shown
 
     def begins() -> bool:
         started.append(f"watched-first-{len(started)}")
