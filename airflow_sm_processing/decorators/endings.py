@@ -77,11 +77,8 @@ def _raised(task: FunctionProcessingOperator, job: ProcessingJob, description: J
     try:
         place = _outcome_uri(job, description)
         return read_raised(job.sagemaker_session, place, hosts=description.instance_count or 1)
-    except (
-        ServiceError,
-        UnusableReturnError,
-        ValueError,
-    ) as error:  # the job's own error says what is known without it
+    except (ServiceError, UnusableReturnError, ValueError) as error:
+        # Not raised: the job's own error says what is known without it.
         task.log.warning("What the function raised can't be read: %s", error)
         return None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_sm_processing.decorators.container.values import decode
 from airflow_sm_processing.exceptions import AccessDeniedError, ServiceError
 from airflow_sm_processing.processing.outputs import ProcessingOutput
-from airflow_sm_processing.processing.s3_uris import S3Location, is_s3_uri, join
+from airflow_sm_processing.processing.s3_uris import S3Location, below, is_s3_uri
 
 if TYPE_CHECKING:
     from airflow_sm_processing.processing.session import Session
@@ -65,7 +65,7 @@ def read_returned(session: Session, outcome_uri: str) -> Any:
 
     def large(file: list[Any]) -> dict[str, Any]:
         name, size = file
-        return {"kind": _KIND, "s3_uri": _uri(outcome_uri, name), "bytes": size}
+        return {"kind": _KIND, "s3_uri": below(outcome_uri, name), "bytes": size}
 
     special = {"file": large}
     try:
@@ -74,7 +74,7 @@ def read_returned(session: Session, outcome_uri: str) -> Any:
             return {key: decode(plain, special) for key, plain in found["each"].items()}
         return decode(found["returned"], special)
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise ValueError(f"{_uri(outcome_uri, 'result.json')} is no function's result: {error!r}") from error
+        raise ValueError(f"{below(outcome_uri, 'result.json')} is no function's result: {error!r}") from error
 
 
 def read_raised(session: Session, outcome_uri: str, *, hosts: int) -> Raised | None:
@@ -91,7 +91,7 @@ def read_raised(session: Session, outcome_uri: str, *, hosts: int) -> Raised | N
             if error.code != "NoSuchKey" and not isinstance(error, AccessDeniedError):  # which may mean the same
                 raise
         else:
-            return _to_raised(content, _uri(outcome_uri, name))
+            return _to_raised(content, below(outcome_uri, name))
     return None
 
 
@@ -110,13 +110,8 @@ def _to_raised(content: bytes, uri: str) -> Raised:
 def _read(session: Session, outcome_uri: str, name: str, most: int | None = None) -> bytes:
     from airflow_sm_processing.processing.aws_errors import aws_call
 
-    uri = _uri(outcome_uri, name)
+    uri = below(outcome_uri, name)
     bucket, key = S3Location.parse(uri)
     with aws_call("GetObject", uri), session.s3_client.get_object(Bucket=bucket, Key=key)["Body"] as body:
         content: bytes = body.read(most)
     return content
-
-
-def _uri(outcome_uri: str, name: str) -> str:
-    bucket, key = S3Location.parse(outcome_uri)
-    return join(bucket, key, name)

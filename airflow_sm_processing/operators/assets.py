@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, AssetAlias
 
 from airflow_sm_processing.exceptions import Problem
-from airflow_sm_processing.operators.truths import TRUTHS
+from airflow_sm_processing.operators.truths import truth
 from airflow_sm_processing.processing.s3_uris import is_s3_uri
 
 if TYPE_CHECKING:
@@ -79,10 +79,10 @@ def problems_of_assets(task: Any) -> Iterator[Problem]:
     """Yield what is wrong with a task's `emit_assets`."""
     if "{" in str(task.emit_assets):  # a template
         return
-    emits = _truth(task.emit_assets)
+    emits = truth(task.emit_assets)
     if emits is None:
         yield Problem("emit_assets", task.emit_assets, "must be true or false")
-    if emits and _truth(task.mode_parameters()["wait_for_completion"]) is False:
+    if emits and truth(task.mode_parameters()["wait_for_completion"]) is False:
         rule = "no output is complete before the job's end: set wait_for_completion=True"
         yield Problem("emit_assets", task.emit_assets, rule)
 
@@ -92,10 +92,9 @@ def tell_assets(task: Any, context: Context, description: JobDescription, sizes:
 
     An outlet is an output's if it is an alias or asset of the output's name, or an asset of its URI.
     """
-    all_outputs = {str(item.output_name): item.destination for item in description.outputs if item.destination}
-    outputs = {name: uri for name, uri in all_outputs.items() if name not in task.own_outputs}
+    outputs = {name: uri for name, uri in description.output_uris.items() if name not in task.own_outputs}
     extras = {name: _extra(description, name, uri, sizes.get(uri)) for name, uri in outputs.items()}
-    own_alias = outputs_alias(task) if _truth(task.emit_assets) else None
+    own_alias = outputs_alias(task) if truth(task.emit_assets) else None
     for outlet in task.outlets:
         if isinstance(outlet, AssetAlias):
             for name, uri in outputs.items():
@@ -144,10 +143,6 @@ def _assets_in(value: Any) -> Iterator[Asset]:
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from _assets_in(item)
-
-
-def _truth(value: Any) -> bool | None:
-    return TRUTHS.get(str(value).lower())
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.parameters import LATE, hide_late
-from airflow_sm_processing.operators.truths import TRUTHS
+from airflow_sm_processing.operators.truths import truth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,8 +31,7 @@ def problems_of_results(task: ClaimingTask, outputs: Sequence[ProcessingOutput])
         return
     from airflow_sm_processing.processing.result_files import result_file_problems
 
-    waits = task.mode_parameters()["wait_for_completion"]
-    if waits is False or TRUTHS.get(str(waits).lower()) is False:
+    if truth(task.mode_parameters()["wait_for_completion"]) is False:
         yield Problem("result_files", plain, "there are none before the job's end: set wait_for_completion=True")
     names = [item.output_name for item in outputs]
     are_known = hide_late(task.definition_parameters()["outputs"]) is not LATE and LATE not in names
@@ -65,7 +64,7 @@ def push_result_files(task: ClaimingTask, context: Context, description: JobDesc
     from airflow_sm_processing.operators.errors import UnusableResultError
     from airflow_sm_processing.processing.result_files import read_result_file, result_files
 
-    places = {str(item.output_name): item.destination for item in description.outputs}
+    places = description.output_uris
     limit = int(task.max_result_file_bytes)
     try:
         values = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.processing.inputs import ProcessingInput
-from airflow_sm_processing.processing.outputs import ProcessingOutput
+from airflow_sm_processing.processing.outputs import ProcessingOutput, output_uris
 from airflow_sm_processing.processing.status import JobStatus
 
 if TYPE_CHECKING:
@@ -78,6 +78,11 @@ class JobDescription:
             environment=response.get("Environment") or {},
             request=_request(response),
         )
+
+    @property
+    def output_uris(self) -> dict[str, str]:
+        """The S3 URI of each output that has one, by output name."""
+        return output_uris(self.outputs)
 
     @property
     def duration_seconds(self) -> float | None:

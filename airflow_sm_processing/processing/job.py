@@ -17,6 +17,7 @@ from airflow_sm_processing.processing.aws_errors import aws_call
 from airflow_sm_processing.processing.console import is_aws, job_links
 from airflow_sm_processing.processing.description import JobDescription
 from airflow_sm_processing.processing.logs import JobLogs
+from airflow_sm_processing.processing.outputs import output_uris
 from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.processing.submission import submit
 from airflow_sm_processing.processing.waiting import Waiter, WaitSettings
@@ -86,7 +87,7 @@ class ProcessingJob:
     @property
     def output_uris(self) -> dict[str, str]:
         """The S3 URI of each output that has one, by output name."""
-        return {str(item.output_name): item.destination for item in self.outputs if item.destination}
+        return output_uris(self.outputs)
 
     @classmethod
     def start_new(

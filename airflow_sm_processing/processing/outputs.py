@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_processing.processing.values import Value, read_dict, value_object
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow_sm_processing.processing.feature_store import FeatureStoreOutput
     from airflow_sm_processing.processing.values import Late
 
-__all__ = ["ProcessingOutput"]
+__all__ = ["ProcessingOutput", "output_uris"]
 
 
 @value_object
@@ -70,3 +72,8 @@ def _described_feature_store(response: dict[str, Any] | None) -> FeatureStoreOut
     from airflow_sm_processing.processing.feature_store import FeatureStoreOutput
 
     return FeatureStoreOutput.from_boto(response)
+
+
+def output_uris(outputs: Iterable[ProcessingOutput]) -> dict[str, str]:
+    """Give the S3 URI of each output that has one, by output name."""
+    return {str(item.output_name): item.destination for item in outputs if item.destination}

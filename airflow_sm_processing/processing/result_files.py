@@ -15,7 +15,7 @@ from airflow_sm_processing.exceptions import (
     ServiceError,
 )
 from airflow_sm_processing.processing.results import RESERVED_KEYS
-from airflow_sm_processing.processing.s3_uris import S3Location, join
+from airflow_sm_processing.processing.s3_uris import S3Location, below
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -37,8 +37,7 @@ class ResultFile(NamedTuple):
 
     def uri(self, output_uri: str) -> str:
         """Give where the file is, when the output is there."""
-        bucket, key = S3Location.parse(output_uri)
-        return join(bucket, key, self.path)
+        return below(output_uri, self.path)
 
 
 def result_files(plain: Mapping[str, str]) -> list[ResultFile]:

@@ -64,9 +64,8 @@ def submitted_result(job_name: str, job_arn: str | None, output_uris: Mapping[st
 
 def ended_result(description: JobDescription) -> dict[str, Any]:
     """Give the result of a task whose job has ended; times are ISO 8601 in UTC, durations in seconds."""
-    outputs = {str(item.output_name): item.destination for item in description.outputs if item.destination}
     return {
-        **submitted_result(description.job_name, description.job_arn, outputs),
+        **submitted_result(description.job_name, description.job_arn, description.output_uris),
         "status": description.status.value,
         "exit_message": description.exit_message,
         "failure_reason": description.failure_reason,

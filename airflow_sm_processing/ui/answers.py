@@ -7,12 +7,13 @@ from typing import Annotated, Any
 from fastapi import Depends, HTTPException, Query, Request, status
 from fastapi.responses import JSONResponse
 
+from airflow_sm_processing.ui.hostile import YEARS
 from airflow_sm_processing.ui.plugin import PREFIX
 from airflow_sm_processing.ui.selection import Filters
 
 __all__ = ["Answer", "BasePath", "FiltersOfRequest"]
 
-_EARLIEST, _LATEST = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (2000, 2200))
+_EARLIEST, _LATEST = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (YEARS.start, YEARS.stop))
 Text = Annotated[str, Query(max_length=500)]
 
 

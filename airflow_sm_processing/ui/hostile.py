@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 __all__ = [
+    "YEARS",
     "MalformedError",
     "dictionary",
     "link",
@@ -23,7 +24,8 @@ __all__ = [
 _MOST_LEVELS = 50
 _MOST_CHARACTERS = 20_000  # of one text; SageMaker's longest are a tenth of it
 _LARGEST = 1e15  # of numbers; the sum of all records is a finite one, too
-_YEARS = range(2000, 2200)  # which leave a calendar's ends far enough away to reckon with
+YEARS = range(2000, 2200)
+"""Of times that are reckoned with: a calendar's ends are far enough away."""
 
 
 class MalformedError(ValueError):
@@ -103,7 +105,7 @@ def time(value: Any) -> datetime | None:
         moment = datetime.fromisoformat(value.replace("Z", "+00:00"))
     except ValueError:
         return None
-    return moment.astimezone(timezone.utc) if moment.tzinfo is not None and moment.year in _YEARS else None
+    return moment.astimezone(timezone.utc) if moment.tzinfo is not None and moment.year in YEARS else None
 
 
 def times_as_shown(value: Any) -> str | None:
