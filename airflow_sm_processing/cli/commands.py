@@ -73,9 +73,9 @@ def _iam_policy(options: argparse.Namespace) -> str:
         allowed += statements(prospect.needs)
         left_out |= dict.fromkeys(prospect.left_out)
     if not options.job_role:
-        allowed += _watching(dags, options)
+        allowed += [*_sensing(dags, options), *_watching(dags, options)]
     if not allowed:
-        raise LookupError("No file has a DAG with a processing task, or one that completed jobs schedule.")
+        raise LookupError("No file has a DAG with a processing task or sensor, or one that completed jobs schedule.")
     for reason in left_out:
         print(f"Left out: {reason}.", file=sys.stderr)  # noqa: T201  # beside the result
     return json.dumps(policy_document(allowed, minimal=options.minimal), indent=2)
@@ -86,6 +86,15 @@ def _prospects(dags: list[DAG], options: argparse.Namespace) -> Iterator[Any]:
 
     for dag in dags:
         yield from prospects(dag, account=options.account, region=options.region)
+
+
+def _sensing(dags: list[DAG], options: argparse.Namespace) -> Iterator[Statement]:
+    from airflow_sm_processing.planning.watching import sensing_statements
+    from airflow_sm_processing.sensors.prospects import sought_jobs
+
+    for dag in dags:
+        for sought in sought_jobs(dag, account=options.account, region=options.region):
+            yield from sensing_statements(**sought._asdict())
 
 
 def _watching(dags: list[DAG], options: argparse.Namespace) -> Iterator[Statement]:

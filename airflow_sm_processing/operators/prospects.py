@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +12,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.xcom_arg import PlainXComArg, XComArg
 
 from airflow_sm_processing.operators.base import BaseProcessingOperator
+from airflow_sm_processing.operators.expansions import mapped_sets, shared_parameters
 from airflow_sm_processing.operators.mode_parameters import MODE_PARAMETERS, read_modes
 from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS, DefinitionReader
 from airflow_sm_processing.operators.plans import outputs_read, ways_of
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import DAG
 
-__all__ = ["Prospect", "prospects"]
+__all__ = ["Prospect", "job_names", "prospects", "without_templates"]
 
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _ANY_DIGEST = "?" * 12  # in IAM, any character; a digest has twelve
@@ -58,16 +59,25 @@ def prospects(dag: DAG, *, account: str | None = None, region: str | None = None
             yield _Reading(parameters, account, region).prospect(f"{dag.dag_id}.{task.task_id}")
 
 
+def job_names(task: Any, *, account: str | None = None, region: str | None = None) -> Iterator[tuple[Place, str]]:
+    """Yield where a processing task's jobs run, and a pattern of their names; nothing for a task of another kind."""
+    for parameters in _parameter_sets(task):
+        needs = _Reading(parameters, account, region).prospect("").needs
+        yield needs.place, needs.job_name
+
+
+def without_templates(text: str) -> str:
+    """Give a text with stars for what only a run knows of it."""
+    return _TEMPLATE.sub(ANY, text)
+
+
 def _parameter_sets(task: Any) -> Iterator[dict[str, Any]]:
     if isinstance(task, BaseProcessingOperator):
         rest = {name: getattr(task, name, None) for name in (*MODE_PARAMETERS, *_SETTINGS)}
         called_with = [getattr(task, name, None) for name in ("op_args", "op_kwargs")]
         yield {**task.definition_parameters(), **rest, _CALLED_WITH: called_with}
     elif isinstance(task, MappedOperator) and issubclass(task.operator_class, BaseProcessingOperator):
-        group = getattr(task.task_group, "default_args", None)
-        defaults = {**(task.dag.default_args if task.dag else {}), **(group or {})}
-        defaults.update(task.partial_kwargs.get("default_args") or {})
-        for parameters in _mapped_parameters(task, {**defaults, **task.partial_kwargs}):
+        for parameters in _mapped_parameters(task, shared_parameters(task)):
             yield {**parameters, "own_outputs": task.operator_class.own_outputs}
 
 
@@ -75,26 +85,12 @@ def _mapped_parameters(task: MappedOperator, partial: dict[str, Any]) -> Iterato
     """Yield what a mapped task's instances have; of a function's task, the arguments are mapped over."""
     arguments = getattr(task, "op_kwargs_expand_input", None)
     if arguments is None:
-        yield from ({**partial, **mapped} for mapped in _mapped_sets(task.expand_input.value))
+        yield from ({**partial, **mapped} for mapped in mapped_sets(task.expand_input.value))
         return
     operator: Any = task.operator_class
-    for mapped in [*_mapped_sets(arguments.value)] or [{}]:
+    for mapped in [*mapped_sets(arguments.value)] or [{}]:
         given = {**partial["op_kwargs"], **mapped}
         yield operator.mapped_parameters(partial, given) | {_CALLED_WITH: [given, arguments.value]}
-
-
-def _mapped_sets(expanded: Any) -> Iterator[dict[str, Any]]:
-    """Yield what is mapped over; each parameter's elements by themselves, since policies add up."""
-    if isinstance(expanded, Mapping):
-        lists = {name: list(value) for name, value in expanded.items() if isinstance(value, (list, tuple))}
-        first = {name: items[0] if items else None for name, items in lists.items()}
-        unknown = {name: value for name, value in expanded.items() if name not in lists}
-        for name, items in lists.items():
-            yield from ({**unknown, **first, name: item} for item in items)
-        if not lists:
-            yield unknown
-    elif isinstance(expanded, Iterable) and not isinstance(expanded, (str, XComArg)):  # which only looks like one
-        yield from (dict(item) for item in expanded if isinstance(item, Mapping))
 
 
 class _Reading:
@@ -179,7 +175,7 @@ class _Reading:
     def _known(self, value: Any, field: str = "") -> Any:
         """Give a value with stars for what only a run knows."""
         if isinstance(value, str):
-            return _somewhere(_TEMPLATE.sub(ANY, value), field)
+            return _somewhere(without_templates(value), field)
         if isinstance(value, Mapping):
             return {key: self._known(item, key) for key, item in value.items()}
         if isinstance(value, (list, tuple)):

@@ -31,7 +31,7 @@ def caller_statements(needs: JobNeeds) -> Iterator[Statement]:
 
 
 def _job(needs: JobNeeds) -> Iterator[Statement]:
-    jobs = _job_arns(needs)
+    jobs = needs.place.job_arns(needs.job_name)
     actions = ["CreateProcessingJob", "DescribeProcessingJob", "StopProcessingJob"]
     yield Statement(sid="RunJobs", actions=_sagemaker(*actions), resources=jobs)
     named = needs.has_own_name  # such a name doesn't say whose the job is that a retry finds: only its tags do
@@ -47,11 +47,6 @@ def _job(needs: JobNeeds) -> Iterator[Statement]:
 def _has_users_tags(needs: JobNeeds) -> bool:
     """Tell whether the user gives tags: without these no job is made, but without its owner's it is."""
     return any(not str(tag.get("Key")).startswith("airflow:") for tag in needs.request.get("Tags", ()))
-
-
-def _job_arns(needs: JobNeeds) -> tuple[str, ...]:
-    names = {needs.job_name, needs.job_name.lower()}  # SageMaker writes names in ARNs in lower case
-    return tuple(needs.place.arn("sagemaker", f"processing-job/{name}") for name in sorted(names))
 
 
 def _sagemaker(*operations: str) -> tuple[str, ...]:

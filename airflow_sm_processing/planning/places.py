@@ -32,6 +32,11 @@ class Place:
         """Give the ARN of something that has a region and an account."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
+    def job_arns(self, names: str) -> tuple[str, ...]:
+        """Give the ARNs of the processing jobs of a name, or of a pattern: SageMaker writes them in lower case."""
+        spellings = sorted({names, names.lower()})
+        return tuple(self.arn("sagemaker", f"processing-job/{name}") for name in spellings)
+
     def role_arns(self, role: str) -> list[str]:
         """Give the ARNs that a role's ARN or name stands for: a name doesn't say the path, such as `service-role/`."""
         if "/" in role:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.sought import SoughtJob
 
-__all__ = ["ProcessingJobSensor"]
+__all__ = ["ProcessingJobSensor", "defers"]
 
 _SOUGHT_BY = ("job_name", "job_arn", "job_name_prefix")
 _BACKSTOP = timedelta(seconds=30)  # after the trigger's deadline, Airflow ends the deferral
@@ -197,16 +197,12 @@ class ProcessingJobSensor(LinkedTask, BaseSensorOperator):
         )
 
     def _is_deferrable(self) -> bool:
-        from airflow.providers.common.compat.sdk import conf
-
         from airflow_sm_processing.operators.errors import TaskDefinitionError
 
-        modes, problems = read_modes({"deferrable": self.deferrable})
-        if problems:
-            raise TaskDefinitionError(problems, subject=f"task {self.task_id}")
-        if modes.deferrable is not None:
-            return modes.deferrable
-        return not self.reschedule and conf.getboolean("operators", "default_deferrable", fallback=False)
+        try:
+            return defers(self.deferrable, reschedules=self.reschedule)
+        except DefinitionError as error:
+            raise TaskDefinitionError.of(error, task_id=self.task_id) from error
 
     def _sought(self, context: Context) -> SoughtJob:
         from airflow_sm_processing.processing.sought import SoughtJob, named_by_arn
@@ -258,3 +254,19 @@ class ProcessingJobSensor(LinkedTask, BaseSensorOperator):
             found = "none is" if not given else f"{' and '.join(given)} are"
             rule = f"exactly one of {', '.join(_SOUGHT_BY)} must be given, and {found}"
             raise DefinitionError([Problem("job_name", self.job_name, rule)], subject=f"task {self.task_id}")
+
+
+def defers(deferrable: Any, *, reschedules: bool) -> bool:
+    """Tell whether a sensor waits in the triggerer.
+
+    Raises:
+        DefinitionError: `deferrable` is no truth value.
+    """
+    from airflow.providers.common.compat.sdk import conf
+
+    modes, problems = read_modes({"deferrable": deferrable})
+    if problems:
+        raise DefinitionError(problems)
+    if modes.deferrable is not None:
+        return modes.deferrable
+    return not reschedules and conf.getboolean("operators", "default_deferrable", fallback=False)

@@ -10,12 +10,22 @@ import boto3
 import pytest
 from airflow.sdk import DAG
 
-from airflow_sm_processing import ProcessingInput, ProcessingOperator, ProcessingOutput, ScriptProcessingOperator
+from airflow_sm_processing import (
+    ProcessingInput,
+    ProcessingJobSensor,
+    ProcessingOperator,
+    ProcessingOutput,
+    ScriptProcessingOperator,
+)
 from airflow_sm_processing.local import Fault
 from airflow_sm_processing.operators.prospects import prospects
 from airflow_sm_processing.planning.caller import caller_statements
 from airflow_sm_processing.planning.statements import policy_document
+from airflow_sm_processing.planning.watching import sensing_statements
+from airflow_sm_processing.sensors.prospects import sought_jobs
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
+from airflow_sm_processing.triggers.sensing import SoughtJobTrigger
+from tests.acceptance.account import Account
 from tests.unit.operators.runner import Runner, Supervisor, installed
 
 if TYPE_CHECKING:
@@ -64,8 +74,10 @@ def add_named(dag: DAG) -> None:
 
 
 def policy(dag: DAG, **how: bool) -> dict[str, Any]:
-    needs = [found.needs for found in prospects(dag, account="123456789012", region="us-east-1")]
-    return policy_document([item for need in needs for item in caller_statements(need)], **how)
+    place = {"account": "123456789012", "region": "us-east-1"}
+    needed = [item for found in prospects(dag, **place) for item in caller_statements(found.needs)]
+    needed += [item for sought in sought_jobs(dag, **place) for item in sensing_statements(**sought._asdict())]
+    return policy_document(needed, **how)
 
 
 def actions(document: dict[str, Any]) -> set[str]:
@@ -98,8 +110,8 @@ def deferred(runner: Runner, dag: DAG, *task_ids: str) -> list[str]:
     ]
 
 
-async def first_events(triggers: list[ProcessingJobTrigger]) -> list[Any]:
-    async def first(trigger: ProcessingJobTrigger) -> Any:
+async def first_events(triggers: list[ProcessingJobTrigger] | list[SoughtJobTrigger]) -> list[Any]:
+    async def first(trigger: ProcessingJobTrigger | SoughtJobTrigger) -> Any:
         (event,) = [event.payload async for event in trigger.run()]
         return event
 
@@ -144,3 +156,30 @@ def test_the_minimal_one_keeps_what_tells_whose_a_chosen_name_is(guarded: LocalS
         assert [runner.run(named.get_task("named")).state for _ in range(2)] == ["up_for_retry"] * 2
     assert guard.denied == set()
     assert {"sagemaker:AddTags", "sagemaker:ListTags", "sagemaker:DeleteProcessingJob"} < guard.used
+
+
+@pytest.mark.parametrize(
+    ("which", "minimal"),
+    [
+        ({"job_name": "elsewhere-1"}, True),
+        ({"job_arn": "arn:aws:sagemaker:us-east-1:123456789012:processing-job/elsewhere-1"}, True),
+        ({"job_name_prefix": "elsewhere-"}, False),
+    ],
+)
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_it_allows_exactly_what_sensors_call(
+    guarded: LocalSageMaker, guard: Guard, which: dict[str, str], minimal: bool, deferrable: bool
+):
+    Account(guarded).start("elsewhere-1", seconds=2.0)
+    with DAG("a_dag", schedule=None) as dag:
+        sensor = ProcessingJobSensor(task_id="sensor", deferrable=deferrable, poll_interval=0.2, **which)
+    guard.used.clear()
+    guard.policy = policy(dag, minimal=minimal)
+    with installed(Supervisor()) as runner:
+        ended = runner.run(sensor)
+        if deferrable:
+            (event,) = asyncio.run(first_events([SoughtJobTrigger(**ended.deferred.trigger_kwargs)]))
+            ended = runner.run(sensor, resume=("execute_complete", {"event": event}))
+    assert ended.state == "success"
+    assert guard.denied == set()
+    assert guard.used == actions(guard.policy)

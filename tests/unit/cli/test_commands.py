@@ -80,6 +80,26 @@ def test_a_policy_allows_what_a_watcher_of_completed_jobs_calls(capsys, tmp_path
     ]
 
 
+def test_a_policy_allows_what_sensors_call(capsys, tmp_path):
+    file = tmp_path / "sensed.py"
+    file.write_text(
+        "from airflow.sdk import DAG\n"
+        "from airflow_sm_processing import ProcessingJobSensor\n"
+        "with DAG('sensed'):\n"
+        "    ProcessingJobSensor(task_id='name', job_name='Nightly-{{ ds }}', deferrable=True)\n"
+        "    ProcessingJobSensor(task_id='prefix', job_name_prefix='hourly-')\n"
+    )
+    place = ["--account", "123456789012", "--region", "cn-north-1"]
+    policy = json.loads(printed(capsys, ["iam-policy", str(file), *place]))
+    names = "arn:aws-cn:sagemaker:cn-north-1:123456789012:processing-job"
+    jobs = [f"{names}/{name}" for name in ("Nightly-*", "hourly-*", "nightly-*")]
+    assert [(item["Sid"], item["Action"], item["Resource"]) for item in policy["Statement"]] == [
+        ("ReadSoughtJobs", ["sagemaker:DescribeProcessingJob"], jobs),
+        ("SeeManyJobsAtOnce", ["sagemaker:ListProcessingJobs"], ["*"]),
+        ("FindSoughtJobs", ["sagemaker:ListProcessingJobs"], ["*"]),
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
