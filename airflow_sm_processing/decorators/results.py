@@ -22,6 +22,7 @@ OUTCOME = ProcessingOutput(
 )
 _KIND = "sm_processing_result"
 _MOST_HOSTS = 20  # that are asked for an error; any of them fails the job
+_MOST_RESULT_BYTES = 64 * 1024**2  # without the large values; far more than a database takes well as an XCom
 _MOST_ERROR_BYTES = 4_000_000  # more than `container.outcome` leaves, however its characters are written
 _RAISED_TYPES: dict[str, type | tuple[type, ...]] = {
     "type": str,
@@ -59,9 +60,12 @@ def read_returned(session: Session, outcome_uri: str) -> Any:
 
     Raises:
         ServiceError: S3 refused or couldn't be reached; the code is NoSuchKey if the function left nothing.
-        ValueError: Something else wrote what is there.
+        ValueError: Something else wrote what is there, or it is too large for any XCom.
     """
-    content = _read(session, outcome_uri, "result.json")
+    content = _read(session, outcome_uri, "result.json", _MOST_RESULT_BYTES + 1)
+    if len(content) > _MOST_RESULT_BYTES:
+        uri = below(outcome_uri, "result.json")
+        raise ValueError(f"{uri} has more than {_MOST_RESULT_BYTES:,} bytes, which is no XCom: lower max_xcom_bytes")
 
     def large(file: list[Any]) -> dict[str, Any]:
         name, size = file
@@ -107,7 +111,7 @@ def _to_raised(content: bytes, uri: str) -> Raised:
     return raised
 
 
-def _read(session: Session, outcome_uri: str, name: str, most: int | None = None) -> bytes:
+def _read(session: Session, outcome_uri: str, name: str, most: int) -> bytes:
     from airflow_sm_processing.processing.aws_errors import aws_call
 
     uri = below(outcome_uri, name)

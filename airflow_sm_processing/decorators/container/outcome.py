@@ -34,23 +34,25 @@ class Outcome:
     def put_result(self, value: Any, *, multiple_outputs: bool, max_xcom_bytes: int) -> None:
         """Leave what the function returned: in `result.json`, but what is large in files of its own."""
         if not multiple_outputs:
-            self._write("result.json", {"returned": self._part(value, "the returned value", "value", max_xcom_bytes)})
-            return
-        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            value = {"value": value}
+        elif not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise CarryError("the returned value", "must be a dict with strings as keys, for multiple_outputs")
-        returned = {
-            key: self._part(item, f"the returned value[{key!r}]", f"value-{number}", max_xcom_bytes)
-            for number, (key, item) in enumerate(value.items(), 1)
-        }
-        self._write("result.json", {"each": returned})
+        where = "the returned value[{!r}]" if multiple_outputs else "the returned value"
+        parts = {key: encode(item, where.format(key), _refuse_what_xcom_refuses) for key, item in value.items()}
+        files = [f"value-{number}.json" if multiple_outputs else "value.json" for number in range(1, len(parts) + 1)]
+        self._put_large_ones_apart(parts, files, max_xcom_bytes)
+        self._write("result.json", {"each": parts} if multiple_outputs else {"returned": parts["value"]})
 
-    def _part(self, value: Any, where: str, name: str, max_xcom_bytes: int) -> Any:
-        encoded = encode(value, where, _refuse_what_xcom_refuses)
-        size = len(json.dumps(encoded).encode())
-        if size <= max_xcom_bytes:
-            return encoded
-        self._write(name + ".json", encoded)
-        return {KIND: "file", VALUE: [name + ".json", size]}
+    def _put_large_ones_apart(self, parts: dict[str, Any], files: list[str], most_bytes: int) -> None:
+        """Move the largest values to files, until the rest is small: together, they are an XCom too."""
+        sizes = {key: len(json.dumps(part).encode()) for key, part in parts.items()}
+        left = sum(sizes.values())
+        for key, name in sorted(zip(parts, files), key=lambda item: sizes[item[0]], reverse=True):  # 3.8
+            if left <= most_bytes:
+                return
+            self._write(name, parts[key])
+            parts[key] = {KIND: "file", VALUE: [name, sizes[key]]}
+            left -= sizes[key]
 
     def put_error(self, error: BaseException, message_file: pathlib.Path) -> str:
         """Leave an error in `error-<host>.json`, and in short in SageMaker's ExitMessage; give its traceback."""
