@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _ENDED = frozenset(status.value for status in JobStatus if status.is_terminal)
 _KEPT_SECONDS = 5.0
 _SESSION_SECONDS = 300.0  # then a changed connection is noticed
+_MOST_SESSIONS = 20  # records name connections and regions, and they may be anybody's; a client has megabytes
 _MOST_ASKED = 20  # jobs for one page; SageMaker gives an account few calls a second
 _THREADS = 4
 
@@ -64,10 +65,13 @@ class _Sessions:
         from airflow_sm_processing.processing import ProcessingJob
 
         with self._lock:
-            made_at, session = self._made.get(job[:2], (0.0, None))
-            if session is None or self.clock() - made_at > _SESSION_SECONDS:
-                session = _session(job)
-                self._made[job[:2]] = (self.clock(), session)
+            since = self.clock() - _SESSION_SECONDS
+            self._made = {place: made for place, made in self._made.items() if made[0] >= since}
+            if job[:2] not in self._made:
+                if len(self._made) == _MOST_SESSIONS:
+                    del self._made[next(iter(self._made))]  # the oldest
+                self._made[job[:2]] = (self.clock(), _session(job))
+            _, session = self._made[job[:2]]
         return ProcessingJob(session, job.job_name, inputs=None, outputs=None)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
+import weakref
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +111,15 @@ def test_an_answer_is_kept_for_some_seconds(asker: Asker, ended: str, sagemaker:
 def test_no_more_than_twenty_jobs_are_asked_for_at_once(asker: Asker):
     jobs = [job(f"absent-{number}") for number in range(25)]
     assert list(asker.ask(jobs)) == jobs[:20]
+
+
+def test_connections_that_records_name_do_not_pile_up(asker: Asker):
+    made = [asker._sessions.job(AskedJob(None, f"us-east-{number}", "a")) for number in range(30)]
+    sessions = [weakref.ref(each.sagemaker_session) for each in made]
+    assert asker._sessions.job(AskedJob(None, "us-east-29", "b")).sagemaker_session is sessions[-1]()
+    del made
+    gc.collect()
+    assert [session() is not None for session in sessions] == [False] * 10 + [True] * 20
 
 
 @contextmanager
