@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.job import ProcessingJob
     from airflow_sm_processing.processing.sizes import Size
 
-__all__ = ["STORED_RECORD", "measured", "record_as_left", "record_end", "record_submission"]
+__all__ = ["STORED_RECORD", "measured", "record_as_left", "record_end", "record_start", "record_submission"]
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,13 @@ def record_submission(
 ) -> None:
     """Record a job that the task just got; as it was `found`, if an earlier try had made it."""
     _record(task, context, modes, job, found)
+
+
+def record_start(
+    task: ClaimingTask, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes
+) -> None:
+    """Record a job whose container has started: it waits for its instances no more."""
+    _record(task, context, modes, job, description, with_details=False)
 
 
 def record_end(
@@ -89,6 +96,7 @@ def _record(
     description: JobDescription | None,
     *,
     sizes: Mapping[str, Size | None] | None = None,
+    with_details: bool = True,
     with_log: bool = False,
 ) -> None:
     from airflow_sm_processing.processing.records import Circumstances, job_details, job_record
@@ -103,8 +111,9 @@ def _record(
     try:
         record = job_record(job, description, circumstances)
         ti.xcom_push(key=results.RECORD_KEY, value=record)
-        tails = dict(islice(job.log_tails.items(), _MOST_HOSTS)) if with_log else None
-        ti.xcom_push(key=results.DETAILS_KEY, value=job_details(job, sizes=sizes, log_tail=tails))
+        if with_details:
+            tails = dict(islice(job.log_tails.items(), _MOST_HOSTS)) if with_log else None
+            ti.xcom_push(key=results.DETAILS_KEY, value=job_details(job, sizes=sizes, log_tail=tails))
         store: Any = context.get("task_state_store")  # since Airflow 3.3
         if store is not None:
             store.set(f"{STORED_RECORD}{job.job_name}", record)

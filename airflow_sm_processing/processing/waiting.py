@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.logs import JobLogs, LogLine
 
-__all__ = ["LineSink", "Patience", "WaitSettings", "Waiter"]
+__all__ = ["LineSink", "Patience", "StartSink", "WaitSettings", "Waiter"]
 
 log = logging.getLogger(__name__)
 
 LineSink = Callable[["LogLine"], None]
 """Takes each log line as it is read."""
+StartSink = Callable[["JobDescription"], None]
+"""Takes a job that was waiting for its instances, when it is first seen to run."""
 
 _PASSES_IN_TROUBLE = 10  # over the logs of an ended job; botocore has tried each call several times already
 
@@ -78,6 +80,7 @@ class Waiter:
         sink: LineSink,
         settings: WaitSettings,
         tail_only: bool = False,
+        on_start: StartSink | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -87,6 +90,7 @@ class Waiter:
         self._sink = sink
         self._settings = settings
         self._tail_only = tail_only
+        self._on_start = on_start
         self._sleep = sleep
         self._clock = clock
         self._patience = Patience(settings.max_transient_seconds, clock=clock)
@@ -107,6 +111,9 @@ class Waiter:
             if description is not None and description.status.is_terminal:
                 self._settle()
                 return description
+            if description is not None and description.started_at is not None and self._on_start is not None:
+                self._on_start(description)
+                self._on_start = None
             self._pause(started)
 
     def _look(self) -> JobDescription | None:

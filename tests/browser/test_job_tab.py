@@ -62,6 +62,7 @@ def test_a_running_job_is_stopped_after_a_question(eyes: Eyes, runs: dict[str, R
     run = runs["shop_nightly"]
     run.until_task_waits("stopped", "running")
     frame = eyes.open_job_tab(run, "stopped")
+    expect(frame.locator(".bar")).to_contain_text("running for")
     frame.get_by_role("button", name="Stop job").click()
     question = frame.get_by_role("dialog", name="Stop this processing job?")
     expect(question).to_contain_text("Airflow marks the task instance as failed, and the task stops its job.")

@@ -1,6 +1,7 @@
 /**
- * When the job was submitted, started and ended, and how long it waited and ran. Airflow learns of the start at the end,
- * unless it asks SageMaker: until then nobody here knows which of the two the job does.
+ * When the job was submitted, started and ended, and how long it waited and ran. A worker records the start when it sees
+ * it; of a deferred task, Airflow learns of it at the end, unless it asks SageMaker: until then nobody here knows which of
+ * the two the job does.
  */
 
 import { el } from "./dom.js";

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -20,15 +21,20 @@ STREAM = "job/algo-1-17"
 THROTTLED = TransientError("Throttled.", operation="DescribeProcessingJob", code="ThrottlingException")
 
 
+def described(status: str, **more: Any) -> JobDescription:
+    return JobDescription.from_response(response(ProcessingJobStatus=status, **more))
+
+
 class World:
     """A clock that only sleeping moves, a job that goes through a script of statuses and errors, and its log."""
 
-    def __init__(self, script: list[str | Exception], *, client: CloudWatchLogs | None = None) -> None:
+    def __init__(self, script: list[str | Exception | JobDescription], *, client: CloudWatchLogs | None = None) -> None:
         self.script = script
         self.client = client or CloudWatchLogs()
         self.now = 1000.0
         self.slept: list[float] = []
         self.lines: list[str] = []
+        self.starts: list[tuple[float, JobDescription]] = []
         self.later: dict[int, tuple[Callable[[], None], ...]] = {}
         """What happens in the sleep of that number, from 0."""
 
@@ -36,7 +42,7 @@ class World:
         step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(step, Exception):
             raise step
-        return JobDescription.from_response(response(ProcessingJobStatus=step))
+        return step if isinstance(step, JobDescription) else described(step)
 
     def sleep(self, seconds: float) -> None:
         for action in self.later.get(len(self.slept), ()):
@@ -50,6 +56,7 @@ class World:
             describe=self.describe,
             logs=JobLogs(cast("Any", self.client), "job") if logs else None,
             tail_only=tail_only,
+            on_start=lambda description: self.starts.append((self.now, description)),
             sink=lambda line: self.lines.append(line.message),
             settings=WaitSettings(**settings),
             sleep=self.sleep,
@@ -105,6 +112,20 @@ def test_a_job_that_ends_at_the_bound_has_ended() -> None:
 def test_the_bound_holds_while_the_service_is_in_trouble() -> None:
     with pytest.raises(WaitTimeoutError):
         World([THROTTLED]).wait(logs=False, max_wait=60)
+
+
+def test_the_start_is_told_once_when_it_is_seen() -> None:
+    since = {"ProcessingStartTime": datetime(2026, 1, 1, tzinfo=timezone.utc)}
+    running = described("InProgress", **since)
+    world = World(["InProgress", THROTTLED, running, running, described("Completed", **since)])
+    world.wait(logs=False)
+    assert world.starts == [(1000.0 + sum(world.slept[:2]), running)]
+
+
+def test_the_start_of_a_job_that_has_ended_is_not_told() -> None:
+    world = World(["InProgress", described("Failed", ProcessingStartTime=datetime(2026, 1, 1, tzinfo=timezone.utc))])
+    world.wait(logs=False)
+    assert world.starts == []
 
 
 def test_transient_errors_are_borne_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
