@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _LONGEST_WAIT = 30.0  # for a receipt: Airflow stores an event within about a second
 _WAIT_WITHOUT_RECEIPTS = 3.0
+"""Seconds after which an event counts as stored that leaves no receipt."""
 _BETWEEN_QUESTIONS = 0.3
 _SAVED_EACH = 60.0  # seconds, while there is no news
 _LONGEST_PAUSE = 300.0  # after troubles, unless the looks are farther apart anyway
@@ -50,7 +51,7 @@ class Teller:
         self._key = key
         self._poll_interval = poll_interval
         self._ledger: Ledger | None = None
-        self._unstored: list[str] = []
+        self._unstored: list[tuple[float, Completion]] = []
         self._spent: list[str] = []
         self._saved_at = 0.0
         self._longest_wait = _LONGEST_WAIT if memory.gives_receipts else _WAIT_WITHOUT_RECEIPTS
@@ -66,7 +67,8 @@ class Teller:
                     if not await self._was_told(ledger, completion):
                         yield await self._payload(completion)
                         ledger.note(completion)
-                        self._unstored.append(self._receipt(completion))
+                        self._unstored.append((now(), completion))
+                        await self._remember_meanwhile(ledger)
                 ledger.advance(look.began_at)
                 await self._remember(ledger)
                 troubles = 0
@@ -121,11 +123,21 @@ class Teller:
             JobSecrets(answer.get("Environment")).hide_in_description(JobDescription.from_response(answer))
         )
 
+    async def _remember_meanwhile(self, ledger: Ledger) -> None:
+        """Save what was told some seconds ago, where no receipt says so: a look may bring much to tell."""
+        ripe_at = now() - _WAIT_WITHOUT_RECEIPTS
+        if self._memory.gives_receipts or self._saved_at > ripe_at:
+            return
+        unripe = [item for item in self._unstored if item[0] > ripe_at]
+        if len(unripe) < len(self._unstored):
+            await self._save(ledger.without(completion for _, completion in unripe))
+            self._unstored = unripe
+
     async def _remember(self, ledger: Ledger) -> None:
         """Save what was told when all of it is stored."""
         if not self._unstored and not self._spent and now() - self._saved_at < _SAVED_EACH:
             return
-        self._spent += await self._stored(self._unstored)
+        self._spent += await self._stored([self._receipt(completion) for _, completion in self._unstored])
         self._unstored = []
         await self._save(ledger)
         for receipt in list(self._spent):

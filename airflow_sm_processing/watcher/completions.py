@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.watcher.listing import PAGE, server_time
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
     from airflow_sm_processing.watcher.calls import AwsCalls
 
@@ -105,6 +105,11 @@ class Ledger:
     def note(self, completion: Completion) -> None:
         """Make it known."""
         self.known[completion.id] = completion.ended_at
+
+    def without(self, completions: Iterable[Completion]) -> Ledger:
+        """Give one that doesn't know these."""
+        ids = {completion.id for completion in completions}
+        return replace(self, known={key: ended_at for key, ended_at in self.known.items() if key not in ids})
 
     def advance(self, moment: float) -> None:
         """Go on from here, and forget what no look shows any more."""

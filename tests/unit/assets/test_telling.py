@@ -74,6 +74,17 @@ def test_without_receipts_a_kill_may_repeat_what_was_told_seconds_before_and_los
     assert repeated > 0
 
 
+def test_without_receipts_a_kill_amid_much_news_repeats_what_was_told_in_the_last_seconds() -> None:
+    jobs = [Job(name=f"features-{number:02}", ends=20.0) for number in range(60)]
+    repeated = []
+    for first in range(60, 400, 20):
+        world = World(jobs, gives_receipts=False, call_seconds=0.25)
+        run(lives(world, first))
+        assert sorted(set(world.told)) == [job.name for job in jobs], first
+        repeated.append(len(world.told) - len(jobs))
+    assert 0 < max(repeated) <= 4 * 7  # four a second are told; saved is every three what is three old
+
+
 def test_only_a_memory_that_gives_receipts_is_asked_for_one() -> None:
     for gives_receipts in (True, False):
         world = World(JOBS, gives_receipts=gives_receipts)

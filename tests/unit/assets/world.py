@@ -58,6 +58,7 @@ class World:
     store: dict[str, Any] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    call_seconds: float = 0.01
     faults: list[Exception | None] = field(default_factory=list)
     """What the next AWS calls raise."""
     steps: int = 0
@@ -89,7 +90,7 @@ class World:
     async def sagemaker(self, method: str, subject: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
         del subject
         self.calls.append(method)
-        await self._pause()
+        await self._pause(self.call_seconds)
         if self.faults and (fault := self.faults.pop(0)) is not None:
             raise fault
         answer: Mapping[str, Any] = getattr(self, f"_{method}")(request)
@@ -142,9 +143,9 @@ class World:
     def _modified(self, job: Job) -> float:
         return job.modified if job.modified is not None and job.modified <= moment() else job.ends
 
-    async def _pause(self) -> None:
+    async def _pause(self, seconds: float = 0.01) -> None:
         self.step()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(seconds)
 
     # The triggerer
     async def live(self, job_filter: JobFilter, *, until: float, poll_interval: float = 10.0) -> bool:
