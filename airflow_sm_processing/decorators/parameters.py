@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
-from airflow_sm_processing.operators.parameters import LATE, hide_late
+from airflow_sm_processing.operators.late import LATE, hide_late
 from airflow_sm_processing.processing.values import to_plain
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset, AssetAlias
 
 from airflow_sm_processing.exceptions import Problem
+from airflow_sm_processing.operators.late import LATE, hide_late
 from airflow_sm_processing.operators.truths import truth
 from airflow_sm_processing.processing.s3_uris import is_s3_uri
 
@@ -77,7 +78,7 @@ def outputs_alias(task: Any) -> AssetAlias:
 
 def problems_of_assets(task: Any) -> Iterator[Problem]:
     """Yield what is wrong with a task's `emit_assets`."""
-    if "{" in str(task.emit_assets):  # a template
+    if hide_late(task.emit_assets) is LATE:
         return
     emits = truth(task.emit_assets)
     if emits is None:

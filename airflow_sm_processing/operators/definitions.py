@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.operators.assets import problems_of_assets
+from airflow_sm_processing.operators.late import LATE, hide_late
 from airflow_sm_processing.operators.masking import mask_problems
 from airflow_sm_processing.operators.mode_parameters import mode_problems, read_modes
-from airflow_sm_processing.operators.parameters import LATE, DefinitionReader, hide_late
+from airflow_sm_processing.operators.parameters import DefinitionReader
 from airflow_sm_processing.operators.result_files import problems_of_results
 from airflow_sm_processing.processing.local_paths import local_path
 from airflow_sm_processing.processing.results import reserved_name_problems

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from airflow_sm_processing.exceptions import Problem
-from airflow_sm_processing.operators.parameters import LATE, hide_late
+from airflow_sm_processing.operators.late import LATE, hide_late
 from airflow_sm_processing.operators.truths import TRUTHS
 from airflow_sm_processing.processing.secrets import JobSecrets, secret_forms, strings_in
 from airflow_sm_processing.signed_urls import signed_queries

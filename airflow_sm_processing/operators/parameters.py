@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.assets import with_uris
+from airflow_sm_processing.operators.late import LATE
 from airflow_sm_processing.operators.truths import TRUTHS
 from airflow_sm_processing.processing.definition import JobDefinition
 from airflow_sm_processing.processing.inputs import ProcessingInput
@@ -27,35 +28,13 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.processing.instances import InstancePreference
 
-__all__ = ["DEFINITION_PARAMETERS", "LATE", "DefinitionReader", "hide_late"]
+__all__ = ["DEFINITION_PARAMETERS", "DefinitionReader"]
 
 DEFINITION_PARAMETERS = tuple(field.name for field in dataclasses.fields(JobDefinition))
 """The parameters of a task that define its job; each is an attribute of the operator."""
 
 _WHOLE_NUMBERS = frozenset({"instance_count", "volume_size_in_gb", "max_runtime_in_seconds"})
-_TEMPLATE_MARKS = ("{{", "{%")
 _T = TypeVar("_T")
-
-
-class _Late:
-    """Stands for a value that only a run knows."""
-
-    def __repr__(self) -> str:
-        return "(known when the task runs)"
-
-
-LATE = _Late()
-
-
-def hide_late(value: Any) -> Any:
-    """Put LATE in the place of templates, XComArgs and whatever else only a run knows."""
-    if isinstance(value, str):
-        return LATE if any(mark in value for mark in _TEMPLATE_MARKS) else value
-    if isinstance(value, dict):
-        return {key: hide_late(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [hide_late(item) for item in value]
-    return value if value is None or isinstance(value, (bool, int, float)) else LATE
 
 
 class DefinitionReader:
@@ -73,7 +52,7 @@ class DefinitionReader:
         return JobDefinition(**{**required, **given})
 
     def _value(self, name: str, value: Any) -> Any:
-        if value is None or isinstance(value, _Late):
+        if value is None or value is LATE:
             return () if value is LATE and name in {"inputs", "outputs"} else value
         if name in _WHOLE_NUMBERS:
             return self.whole_number(name, value)

@@ -92,7 +92,7 @@ def configured_region(task: JobTask) -> str | None:
 
 
 def _is_of_a_placeholder(problem: Problem) -> bool:
-    from airflow_sm_processing.operators.parameters import LATE
+    from airflow_sm_processing.operators.late import LATE
 
     value: Any = problem.value
     return value is LATE or bool(PLACEHOLDER.search(str(value)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import Problem
-from airflow_sm_processing.operators.parameters import LATE, hide_late
+from airflow_sm_processing.operators.late import LATE, hide_late
 from airflow_sm_processing.operators.truths import truth
 
 if TYPE_CHECKING:

@@ -1,0 +1,30 @@
+"""What only a run knows: templates, and what other tasks are to give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["LATE", "hide_late"]
+
+_TEMPLATE_MARKS = ("{{", "{%")
+
+
+class _Late:
+    """Stands for a value that only a run knows."""
+
+    def __repr__(self) -> str:
+        return "(known when the task runs)"
+
+
+LATE = _Late()
+
+
+def hide_late(value: Any) -> Any:
+    """Put LATE in the place of templates, XComArgs and whatever else only a run knows."""
+    if isinstance(value, str):
+        return LATE if any(mark in value for mark in _TEMPLATE_MARKS) else value
+    if isinstance(value, dict):
+        return {key: hide_late(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [hide_late(item) for item in value]
+    return value if value is None or isinstance(value, (bool, int, float)) else LATE
