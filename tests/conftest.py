@@ -1,4 +1,4 @@
-"""An Airflow home of the test process's own, set before anything imports Airflow."""
+"""An Airflow home of the test process's own, set before anything imports Airflow, and what all tiers run tasks with."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow.sdk import DAG
+
+    from tests.unit.operators.runner import Runner
 
 _home = tempfile.mkdtemp(prefix="airflow-sm-processing-tests-")
 atexit.register(shutil.rmtree, _home, ignore_errors=True)
@@ -15,3 +25,21 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{_home}/airflow.db"
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(Path(__file__).parent / "integration" / "operators" / "dags")
+
+
+@pytest.fixture
+def dag() -> Iterator[DAG]:
+    """The DAG of the tasks that a test makes."""
+    from airflow.sdk import DAG
+
+    with DAG("a_dag", schedule=None) as dag:
+        yield dag
+
+
+@pytest.fixture
+def runner() -> Iterator[Runner]:
+    """Runs tasks in this process."""
+    from tests.unit.operators.runner import Supervisor, installed
+
+    with installed(Supervisor()) as runner:
+        yield runner

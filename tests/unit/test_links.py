@@ -16,12 +16,11 @@ from airflow_sm_processing.links import JOB_LINKS, LinkedTask
 from airflow_sm_processing.operators.own_xcoms import publish
 from airflow_sm_processing.processing import ProcessingJob, ProcessingOutput, Session
 from airflow_sm_processing.provider_info import get_provider_info
-from tests.unit.operators.runner import Runner, Supervisor, installed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from airflow.sdk import Context
+
+    from tests.unit.operators.runner import Runner
 
 COMMON: dict[str, Any] = {"role": "R", "image_uri": "i", "instance_count": 1, "instance_type": "ml.m5.xlarge"}
 KEYS = {"SageMaker console": "_link_job", "CloudWatch logs": "_link_logs", "Outputs in S3": "_link_outputs"}
@@ -47,12 +46,6 @@ class Published(LinkedTask):
             ProcessingOutput(f"/opt/ml/processing/{name}", f"s3://results/a b/{name}", name) for name in ("x", "y")
         ]
         publish(context, ProcessingJob(made, "job-1", None, outputs))
-
-
-@pytest.fixture
-def runner() -> Iterator[Runner]:
-    with installed(Supervisor()) as runner:
-        yield runner
 
 
 @pytest.mark.parametrize("region", REGIONS)

@@ -5,33 +5,20 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk import DAG
-
-from tests.unit.operators.runner import Runner, Supervisor, installed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from airflow.sdk import XComArg
 
-    from airflow_sm_processing.local import LocalSageMaker
+    from tests.unit.operators.runner import Runner
+
 
 _PYTHONS_3_8 = (*Path.home().glob(".pyenv/versions/3.8.*/bin/python3"), shutil.which("python3.8"))
-
-
-@pytest.fixture
-def environment(sagemaker: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Lead boto3 and the connection `aws_default` to the local SageMaker, and take back the faults of the test."""
-    for name, value in sagemaker.environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AIRFLOW__SM_PROCESSING__DEPLOYMENT", uuid.uuid4().hex)  # each test has jobs of its own
-    yield
-    sagemaker.set_faults()
 
 
 @pytest.fixture
@@ -44,18 +31,6 @@ def on_sagemaker(environment: None) -> dict[str, Any]:
         "python": sys.executable,
         "poll_interval": 0.2,
     }
-
-
-@pytest.fixture
-def dag() -> Iterator[DAG]:
-    with DAG("a_dag", schedule=None) as dag:
-        yield dag
-
-
-@pytest.fixture
-def runner() -> Iterator[Runner]:
-    with installed(Supervisor()) as runner:
-        yield runner
 
 
 @pytest.fixture

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import sys
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk import DAG
 from blockbuster import blockbuster_ctx
 
 from airflow_sm_processing import ProcessingOperator
 from airflow_sm_processing.hooks.connection import AwsConnection
-from tests.unit.operators.runner import Runner, Supervisor, installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from airflow.sdk import DAG
 
     from airflow_sm_processing.hooks.processing import ProcessingHook
     from airflow_sm_processing.local import LocalSageMaker
@@ -23,20 +22,10 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(autouse=True)
-def blocking_calls_fail() -> Iterator[None]:
+def blocking_calls_fail(environment: None) -> Iterator[None]:
     """Nothing may block a running event loop, the triggerer's least of all."""
     with blockbuster_ctx():
         yield
-
-
-@pytest.fixture(autouse=True)
-def environment(sagemaker: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Lead boto3 and the connection `aws_default` to the local SageMaker, and take back the faults of the test."""
-    for name, value in sagemaker.environment().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AIRFLOW__SM_PROCESSING__DEPLOYMENT", uuid.uuid4().hex)  # each test has jobs of its own
-    yield
-    sagemaker.set_faults()
 
 
 @pytest.fixture
@@ -55,12 +44,6 @@ def common() -> dict[str, Any]:
         "entrypoint": [sys.executable, "-c"],
         "poll_interval": 0.2,
     }
-
-
-@pytest.fixture
-def dag() -> Iterator[DAG]:
-    with DAG("a_dag", schedule=None) as dag:
-        yield dag
 
 
 @pytest.fixture
@@ -91,9 +74,3 @@ def job_factory(
     for job in jobs:
         if not job.description().status.is_terminal:
             job.stop()
-
-
-@pytest.fixture
-def runner() -> Iterator[Runner]:
-    with installed(Supervisor()) as runner:
-        yield runner

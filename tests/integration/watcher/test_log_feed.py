@@ -20,7 +20,9 @@ from airflow_sm_processing.watcher.calls import AwsCalls
 from airflow_sm_processing.watcher.log_feed import LogFeed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.usefixtures("environment")
 
 HOSTS = ("algo-1", "algo-2")
 # Some lines are the same, and those have bytes that are no text. An argument has no newlines.
@@ -30,15 +32,6 @@ SCRIPT = (
     "for number in range(int(sys.argv[1]))]"
 )
 QUICK = WaitSettings(poll_interval=0.2, log_settle_seconds=1.0)
-
-
-@pytest.fixture(autouse=True)
-def environment(sagemaker: LocalSageMaker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Lead boto3 to the local SageMaker, and take back the faults of the test."""
-    for name, value in sagemaker.environment().items():
-        monkeypatch.setenv(name, value)
-    yield
-    sagemaker.set_faults()
 
 
 @pytest.fixture

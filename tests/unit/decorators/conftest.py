@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from airflow.sdk import DAG
-
-from tests.unit.operators.runner import Runner, Supervisor, installed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture
@@ -21,15 +15,3 @@ def valid() -> dict[str, Any]:
         "image_uri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/python:3",
         "instance_type": "ml.m5.xlarge",
     }
-
-
-@pytest.fixture
-def dag() -> Iterator[DAG]:
-    with DAG("a_dag", schedule=None) as dag:
-        yield dag
-
-
-@pytest.fixture
-def runner() -> Iterator[Runner]:
-    with installed(Supervisor()) as runner:
-        yield runner

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk import DAG
 
 from airflow_sm_processing import ScriptProcessingOperator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from airflow.sdk import DAG
 
 
 @pytest.fixture
@@ -23,12 +24,6 @@ def valid() -> dict[str, Any]:
         "instance_type": "ml.m5.xlarge",
         "code": "s3://code/script.py",
     }
-
-
-@pytest.fixture
-def dag() -> Iterator[DAG]:
-    with DAG("a_dag", schedule=None) as dag:
-        yield dag
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG
@@ -22,7 +22,8 @@ from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.processing.values import WireObject
 
-from .runner import Runner, Supervisor, installed
+if TYPE_CHECKING:
+    from .runner import Runner
 
 TEMPLATE = "s3://bucket/{{ 1 + 1 }}"
 PATH = "/opt/ml/processing/in"
@@ -30,12 +31,6 @@ PLAIN = {"source": TEMPLATE, "destination": PATH}
 RESULT = {"job_name": "a-job", "outputs": {"train": TEMPLATE}, "exit_message": TEMPLATE}
 
 TaskFactory = Callable[..., ScriptProcessingOperator]
-
-
-@pytest.fixture
-def runner() -> Iterator[Runner]:
-    with installed(Supervisor()) as runner:
-        yield runner
 
 
 @pytest.fixture

@@ -5,21 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk import DAG
 
 from airflow_sm_processing import ProcessingJobSensor
 from airflow_sm_processing.hooks.connection import AwsConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from airflow.sdk import DAG
 
 ARN = "arn:aws-cn:sagemaker:cn-north-1:123456789012:processing-job/job-1"
 
 
-@pytest.fixture(autouse=True)
-def dag() -> Iterator[DAG]:
-    with DAG("a_dag", schedule=None) as dag:
-        yield dag
+pytestmark = pytest.mark.usefixtures("dag")
 
 
 @pytest.mark.parametrize(

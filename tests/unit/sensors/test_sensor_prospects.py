@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-from airflow.sdk import DAG
 
 from airflow_sm_processing import ProcessingJobSensor, ProcessingOperator
 from airflow_sm_processing.sensors.prospects import sought_jobs
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
 
 ARN = "arn:aws-cn:sagemaker:cn-north-1:210987654321:processing-job/nightly"
 UPSTREAM = {
@@ -17,12 +21,6 @@ UPSTREAM = {
     "base_job_name": "nightly",
     "wait_for_completion": False,
 }
-
-
-@pytest.fixture
-def dag():
-    with DAG("a_dag", schedule=None) as dag:
-        yield dag
 
 
 def found(dag: DAG) -> list[tuple[str, bool, bool]]:
