@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import DAG
 
-    from tests.unit.operators.runner import Runner
+    from tests.task_runner import Runner
 
 _home = tempfile.mkdtemp(prefix="airflow-sm-processing-tests-")
 atexit.register(shutil.rmtree, _home, ignore_errors=True)
@@ -39,7 +39,7 @@ def dag() -> Iterator[DAG]:
 @pytest.fixture
 def runner() -> Iterator[Runner]:
     """Runs tasks in this process."""
-    from tests.unit.operators.runner import Supervisor, installed
+    from tests.task_runner import Supervisor, installed
 
     with installed(Supervisor()) as runner:
         yield runner

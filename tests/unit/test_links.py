@@ -20,7 +20,7 @@ from airflow_sm_processing.provider_info import get_provider_info
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from tests.unit.operators.runner import Runner
+    from tests.task_runner import Runner
 
 COMMON: dict[str, Any] = {"role": "R", "image_uri": "i", "instance_count": 1, "instance_type": "ml.m5.xlarge"}
 KEYS = {"SageMaker console": "_link_job", "CloudWatch logs": "_link_logs", "Outputs in S3": "_link_outputs"}

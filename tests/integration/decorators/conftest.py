@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import XComArg
 
-    from tests.unit.operators.runner import Runner
+    from tests.task_runner import Runner
 
 
 _PYTHONS_3_8 = (*Path.home().glob(".pyenv/versions/3.8.*/bin/python3"), shutil.which("python3.8"))

@@ -26,7 +26,7 @@ from airflow_sm_processing.sensors.prospects import sought_jobs
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 from airflow_sm_processing.triggers.sensing import SoughtJobTrigger
 from tests.acceptance.account import Account
-from tests.unit.operators.runner import Runner, Supervisor, installed
+from tests.task_runner import Runner, Supervisor, installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

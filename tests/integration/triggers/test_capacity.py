@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing import ProcessingOperator
     from airflow_sm_processing.local import LocalSageMaker
-    from tests.unit.operators.runner import Ended, Runner
+    from tests.task_runner import Ended, Runner
 
     TaskFactory = Callable[..., ProcessingOperator]
 

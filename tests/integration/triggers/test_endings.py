@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_sm_processing.local import LocalSageMaker
-    from tests.unit.operators.runner import Ended, Runner
+    from tests.task_runner import Ended, Runner
 
     TaskFactory = Callable[..., ProcessingOperator]
 

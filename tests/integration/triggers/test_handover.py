@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from airflow_sm_processing.local import LocalSageMaker
-    from tests.unit.operators.runner import Ended, Runner
+    from tests.task_runner import Ended, Runner
 
     TaskFactory = Callable[..., ProcessingOperator]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_sm_processing.local import LocalSageMaker
-    from tests.unit.operators.runner import Runner
+    from tests.task_runner import Runner
 
     TaskFactory = Callable[..., ProcessingOperator]
 

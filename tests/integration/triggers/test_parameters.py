@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from airflow_sm_processing.local import LocalSageMaker
-    from tests.unit.operators.runner import Runner
+    from tests.task_runner import Runner
 
 KEY = "arn:aws:kms:us-east-1:123456789012:key/{}"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/image:1"

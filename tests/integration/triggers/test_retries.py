@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing import ProcessingOperator
     from airflow_sm_processing.local import LocalSageMaker
-    from tests.unit.operators.runner import Runner
+    from tests.task_runner import Runner
 
     TaskFactory = Callable[..., ProcessingOperator]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.hooks.processing import ProcessingHook
     from airflow_sm_processing.local import LocalSageMaker
     from airflow_sm_processing.processing import ProcessingJob
-    from tests.unit.operators.runner import Ended, Runner
+    from tests.task_runner import Ended, Runner
 
     Elsewhere = Callable[..., ProcessingJob]
 

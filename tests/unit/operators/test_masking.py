@@ -13,8 +13,7 @@ from airflow.sdk.execution_time.comms import MaskSecret
 
 from airflow_sm_processing import DefinitionError, ProcessingInput, ScriptProcessingOperator
 from airflow_sm_processing.operators.definitions import read_task
-
-from .runner import Runner, Supervisor, installed
+from tests.task_runner import Runner, Supervisor, installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -23,7 +23,7 @@ from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.processing.values import WireObject
 
 if TYPE_CHECKING:
-    from .runner import Runner
+    from tests.task_runner import Runner
 
 TEMPLATE = "s3://bucket/{{ 1 + 1 }}"
 PATH = "/opt/ml/processing/in"
