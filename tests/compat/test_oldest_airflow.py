@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_processing.local import LocalSageMaker
+from .dag_tested import dag_tested
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-HERE = Path(__file__).parent
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
 def log(oldest: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What `airflow dags test` of the DAG prints."""
-    home = tmp_path_factory.mktemp("oldest")
-    settings = {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-    }
-    with LocalSageMaker(stop_grace=5) as sagemaker:
-        environment = os.environ | settings | sagemaker.environment()
-        subprocess.run([oldest / "airflow", "db", "migrate"], check=True, capture_output=True, env=environment)
-        with (home / "log").open("w") as file:
-            command = [oldest / "airflow", "dags", "test", "oldest"]
-            subprocess.run(command, check=False, stdout=file, stderr=subprocess.STDOUT, env=environment, timeout=240)
-        yield (home / "log").read_text()
+    with dag_tested(oldest, tmp_path_factory.mktemp("oldest"), dags="dags", dag_id="oldest") as log:
+        yield log.read_text()
 
 
 def test_every_task_ends_as_its_job(log: str):

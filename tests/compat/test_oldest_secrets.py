@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import subprocess
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_processing.local import LocalSageMaker
+from .dag_tested import dag_tested
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-HERE = Path(__file__).parent
 WORD = "canary-of-the-oldest"
 
 
@@ -24,19 +21,7 @@ WORD = "canary-of-the-oldest"
 def home(oldest: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The home of an Airflow in which `airflow dags test` has run the DAG; what it printed is in the file `log`."""
     home = tmp_path_factory.mktemp("oldest")
-    settings = {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / "secret_dags"),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-        "AIRFLOW_VAR_TOLD": WORD,
-    }
-    with LocalSageMaker(stop_grace=5) as sagemaker:
-        environment = os.environ | settings | sagemaker.environment()
-        subprocess.run([oldest / "airflow", "db", "migrate"], check=True, capture_output=True, env=environment)
-        with (home / "log").open("w") as file:
-            command = [oldest / "airflow", "dags", "test", "secret"]
-            subprocess.run(command, check=False, stdout=file, stderr=subprocess.STDOUT, env=environment, timeout=240)
+    with dag_tested(oldest, home, dags="secret_dags", dag_id="secret", AIRFLOW_VAR_TOLD=WORD):
         yield home
 
 

@@ -1,29 +1,25 @@
-"""An event loop whose time passes only while nothing is to do, and a CloudWatch that lives in it."""
+"""A CloudWatch that lives in made-up time, and followers of its logs."""
 
 from __future__ import annotations
 
 import asyncio
-import selectors
 from collections import Counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from blockbuster import blockbuster_ctx
 from hypothesis import strategies as st
 
 from airflow_sm_processing.processing.aws_errors import aws_call
 from airflow_sm_processing.watcher.log_feed import LogFeed
 from tests.unit.processing.cloudwatch import CloudWatchLogs
 
+from .virtual_time import START
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow_sm_processing.processing import LogLine
     from airflow_sm_processing.watcher.log_feed import Followed
 
-T = TypeVar("T")
-
-START = 1_767_225_600
-"""When the worlds begin, in seconds since the epoch."""
 OPERATIONS = {"filter_log_events": "FilterLogEvents", "describe_log_streams": "DescribeLogStreams"}
 
 
@@ -45,44 +41,6 @@ logs = st.lists(
 def texts(events: Sequence[Written], job: str) -> Counter[str]:
     """The lines of a job."""
     return Counter(line for name, _, _, text in events if name.startswith(f"{job}/") for line in text.split("\n"))
-
-
-class _NeverWaits(selectors.DefaultSelector):
-    """Doesn't wait for what is to come: the loop's time is moved there instead."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        events = super().select(0)
-        if not events:
-            assert timeout is not None, "everything waits, and nothing is to come"
-            self.now += timeout
-        return events
-
-
-class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self) -> None:
-        self._clock = _NeverWaits()
-        super().__init__(self._clock)
-
-    def time(self) -> float:
-        return self._clock.now
-
-
-def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine in made-up time; a call that blocks, or a task that is left behind, is an error."""
-    loop = _Loop()
-    try:
-        with blockbuster_ctx():
-            result = loop.run_until_complete(main)
-        for _ in range(10):
-            loop.run_until_complete(asyncio.sleep(0))  # what was cancelled ends
-        assert asyncio.all_tasks(loop) == set()
-        return result
-    finally:
-        loop.close()
 
 
 class World:

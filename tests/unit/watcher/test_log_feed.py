@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from airflow_sm_processing.watcher.log_feed import LogFeed
 from tests.unit.processing.cloudwatch import STREAMS_PER_FILTER
 
-from .log_world import START, Follower, World, logs, run, texts
+from .log_world import Follower, World, logs, texts
+from .virtual_time import START, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

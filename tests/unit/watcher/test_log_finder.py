@@ -9,7 +9,8 @@ import pytest
 
 from airflow_sm_processing.watcher.log_prefixes import Prefixes
 
-from .log_world import Follower, World, run
+from .log_world import Follower, World
+from .virtual_time import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from airflow_sm_processing.processing import JobLogs
 from airflow_sm_processing.processing.log_position import LogPosition
 
-from .log_world import Follower, World, logs, run, texts
+from .log_world import Follower, World, logs, texts
+from .virtual_time import run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,35 @@
+"""Runs a DAG by Airflow's own `dags test`, without a scheduler."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.local import LocalSageMaker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).parent
+
+
+@contextmanager
+def dag_tested(commands: Path, home: Path, *, dags: str, dag_id: str, **settings: str) -> Iterator[Path]:
+    """Run a DAG to its end on a local SageMaker, which stays for the block; give the file of what was printed."""
+    log = home / "log"
+    airflow = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / dags),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+    }
+    with LocalSageMaker(stop_grace=5) as sagemaker:
+        environment = os.environ | airflow | settings | sagemaker.environment()
+        subprocess.run([commands / "airflow", "db", "migrate"], check=True, capture_output=True, env=environment)
+        with log.open("w") as file:
+            command = [commands / "airflow", "dags", "test", dag_id]
+            subprocess.run(command, check=False, stdout=file, stderr=subprocess.STDOUT, env=environment, timeout=240)
+        yield log
