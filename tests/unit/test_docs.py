@@ -1,0 +1,46 @@
+"""The code that the documentation shows, as a DAG file would have it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+DOCS = Path(__file__).parents[2] / "docs"
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = [(page.name, code) for page in sorted(DOCS.glob("*.md")) for code in BLOCK.findall(page.read_text())]
+REST = re.compile(r"(\.\.\.|…)(,?)$", re.MULTILINE)  # of the parameters, where a line ends so
+PRELUDE = """
+from datetime import timedelta
+from airflow.sdk import Asset, AssetAlias, dag, task
+from airflow_sm_processing import *
+
+@task
+def deploy(*found): ...
+
+rest = {
+    "role": "SageMakerRole",
+    "image_uri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/sklearn:1",
+    "instance_type": "ml.m5.xlarge",
+}
+"""
+
+
+def completed(code: str) -> str:
+    """Give the code with the parameters that it leaves out; a script task's are two more."""
+    rest = "**rest"
+    if "ScriptProcessingOperator" in code:
+        rest = "instance_count=1, **rest" if "code=" in code else 'instance_count=1, code="s3://code/script.py", **rest'
+    return REST.sub(lambda found: f"{rest}{found[2]}" if found[2] or found[1] == "…" else found[0], code)
+
+
+@pytest.mark.parametrize(("page", "code"), BLOCKS, ids=[f"{page}-{code[:25]!r}" for page, code in BLOCKS])
+def test_each_block_is_code_that_works(page: str, code: str, dag: DAG, tmp_path: Path):
+    file = tmp_path / page.replace(".md", ".py")
+    file.write_text(PRELUDE + completed(code))
+    exec(compile(file.read_text(), file, "exec"), {})
