@@ -9,7 +9,7 @@ from airflow_sm_processing.exceptions import WaitTimeoutError
 from airflow_sm_processing.metrics import job_ended
 from airflow_sm_processing.operators.assets import tell_assets
 from airflow_sm_processing.operators.lineage import TracedJob, TracedTask
-from airflow_sm_processing.operators.recording import measured, record_as_left, record_end, record_start
+from airflow_sm_processing.operators.recording import measured, record_as_left, record_end, record_progress
 from airflow_sm_processing.operators.result_files import push_result_files
 from airflow_sm_processing.processing import results
 
@@ -70,7 +70,8 @@ class AwaitingTask(TracedTask):
                     settings=settings,
                     sink=lambda line: self.log.info("%s", line),
                     log_position=None if shown is None else LogPosition.from_plain(shown),
-                    on_start=lambda started: record_start(self, context, job, started, modes),
+                    on_change=lambda seen: record_progress(self, context, job, seen, modes),
+                    is_ending=lambda: self._is_stopping,
                 )
         except WaitTimeoutError:
             self._give_up(job, deadline)

@@ -48,6 +48,7 @@ class ClaimingTask(LinkedTask, MaskedEnvironment):
     _job: ProcessingJob | None = None
     _stays = False  # in this worker: the trigger that waited for room has failed
     _killed = False  # before there was a job to stop
+    _is_stopping = False  # the job, for the task is being ended
 
     @property
     def connection(self) -> AwsConnection:
@@ -183,6 +184,7 @@ class ClaimingTask(LinkedTask, MaskedEnvironment):
             return
         try:
             job.stop()
+            self._is_stopping = True
         except ProcessingError as error:
             # Not raised: the task is ending already, and its own reason must not be hidden by this one.
             self.log.error(  # noqa: TRY400  # the message has it all

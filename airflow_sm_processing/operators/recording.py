@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.job import ProcessingJob
     from airflow_sm_processing.processing.sizes import Size
 
-__all__ = ["STORED_RECORD", "measured", "record_as_left", "record_end", "record_start", "record_submission"]
+__all__ = ["STORED_RECORD", "measured", "record_as_left", "record_end", "record_progress", "record_submission"]
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +39,10 @@ def record_submission(
     _record(task, context, modes, job, found)
 
 
-def record_start(
+def record_progress(
     task: ClaimingTask, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes
 ) -> None:
-    """Record a job whose container has started: it waits for its instances no more."""
+    """Record a job whose container has started, or that is being stopped."""
     _record(task, context, modes, job, description, with_details=False)
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.plan import SubmissionPlan
     from airflow_sm_processing.processing.processor import Processor
     from airflow_sm_processing.processing.session import Session
-    from airflow_sm_processing.processing.waiting import LineSink, StartSink
+    from airflow_sm_processing.processing.waiting import ChangeSink, LineSink
 
 __all__ = ["ProcessingJob"]
 
@@ -231,7 +231,8 @@ class ProcessingJob:
         settings: WaitSettings | None = None,
         sink: LineSink | None = None,
         log_position: LogPosition | None = None,
-        on_start: StartSink | None = None,
+        on_change: ChangeSink | None = None,
+        is_ending: Callable[[], bool] | None = None,
     ) -> JobDescription:
         """Wait until the job has ended, in whatever way, and give its description.
 
@@ -240,7 +241,8 @@ class ProcessingJob:
             settings: Intervals and bounds.
             sink: Takes the lines; if None, they are logged.
             log_position: How far another reader has handed the lines out.
-            on_start: Takes the job's description when the job is first seen to run, unless it has ended by then.
+            on_change: Takes the job's description when the job is first seen to run, or to be stopping.
+            is_ending: Tells whether this process is about to be killed: then it looks at once, and tells `on_change`.
         """
         started = time.monotonic()
         if log_position is not None:
@@ -252,7 +254,8 @@ class ProcessingJob:
             sink=lambda line: (sink or _log_line)(self.sagemaker_session.secrets.hide_in_line(line)),
             settings=settings or WaitSettings(),
             tail_only=logs == "tail",
-            on_start=on_start,
+            on_change=on_change,
+            is_ending=is_ending,
         ).wait()
         log.info(
             "Processing job %s ended as %s after %.0f s of waiting.",

@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import ServiceError, TransientError, UploadError, WaitTimeoutError
 from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
+from airflow_sm_processing.processing.status import JobStatus
 
 if TYPE_CHECKING:
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.logs import JobLogs, LogLine
 
-__all__ = ["LineSink", "Patience", "StartSink", "WaitSettings", "Waiter"]
+__all__ = ["ChangeSink", "LineSink", "Patience", "WaitSettings", "Waiter"]
 
 log = logging.getLogger(__name__)
 
 LineSink = Callable[["LogLine"], None]
 """Takes each log line as it is read."""
-StartSink = Callable[["JobDescription"], None]
-"""Takes a job that was waiting for its instances, when it is first seen to run."""
+ChangeSink = Callable[["JobDescription"], None]
+"""Takes a job when it is first seen to run, or to be stopping; not at its end, unless this process ends before."""
 
+_SLICE_SECONDS = 0.5  # of a pause in which something may be urgent: a signal's handler can't end a sleep
 _PASSES_IN_TROUBLE = 10  # over the logs of an ended job; botocore has tried each call several times already
 
 
@@ -80,7 +82,8 @@ class Waiter:
         sink: LineSink,
         settings: WaitSettings,
         tail_only: bool = False,
-        on_start: StartSink | None = None,
+        on_change: ChangeSink | None = None,
+        is_ending: Callable[[], bool] | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -90,7 +93,10 @@ class Waiter:
         self._sink = sink
         self._settings = settings
         self._tail_only = tail_only
-        self._on_start = on_start
+        self._on_change = on_change
+        self._is_ending = is_ending
+        self._told_at_the_end = False
+        self._seen = (JobStatus.IN_PROGRESS, False)
         self._sleep = sleep
         self._clock = clock
         self._patience = Patience(settings.max_transient_seconds, clock=clock)
@@ -111,9 +117,8 @@ class Waiter:
             if description is not None and description.status.is_terminal:
                 self._settle()
                 return description
-            if description is not None and description.started_at is not None and self._on_start is not None:
-                self._on_start(description)
-                self._on_start = None
+            if description is not None:
+                self._tell_change(description)
             self._pause(started)
 
     def _look(self) -> JobDescription | None:
@@ -125,6 +130,12 @@ class Waiter:
         self._patience.reset()
         return description
 
+    def _tell_change(self, description: JobDescription) -> None:
+        seen = (description.status, description.started_at is not None)
+        if seen != self._seen and self._on_change is not None:
+            self._on_change(description)
+        self._seen = seen
+
     def _pause(self, started: float) -> None:
         pause = self._settings.poll_interval * random.uniform(0.9, 1.1)  # noqa: S311  # spreads calls, hides nothing
         if self._settings.max_wait is not None:
@@ -132,7 +143,27 @@ class Waiter:
             if left <= 0:
                 raise WaitTimeoutError(self._job_name, waited_seconds=self._clock() - started)
             pause = min(pause, left)
-        self._sleep(pause)
+        self._rest(pause)
+
+    def _rest(self, seconds: float) -> None:
+        """Sleep; if this process is about to be killed meanwhile, tell how the job is while that can be done."""
+        if self._is_ending is None:
+            self._sleep(seconds)
+            return
+        until = self._clock() + seconds
+        while (left := until - self._clock()) > 0:
+            self._sleep(min(left, _SLICE_SECONDS))
+            if not self._told_at_the_end and self._is_ending():
+                self._told_at_the_end = True
+                self._tell_at_the_end()
+
+    def _tell_at_the_end(self) -> None:
+        try:
+            description = self._describe()
+        except ServiceError as error:
+            log.info("How the job is isn't known: %s", error)
+        else:
+            self._tell_change(description)
 
     def _settle(self) -> None:
         """Read what is left: until a pass, made log_settle_seconds after the last line, finds nothing."""

@@ -34,7 +34,7 @@ class World:
         self.now = 1000.0
         self.slept: list[float] = []
         self.lines: list[str] = []
-        self.starts: list[tuple[float, JobDescription]] = []
+        self.changes: list[tuple[float, JobDescription]] = []
         self.later: dict[int, tuple[Callable[[], None], ...]] = {}
         """What happens in the sleep of that number, from 0."""
 
@@ -50,13 +50,21 @@ class World:
         self.slept.append(seconds)
         self.now += seconds
 
-    def wait(self, *, logs: bool = True, tail_only: bool = False, **settings: Any) -> JobDescription:
+    def wait(
+        self,
+        *,
+        logs: bool = True,
+        tail_only: bool = False,
+        is_ending: Callable[[], bool] | None = None,
+        **settings: Any,
+    ) -> JobDescription:
         return Waiter(
             "job",
             describe=self.describe,
             logs=JobLogs(cast("Any", self.client), "job") if logs else None,
             tail_only=tail_only,
-            on_start=lambda description: self.starts.append((self.now, description)),
+            on_change=lambda description: self.changes.append((self.now, description)),
+            is_ending=is_ending,
             sink=lambda line: self.lines.append(line.message),
             settings=WaitSettings(**settings),
             sleep=self.sleep,
@@ -119,13 +127,35 @@ def test_the_start_is_told_once_when_it_is_seen() -> None:
     running = described("InProgress", **since)
     world = World(["InProgress", THROTTLED, running, running, described("Completed", **since)])
     world.wait(logs=False)
-    assert world.starts == [(1000.0 + sum(world.slept[:2]), running)]
+    assert world.changes == [(1000.0 + sum(world.slept[:2]), running)]
+
+
+def test_a_job_that_is_being_stopped_is_told_of() -> None:
+    stopping = described("Stopping")
+    world = World(["InProgress", "InProgress", stopping, stopping, "Stopped"])
+    world.wait(logs=False)
+    assert world.changes == [(1000.0 + sum(world.slept[:2]), stopping)]
+
+
+@pytest.mark.parametrize("then", ["Stopping", "Stopped"])
+def test_who_is_about_to_be_killed_tells_at_once_how_the_job_is_and_waits_on(then: str) -> None:
+    world = World(["InProgress", then, "Stopped"])
+    assert world.wait(logs=False, is_ending=lambda: world.now > 1003.0, poll_interval=30.0).status is JobStatus.STOPPED
+    ((seen_at, description),) = world.changes
+    assert (1003.0 < seen_at <= 1003.5, description.status.value) == (True, then)
+    assert world.now >= 1027.0
+
+
+def test_trouble_at_the_end_of_the_process_is_borne() -> None:
+    world = World(["InProgress", THROTTLED, "Stopped"])
+    world.wait(logs=False, is_ending=lambda: world.now > 1003.0, poll_interval=30.0)
+    assert world.changes == []
 
 
 def test_the_start_of_a_job_that_has_ended_is_not_told() -> None:
     world = World(["InProgress", described("Failed", ProcessingStartTime=datetime(2026, 1, 1, tzinfo=timezone.utc))])
     world.wait(logs=False)
-    assert world.starts == []
+    assert world.changes == []
 
 
 def test_transient_errors_are_borne_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
