@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import ProcessingError
+from airflow_sm_processing.operators.own_xcoms import own_xcom
 from airflow_sm_processing.processing import results
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def record_submission(
     task: ClaimingTask, context: Context, job: ProcessingJob, found: JobDescription | None, modes: Modes
 ) -> None:
     """Record a job that the task just got; as it was `found`, if an earlier try had made it."""
-    _record(task, context, modes, job, found)
+    _record(task, context, modes, job, found, is_new=True)
 
 
 def record_progress(
@@ -95,6 +96,7 @@ def _record(
     job: ProcessingJob,
     description: JobDescription | None,
     *,
+    is_new: bool = False,
     sizes: Mapping[str, Size | None] | None = None,
     with_details: bool = True,
     with_log: bool = False,
@@ -110,8 +112,10 @@ def _record(
     )
     try:
         record = job_record(job, description, circumstances)
-        ti.xcom_push(key=results.RECORD_KEY, value=record)
-        if with_details:
+        is_shown = is_new or _may_show(context, job)
+        if is_shown:
+            ti.xcom_push(key=results.RECORD_KEY, value=record)
+        if is_shown and with_details:
             tails = dict(islice(job.log_tails.items(), _MOST_HOSTS)) if with_log else None
             ti.xcom_push(key=results.DETAILS_KEY, value=job_details(job, sizes=sizes, log_tail=tails))
         store: Any = context.get("task_state_store")  # since Airflow 3.3
@@ -119,3 +123,9 @@ def _record(
             store.set(f"{STORED_RECORD}{job.job_name}", record)
     except Exception as error:  # noqa: BLE001  # of Airflow's and XCom backends' many kinds; none is worth a task
         log.warning("Airflow's pages don't show all there is to know of job %s: %r", job.job_name, error)
+
+
+def _may_show(context: Context, job: ProcessingJob) -> bool:
+    """Tell whether the task shows no other job: a cleared task's new try may have one while the old try still ends."""
+    found = own_xcom(context, results.RECORD_KEY)
+    return not isinstance(found, dict) or found.get("job_name") == job.job_name

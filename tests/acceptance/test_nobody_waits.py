@@ -110,6 +110,13 @@ def test_the_task_has_the_state_of_what_ended_it(name: str, acted_in: Callable[[
     assert acted_in(name).run.end_of(CASES[name].task_id) == CASES[name].task_ends
 
 
+def test_the_pages_are_told_that_the_job_is_stopping(acted_in: Callable[[str], Acted]) -> None:
+    acted = acted_in("run marked failed")
+    assert acted.run.end_of("waits") == "failed"
+    told = lambda: acted.run.xcoms("waits")["_job"]["status"] in {"Stopping", "Stopped"}  # noqa: E731
+    acted.run.until(told, "the record to say so, long before the next look")
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

@@ -20,9 +20,8 @@ def waits(mode, *, deferrable):
             instance_type="ml.m5.large",
             code="scripts/waits_at_gate.py",
             arguments=["{{ dag_run.conf['gate'] }}"],
-            poll_interval=1,
             deferrable=deferrable,
-            **options,
+            **{"poll_interval": 1, **options},
         )
 
     @dag(dag_id=f"waits_{mode}", schedule=None)
@@ -33,7 +32,7 @@ def waits(mode, *, deferrable):
 
     @dag(dag_id=f"waits_{mode}_alone", schedule=None)
     def alone():
-        job("waits")
+        job("waits", poll_interval=60)
 
     many()
     alone()
