@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome))
+# Tiers that wait more than they compute; the tests of one Airflow stay together.
+PARALLEL := -n logical --maxprocesses 4 --dist loadgroup
 # The environment's own programs come first, whatever else the user has installed.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -24,10 +26,10 @@ $(STAMP): pyproject.toml constraints.txt
 test: unit integration parity compat acceptance browser ## Prove the package: every tier
 
 unit: $(STAMP) ## The fast tier: no server, no Airflow process
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest $(PARALLEL) tests/unit
 
 integration: $(STAMP) ## Against the local SageMaker over HTTP
-	$(BIN)/pytest tests/integration
+	$(BIN)/pytest $(PARALLEL) tests/integration
 
 acceptance: $(STAMP) ## The example DAGs and the crash matrix through real Airflow
 	$(BIN)/pytest tests/acceptance
