@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_sm_processing.decorators.container.values import decode
 from airflow_sm_processing.exceptions import AccessDeniedError, ServiceError
 from airflow_sm_processing.processing.outputs import ProcessingOutput
-from airflow_sm_processing.processing.s3_uris import S3Location, below, is_s3_uri
+from airflow_sm_processing.processing.s3_objects import read_object
+from airflow_sm_processing.processing.s3_uris import below, is_s3_uri
 
 if TYPE_CHECKING:
     from airflow_sm_processing.processing.session import Session
@@ -62,10 +63,7 @@ def read_returned(session: Session, outcome_uri: str) -> Any:
         ServiceError: S3 refused or couldn't be reached; the code is NoSuchKey if the function left nothing.
         ValueError: Something else wrote what is there, or it is too large for any XCom.
     """
-    content = _read(session, outcome_uri, "result.json", _MOST_RESULT_BYTES + 1)
-    if len(content) > _MOST_RESULT_BYTES:
-        uri = below(outcome_uri, "result.json")
-        raise ValueError(f"{uri} has more than {_MOST_RESULT_BYTES:,} bytes, which is no XCom: lower max_xcom_bytes")
+    content = read_object(session, below(outcome_uri, "result.json"), max_bytes=_MOST_RESULT_BYTES)
 
     def large(file: list[Any]) -> dict[str, Any]:
         name, size = file
@@ -89,13 +87,14 @@ def read_raised(session: Session, outcome_uri: str, *, hosts: int) -> Raised | N
         ValueError: Something else wrote what is there.
     """
     for number in range(1, min(hosts, _MOST_HOSTS) + 1):
+        uri = below(outcome_uri, f"error-algo-{number}.json")
         try:
-            content = _read(session, outcome_uri, name := f"error-algo-{number}.json", _MOST_ERROR_BYTES)
+            content = read_object(session, uri, max_bytes=_MOST_ERROR_BYTES)
         except ServiceError as error:
             if error.code != "NoSuchKey" and not isinstance(error, AccessDeniedError):  # which may mean the same
                 raise
         else:
-            return _to_raised(content, below(outcome_uri, name))
+            return _to_raised(content, uri)
     return None
 
 
@@ -103,19 +102,9 @@ def _to_raised(content: bytes, uri: str) -> Raised:
     try:
         found = json.loads(content)
         raised = Raised(**{name: found[name] for name in Raised._fields})
-    except (ValueError, LookupError, TypeError, RecursionError) as error:  # also of what was cut
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(f"{uri} is no function's error: {error!r}") from error
     wrong = [name for name, types in _RAISED_TYPES.items() if not isinstance(getattr(raised, name), types)]
     if wrong:
         raise ValueError(f"{uri} is no function's error: {', '.join(wrong)} can't be right")
     return raised
-
-
-def _read(session: Session, outcome_uri: str, name: str, most: int) -> bytes:
-    from airflow_sm_processing.processing.aws_errors import aws_call
-
-    uri = below(outcome_uri, name)
-    bucket, key = S3Location.parse(uri)
-    with aws_call("GetObject", uri), session.s3_client.get_object(Bucket=bucket, Key=key)["Body"] as body:
-        content: bytes = body.read(most)
-    return content

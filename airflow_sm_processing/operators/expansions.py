@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions.xcom_arg import XComArg
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from airflow.sdk.definitions.mappedoperator import MappedOperator
 
@@ -23,15 +24,21 @@ def shared_parameters(task: MappedOperator) -> dict[str, Any]:
     return {**defaults, **task.partial_kwargs}
 
 
-def mapped_sets(expanded: Any) -> Iterator[dict[str, Any]]:
-    """Yield what is mapped over; each parameter's elements by themselves, since policies add up."""
+def mapped_sets(expanded: Any, *, together: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Yield what is mapped over, of which nothing may be known.
+
+    Args:
+        expanded: What the task is expanded with.
+        together: Parameters of which each element is yielded with each of the others', for one ARN is made of them. Of
+            any other parameter, each element is yielded once, since policies add up.
+    """
     if isinstance(expanded, Mapping):
         lists = {name: list(value) for name, value in expanded.items() if isinstance(value, (list, tuple))}
         first = {name: items[0] if items else None for name, items in lists.items()}
-        unknown = {name: value for name, value in expanded.items() if name not in lists}
-        for name, items in lists.items():
-            yield from ({**unknown, **first, name: item} for item in items)
-        if not lists:
-            yield unknown
+        plain = {**expanded, **first}
+        among = {name: items for name, items in lists.items() if name in together}
+        yield from ({**plain, **dict(zip(among, items, strict=True))} for items in product(*among.values()))
+        for name in sorted(lists.keys() - among.keys()):
+            yield from ({**plain, name: item} for item in lists[name][1:])
     elif isinstance(expanded, Iterable) and not isinstance(expanded, (str, XComArg)):  # which only looks like one
         yield from (dict(item) for item in expanded if isinstance(item, Mapping))

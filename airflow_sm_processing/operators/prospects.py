@@ -35,6 +35,9 @@ _ANY_DIGEST = "?" * 12  # in IAM, any character; a digest has twelve
 _ANYWHERE = "s3://*"
 _OUTRIGHT = ("role", "kms_key", "output_kms_key", "volume_kms_key", "inputs", "outputs", "default_bucket")
 """Parameters that a policy has nothing to say of while all of their value is unknown."""
+_GIVEN_LATE = frozenset({*_OUTRIGHT, "image_uri"})
+"""What a task may be given that is mapped over dicts which only a run knows."""
+_IN_ONE_ARN = ("job_name", "base_job_name", "image_uri", "role", "region_name")
 _CALLED_WITH = "called_with"
 _SETTINGS = ("region_name", "default_bucket", "default_bucket_prefix", "own_outputs", "result_files")
 
@@ -85,10 +88,11 @@ def _mapped_parameters(task: MappedOperator, partial: dict[str, Any]) -> Iterato
     """Yield what a mapped task's instances have; of a function's task, the arguments are mapped over."""
     arguments = getattr(task, "op_kwargs_expand_input", None)
     if arguments is None:
-        yield from ({**partial, **mapped} for mapped in mapped_sets(task.expand_input.value))
+        known = [*mapped_sets(task.expand_input.value, together=_IN_ONE_ARN)]
+        yield from ({**partial, **mapped} for mapped in known or [dict.fromkeys(_GIVEN_LATE - partial.keys(), ANY)])
         return
     operator: Any = task.operator_class
-    for mapped in [*mapped_sets(arguments.value)] or [{}]:
+    for mapped in [*mapped_sets(arguments.value, together=())] or [{}]:
         given = {**partial["op_kwargs"], **mapped}
         yield operator.mapped_parameters(partial, given) | {_CALLED_WITH: [given, arguments.value]}
 

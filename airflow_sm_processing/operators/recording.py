@@ -44,6 +44,7 @@ def record_progress(
     task: ClaimingTask, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes
 ) -> None:
     """Record a job whose container has started, or that is being stopped."""
+    job.learn(description)  # a worker that the task resumes in knows its name alone
     _record(task, context, modes, job, description, with_details=False)
 
 
@@ -112,7 +113,7 @@ def _record(
     )
     try:
         record = job_record(job, description, circumstances)
-        is_shown = is_new or _may_show(context, job)
+        is_shown = is_new or not _shows_a_later_try(context)
         if is_shown:
             ti.xcom_push(key=results.RECORD_KEY, value=record)
         if is_shown and with_details:
@@ -125,7 +126,8 @@ def _record(
         log.warning("Airflow's pages don't show all there is to know of job %s: %r", job.job_name, error)
 
 
-def _may_show(context: Context, job: ProcessingJob) -> bool:
-    """Tell whether the task shows no other job: a cleared task's new try may have one while the old try still ends."""
+def _shows_a_later_try(context: Context) -> bool:
+    """Tell whether the task was cleared and tried again, and the new try has a job, while this one still ends."""
     found = own_xcom(context, results.RECORD_KEY)
-    return not isinstance(found, dict) or found.get("job_name") == job.job_name
+    number = found.get("try_number") if isinstance(found, dict) else None
+    return isinstance(number, int) and number > context["ti"].try_number

@@ -95,23 +95,17 @@ def read_result_file(session: Session, file: ResultFile, output_uri: str | None,
 
 
 def _content(session: Session, file: ResultFile, uri: str, max_bytes: int) -> bytes:
-    from airflow_sm_processing.processing.aws_errors import aws_call
+    from airflow_sm_processing.processing.s3_objects import LargeObjectError, read_object
 
-    bucket, key = S3Location.parse(uri)
     try:
-        with aws_call("GetObject", uri):
-            found = session.s3_client.get_object(Bucket=bucket, Key=key)
-            with found["Body"] as body:
-                size = found["ContentLength"]
-                content = body.read(max_bytes + 1) if size <= max_bytes else b""
+        return read_object(session, uri, max_bytes=max_bytes)
+    except LargeObjectError as error:
+        rule = f"{uri} has {error.size:,} bytes, and max_result_file_bytes is {max_bytes:,}: XCom is for small values"
+        raise ResultFileError(file.name, rule) from error
     except ServiceError as error:
         if error.code != "NoSuchKey" and not isinstance(error, AccessDeniedError):
             raise
         raise ResultFileError(file.name, _missing(session, uri, error)) from error
-    if size > max_bytes:
-        rule = f"{uri} has {size:,} bytes, and max_result_file_bytes is {max_bytes:,}: XCom is for small values"
-        raise ResultFileError(file.name, rule)
-    return content
 
 
 def _missing(session: Session, uri: str, error: ServiceError) -> str:

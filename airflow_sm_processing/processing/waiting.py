@@ -154,7 +154,6 @@ class Waiter:
         while (left := until - self._clock()) > 0:
             self._sleep(min(left, _SLICE_SECONDS))
             if not self._told_at_the_end and self._is_ending():
-                self._told_at_the_end = True
                 self._tell_at_the_end()
 
     def _tell_at_the_end(self) -> None:
@@ -163,6 +162,7 @@ class Waiter:
         except ServiceError as error:
             log.info("How the job is isn't known: %s", error)
         else:
+            self._told_at_the_end = description.status is not JobStatus.IN_PROGRESS  # which SageMaker may still say
             self._tell_change(description)
 
     def _settle(self) -> None:

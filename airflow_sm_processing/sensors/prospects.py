@@ -11,7 +11,7 @@ from airflow_sm_processing.exceptions import DefinitionError
 from airflow_sm_processing.operators.expansions import mapped_sets, shared_parameters
 from airflow_sm_processing.operators.prospects import job_names, without_templates
 from airflow_sm_processing.planning.places import ANY, Place, partition_of
-from airflow_sm_processing.processing.sought import named_by_arn
+from airflow_sm_processing.planning.statements import beginning
 from airflow_sm_processing.sensors.processing import ProcessingJobSensor, defers
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SoughtJobs", "sought_jobs"]
 
+_ARN_PARTS = ("arn", "partition", "service", "region", "account", "resource")
 _PARAMETERS = ("job_name", "job_arn", "job_name_prefix", "region_name", "deferrable", "mode")
 
 
@@ -55,7 +56,8 @@ def _parameter_sets(task: Any) -> Iterator[dict[str, Any]]:
         yield {name: getattr(task, name) for name in _PARAMETERS}
     elif isinstance(task, MappedOperator) and issubclass(task.operator_class, ProcessingJobSensor):
         shared = shared_parameters(task)
-        for mapped in mapped_sets(task.expand_input.value):
+        any_job = {} if shared.keys() & {"job_name", "job_arn"} else {"job_name_prefix": ANY}
+        for mapped in [*mapped_sets(task.expand_input.value, together=_PARAMETERS)] or [any_job]:
             given = {**shared, **mapped}
             yield {name: given.get(name) for name in _PARAMETERS}
 
@@ -76,15 +78,16 @@ def _named(parameters: dict[str, Any], account: str | None, region: str | None) 
     elif isinstance(arn, str):
         yield _named_by(arn, account, region)
     else:
-        yield _place(account, region), f"{_known(prefix)}{ANY}" if prefix else _known(parameters["job_name"]) or ANY
+        name = _known(parameters["job_name"]) or ANY
+        yield _place(account, region), beginning(_known(prefix) or "") if prefix else name
 
 
 def _named_by(arn: str, account: str | None, region: str | None) -> tuple[Place, str]:
-    try:
-        region, name = named_by_arn(arn, region_name=region)
-    except DefinitionError:  # a template, or what the sensor itself will complain of
+    parts = without_templates(arn).split(":", 5)
+    if len(parts) != len(_ARN_PARTS):  # a template, or what the sensor itself will complain of
         return _place(account, region), ANY
-    return _place(arn.split(":")[4], region), name
+    _, partition, _, region, account, resource = parts
+    return Place(account=account, region=region, partition=partition), resource.rpartition("/")[2]
 
 
 def _place(account: str | None, region: str | None) -> Place:

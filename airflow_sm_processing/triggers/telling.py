@@ -54,7 +54,7 @@ class Teller:
         self._unstored: list[tuple[float, Completion]] = []
         self._spent: list[str] = []
         self._saved_at = 0.0
-        self._longest_wait = _LONGEST_WAIT if memory.gives_receipts else _WAIT_WITHOUT_RECEIPTS
+        self._receipts_come = memory.gives_receipts
 
     async def payloads(self) -> AsyncGenerator[dict[str, Any], None]:
         """Look for ever, and yield what there is to tell of each completion; whatever fails is tried again."""
@@ -76,6 +76,7 @@ class Teller:
                 troubles += 1
                 text = str(error) if isinstance(error, TransientError) else repr(error)
                 log.warning("Completed jobs can't be told for now, and aren't lost: %s", text)
+                await self._remember_before_the_pause()
             await asyncio.sleep(self._pause(troubles))
 
     def _pause(self, troubles: int) -> float:
@@ -123,10 +124,20 @@ class Teller:
             JobSecrets(answer.get("Environment")).hide_in_description(JobDescription.from_response(answer))
         )
 
+    async def _remember_before_the_pause(self) -> None:
+        """Save what was told before the trouble: the pause after it may be long."""
+        if self._ledger is None or not self._unstored:
+            return
+        await asyncio.sleep(_WAIT_WITHOUT_RECEIPTS)
+        try:
+            await self._remember_meanwhile(self._ledger)
+        except Exception as error:  # noqa: BLE001  # the memory may be what is in trouble
+            log.warning("What was told can't be remembered for now: %r", error)
+
     async def _remember_meanwhile(self, ledger: Ledger) -> None:
         """Save what was told some seconds ago, where no receipt says so: a look may bring much to tell."""
         ripe_at = now() - _WAIT_WITHOUT_RECEIPTS
-        if self._memory.gives_receipts or self._saved_at > ripe_at:
+        if self._receipts_come or self._saved_at > ripe_at:
             return
         unripe = [item for item in self._unstored if item[0] > ripe_at]
         if len(unripe) < len(self._unstored):
@@ -146,7 +157,7 @@ class Teller:
 
     async def _stored(self, receipts: list[str]) -> list[str]:
         """Wait until Airflow has stored these events, and give the receipts that came."""
-        give_up_at = now() + self._longest_wait
+        give_up_at = now() + (_LONGEST_WAIT if self._receipts_come else _WAIT_WITHOUT_RECEIPTS)
         missing = list(receipts)
         while missing and now() < give_up_at:
             await asyncio.sleep(_BETWEEN_QUESTIONS)
@@ -156,7 +167,8 @@ class Teller:
             log.warning(
                 "No receipts of %d events came. Is the plugin airflow_sm_processing_assets loaded?", len(missing)
             )
-            self._longest_wait = _WAIT_WITHOUT_RECEIPTS
+        if receipts:
+            self._receipts_come = self._memory.gives_receipts and not missing
         return [receipt for receipt in receipts if receipt not in missing]
 
     async def _save(self, ledger: Ledger) -> None:

@@ -68,9 +68,10 @@ class _Sessions:
             since = self.clock() - _SESSION_SECONDS
             self._made = {place: made for place, made in self._made.items() if made[0] >= since}
             if job[:2] not in self._made:
+                made = (self.clock(), _session(job))
                 if len(self._made) == _MOST_SESSIONS:
                     del self._made[next(iter(self._made))]  # the oldest
-                self._made[job[:2]] = (self.clock(), _session(job))
+                self._made[job[:2]] = made
             _, session = self._made[job[:2]]
         return ProcessingJob(session, job.job_name, inputs=None, outputs=None)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Outcome"]
 
 _MESSAGE_BYTES = 1024  # SageMaker keeps the first of /opt/ml/output/message
+_WORTH_A_FILE = 1024  # bytes; a tenth of that says where a file is
 _TRACEBACK_CHARACTERS = 60_000
 _HERE = str(pathlib.Path(__file__).parent)
 
@@ -44,11 +45,14 @@ class Outcome:
         self._write("result.json", {"each": parts} if multiple_outputs else {"returned": parts["value"]})
 
     def _put_large_ones_apart(self, parts: dict[str, Any], files: list[str], most_bytes: int) -> None:
-        """Move the largest values to files, until the rest is small: together, they are an XCom too."""
+        """Move the largest values to files, until the rest is small: together, they are an XCom too.
+
+        Many small ones stay together, however large that makes them: each file is an upload, and stands for one value.
+        """
         sizes = {key: len(json.dumps(part).encode()) for key, part in parts.items()}
         left = sum(sizes.values())
         for key, name in sorted(zip(parts, files), key=lambda item: sizes[item[0]], reverse=True):  # 3.8
-            if left <= most_bytes:
+            if left <= most_bytes or sizes[key] <= min(most_bytes, _WORTH_A_FILE):
                 return
             self._write(name, parts[key])
             parts[key] = {KIND: "file", VALUE: [name, sizes[key]]}

@@ -85,6 +85,22 @@ def test_without_receipts_a_kill_amid_much_news_repeats_what_was_told_in_the_las
     assert 0 < max(repeated) <= 4 * 7  # four a second are told; saved is every three what is three old
 
 
+def test_what_was_told_before_trouble_is_remembered_in_spite_of_it() -> None:
+    jobs = [Job(name=f"features-{number}", ends=4.0) for number in range(5)]
+    world = World(jobs, gives_receipts=False)
+    denied = AccessDeniedError("No.", operation="DescribeProcessingJob", code="AccessDenied")
+    world.faults = [None] * 7 + [denied] * 100  # the beginning, a look at nothing, one of three pages, two jobs
+
+    async def live_twice() -> None:
+        await world.live(FEATURES, until=40.0)
+        assert len(world.told) == 2
+        world.faults = []
+        await world.live(FEATURES, until=200.0)
+
+    run(live_twice())
+    assert sorted(world.told) == [job.name for job in jobs]
+
+
 def test_only_a_memory_that_gives_receipts_is_asked_for_one() -> None:
     for gives_receipts in (True, False):
         world = World(JOBS, gives_receipts=gives_receipts)

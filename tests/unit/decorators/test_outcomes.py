@@ -23,7 +23,8 @@ OTHERS = [b"", b"[]", b"{}", b"7", b"\xff\xfe\xfa", b"[" * 100_000, b'{"each": 7
 
 def session_with(content: bytes) -> Any:
     """A session in whose S3 every object has this content."""
-    return SimpleNamespace(s3_client=SimpleNamespace(get_object=lambda **_: {"Body": closing(BytesIO(content))}))
+    found = {"ContentLength": len(content), "Body": closing(BytesIO(content))}
+    return SimpleNamespace(s3_client=SimpleNamespace(get_object=lambda **_: found))
 
 
 def test_an_error_is_read():
@@ -38,7 +39,6 @@ def test_an_error_is_read():
         *OTHERS,
         json.dumps({**ERROR, "traceback": None}).encode(),
         json.dumps({**ERROR, "exit_code": [1]}).encode(),
-        json.dumps({**ERROR, "traceback": "x" * 4_000_000}).encode(),
     ],
 )
 def test_what_is_no_error_is_refused(content: bytes):
@@ -52,22 +52,40 @@ def test_what_is_no_result_is_refused(content: bytes):
         read_returned(session_with(content), "s3://bucket/outcome")
 
 
-def test_a_result_that_is_no_xcom_is_not_read_whole(monkeypatch: pytest.MonkeyPatch):
+def test_what_is_too_large_to_be_ours_is_not_read(monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(ValueError, match=r"error-algo-1\.json has 4,000,\d{3} bytes, and 4,000,000 are read at most"):
+        read_raised(session_with(json.dumps({**ERROR, "traceback": "x" * 4_000_000}).encode()), "s3://b/o", hosts=1)
     content = json.dumps({"returned": "x" * 100}).encode()
     assert read_returned(session_with(content), "s3://bucket/outcome") == "x" * 100
     monkeypatch.setattr(results, "_MOST_RESULT_BYTES", 100)
-    with pytest.raises(ValueError, match=r"result\.json has more than 100 bytes, which is no XCom"):
+    with pytest.raises(ValueError, match=r"result\.json has 116 bytes, and 100 are read at most"):
         read_returned(session_with(content), "s3://bucket/outcome")
 
 
+def returned_apart(
+    folder: Path, values: dict[str, Any], *, max_xcom_bytes: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give what stays together of the values, and what is in files."""
+    Outcome(folder, "algo-1").put_result(values, multiple_outputs=True, max_xcom_bytes=max_xcom_bytes)
+    left = json.loads((folder / "result.json").read_text())["each"]
+    files = {key: part["value"] for key, part in left.items() if isinstance(part, dict)}
+    apart = {key: json.loads((folder / name).read_text()) for key, (name, _) in files.items()}
+    assert {size for _, size in files.values()} == {len(json.dumps(item)) for item in apart.values()}
+    assert len(list(folder.iterdir())) == 1 + len(apart)
+    return {key: part for key, part in left.items() if key not in apart}, apart
+
+
 def test_the_largest_of_several_values_stay_in_files_until_the_rest_is_small(tmp_path: Path):
-    values = {"a": "x" * 40, "b": "x" * 60, "c": [1, 2], "d": "x" * 50}
-    Outcome(tmp_path, "algo-1").put_result(values, multiple_outputs=True, max_xcom_bytes=60)
-    left = json.loads((tmp_path / "result.json").read_text())["each"]
-    in_files = {key: part["value"] for key, part in left.items() if isinstance(part, dict)}
-    assert in_files == {"b": ["value-2.json", 62], "d": ["value-4.json", 52]}
-    assert {key: json.loads((tmp_path / name).read_text()) for key, (name, _) in in_files.items()} == {
-        "b": values["b"],
-        "d": values["d"],
-    }
-    assert {key: left[key] for key in ("a", "c")} == {key: values[key] for key in ("a", "c")}
+    values = {"a": "x" * 40_000, "b": "x" * 60_000, "c": [1, 2], "d": "x" * 50_000}
+    left, apart = returned_apart(tmp_path, values, max_xcom_bytes=60_000)
+    assert (left.keys(), apart.keys()) == ({"a", "c"}, {"b", "d"})
+    assert {**left, **apart} == values
+
+
+def test_many_small_values_stay_together(tmp_path: Path):
+    values = {f"score {number}": number / 7 for number in range(5000)}
+    assert returned_apart(tmp_path, values, max_xcom_bytes=1000) == (values, {})
+
+
+def test_a_value_that_is_too_large_alone_goes_to_a_file_however_low_the_limit(tmp_path: Path):
+    assert returned_apart(tmp_path, {"a": 1, "b": [1, 2]}, max_xcom_bytes=5) == ({"a": 1}, {"b": [1, 2]})

@@ -35,6 +35,7 @@ def found(dag: DAG) -> list[tuple[str, bool, bool]]:
         ({"job_name_prefix": "nightly-", "deferrable": "{{ params.waits }}"}, ("nightly-*", True, True)),
         ({"job_arn": ARN}, ("nightly", False, False)),
         ({"job_arn": "{{ params.arn }}"}, ("*", False, False)),
+        ({"job_arn": ARN + "-{{ ds_nodash }}"}, ("nightly-*", False, False)),
     ],
 )
 def test_names_are_as_narrow_as_the_file_tells(dag, parameters, expected):
@@ -51,7 +52,7 @@ def test_it_defers_where_airflow_does_so_by_default(dag, monkeypatch):
 
 def test_an_arn_says_where_its_job_is(dag):
     ProcessingJobSensor(task_id="sensor", job_arn=ARN)
-    (job,) = sought_jobs(dag, account="123456789012")
+    (job,) = sought_jobs(dag, account="123456789012", region="eu-west-1")
     assert job.place.job_arns(job.names) == (ARN,)
 
 
@@ -80,3 +81,22 @@ def test_each_element_of_a_mapped_sensor_counts(dag):
     sought = [*sought_jobs(dag)]
     assert [each.names for each in sought] == ["a", "b-*"]
     assert {each.place.partition for each in sought} == {"aws-us-gov"}
+
+
+def test_names_and_regions_that_are_mapped_over_make_all_arns(dag):
+    mapped = ProcessingJobSensor.partial(task_id="sensor")
+    mapped.expand(job_name=["a", "b"], region_name=["us-east-1", "eu-west-1"], poke_interval=[1, 2])
+    sought = {(each.names, each.place.region) for each in sought_jobs(dag)}
+    assert sought == {(name, region) for name in ("a", "b") for region in ("us-east-1", "eu-west-1")}
+
+
+def test_a_sensor_of_which_a_run_alone_knows_what_it_looks_for_may_look_for_anything(dag):
+    from airflow.sdk import task
+
+    @task
+    def which():
+        return [{"job_name": "a"}]
+
+    ProcessingJobSensor.partial(task_id="sensor").expand_kwargs(which())
+    ProcessingJobSensor.partial(task_id="known", job_name="a").expand_kwargs(which())
+    assert found(dag) == [("*", True, False), ("a", False, False)]
