@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     TaskFactory = Callable[..., ProcessingOperator]
 
-LINE = "import time; time.sleep(2)"
+LINE = "import time; time.sleep(4)"
 
 
 def records(runner: Runner) -> list[dict[str, Any]]:
