@@ -126,7 +126,7 @@ class Teller:
 
     async def _remember_before_the_pause(self) -> None:
         """Save what was told before the trouble: the pause after it may be long."""
-        if self._ledger is None or not self._unstored:
+        if self._ledger is None or not self._unstored or self._receipts_come:
             return
         await asyncio.sleep(_WAIT_WITHOUT_RECEIPTS)
         try:

@@ -98,6 +98,32 @@ def test_each_element_of_a_mapped_task_counts(dag, valid):
     assert caller(dag)["GiveTheJobItsRole"] == [valid["role"]]
 
 
+def test_names_and_regions_that_are_mapped_over_make_all_arns(dag, valid):
+    dag.default_args.update(valid)
+    names, regions = ["one", "two"], ["us-east-1", "eu-west-1"]
+    with dag:
+        ScriptProcessingOperator.partial(task_id="mapped").expand(job_name=names, region_name=regions)
+    expected = {
+        f"arn:aws:sagemaker:{region}:123456789012:processing-job/{name}" for name in names for region in regions
+    }
+    assert set(caller(dag)["RunJobs"]) == expected
+
+
+def test_what_dicts_that_only_a_run_knows_may_have_is_left_out_and_named(dag, valid):
+    valid.pop("role")
+    with dag:
+
+        @task
+        def each():
+            return [{"role": "R", "env": {"A": "B"}}]
+
+        ScriptProcessingOperator.partial(task_id="mapped", **valid).expand_kwargs(each())
+    (found,) = prospects(dag, **PLACE)
+    assert "a_dag.mapped: role is known only when the task runs" in found.left_out
+    assert "a_dag.mapped: inputs is known only when the task runs" in found.left_out
+    assert caller(dag)["RunJobs"] == ["arn:aws:sagemaker:eu-west-1:123456789012:processing-job/sklearn-????????????-*"]
+
+
 def test_a_name_of_a_role_stands_for_any_path(dag, task_factory):
     task_factory(role="R")
     roles = ["arn:aws:iam::123456789012:role/*/R", "arn:aws:iam::123456789012:role/R"]
