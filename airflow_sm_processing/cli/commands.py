@@ -99,10 +99,9 @@ def _sensing(dags: list[DAG], options: argparse.Namespace) -> Iterator[Statement
 
 def _watching(dags: list[DAG], options: argparse.Namespace) -> Iterator[Statement]:
     from airflow_sm_processing.operators.watchers import job_watchers
-    from airflow_sm_processing.planning.places import ANY, Place, partition_of
+    from airflow_sm_processing.planning.places import place_of_jobs
     from airflow_sm_processing.planning.watching import watching_statements
 
     for trigger in (trigger for dag in dags for trigger in job_watchers(dag)):
-        region = trigger.region_name or options.region
-        place = Place(account=options.account or ANY, region=region or ANY, partition=partition_of(region=region))
+        place = place_of_jobs(account=options.account, region=trigger.region_name or options.region)
         yield from watching_statements(place, trigger.job_filter)

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.decorators.container.values import decode
-from airflow_sm_processing.exceptions import AccessDeniedError, ServiceError
+from airflow_sm_processing.exceptions import ServiceError
 from airflow_sm_processing.processing.outputs import ProcessingOutput
-from airflow_sm_processing.processing.s3_objects import read_object
+from airflow_sm_processing.processing.s3_objects import may_be_absent, read_object
 from airflow_sm_processing.processing.s3_uris import below, is_s3_uri
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def read_raised(session: Session, outcome_uri: str, *, hosts: int) -> Raised | N
         try:
             content = read_object(session, uri, max_bytes=_MOST_ERROR_BYTES)
         except ServiceError as error:
-            if error.code != "NoSuchKey" and not isinstance(error, AccessDeniedError):  # which may mean the same
+            if not may_be_absent(error):
                 raise
         else:
             return _to_raised(content, uri)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["ANY", "UNKNOWN_ACCOUNT", "UNKNOWN_REGION", "Place", "account_in", "partition_of"]
+__all__ = ["ANY", "UNKNOWN_ACCOUNT", "UNKNOWN_REGION", "Place", "account_in", "partition_of", "place_of_jobs"]
 
 ANY = "*"
 """Stands in a policy for what isn't known when it is written."""
@@ -47,6 +47,11 @@ class Place:
     def s3_arn(self, bucket: str, key: str = "") -> str:
         """Give the ARN of a bucket, or of objects in it."""
         return f"arn:{self.partition}:s3:::{bucket}" + (f"/{key}" if key else "")
+
+
+def place_of_jobs(*, account: str | None, region: str | None) -> Place:
+    """Give the place of jobs that are started elsewhere; what isn't known of it may be any."""
+    return Place(account=account or ANY, region=region or ANY, partition=partition_of(region=region))
 
 
 def account_in(role: str) -> str | None:

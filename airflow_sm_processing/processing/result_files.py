@@ -95,7 +95,7 @@ def read_result_file(session: Session, file: ResultFile, output_uri: str | None,
 
 
 def _content(session: Session, file: ResultFile, uri: str, max_bytes: int) -> bytes:
-    from airflow_sm_processing.processing.s3_objects import LargeObjectError, read_object
+    from airflow_sm_processing.processing.s3_objects import LargeObjectError, may_be_absent, read_object
 
     try:
         return read_object(session, uri, max_bytes=max_bytes)
@@ -103,7 +103,7 @@ def _content(session: Session, file: ResultFile, uri: str, max_bytes: int) -> by
         rule = f"{uri} has {error.size:,} bytes, and max_result_file_bytes is {max_bytes:,}: XCom is for small values"
         raise ResultFileError(file.name, rule) from error
     except ServiceError as error:
-        if error.code != "NoSuchKey" and not isinstance(error, AccessDeniedError):
+        if not may_be_absent(error):
             raise
         raise ResultFileError(file.name, _missing(session, uri, error)) from error
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_sm_processing.exceptions import TransientError
+from airflow_sm_processing.exceptions import AccessDeniedError, ServiceError, TransientError
 from airflow_sm_processing.processing.aws_errors import aws_call
 from airflow_sm_processing.processing.s3_uris import S3Location
 
 if TYPE_CHECKING:
     from airflow_sm_processing.processing.session import Session
 
-__all__ = ["LargeObjectError", "read_object"]
+__all__ = ["LargeObjectError", "may_be_absent", "read_object"]
 
 
 class LargeObjectError(ValueError):
@@ -44,3 +44,8 @@ def read_object(session: Session, uri: str, *, max_bytes: int) -> bytes:
                 message = f"GetObject for {uri} was broken off: {error}. It may work later."
                 raise TransientError(message, operation="GetObject", code=type(error).__name__) from error
     return content
+
+
+def may_be_absent(error: ServiceError) -> bool:
+    """Tell whether an object isn't there, or may not be read: without s3:ListBucket, S3 says this of an absent one."""
+    return error.code == "NoSuchKey" or isinstance(error, AccessDeniedError)

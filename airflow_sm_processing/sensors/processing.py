@@ -262,11 +262,9 @@ def defers(deferrable: Any, *, reschedules: bool) -> bool:
     Raises:
         DefinitionError: `deferrable` is no truth value.
     """
-    from airflow.providers.common.compat.sdk import conf
+    from airflow_sm_processing.operators.getting import is_deferrable
 
     modes, problems = read_modes({"deferrable": deferrable})
     if problems:
         raise DefinitionError(problems)
-    if modes.deferrable is not None:
-        return modes.deferrable
-    return not reschedules and conf.getboolean("operators", "default_deferrable", fallback=False)
+    return is_deferrable(modes) and (modes.deferrable is not None or not reschedules)

@@ -10,7 +10,7 @@ from airflow.sdk.definitions.xcom_arg import PlainXComArg
 from airflow_sm_processing.exceptions import DefinitionError
 from airflow_sm_processing.operators.expansions import mapped_sets, shared_parameters
 from airflow_sm_processing.operators.prospects import job_names, without_templates
-from airflow_sm_processing.planning.places import ANY, Place, partition_of
+from airflow_sm_processing.planning.places import ANY, Place, place_of_jobs
 from airflow_sm_processing.planning.statements import beginning
 from airflow_sm_processing.sensors.processing import ProcessingJobSensor, defers
 
@@ -74,24 +74,20 @@ def _named(parameters: dict[str, Any], account: str | None, region: str | None) 
     reference = arn or parameters["job_name"]
     if isinstance(reference, PlainXComArg) and reference.key in {"job_name", "job_arn"}:
         known = [*job_names(reference.operator, account=account, region=region)]
-        yield from known or [(_place(account, region), ANY)]
+        yield from known or [(place_of_jobs(account=account, region=region), ANY)]
     elif isinstance(arn, str):
         yield _named_by(arn, account, region)
     else:
         name = _known(parameters["job_name"]) or ANY
-        yield _place(account, region), beginning(_known(prefix) or "") if prefix else name
+        yield place_of_jobs(account=account, region=region), beginning(_known(prefix) or "") if prefix else name
 
 
 def _named_by(arn: str, account: str | None, region: str | None) -> tuple[Place, str]:
     parts = without_templates(arn).split(":", 5)
     if len(parts) != len(_ARN_PARTS):  # a template, or what the sensor itself will complain of
-        return _place(account, region), ANY
+        return place_of_jobs(account=account, region=region), ANY
     _, partition, _, region, account, resource = parts
     return Place(account=account, region=region, partition=partition), resource.rpartition("/")[2]
-
-
-def _place(account: str | None, region: str | None) -> Place:
-    return Place(account=account or ANY, region=region or ANY, partition=partition_of(region=region))
 
 
 def _known(value: Any) -> str | None:

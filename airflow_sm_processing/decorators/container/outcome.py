@@ -35,27 +35,31 @@ class Outcome:
     def put_result(self, value: Any, *, multiple_outputs: bool, max_xcom_bytes: int) -> None:
         """Leave what the function returned: in `result.json`, but what is large in files of its own."""
         if not multiple_outputs:
-            value = {"value": value}
-        elif not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            parts = {"value": encode(value, "the returned value", _refuse_what_xcom_refuses)}
+            self._put_large_ones_apart(parts, {"value": "value.json"}, max_xcom_bytes)
+            self._write("result.json", {"returned": parts["value"]})
+            return
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise CarryError("the returned value", "must be a dict with strings as keys, for multiple_outputs")
-        where = "the returned value[{!r}]" if multiple_outputs else "the returned value"
-        parts = {key: encode(item, where.format(key), _refuse_what_xcom_refuses) for key, item in value.items()}
-        files = [f"value-{number}.json" if multiple_outputs else "value.json" for number in range(1, len(parts) + 1)]
+        parts = {
+            key: encode(item, f"the returned value[{key!r}]", _refuse_what_xcom_refuses) for key, item in value.items()
+        }
+        files = {key: f"value-{number}.json" for number, key in enumerate(parts, 1)}
         self._put_large_ones_apart(parts, files, max_xcom_bytes)
-        self._write("result.json", {"each": parts} if multiple_outputs else {"returned": parts["value"]})
+        self._write("result.json", {"each": parts})
 
-    def _put_large_ones_apart(self, parts: dict[str, Any], files: list[str], most_bytes: int) -> None:
-        """Move the largest values to files, until the rest is small: together, they are an XCom too.
+    def _put_large_ones_apart(self, parts: dict[str, Any], files: Mapping[str, str], most_bytes: int) -> None:
+        """Move the largest values to their files, until the rest is small: together, they are an XCom too.
 
         Many small ones stay together, however large that makes them: each file is an upload, and stands for one value.
         """
         sizes = {key: len(json.dumps(part).encode()) for key, part in parts.items()}
         left = sum(sizes.values())
-        for key, name in sorted(zip(parts, files), key=lambda item: sizes[item[0]], reverse=True):  # 3.8
+        for key in sorted(sizes, key=sizes.__getitem__, reverse=True):
             if left <= most_bytes or sizes[key] <= min(most_bytes, _WORTH_A_FILE):
                 return
-            self._write(name, parts[key])
-            parts[key] = {KIND: "file", VALUE: [name, sizes[key]]}
+            self._write(files[key], parts[key])
+            parts[key] = {KIND: "file", VALUE: [files[key], sizes[key]]}
             left -= sizes[key]
 
     def put_error(self, error: BaseException, message_file: pathlib.Path) -> str:

@@ -101,6 +101,27 @@ def test_what_was_told_before_trouble_is_remembered_in_spite_of_it() -> None:
     assert sorted(world.told) == [job.name for job in jobs]
 
 
+def test_a_memory_in_trouble_amid_other_trouble_is_told_of_and_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    jobs = [Job(name=f"features-{number}", ends=8.0) for number in range(3)]
+    world = World(jobs, gives_receipts=False)
+    save = world.save
+
+    async def no_save(key: str, value: object) -> None:
+        raise ConnectionError("no database")
+
+    async def live_twice() -> None:
+        await world.live(FEATURES, until=5.0)
+        world.faults = [None] * 4 + [AccessDeniedError("No.", operation="DescribeProcessingJob", code="AccessDenied")]
+        world.save = no_save  # type: ignore[method-assign]
+        await world.live(FEATURES, until=25.0)
+        world.save = save  # type: ignore[method-assign]
+        await world.live(FEATURES, until=100.0)
+
+    run(live_twice())
+    assert "What was told can't be remembered for now: ConnectionError('no database')" in caplog.messages
+    assert set(world.told) == {job.name for job in jobs}
+
+
 def test_only_a_memory_that_gives_receipts_is_asked_for_one() -> None:
     for gives_receipts in (True, False):
         world = World(JOBS, gives_receipts=gives_receipts)
