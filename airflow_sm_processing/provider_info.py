@@ -31,6 +31,18 @@ _CONFIG: dict[str, Any] = {
             "example": "False",
             "default": "True",
         },
+        "shortest_deferral": {
+            "description": (
+                "Seconds that a task stays deferred at least. Airflow's scheduler may fail a task, though its job "
+                "completed, that resumes in a worker before the scheduler has seen the end of the process that "
+                "deferred it. 5 more than `[workers] min_heartbeat_interval` if empty; give more where the scheduler "
+                "learns late how tasks end."
+            ),
+            "version_added": None,
+            "type": "float",
+            "example": "20",
+            "default": "",
+        },
         "ask_sagemaker": {
             "description": (
                 "Whether the pages of Airflow's UI also ask SageMaker how jobs are whose end isn't recorded, and have "

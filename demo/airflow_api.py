@@ -141,6 +141,11 @@ class AirflowApi:
         ).text
         return "\n".join(_event_text(json.loads(line)) for line in text.splitlines() if line)
 
+    def state_mismatches(self, dag_id: str, run_id: str) -> list[str]:
+        """Give why the scheduler itself failed tasks of a run: what it says then is in no task's log."""
+        found = self._get("eventLogs", dag_id=dag_id, run_id=run_id, event="state mismatch", limit=100)
+        return [str(entry["extra"]) for entry in found["event_logs"]]
+
     def set_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
         """Mark a task, such as `failed`, as a user does."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"

@@ -28,6 +28,8 @@ _BRISK = {
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+    # So long may a supervisor fail to notice that its task's process has ended.
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
 }
 # On a machine that is busy with other things, the API server may take longer than the default 5 seconds.
 _PATIENT = {"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30"}

@@ -25,6 +25,8 @@ os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{_home}/airflow.db"
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(Path(__file__).parent / "integration" / "operators" / "dags")
+# No scheduler, which a task that resumes at once would outrun, is there; a test that starts one says otherwise.
+os.environ["AIRFLOW__SM_PROCESSING__SHORTEST_DEFERRAL"] = "0"
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_sm_processing.hooks.connection import AwsConnection
-from airflow_sm_processing.triggers.deadlines import SHORTEST_DEFERRAL
+from airflow_sm_processing.triggers.settling import settled
 from airflow_sm_processing.triggers.sharing import shared_lookout
 
 if TYPE_CHECKING:
@@ -74,11 +74,12 @@ class CapacityTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for the turn, then yield the one event: the fields of `Refusals`."""
+        began = time.monotonic()
         async with shared_lookout(self.connection) as lookout:
             turns = lookout.turns(self.lane)
             if self.count > 1:
                 turns.refused()
-            await asyncio.sleep(SHORTEST_DEFERRAL)
+            await settled(began)
             self.log.info("Waiting for room for the job, as one of %d.", len(turns) + 1)
             try:
                 await asyncio.wait_for(turns.wait(self.since), self._seconds_left())

@@ -6,13 +6,7 @@ import time
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
-__all__ = ["SHORTEST_DEFERRAL", "Deadline", "earliest_deadline"]
-
-SHORTEST_DEFERRAL = 5.0
-"""Seconds: Airflow's scheduler may fail a task whose trigger fires before it has seen the deferral, a round later.
-
-https://github.com/apache/airflow/issues/67287
-"""
+__all__ = ["Deadline", "earliest_deadline"]
 
 
 class Deadline(NamedTuple):

@@ -12,9 +12,10 @@ from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.triggers.abandonment import AIRFLOW_CALLS_ON_KILL, stop_unless_waited_for
-from airflow_sm_processing.triggers.deadlines import SHORTEST_DEFERRAL, Deadline
+from airflow_sm_processing.triggers.deadlines import Deadline
 from airflow_sm_processing.triggers.events import JobEvent
 from airflow_sm_processing.triggers.live_log import LiveLog, NoLog
+from airflow_sm_processing.triggers.settling import settled
 from airflow_sm_processing.triggers.sharing import shared_lookout
 from airflow_sm_processing.triggers.success import success_event
 from airflow_sm_processing.triggers.supervisor import DeferredTask
@@ -143,7 +144,7 @@ class ProcessingJobTrigger(BaseTrigger):
                     )
                     if success is not None:
                         return success
-                await asyncio.sleep(began + min(self.poll_interval, SHORTEST_DEFERRAL) - time.monotonic())
+                await settled(began)
                 return await self._job_event(end, live_log)
             finally:
                 await live_log.close()

@@ -15,7 +15,7 @@ from airflow_sm_processing.exceptions import JobNotFoundError, ProcessingError, 
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.processing.defaults import DEFAULT_POLL_INTERVAL
 from airflow_sm_processing.processing.sought import NewestJob, SoughtJob
-from airflow_sm_processing.triggers.deadlines import SHORTEST_DEFERRAL
+from airflow_sm_processing.triggers.settling import settled
 from airflow_sm_processing.triggers.sharing import shared_lookout
 from airflow_sm_processing.watcher.watches import JobEnd, Verdict, Watch
 
@@ -74,7 +74,7 @@ class SoughtJobTrigger(BaseTrigger):
                 end = JobEnd(Verdict.DEADLINE)
             except ProcessingError as error:  # such as a denied listing
                 end = JobEnd(Verdict.TROUBLE, str(error))
-            await asyncio.sleep(began + min(self.poll_interval, SHORTEST_DEFERRAL) - time.monotonic())
+            await settled(began)
         payload = {"outcome": end.verdict.value, "message": end.message, "deadline": self.deadline}
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's is untyped
 

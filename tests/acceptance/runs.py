@@ -80,9 +80,18 @@ class Run:
         self._gate.open()
 
     def ended(self) -> list[TaskInstance]:
-        """Give the tasks when the run has ended."""
+        """Give the tasks when the run has ended; why some of them failed shows if the test fails."""
         self.until(lambda: self._airflow.api.run_state(self.dag_id, self.run_id) in {"success", "failed"}, "its end")
-        return self.tasks()
+        tasks = self.tasks()
+        if failed := [task for task in tasks if task.state == "failed"]:
+            print(*self._airflow.api.state_mismatches(self.dag_id, self.run_id), sep="\n")
+            for task in failed:
+                print(
+                    f"----- log of {self.dag_id}.{task.label}",
+                    self.log(task.task_id, map_index=task.map_index),
+                    sep="\n",
+                )
+        return tasks
 
     def end_of(self, task_id: str) -> str:
         """Give a task's state at its end; what it logged shows if the test fails."""

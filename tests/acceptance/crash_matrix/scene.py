@@ -31,7 +31,7 @@ TASK = "job"
 _LOOKS = frozenset({"DescribeProcessingJob", "ListProcessingJobs"})
 _OK = 200
 # An operator may look once or twice before it makes a job; and no deferral is short, since Airflow 3.3.2 may fail one
-# whose trigger fires before its scheduler has noticed it (https://github.com/apache/airflow/issues/67287).
+# whose trigger fires before its scheduler has noticed it: see `triggers/settling.py`. Others' triggers fire right away.
 _LOOKED_AT_LEAST = {"in_worker": 3, "deferred": 12}
 _SETTLED_WITHIN_SECONDS = 45.0
 _LOST_AFTER_SECONDS = 20.0  # nothing more is to be hoped for of a task that failed so long ago

@@ -1,8 +1,4 @@
-"""The ways in which a task's job ends: with the wait in a worker, deferred, and deferred without a worker at the end.
-
-No deferral is short: Airflow 3.3.2 may fail one whose trigger fires before its scheduler has noticed the deferral
-(https://github.com/apache/airflow/issues/67287).
-"""
+"""The ways in which a task's job ends: with the wait in a worker, deferred, and without a worker at the end."""
 
 from airflow.sdk import dag
 
