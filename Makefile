@@ -4,8 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome))
-# Tiers that wait more than they compute; the tests of one Airflow stay together.
-PARALLEL := -n logical --maxprocesses 4 --dist loadgroup
 # The environment's own programs come first, whatever else the user has installed.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -26,10 +24,11 @@ $(STAMP): pyproject.toml constraints.txt
 test: unit integration parity compat acceptance browser ## Prove the package: every tier
 
 unit: $(STAMP) ## The fast tier: no server, no Airflow process
-	$(BIN)/pytest $(PARALLEL) tests/unit
+	$(BIN)/pytest -n logical --dist loadfile tests/unit
 
+# Three processes on two cores too, for it waits more than it computes.
 integration: $(STAMP) ## Against the local SageMaker over HTTP
-	$(BIN)/pytest $(PARALLEL) tests/integration
+	$(BIN)/pytest -n 3 --dist loadgroup tests/integration
 
 acceptance: $(STAMP) ## The example DAGs and the crash matrix through real Airflow
 	$(BIN)/pytest tests/acceptance

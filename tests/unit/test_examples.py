@@ -1,4 +1,4 @@
-"""The example DAGs as Airflow's DAG processor meets them: in a fresh interpreter, each file by itself."""
+"""The example DAGs as Airflow's DAG processor meets them: each in a process that forks when Airflow is loaded."""
 
 from __future__ import annotations
 
@@ -49,28 +49,40 @@ GRAPHS = {
 
 # What Airflow itself warns of isn't the example's: its modules come first.
 PROGRAM = """
-import json, runpy, sys, warnings
+import json, os, runpy, sys, warnings
 from airflow.sdk import DAG, dag, task
-if sys.argv[1].endswith("training.py"):
-    import airflow.providers.amazon.aws.operators.sagemaker
 from airflow.sdk.definitions._internal.contextmanager import DagContext
-DagContext.current_autoregister_module_name = "__main__"  # as Airflow's own DagBag does
-warnings.simplefilter("error")
-runpy.run_path(sys.argv[1])
-dags = sorted((dag for dag, _ in DagContext.autoregistered_dags), key=lambda dag: dag.dag_id)  # Airflow has a set
-print(json.dumps({
-    "dags": [
-        {
-            "dag_id": dag.dag_id,
-            "schedule": dag.schedule and [asset.name for asset in dag.schedule],
-            "tags": sorted(dag.tags),
-            "doc": dag.doc_md,
-            "graph": {task_id: sorted(task.downstream_task_ids) for task_id, task in sorted(dag.task_dict.items())},
-        }
-        for dag in dags
-    ],
-    "modules": sorted(sys.modules),
-}))
+
+
+def load(file):
+    if file.endswith("training.py"):
+        import airflow.providers.amazon.aws.operators.sagemaker
+    DagContext.current_autoregister_module_name = "__main__"  # as Airflow's own DagBag does
+    warnings.simplefilter("error")
+    runpy.run_path(file)
+    dags = sorted((dag for dag, _ in DagContext.autoregistered_dags), key=lambda dag: dag.dag_id)  # Airflow has a set
+    print(json.dumps({
+        "file": os.path.basename(file),
+        "dags": [
+            {
+                "dag_id": dag.dag_id,
+                "schedule": dag.schedule and [asset.name for asset in dag.schedule],
+                "tags": sorted(dag.tags),
+                "doc": dag.doc_md,
+                "graph": {task_id: sorted(task.downstream_task_ids) for task_id, task in sorted(dag.task_dict.items())},
+            }
+            for dag in dags
+        ],
+        "modules": sorted(sys.modules),
+    }), flush=True)
+
+
+for file in sys.argv[1:]:
+    if (child := os.fork()) == 0:
+        load(file)
+        sys.exit()
+    if os.waitpid(child, 0)[1]:
+        sys.exit(f"{file} can't be loaded")
 """
 
 
@@ -86,22 +98,16 @@ class Loaded:
 def loaded_examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Loaded]:
     """Every example, loaded with warnings as errors."""
     home = str(tmp_path_factory.mktemp("home"))
-    environment = {"PATH": os.environ["PATH"], "HOME": home, "AIRFLOW_HOME": home}
-    processes = {
-        name: subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(EXAMPLES / name)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for name in FILES
-    }
-    answers = {name: (process, *process.communicate()) for name, process in processes.items()}
-    for name, (process, _, errors) in answers.items():
-        assert process.returncode == 0, f"{name} can't be loaded:\n{errors}"
-    texts = {name: json.loads(output.splitlines()[-1]) for name, (_, output, _) in answers.items()}
-    return {name: Loaded(text["dags"], set(text["modules"])) for name, text in texts.items()}
+    process = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *(str(EXAMPLES / name) for name in FILES)],
+        env={"PATH": os.environ["PATH"], "HOME": home, "AIRFLOW_HOME": home},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr
+    found = [json.loads(line) for line in process.stdout.splitlines() if line.startswith("{")]
+    return {text["file"]: Loaded(text["dags"], set(text["modules"])) for text in found}
 
 
 def test_every_example_is_known_here():

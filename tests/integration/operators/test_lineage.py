@@ -21,7 +21,7 @@ DEFINITION = {
     "instanceType": "ml.m5.xlarge",
     "instanceCount": 1,
 }
-pytestmark = pytest.mark.xdist_group("airflow")
+pytestmark = pytest.mark.xdist_group("lineage")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from airflow_sm_processing.assets.receipts import RECEIPT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.xdist_group("airflow")
+pytestmark = pytest.mark.xdist_group("receipts")
 
 
 @pytest.fixture
