@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.watcher.completions import JobFilter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
 __all__ = ["CompletedJobsTrigger"]
 
@@ -34,14 +35,16 @@ class CompletedJobsTrigger(BaseEventTrigger):
         *,
         job_name_prefix: str | None = None,
         job_name_pattern: str | None = None,
-        tags: Mapping[str, str | None] | None = None,
+        tags: Mapping[str, str | None] | str | None = None,
         aws_conn_id: str | None = "aws_default",
         region_name: str | None = None,
         verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
+        botocore_config: dict[str, Any] | str | None = None,
         poll_interval: float = _POLL_INTERVAL,
     ) -> None:
         """Take which jobs are meant, all conditions together, and how to ask for them; nothing is templated.
+
+        A mapping may be given as its JSON text, too.
 
         Args:
             job_name_prefix: What the name begins with.
@@ -60,26 +63,30 @@ class CompletedJobsTrigger(BaseEventTrigger):
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
         self.job_name_prefix = job_name_prefix
         self.job_name_pattern = job_name_pattern
-        self.tags = dict(sorted((tags or {}).items()))  # in one order: Airflow tells triggers apart by their JSON
+        self.tags: dict[str, str | None] = dict(sorted((_mapping("tags", tags) or {}).items()))
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
-        self.botocore_config = botocore_config
+        self.botocore_config = _mapping("botocore_config", botocore_config)
         self.poll_interval = poll_interval
         problems = _problems(self)
         if problems:
             raise DefinitionError(problems, subject=type(self).__name__)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give the class path and the arguments that make an equal trigger."""
+        """Give the class path and the arguments that make an equal trigger.
+
+        They are the same for equal triggers, by which Airflow tells triggers apart, and have no mapping in them:
+        Airflow 3.2 hands one over as something else.
+        """
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             "job_name_prefix": self.job_name_prefix,
             "job_name_pattern": self.job_name_pattern,
-            "tags": self.tags,
+            "tags": _text(self.tags),
             "aws_conn_id": self.aws_conn_id,
             "region_name": self.region_name,
             "verify": self.verify,
-            "botocore_config": self.botocore_config,
+            "botocore_config": _text(self.botocore_config),
             "poll_interval": self.poll_interval,
         }
 
@@ -118,6 +125,23 @@ class CompletedJobsTrigger(BaseEventTrigger):
             async with aclosing(teller.payloads()) as payloads:
                 async for payload in payloads:
                     yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's is untyped
+
+
+def _mapping(name: str, given: Mapping[str, Any] | str | None) -> dict[str, Any] | None:
+    try:
+        loaded = json.loads(given) if isinstance(given, str) else given
+    except ValueError:
+        loaded = given
+    if loaded is None or isinstance(loaded, Mapping):
+        return None if loaded is None else dict(loaded)
+    problem = Problem(
+        name, type(given), "must be a mapping, or the JSON text of one"
+    )  # a proxy's password may be in it
+    raise DefinitionError([problem], subject=CompletedJobsTrigger.__name__)
+
+
+def _text(mapping: Mapping[str, Any] | None) -> str | None:
+    return json.dumps(mapping) if mapping else None
 
 
 def _problems(trigger: CompletedJobsTrigger) -> list[Problem]:

@@ -41,9 +41,20 @@ def test_a_trigger_is_made_again_as_it_was(arguments: dict[str, Any]) -> None:
     assert (again.serialize(), hashed(again)) == (trigger.serialize(), hashed(trigger))
 
 
+def test_what_airflow_stores_of_a_trigger_is_plain_all_through() -> None:
+    # Airflow 3.2 does not decode what it has encoded: where it encodes nothing, there is nothing to decode.
+    config = {"retries": {"max_attempts": 3}, "inject_host_prefix": False}
+    trigger = CompletedJobsTrigger(tags={"team": "ml", "stage": None}, botocore_config=config)
+    encoded = encode_trigger(trigger)["kwargs"]
+    assert encoded == trigger.serialize()[1]
+    again = CompletedJobsTrigger(**encoded)
+    assert (again.tags, again.botocore_config) == ({"stage": None, "team": "ml"}, config)
+
+
 def test_every_argument_has_its_use() -> None:
     trigger = CompletedJobsTrigger(**EVERYTHING)
-    assert trigger.serialize()[1] == EVERYTHING
+    texts = {"tags": '{"stage": null, "team": "ml"}', "botocore_config": '{"connect_timeout": 5}'}
+    assert trigger.serialize()[1] == {**EVERYTHING, **texts}
     assert trigger.job_filter == JobFilter(
         job_name_prefix="features-", job_name_pattern="features-[0-9]+", tags={"stage": None, "team": "ml"}
     )
@@ -74,6 +85,13 @@ def test_what_can_not_be_right_is_said_at_once() -> None:
     ]
     with pytest.raises(DefinitionError, match=r"job_name_pattern='\(': is no regular expression: missing \)"):
         CompletedJobsTrigger(job_name_pattern="(")
+
+
+@pytest.mark.parametrize("given", ["team=ml", "[1]", "3", 3])
+@pytest.mark.parametrize("name", ["tags", "botocore_config"])
+def test_what_is_no_mapping_is_refused(name: str, given: Any) -> None:
+    with pytest.raises(DefinitionError, match=f"{name}=<class '.*'>: must be a mapping, or the JSON text of one"):
+        CompletedJobsTrigger(job_name_prefix="a", **{name: given})
 
 
 @pytest.mark.parametrize(
