@@ -1,4 +1,4 @@
-"""Deferred tasks on the oldest Airflow, whose triggers aren't told that a user ended their task."""
+"""Deferred tasks on older Airflows, whose triggers aren't told that a user ended their task."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def sagemaker() -> Iterator[LocalSageMaker]:
 
 @pytest.fixture(scope="module")
 def airflow(
-    oldest: Path, sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory
+    commands: Path, sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningAirflow]:
     """Its own processes."""
-    path = f"{oldest}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    path = f"{commands}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     home = AirflowHome(
-        path=tmp_path_factory.mktemp("oldest") / "airflow",
+        path=tmp_path_factory.mktemp("older") / "airflow",
         port=free_port(),
-        dags=oldest.parents[1] / "tests" / "compat" / DAGS,
+        dags=commands.parents[1] / "tests" / "compat" / DAGS,
         extra={**sagemaker.environment(), "PATH": path},
     )
     with running_airflow(home, say=print) as running:

@@ -1,4 +1,4 @@
-"""The oldest Airflow that we support, in an environment of its own: real runs, since its own API is what differs."""
+"""Older Airflows, in environments of their own: real runs, since their own API is what differs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def log(oldest: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def log(commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What `airflow dags test` of the DAG prints."""
-    with dag_tested(oldest, tmp_path_factory.mktemp("oldest"), dags="dags", dag_id="oldest") as log:
+    with dag_tested(commands, tmp_path_factory.mktemp("older"), dags="dags", dag_id="older") as log:
         yield log.read_text()
 
 

@@ -1,4 +1,4 @@
-"""The oldest Airflow that we support hides what a job was given in secret, too."""
+"""Older Airflows hide what a job was given in secret, too."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-WORD = "canary-of-the-oldest"
+WORD = "canary-of-the-older"
 
 
 @pytest.fixture(scope="module")
-def home(oldest: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def home(commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The home of an Airflow in which `airflow dags test` has run the DAG; what it printed is in the file `log`."""
-    home = tmp_path_factory.mktemp("oldest")
-    with dag_tested(oldest, home, dags="secret_dags", dag_id="secret", AIRFLOW_VAR_TOLD=WORD):
+    home = tmp_path_factory.mktemp("older")
+    with dag_tested(commands, home, dags="secret_dags", dag_id="secret", AIRFLOW_VAR_TOLD=WORD):
         yield home
 
 

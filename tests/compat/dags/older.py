@@ -1,4 +1,4 @@
-"""What a task does on the oldest Airflow that we support."""
+"""What a task does on an older Airflow."""
 
 from airflow.sdk import DAG
 
@@ -14,7 +14,7 @@ common = {
     "outputs": [ProcessingOutput("/opt/ml/processing/output", output_name="result")],
 }
 
-with DAG("oldest", schedule=None):
+with DAG("older", schedule=None):
     worker = ScriptProcessingOperator(task_id="worker", **common)
     source = [ProcessingInput(worker.output["result"], "/opt/ml/processing/input/data")]
     ScriptProcessingOperator(task_id="deferred", inputs=source, deferrable=True, **common)

@@ -1,4 +1,4 @@
-"""The pages in the UI of the oldest Airflow that we support, which has no `task_state_store`."""
+"""The pages in the UI of older Airflows, which have no `task_state_store`."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ JOBS = 20
 
 
 @pytest.fixture(scope="module")
-def http(oldest: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def http(commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client, logged in, of an API server with recorded jobs."""
-    path = f"{oldest}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    home = AirflowHome(path=tmp_path_factory.mktemp("oldest") / "airflow", port=free_port(), extra={"PATH": path})
+    path = f"{commands}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    home = AirflowHome(path=tmp_path_factory.mktemp("older") / "airflow", port=free_port(), extra={"PATH": path})
     with home.created(), Processes(logs=home.path / "logs") as processes, AirflowApi(home.url) as api:
         environment = home.environment()
         processes.run("db-migrate", ["airflow", "db", "migrate"], environment)
-        fill = [str(oldest / "python"), "-m", "benchmarks.recorded_jobs", str(JOBS)]
+        fill = [str(commands / "python"), "-m", "benchmarks.recorded_jobs", str(JOBS)]
         processes.run("fill", fill, environment | {"PYTHONPATH": str(ROOT)})
         processes.start("api-server", ["airflow", "api-server", "--workers", "1"], environment)
         processes.wait_until(lambda: bool(api.health()), within=120, what="The API server")
