@@ -83,7 +83,8 @@ def problems_of_assets(task: Any) -> Iterator[Problem]:
     emits = truth(task.emit_assets)
     if emits is None:
         yield Problem("emit_assets", task.emit_assets, "must be true or false")
-    if emits and truth(task.mode_parameters()["wait_for_completion"]) is False:
+    is_own = not task.inherited & {"emit_assets", "wait_for_completion"}
+    if emits and is_own and truth(task.mode_parameters()["wait_for_completion"]) is False:
         rule = "no output is complete before the job's end: set wait_for_completion=True"
         yield Problem("emit_assets", task.emit_assets, rule)
 

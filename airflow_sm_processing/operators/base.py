@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_sm_processing.exceptions import DefinitionError
 from airflow_sm_processing.operators.assets import declare, declare_partial, with_uris
 from airflow_sm_processing.operators.definitions import early_problems
+from airflow_sm_processing.operators.inherited import CONTRADICTABLE, inherited, own_over_inherited
 from airflow_sm_processing.operators.lifecycle import JobTask
 from airflow_sm_processing.operators.mode_parameters import MODE_PARAMETERS
 from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS
@@ -177,7 +178,8 @@ class BaseProcessingOperator(JobTask):
             default_bucket_prefix: Stands before every key in the default bucket.
             deferrable: Whether to wait in the triggerer instead of a worker; Airflow's
                 `[operators] default_deferrable` if None.
-            wait_for_completion: Whether the task ends with the job, or right after the submission.
+            wait_for_completion: Whether the task ends with the job, or right after the submission; False goes before
+                `deferrable`.
             poll_interval: Seconds between two looks at the job.
             max_wait: The longest to wait for the job, as a timedelta or in seconds; then it is stopped and the task
                 fails. None leaves it to `execution_timeout` and to the job's own `max_runtime_in_seconds`.
@@ -250,6 +252,7 @@ class BaseProcessingOperator(JobTask):
         self.result_files = result_files
         self.max_result_file_bytes = max_result_file_bytes
         self.emit_assets = emit_assets
+        self.inherited = inherited({name: getattr(self, name) for name in CONTRADICTABLE}, kwargs.get("default_args"))
         declare(self, plain_inputs)
 
     @classmethod
@@ -278,7 +281,8 @@ class BaseProcessingOperator(JobTask):
 
     def definition_parameters(self) -> dict[str, Any]:
         """Give the parameters that define the job, by the names of `JobDefinition`'s fields."""
-        return {name: getattr(self, name, None) for name in DEFINITION_PARAMETERS}
+        given = {name: getattr(self, name, None) for name in DEFINITION_PARAMETERS}
+        return own_over_inherited(given, self.inherited)
 
     def mode_parameters(self) -> dict[str, Any]:
         """Give the parameters that say how the task waits, by the names of `Modes`' fields."""

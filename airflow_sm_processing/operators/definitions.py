@@ -18,7 +18,7 @@ from airflow_sm_processing.processing.results import reserved_name_problems
 from airflow_sm_processing.processing.rules import definition_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow_sm_processing.operators.getting import ClaimingTask
     from airflow_sm_processing.operators.modes import Modes
@@ -39,7 +39,7 @@ def early_problems(task: ClaimingTask) -> list[Problem]:
         *problems_of_results(task, definition.outputs),
         *problems_of_assets(task),
         *mode_problems(known_modes),
-        *mask_problems(task.mask_env, task.env),
+        *_mask_problems(task),
     ]
 
 
@@ -64,12 +64,18 @@ def read_task(
         *problems_of_results(task, definition.outputs),
         *problems_of_assets(task),
         *unreadable,
-        *mask_problems(task.mask_env, task.env),
+        *_mask_problems(task),
     ]
     if not all(map(is_excused, problems)):
         problems += definition_problems(definition)
         raise DefinitionError([item for item in problems if not is_excused(item)], subject=f"task {task.task_id}")
     return _beside(definition, _dag_folder(task)), modes
+
+
+def _mask_problems(task: ClaimingTask) -> Iterator[Problem]:
+    """Yield what is wrong with `mask_env`; in `default_args` it may name variables that this task's own env hasn't."""
+    is_for_others = "mask_env" in task.inherited and "env" not in task.inherited
+    return mask_problems(task.mask_env, None if is_for_others else task.env)
 
 
 def _dag_folder(task: ClaimingTask) -> Path:

@@ -45,6 +45,8 @@ class ClaimingTask(LinkedTask, MaskedEnvironment):
     """The names of outputs that a task of this kind reads itself when its job has ended."""
     result_files: Any = None
     max_result_file_bytes: Any = None
+    inherited: frozenset[str] = frozenset()
+    """The parameters that the task has from `default_args`, of those that may contradict others."""
     _job: ProcessingJob | None = None
     _stays = False  # in this worker: the trigger that waited for room has failed
     _killed = False  # before there was a job to stop

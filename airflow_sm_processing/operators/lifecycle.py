@@ -16,6 +16,7 @@ from airflow_sm_processing.operators.lineage import TracedJob
 from airflow_sm_processing.operators.own_xcoms import forget_log_position, own_xcom, publish
 from airflow_sm_processing.operators.recording import record_submission
 from airflow_sm_processing.operators.room import lacked_capacity, lane_of
+from airflow_sm_processing.operators.truths import truth
 from airflow_sm_processing.processing import results
 
 if TYPE_CHECKING:
@@ -135,11 +136,18 @@ class JobTask(AwaitingTask):
             if self._killed:  # SIGTERM alone doesn't end a task: the submission went on
                 self._stop(job)
             if not modes.wait_for_completion:
+                self._say_what_needs_the_end()
                 return _unawaited_result(claimed)
             deadline = wait_deadline(self, context, max_wait=modes.max_wait)
             if is_deferrable(modes) and not (found is not None and found.status.is_terminal):
                 self._defer(job, modes, deadline, since=since, refusals=refusals)
         return self._end(context, job, deadline, refusals)
+
+    def _say_what_needs_the_end(self) -> None:
+        """Name what `default_args` asked for, and a task that doesn't wait can't do."""
+        asked = [name for name in ("result_files", "emit_assets") if _is_asked_for(getattr(self, name, None))]
+        if asked:
+            self.log.warning("%s has no effect: the task doesn't wait for its job's end.", " and ".join(asked))
 
     def _end(
         self,
@@ -201,6 +209,10 @@ class JobTask(AwaitingTask):
             method_name="execute_complete",
             timeout=deadline and timedelta(seconds=max(0.0, deadline.seconds_left)) + BACKSTOP,
         )
+
+
+def _is_asked_for(value: Any) -> bool:
+    return bool(value) and truth(value) is not False
 
 
 def _unawaited_result(claimed: Claimed) -> dict[str, Any]:

@@ -42,8 +42,6 @@ def _read(parameters: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]
             values[name] = reader(value)
         except (TypeError, ValueError) as error:
             problems.append(Problem(name, value, str(error)))
-    if values.get("deferrable") and not values.get("wait_for_completion", True):
-        problems.append(Problem("deferrable", parameters["deferrable"], "means waiting: set wait_for_completion=True"))
     return values, problems
 
 

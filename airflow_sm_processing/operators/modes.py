@@ -21,6 +21,7 @@ class Modes(Value):
     deferrable: bool | None = None
     """None leaves it to Airflow's `[operators] default_deferrable`."""
     wait_for_completion: bool = True
+    """False goes before `deferrable`, which then only says where to wait for room for the job."""
     poll_interval: float = DEFAULT_POLL_INTERVAL
     max_wait: float | None = None
     max_transient_seconds: float = DEFAULT_MAX_TRANSIENT_SECONDS

@@ -31,7 +31,8 @@ def problems_of_results(task: ClaimingTask, outputs: Sequence[ProcessingOutput])
         return
     from airflow_sm_processing.processing.result_files import result_file_problems
 
-    if truth(task.mode_parameters()["wait_for_completion"]) is False:
+    is_own = not task.inherited & {"result_files", "wait_for_completion"}
+    if is_own and truth(task.mode_parameters()["wait_for_completion"]) is False:
         yield Problem("result_files", plain, "there are none before the job's end: set wait_for_completion=True")
     names = [item.output_name for item in outputs]
     are_known = hide_late(task.definition_parameters()["outputs"]) is not LATE and LATE not in names

@@ -38,6 +38,7 @@ __all__ = ["Claimed", "JobClaim", "Try"]
 
 log = logging.getLogger(__name__)
 
+_LONGEST_BASE = 40  # of 63 characters, the rest for the run's time and a map index
 _MOST_STRANGERS = 100  # jobs of others on names of ours, which only another Airflow of the same name makes
 
 
@@ -238,11 +239,18 @@ class JobClaim:
             self._number += 1
             return
         whose = f"belongs to {owner}" if owner else "has no tags that name its owner (or sagemaker:ListTags is denied)"
-        message = (
-            f"There is a processing job {name} already, which {whose}. Names are unique in an account and region: "
-            "choose another job_name, or none."
-        )
+        message = f"There is a processing job {name} already, which {whose}. {self._how_to_be_unique(name)}"
         raise JobExistsError(name, message)
+
+    def _how_to_be_unique(self, name: str) -> str:
+        """Say how the task's next run gets a name of its own."""
+        of_run, of_instance = "-{{ ts_nodash }}", "-{{ ti.map_index }}" if self._asking.owner.map_index >= 0 else ""
+        begin = name[:_LONGEST_BASE].rstrip("-")
+        return (
+            "SageMaker gives a name to one job only, so a job_name that stays the same works in one run only. "
+            f'Give base_job_name="{begin}" instead, from which each run gets a name of its own; or make the name '
+            f'differ: job_name="{begin}{of_run}{of_instance}".'
+        )
 
     def _free(self, name: str) -> None:
         try:

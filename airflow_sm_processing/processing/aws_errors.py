@@ -164,7 +164,10 @@ def _service_error(error: ClientError, code: str, reason: str) -> tuple[type[Ser
     if code in _NOT_FOUND or (code == "ValidationException" and _NO_JOB.search(reason)):
         return JobNotFoundError, "Check the name, the account and the region; a job that was deleted is gone."
     if code == "ResourceInUse":
-        return JobNameInUseError, "Job names are unique in an account and region: choose another name."
+        return JobNameInUseError, (
+            "Job names are unique in an account and region: choose another job_name, or give base_job_name instead, "
+            "from which each job gets a name of its own."
+        )
     return ServiceError, ""
 
 

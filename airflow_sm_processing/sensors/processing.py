@@ -12,11 +12,12 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem, TransientError
 from airflow_sm_processing.links import LinkedTask
+from airflow_sm_processing.operators.inherited import inherited
 from airflow_sm_processing.operators.mode_parameters import read_modes
 from airflow_sm_processing.processing.defaults import DEFAULT_POLL_INTERVAL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from typing import NoReturn
 
@@ -99,6 +100,7 @@ class ProcessingJobSensor(LinkedTask, BaseSensorOperator):
         self.deferrable = deferrable
         self._deadline: float | None = None  # of a deferrable sensor, in seconds since the epoch
         self._last_seen: tuple[str, str] | None = None
+        self._prefer_own(kwargs.get("default_args"))
         self._check_which()
 
     @property
@@ -246,6 +248,14 @@ class ProcessingJobSensor(LinkedTask, BaseSensorOperator):
         except JobEndedError as error:
             raise AirflowFailException(str(error)) from error
         return PokeReturnValue(is_done=True, xcom_value=ended_result(description))
+
+    def _prefer_own(self, default_args: Mapping[str, Any] | None) -> None:
+        """Leave out what `default_args` say of the job where the task itself says which one it is."""
+        given = {name: value for name in _SOUGHT_BY if (value := getattr(self, name))}
+        from_defaults = inherited(given, default_args)
+        if given.keys() - from_defaults:
+            for name in from_defaults:
+                setattr(self, name, None)
 
     def _check_which(self) -> None:
         values = {name: getattr(self, name) for name in _SOUGHT_BY}

@@ -122,10 +122,6 @@ WRONG = {
     "on_stopped": ({"on_stopped": "explode"}, ("on_stopped", "must be one of fail, skip, succeed")),
     "max_wait": ({"max_wait": -1}, ("max_wait", "must be more than 0 seconds")),
     "poll_interval": ({"poll_interval": "often"}, ("poll_interval", "must be a number of seconds, or a timedelta")),
-    "deferrable without a wait": (
-        {"deferrable": True, "wait_for_completion": False},
-        ("deferrable", "means waiting: set wait_for_completion=True"),
-    ),
 }
 
 

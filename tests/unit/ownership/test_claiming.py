@@ -339,6 +339,28 @@ def test_a_fixed_name_of_somebody_elses_job_is_an_error_that_names_them(
     assert account.running == ["nightly"]
 
 
+@pytest.mark.parametrize(
+    ("map_index", "template"), [(-1, "nightly-{{ ts_nodash }}"), (3, "nightly-{{ ts_nodash }}-{{ ti.map_index }}")]
+)
+def test_a_fixed_name_of_an_earlier_run_is_an_error_that_says_how_to_be_unique(
+    account: SageMaker, map_index: int, template: str
+) -> None:
+    definition = dataclasses.replace(DEFINITION, job_name="nightly")
+    earlier, later = (
+        Task(account, owner=dataclasses.replace(OWNER, run_id=run, map_index=map_index), definition=definition)
+        for run in ("earlier", "later")
+    )
+    earlier.job()
+    account.end("nightly", "Completed")
+    with pytest.raises(JobExistsError) as caught:
+        later.job()
+    message = str(caught.value)
+    assert "There is a processing job nightly already, which belongs to task" in message
+    assert "run earlier" in message
+    assert 'base_job_name="nightly"' in message
+    assert f'job_name="{template}"' in message
+
+
 # Where something is forbidden or out of order
 
 
