@@ -96,6 +96,9 @@ class ProcessingApi:
 
     def _add_tags(self, request: Request, caller: Caller) -> Request:
         job = self._tagged(request, caller)
+        reserved = [*rules.reserved_tags(request["Tags"])]
+        if reserved:
+            raise validation_error(" ".join(reserved))
         with self._tags_lock:
             tags = job.tags | {tag["Key"]: tag["Value"] for tag in request["Tags"]}
             limit = self._model.shape_for("TagList").metadata["max"]

@@ -20,9 +20,24 @@ def check(request: Mapping[str, Any]) -> None:
     Raises:
         ServiceError: ValidationException with every broken rule.
     """
-    problems = [*_inputs(request), *_outputs(request), *_resources(request), *_unsupported(request)]
+    problems = [
+        *_inputs(request),
+        *_outputs(request),
+        *_shared_names(request),
+        *_empty_words(request),
+        *reserved_tags(request.get("Tags", [])),
+        *_resources(request),
+        *_unsupported(request),
+    ]
     if problems:
         raise validation_error(" ".join(problems))
+
+
+def reserved_tags(tags: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the tags that only AWS itself may set."""
+    for tag in tags:
+        if tag["Key"].lower().startswith("aws:"):
+            yield f"Tag key '{tag['Key']}' can't begin with 'aws:'. This prefix is reserved for AWS use."
 
 
 def outputs_of(request: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -41,7 +56,7 @@ def _inputs(request: Mapping[str, Any]) -> Iterator[str]:
         if ("S3Input" in item) == ("DatasetDefinition" in item):
             yield f"{name} must have exactly one of S3Input and DatasetDefinition."
         if "S3Input" in item:
-            yield from _local_path(name, item["S3Input"], app_managed=item.get("AppManaged", False))
+            yield from _local_path(name, item["S3Input"], app_managed=item.get("AppManaged", False), may_be_root=False)
             yield from _compression(name, item["S3Input"])
 
 
@@ -56,19 +71,34 @@ def _outputs(request: Mapping[str, Any]) -> Iterator[str]:
     for item in outputs:
         name = f"Processing output '{item['OutputName']}'"
         if "S3Output" in item:
-            yield from _local_path(name, item["S3Output"], app_managed=item.get("AppManaged", False))
+            yield from _local_path(name, item["S3Output"], app_managed=item.get("AppManaged", False), may_be_root=True)
         elif "FeatureStoreOutput" not in item:
             yield f"{name} must have S3Output unless it has FeatureStoreOutput."
 
 
-def _local_path(name: str, place: Mapping[str, Any], *, app_managed: bool) -> Iterator[str]:
+def _shared_names(request: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names that an input and an output share: they are unique across both."""
+    outputs = {item["OutputName"] for item in outputs_of(request)}
+    for item in request.get("ProcessingInputs", []):
+        if item["InputName"] in outputs:
+            yield f"'{item['InputName']}' is the name of an input and of an output. Names must be unique across both."
+
+
+def _empty_words(request: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("ContainerEntrypoint", "ContainerArguments"):
+        if "" in request["AppSpecification"].get(name, []):
+            yield f"{name} can't have an empty string in it."
+
+
+def _local_path(name: str, place: Mapping[str, Any], *, app_managed: bool, may_be_root: bool) -> Iterator[str]:
     local_path = place.get("LocalPath")
     if local_path is None:
         if not app_managed:
             yield f"{name}: LocalPath is required unless AppManaged is true."
         return
     path = PurePosixPath(local_path)
-    if ".." in path.parts or PROCESSING not in (path, *path.parents):
+    is_under = PROCESSING in path.parents or (may_be_root and path == PROCESSING)
+    if ".." in path.parts or not is_under:
         yield f"{name}: LocalPath '{local_path}' must be under {PROCESSING}."
 
 
@@ -87,6 +117,8 @@ def _resources(request: Mapping[str, Any]) -> Iterator[str]:
     preferences = cluster.get("InstancePreferences")
     if ("InstanceType" in cluster) == (preferences is not None):
         yield "ClusterConfig must have exactly one of InstanceType and InstancePreferences."
+    elif preferences is None and "InstanceCount" not in cluster:
+        yield "ClusterConfig must have InstanceCount beside InstanceType."
     elif preferences is not None:
         yield from _preferences(preferences, one_for_all="InstanceCount" in cluster)
 

@@ -28,7 +28,7 @@ _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
 _REGEX_DIALECT = (
     (r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff"),
     (r"\p{L}", r"\w"),
-    (r"\p{N}", r"\d"),
+    (r"\p{N}", r"\w"),  # \d alone is without numbers such as ²
     (r"\p{Z}", "\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"),
 )
 

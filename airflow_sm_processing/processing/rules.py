@@ -7,6 +7,7 @@ neither boto3 nor AWS, so that a DAG file learns of its mistakes when it is pars
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,10 @@ def definition_problems(definition: JobDefinition) -> Iterator[Problem]:
     yield from code_problems(definition)
     yield from _input_problems(definition)
     yield from _output_problems(definition)
+    yield from _shared_name_problems(definition)
     yield from _container_path_problems(definition)
+    yield from _empty_string_problems(definition)
+    yield from _tag_problems(definition)
 
 
 def local_file_problems(definition: JobDefinition) -> Iterator[Problem]:
@@ -71,6 +75,8 @@ def _cluster_problems(definition: JobDefinition) -> Iterator[Problem]:
     for name in ("role", "image_uri"):
         if not getattr(definition, name):
             yield Problem(name, getattr(definition, name), "is required")
+    if isinstance(definition.image_uri, str) and any(map(str.isspace, definition.image_uri)):
+        yield Problem("image_uri", definition.image_uri, "is no image's address: there is white space in it")
     if definition.instance_type and definition.instance_preferences:
         yield Problem("instance_type", definition.instance_type, "can't be given beside instance_preferences")
     if not definition.instance_type and not definition.instance_preferences:
@@ -97,12 +103,31 @@ def _preference_problems(preferences: tuple[InstancePreference, ...], count: obj
 
 
 def _input_problems(definition: JobDefinition) -> Iterator[Problem]:
-    taken = [] if definition.code is None else [CODE_INPUT_NAME]
-    names = [item.input_name or f"input-{position}" for position, item in enumerate(definition.inputs, 1)]
-    yield from _duplicates("inputs", "input_name", names + taken)
+    yield from _duplicates("inputs", "input_name", _input_names(definition))
     for index, item in enumerate(definition.inputs):
         for field, value, rule in _one_input(item):
             yield Problem(f"inputs[{index}].{field}", value, rule)
+
+
+def _input_names(definition: JobDefinition) -> list[Any]:
+    """Return the names of all inputs, the script's own last."""
+    names = [item.input_name or f"input-{position}" for position, item in enumerate(definition.inputs, 1)]
+    return names if definition.code is None else [*names, CODE_INPUT_NAME]
+
+
+def _output_names(definition: JobDefinition) -> list[Any]:
+    return [item.output_name or f"output-{position}" for position, item in enumerate(definition.outputs, 1)]
+
+
+def _shared_name_problems(definition: JobDefinition) -> Iterator[Problem]:
+    """Yield the outputs that have an input's name: SageMaker wants one set of names for both."""
+    inputs = _input_names(definition)
+    for index, name in enumerate(_output_names(definition)):
+        if isinstance(name, str) and name in inputs:
+            is_code = definition.code is not None and inputs.index(name) == len(definition.inputs)
+            whose = "the script's own input" if is_code else f"inputs[{inputs.index(name)}]"
+            rule = f"is the name of {whose} as well: no input and output of a job may share a name"
+            yield Problem(f"outputs[{index}].output_name", name, rule)
 
 
 def _one_input(item: ProcessingInput) -> Iterator[tuple[str, Any, str]]:
@@ -130,8 +155,7 @@ def _has_one_query(definition: WireObject) -> bool:
 
 
 def _output_problems(definition: JobDefinition) -> Iterator[Problem]:
-    names = [item.output_name or f"output-{position}" for position, item in enumerate(definition.outputs, 1)]
-    yield from _duplicates("outputs", "output_name", names)
+    yield from _duplicates("outputs", "output_name", _output_names(definition))
     for index, item in enumerate(definition.outputs):
         if item.source is None and item.feature_store_output is None:
             yield Problem(f"outputs[{index}].source", None, "is required, or a feature_store_output instead")
@@ -153,9 +177,27 @@ def _container_path_problems(definition: JobDefinition) -> Iterator[Problem]:
     for name, path in outputs:
         if not path.is_absolute() or ".." in path.parts:
             yield Problem(name, str(path), "must be an absolute path in the container")
+        elif _CONTAINER_ROOT not in (path, *path.parents):
+            yield Problem(name, str(path), f"must be {_CONTAINER_ROOT} or a path below it")
     yield from _same_paths(inputs)
     yield from _same_paths(outputs)
     yield from _overlaps(inputs, outputs)
+
+
+def _empty_string_problems(definition: JobDefinition) -> Iterator[Problem]:
+    for parameter in ("entrypoint", "command", "arguments"):
+        words = getattr(definition, parameter)
+        for index, word in enumerate(words if isinstance(words, (list, tuple)) else ()):
+            if isinstance(word, str) and not word:
+                yield Problem(f"{parameter}[{index}]", word, "is empty, which SageMaker refuses: leave it out")
+
+
+def _tag_problems(definition: JobDefinition) -> Iterator[Problem]:
+    tags: Any = definition.tags
+    for index, tag in enumerate(tags if isinstance(tags, (list, tuple)) else ()):
+        key = tag.get("Key") if isinstance(tag, Mapping) else None
+        if isinstance(key, str) and key.lower().startswith("aws:"):
+            yield Problem(f"tags[{index}].key", key, "begins with aws:, which AWS keeps for its own tags")
 
 
 def _known_paths(paths: Iterable[tuple[str, Any]]) -> list[tuple[str, PurePosixPath]]:
@@ -184,4 +226,6 @@ def _duplicates(parameter: str, field: str, names: list[Any]) -> Iterator[Proble
 
 
 def _has_files(folder: Path) -> bool:
-    return any(path.is_file() for path in folder.rglob("*"))
+    from airflow_sm_processing.processing.uploads.files import holds_files
+
+    return holds_files(folder)

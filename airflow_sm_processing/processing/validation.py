@@ -82,8 +82,13 @@ def _as_written(problem: Problem, definition: JobDefinition) -> Problem:
         return problem._replace(value=definition.role)
     if problem.parameter == "env" or problem.parameter.startswith("env["):
         return problem._replace(value=hidden(problem.value))
-    if definition.code is None:
-        return problem
+    return problem if definition.code is None else _of_script(problem, definition)
+
+
+def _of_script(problem: Problem, definition: JobDefinition) -> Problem:
+    """Name the script's own input, and the words of its command, as the user knows them."""
+    if problem.parameter == "inputs" and isinstance(problem.value, list):
+        return problem._replace(rule=f"{problem.rule}: {len(definition.inputs)} of yours and the script's own")
     if problem.parameter.startswith(f"inputs[{len(definition.inputs)}]"):  # with_code puts it last
         return problem._replace(parameter="code", value=definition.code)
     if problem.parameter == f"entrypoint[{len(definition.command or ())}]":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 from dataclasses import dataclass
@@ -14,9 +15,12 @@ from airflow_sm_processing.exceptions import UploadError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["LocalFile", "Version", "list_files", "listed"]
+__all__ = ["LocalFile", "Version", "holds_files", "list_files", "listed"]
+
+log = logging.getLogger(__name__)
 
 _SHOWN = 3
+_MOST_LINKS = 8  # to folders, inside one another: folders that link to each other many times would grow for ever
 
 
 class Version(NamedTuple):
@@ -56,11 +60,11 @@ class LocalFile:
 
 
 def list_files(path: Path) -> list[LocalFile]:
-    """List every file of `path`, a file or a folder, with the names that the SDK's `Session.upload_data` gives them.
+    """List every file of `path`, a file or a folder, under the names that the SDK's `Session.upload_data` uses.
 
-    Like there, a linked file is read through its link and a linked folder below `path` is left out. Unlike there, a
-    folder without files, a folder that can't be listed and a file that can't be read are errors, all reported at
-    once before anything is sent.
+    Links to files and to folders are followed, wherever they lead. A link to a folder that it is itself inside of
+    would never end: it is left out, and the log says so. A folder without files, a folder that can't be listed and a
+    file that can't be read are errors, all reported at once before anything is sent.
 
     Raises:
         UploadError: With each path that can't be uploaded, and why.
@@ -68,13 +72,21 @@ def list_files(path: Path) -> list[LocalFile]:
     if not path.exists():
         raise UploadError(f"Can't upload {path}: no such file or folder.")
     problems: list[str] = []
-    pairs = _walk(path, problems) if path.is_dir() else [(path, path.name)]
+    endless: list[str] = []
+    pairs = _walk(path, problems, endless) if path.is_dir() else [(path, path.name)]
     files = [file for local, name in pairs if (file := _checked(local, name, problems))]
+    if endless:
+        log.warning("Left out of the upload of %s, links to folders that they are in:%s", path, listed(endless))
     if problems:
         raise UploadError(f"Can't upload {path}:{listed(problems)}")
     if not files:
         raise UploadError(f"Can't upload {path}: the folder holds no files.")
     return files
+
+
+def holds_files(folder: Path) -> bool:
+    """Return whether an upload of the folder would find any file, readable or not."""
+    return any(local.is_file() for local, _ in _walk(folder, [], []))
 
 
 def listed(lines: Sequence[str]) -> str:
@@ -84,15 +96,43 @@ def listed(lines: Sequence[str]) -> str:
     return f"{shown}\n  … and {left:,} more" if left > 0 else shown
 
 
-def _walk(root: Path, problems: list[str]) -> Iterator[tuple[Path, str]]:
+def _walk(root: Path, problems: list[str], endless: list[str]) -> Iterator[tuple[Path, str]]:
+    """Yield each file and its name; note what can't be listed, and the links that lead back into themselves."""
+
     def note(error: OSError) -> None:
         problems.append(f"{error.filename}: {error.strerror}")
 
-    for folder, subfolders, names in os.walk(root, onerror=note):
+    links_to = {str(root): 0}  # how many links lead to each folder that is behind one
+    for folder, subfolders, names in os.walk(root, onerror=note, followlinks=True):
+        for name in sorted(subfolders):
+            path = Path(folder, name)
+            links = links_to.get(folder, 0) + path.is_symlink()
+            if links == 0:
+                continue
+            links_to[str(path)] = links
+            if _is_endless(path, root):
+                endless.append(f"{path} is {path.resolve()}")
+            elif links > _MOST_LINKS:
+                problems.append(f"{path}: more than {_MOST_LINKS} links to folders, each inside the one before")
+            else:
+                continue
+            subfolders.remove(name)
         subfolders.sort()
         below = Path(folder).relative_to(root).parts
         for name in sorted(names):
             yield Path(folder, name), "/".join([*below, name])
+
+
+def _is_endless(path: Path, root: Path) -> bool:
+    """Return whether a folder below `root` is one of those that it is in, which only a link can bring about."""
+    above = [*path.relative_to(root).parents]
+    try:
+        found = path.stat()
+        return any(os.path.samestat(found, (root / parent).stat()) for parent in above) or any(
+            os.path.samestat(found, parent.stat()) for parent in root.resolve().parents
+        )
+    except OSError:
+        return False  # it can't be listed either, which says why
 
 
 def _checked(path: Path, name: str, problems: list[str]) -> LocalFile | None:
@@ -100,7 +140,7 @@ def _checked(path: Path, name: str, problems: list[str]) -> LocalFile | None:
         found = path.stat()
         name.encode()
     except OSError as error:
-        problems.append(f"{path}: {error.strerror}")
+        problems.append(f"{path}: {_reason(path, error)}")
     except UnicodeEncodeError:
         problems.append(f"{str(path)!r}: the name isn't UTF-8, as an S3 key must be")
     else:
@@ -112,3 +152,9 @@ def _checked(path: Path, name: str, problems: list[str]) -> LocalFile | None:
         else:
             return LocalFile(str(path), name, found.st_size)
     return None
+
+
+def _reason(path: Path, error: OSError) -> str | None:
+    if isinstance(error, FileNotFoundError) and path.is_symlink():
+        return f"{error.strerror}: it links to {path.readlink()}"
+    return error.strerror

@@ -155,6 +155,30 @@ REFUSED = {
         inputs(_input(path="/data")),
         "Processing input 'in': LocalPath '/data' must be under /opt/ml/processing.",
     ),
+    "an input that is the whole folder": (
+        inputs(_input(path="/opt/ml/processing")),
+        "Processing input 'in': LocalPath '/opt/ml/processing' must be under /opt/ml/processing.",
+    ),
+    "an output elsewhere": (
+        outputs(_output(path="/opt/ml/output/x")),
+        "Processing output 'out': LocalPath '/opt/ml/output/x' must be under /opt/ml/processing.",
+    ),
+    "one name for an input and an output": (
+        inputs(_input("data")) | outputs(_output("data")),
+        "'data' is the name of an input and of an output. Names must be unique across both.",
+    ),
+    "an empty word in the entrypoint": (
+        {"AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["python3", ""]}},
+        "ContainerEntrypoint can't have an empty string in it.",
+    ),
+    "an empty argument": (
+        {"AppSpecification": {"ImageUri": IMAGE, "ContainerEntrypoint": ["true"], "ContainerArguments": ["-n", ""]}},
+        "ContainerArguments can't have an empty string in it.",
+    ),
+    "a tag that is AWS's own": (
+        {"Tags": [{"Key": "Aws:x", "Value": "1"}]},
+        "Tag key 'Aws:x' can't begin with 'aws:'. This prefix is reserved for AWS use.",
+    ),
     "an output that climbs out": (
         outputs(_output(path="/opt/ml/processing/../../../etc")),
         "Processing output 'out': LocalPath '/opt/ml/processing/../../../etc' must be under /opt/ml/processing.",
@@ -193,6 +217,10 @@ REFUSED = {
             InstancePreferences=[{"InstanceType": "ml.m5.large"}, {"InstanceType": "ml.m5.large"}],
         ),
         "An instance type can appear only once in InstancePreferences.",
+    ),
+    "no instance count": (
+        cluster(InstanceType="ml.m5.xlarge", VolumeSizeInGB=30),
+        "ClusterConfig must have InstanceCount beside InstanceType.",
     ),
     "no instance type": (
         cluster(InstanceCount=1, VolumeSizeInGB=30),

@@ -80,7 +80,7 @@ BROKEN_LIMITS: dict[str, tuple[Any, str, str]] = {
     "inputs and the code": (
         script(inputs=tuple(an_input(destination=f"/opt/ml/processing/{i}") for i in range(10))),
         "inputs",
-        "must have at most 10 items, has 11",
+        "must have at most 10 items, has 11: 10 of yours and the script's own",
     ),
     "outputs": (
         definition(outputs=tuple(an_output(source=f"/opt/ml/processing/{i}") for i in range(11))),
@@ -113,7 +113,7 @@ BROKEN_LIMITS: dict[str, tuple[Any, str, str]] = {
     # lengths
     "image length": (definition(image_uri="x" * 256), "image_uri", "must have at most 255 characters, has 256"),
     "argument length": (
-        definition(arguments=["", "x" * 257]),
+        definition(arguments=["x", "x" * 257]),
         "arguments[1]",
         "must have at most 256 characters, has 257",
     ),

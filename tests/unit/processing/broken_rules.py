@@ -137,6 +137,63 @@ BROKEN_RULES: dict[str, tuple[Any, str, str]] = {
         "outputs[0].source",
         "must be an absolute path in the container",
     ),
+    "output elsewhere": (
+        definition(outputs=(an_output(source="/opt/ml/output/x"),)),
+        "outputs[0].source",
+        "must be /opt/ml/processing or a path below it",
+    ),
+    "app-managed output elsewhere": (
+        definition(outputs=(an_output(source="/opt/ml/processing2", app_managed=True),)),
+        "outputs[0].source",
+        "must be /opt/ml/processing or a path below it",
+    ),
+    # one set of names
+    "output with an input's name": (
+        definition(inputs=(an_input(input_name="data"),), outputs=(an_output(output_name="data"),)),
+        "outputs[0].output_name",
+        "is the name of inputs[0] as well: no input and output of a job may share a name",
+    ),
+    "output with an input's generated name": (
+        definition(inputs=(an_input(),), outputs=(an_output(output_name="input-1"),)),
+        "outputs[0].output_name",
+        "is the name of inputs[0] as well: no input and output of a job may share a name",
+    ),
+    "input with an output's generated name": (
+        definition(inputs=(an_input(input_name="output-1"),), outputs=(an_output(),)),
+        "outputs[0].output_name",
+        "is the name of inputs[0] as well: no input and output of a job may share a name",
+    ),
+    "output with the code's name": (
+        script(outputs=(an_output(output_name="code"),)),
+        "outputs[0].output_name",
+        "is the name of the script's own input as well: no input and output of a job may share a name",
+    ),
+    # what is empty, and what is AWS's
+    "empty argument": (
+        definition(arguments=["--name", ""]),
+        "arguments[1]",
+        "is empty, which SageMaker refuses: leave it out",
+    ),
+    "empty word of the entrypoint": (
+        definition(entrypoint=("", "run")),
+        "entrypoint[0]",
+        "is empty, which SageMaker refuses: leave it out",
+    ),
+    "empty word of the command": (
+        script(command=["python3", ""]),
+        "command[1]",
+        "is empty, which SageMaker refuses: leave it out",
+    ),
+    "tag of AWS": (
+        definition(tags=[{"Key": "team", "Value": ""}, {"Key": "aws:x", "Value": "1"}]),
+        "tags[1].key",
+        "begins with aws:, which AWS keeps for its own tags",
+    ),
+    "tag of AWS in capitals": (
+        definition(tags=[{"Key": "AWS:x", "Value": "1"}]),
+        "tags[0].key",
+        "begins with aws:, which AWS keeps for its own tags",
+    ),
     "same input path": (
         definition(inputs=(an_input(), an_input(destination=f"{DESTINATION}/"))),
         "inputs[1].destination",

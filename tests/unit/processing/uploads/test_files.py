@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from airflow_sm_processing.exceptions import UploadError
-from airflow_sm_processing.processing.uploads.files import LocalFile, list_files, listed
+from airflow_sm_processing.processing.uploads.files import LocalFile, holds_files, list_files, listed
 
 
 def test_a_file_is_called_by_its_name(tmp_path):
@@ -31,16 +31,77 @@ def test_hidden_and_empty_files_are_listed_and_folders_are_not(tmp_path):
     assert list_files(tmp_path) == [LocalFile(str(tmp_path / ".hidden"), ".hidden", 0)]
 
 
-def test_a_linked_file_is_read_through_its_link_and_a_linked_folder_is_left_out(tmp_path):
-    """As with the SDK's os.walk and open."""
-    (tmp_path / "elsewhere").mkdir()
+def test_links_to_files_and_to_folders_are_followed(tmp_path):
+    """As the SDK packs its code: a module that is linked into the code folder is beside the script."""
+    (tmp_path / "elsewhere" / "below").mkdir(parents=True)
     (tmp_path / "elsewhere" / "file").write_bytes(b"123")
+    (tmp_path / "elsewhere" / "below" / "deep").write_bytes(b"1")
     root = tmp_path / "root"
     root.mkdir()
     (root / "link").symlink_to(tmp_path / "elsewhere" / "file")
-    (root / "folder").symlink_to(tmp_path / "elsewhere")
+    (root / "folder").symlink_to(Path("..", "elsewhere"))
+    (root / "again").symlink_to("folder")
 
-    assert list_files(root) == [LocalFile(str(root / "link"), "link", 3)]
+    assert list_files(root) == [
+        LocalFile(str(root / "link"), "link", 3),
+        LocalFile(str(root / "again" / "file"), "again/file", 3),
+        LocalFile(str(root / "again" / "below" / "deep"), "again/below/deep", 1),
+        LocalFile(str(root / "folder" / "file"), "folder/file", 3),
+        LocalFile(str(root / "folder" / "below" / "deep"), "folder/below/deep", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("link", "target"),
+    {
+        "to the folder itself": ("loop", "."),
+        "to a folder above it": ("a/b/loop", ".."),
+        "to the folder around the upload": ("up", ".."),
+        "to the root of all": ("all", "/"),
+    }.values(),
+)
+def test_a_link_to_a_folder_that_it_is_in_is_left_out_and_named(tmp_path, caplog, link, target):
+    root = tmp_path / "root"
+    (root / "a" / "b").mkdir(parents=True)
+    (root / "a" / "b" / "x").write_bytes(b"1")
+    (root / link).symlink_to(target)
+
+    assert [file.name for file in list_files(root)] == ["a/b/x"]
+    [record] = caplog.records
+    begin = f"Left out of the upload of {root}, links to folders that they are in:\n"
+    assert record.getMessage() == f"{begin}  - {root / link} is {(root / link).resolve()}"
+
+
+def test_folders_that_link_to_each_other_end(tmp_path, caplog):
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    (root / "a").mkdir(parents=True)
+    outside.mkdir()
+    (root / "a" / "x").write_bytes(b"1")
+    (outside / "y").write_bytes(b"1")
+    (root / "a" / "there").symlink_to(outside)
+    (outside / "back").symlink_to(root)
+
+    assert [file.name for file in list_files(root)] == ["a/x", "a/there/y"]
+    assert f"{root / 'a' / 'there' / 'back'} is {root}" in caplog.text
+
+
+def test_links_inside_links_are_bounded(tmp_path):
+    for number in range(12):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "next").symlink_to(f"../{number + 1}")
+    (tmp_path / "12").mkdir()
+
+    with pytest.raises(UploadError, match=r"(next/){8}next: more than 8 links to folders, each inside the one before"):
+        list_files(tmp_path / "0")
+
+
+def test_a_folder_whose_only_files_are_behind_a_link_holds_files(tmp_path):
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "real")
+    assert not holds_files(tmp_path / "root")
+    (tmp_path / "real" / "deep" / "x").touch()
+    assert holds_files(tmp_path / "root")
 
 
 def test_a_path_may_itself_be_a_link_to_a_folder(tmp_path):
@@ -73,7 +134,7 @@ def test_every_file_that_cannot_be_read_is_reported_at_once(tmp_path):
         list_files(tmp_path)
     assert str(raised.value) == (
         f"Can't upload {tmp_path}:\n"
-        f"  - {tmp_path / 'dangling'}: No such file or directory\n"
+        f"  - {tmp_path / 'dangling'}: No such file or directory: it links to {tmp_path / 'nowhere'}\n"
         f"  - {tmp_path / 'pipe'}: not a regular file\n"
         f"  - '{tmp_path}/\\udcff': the name isn't UTF-8, as an S3 key must be"
     )
