@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.operators.truths import TRUTHS
+from airflow_sm_processing.processing.coercion import rule_of_structure
 from airflow_sm_processing.processing.secrets import hidden
 
 if TYPE_CHECKING:
@@ -33,9 +34,8 @@ def _truth_or_path(verify: Any) -> Any:
 def _settings(value: Any, subject: str) -> dict[str, Any] | None:
     settings = _from_json(value) if isinstance(value, str) else value
     if settings is not None and not isinstance(settings, dict):
-        raise DefinitionError(
-            [Problem("botocore_config", hidden(value), "must be a dict, or the JSON of one")], subject=subject
-        )
+        rule = rule_of_structure(value, "dict")
+        raise DefinitionError([Problem("botocore_config", hidden(value), rule)], subject=subject)
     return settings
 
 

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_sm_processing.processing.values import LATE
+
 __all__ = ["LATE", "hide_late"]
 
-_TEMPLATE_MARKS = ("{{", "{%")
-
-
-class _Late:
-    """Stands for a value that only a run knows."""
-
-    def __repr__(self) -> str:
-        return "(known when the task runs)"
-
-
-LATE = _Late()
+_TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
 def hide_late(value: Any) -> Any:

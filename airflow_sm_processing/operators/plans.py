@@ -10,6 +10,7 @@ from airflow_sm_processing.exceptions import DefinitionError
 from airflow_sm_processing.operators.attempt import Attempt
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.errors import TaskDefinitionError
+from airflow_sm_processing.operators.result_files import read_result_files
 from airflow_sm_processing.planning.job_plan import plan_job
 from airflow_sm_processing.planning.needs import Ways
 from airflow_sm_processing.planning.places import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Place, account_in, partition_of
@@ -79,7 +80,8 @@ def ways_of(modes: Modes) -> Ways:
 
 def outputs_read(own: Sequence[str], result_files: Any) -> tuple[str, ...]:
     """Name the outputs that a task itself reads when its job has ended: those of its kind, and of its result files."""
-    places = result_files.values() if isinstance(result_files, Mapping) else ()
+    named = read_result_files(result_files)
+    places = named.values() if isinstance(named, Mapping) else ()
     return tuple(dict.fromkeys([*own, *(str(place).partition("/")[0] for place in places)]))
 
 

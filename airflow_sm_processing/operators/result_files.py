@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.late import LATE, hide_late
 from airflow_sm_processing.operators.truths import truth
+from airflow_sm_processing.processing.coercion import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.outputs import ProcessingOutput
 
-__all__ = ["DEFAULT_MAX_RESULT_FILE_BYTES", "problems_of_results", "push_result_files"]
+__all__ = ["DEFAULT_MAX_RESULT_FILE_BYTES", "problems_of_results", "push_result_files", "read_result_files"]
 
 DEFAULT_MAX_RESULT_FILE_BYTES = 256 * 1024
 """More than most results, and little enough for a row of Airflow's database."""
@@ -26,7 +27,7 @@ DEFAULT_MAX_RESULT_FILE_BYTES = 256 * 1024
 
 def problems_of_results(task: ClaimingTask, outputs: Sequence[ProcessingOutput]) -> Iterator[Problem]:
     """Yield what is wrong with a task's `result_files`, as far as it is known."""
-    plain = hide_late(task.result_files)
+    plain = read_result_files(hide_late(task.result_files))
     if not plain or plain is LATE:
         return
     from airflow_sm_processing.processing.result_files import result_file_problems
@@ -39,6 +40,16 @@ def problems_of_results(task: ClaimingTask, outputs: Sequence[ProcessingOutput])
     known = {name: place for name, place in plain.items() if place is not LATE} if isinstance(plain, Mapping) else plain
     yield from result_file_problems(known, names if are_known and None not in names else ())
     yield from _bound_problems(task.max_result_file_bytes)
+
+
+def read_result_files(value: Any) -> Any:
+    """Return the files by their names, which a template may have written as JSON; what isn't that, as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return from_json(value)
+    except (ValueError, RecursionError):
+        return value
 
 
 def _bound_problems(value: Any) -> Iterator[Problem]:
@@ -59,7 +70,8 @@ def push_result_files(task: ClaimingTask, context: Context, description: JobDesc
         UnusableResultError: One isn't there, is too large, or doesn't parse.
         ServiceError: S3 refused or couldn't be reached.
     """
-    if not task.result_files:
+    named = read_result_files(task.result_files)
+    if not named:
         return
     from airflow_sm_processing.exceptions import ResultFileError
     from airflow_sm_processing.operators.errors import UnusableResultError
@@ -70,10 +82,10 @@ def push_result_files(task: ClaimingTask, context: Context, description: JobDesc
     try:
         values = {
             file.name: read_result_file(task.hook.session, file, places.get(file.output_name), max_bytes=limit)
-            for file in result_files(task.result_files)
+            for file in result_files(named)
         }
     except ResultFileError as error:
         raise UnusableResultError(error.name, error.reason) from error
     for name, value in values.items():
         context["ti"].xcom_push(key=name, value=value)
-        task.log.info("Result file %s (%s) is XCom %s.", task.result_files[name], type(value).__name__, name)
+        task.log.info("Result file %s (%s) is XCom %s.", named[name], type(value).__name__, name)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["TRUTHS", "truth"]
+from airflow_sm_processing.processing.coercion import TRUTHS
 
-TRUTHS = {"true": True, "false": False}
-"""By their text in lower case: Python's and JSON's spelling alike."""
+__all__ = ["TRUTHS", "truth"]
 
 
 def truth(value: object) -> bool | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.processing.s3_input import S3Input
-from airflow_sm_processing.processing.values import Value, read_dict, value_object
+from airflow_sm_processing.processing.values import Value, as_boto, read_dict, value_object
 
 if TYPE_CHECKING:
     from airflow_sm_processing.processing.datasets import DatasetDefinition
@@ -63,7 +63,7 @@ class ProcessingInput(Value):
 
     def at(self, s3_uri: str) -> ProcessingInput:
         """Give the same input with its data at another place in S3."""
-        if self.s3_input is None:
+        if not isinstance(self.s3_input, S3Input):
             return self
         return replace(self, s3_input=replace(self.s3_input, s3_uri=s3_uri))
 
@@ -71,9 +71,9 @@ class ProcessingInput(Value):
         """Give the input as CreateProcessingJob takes it."""
         request: dict[str, Any] = {"InputName": self.input_name, "AppManaged": self.app_managed}
         if self.s3_input is not None:
-            request["S3Input"] = self.s3_input.to_boto()
+            request["S3Input"] = as_boto(self.s3_input)
         if self.dataset_definition is not None:
-            request["DatasetDefinition"] = self.dataset_definition.to_boto()
+            request["DatasetDefinition"] = as_boto(self.dataset_definition)
         return request
 
     @classmethod

@@ -18,6 +18,7 @@ from airflow_sm_processing.processing.console import is_aws, job_links
 from airflow_sm_processing.processing.description import JobDescription
 from airflow_sm_processing.processing.logs import JobLogs
 from airflow_sm_processing.processing.outputs import output_uris
+from airflow_sm_processing.processing.reading import DEFINITION_PARAMETERS, DefinitionReader
 from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.processing.submission import submit
 from airflow_sm_processing.processing.waiting import Waiter, WaitSettings
@@ -129,10 +130,12 @@ class ProcessingJob:
         sleep: Callable[[float], None] = time.sleep,
     ) -> ProcessingJob:
         """Do what `start_new` does, for a definition; the other parameters are those of `submit`."""
+        reader = DefinitionReader()
+        definition = reader.read({name: getattr(definition, name) for name in DEFINITION_PARAMETERS})
         submitted = submit(
             definition,
             session,
-            extra_problems=extra_problems,
+            extra_problems=[*reader.problems, *extra_problems],
             max_transient_seconds=max_transient_seconds,
             sleep=sleep,
         )

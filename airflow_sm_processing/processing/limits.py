@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_sm_processing.exceptions import Problem
+from airflow_sm_processing.processing.values import LATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,8 @@ def request_problems(operation: OperationModel, request: dict[str, Any]) -> Iter
 
 
 def _problems(shape: Shape, value: Any, path: str) -> Iterator[Problem]:
+    if value is LATE:  # it couldn't be read, which is noted, or isn't known yet
+        return
     python_type, kind, check = _CHECKS[shape.type_name]
     if not isinstance(value, python_type) or (isinstance(value, bool) and python_type is int):
         yield Problem(path, value, f"must be {kind}, not {type(value).__name__}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.processing.values import Value, read_dict, value_object
+from airflow_sm_processing.processing.values import Value, as_boto, read_dict, value_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +45,7 @@ class ProcessingOutput(Value):
                 "S3UploadMode": self.s3_upload_mode,
             }
         if self.feature_store_output is not None:
-            request["FeatureStoreOutput"] = self.feature_store_output.to_boto()
+            request["FeatureStoreOutput"] = as_boto(self.feature_store_output)
         return request
 
     @classmethod

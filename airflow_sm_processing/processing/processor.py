@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import DefinitionError, Problem
-from airflow_sm_processing.processing.definition import JobDefinition
-from airflow_sm_processing.processing.inputs import ProcessingInput
+from airflow_sm_processing.exceptions import DefinitionError
 from airflow_sm_processing.processing.instances import InstancePreference
 from airflow_sm_processing.processing.job import ProcessingJob
-from airflow_sm_processing.processing.outputs import ProcessingOutput
-from airflow_sm_processing.processing.rules import wait_problems
+from airflow_sm_processing.processing.reading import DefinitionReader
+from airflow_sm_processing.processing.rules import definition_problems, wait_problems
 from airflow_sm_processing.processing.session import Session
 from airflow_sm_processing.processing.tags import format_tags
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import PurePath
 
+    from airflow_sm_processing.exceptions import Problem
+    from airflow_sm_processing.processing.definition import JobDefinition
+    from airflow_sm_processing.processing.inputs import ProcessingInput
     from airflow_sm_processing.processing.network import NetworkConfig
+    from airflow_sm_processing.processing.outputs import ProcessingOutput
 
 __all__ = ["Processor", "ScriptProcessor"]
 
-_T = TypeVar("_T")
+_LASTING = (
+    "role",
+    "image_uri",
+    "instance_count",
+    "instance_type",
+    "instance_preferences",
+    "entrypoint",
+    "volume_size_in_gb",
+    "volume_kms_key",
+    "output_kms_key",
+    "max_runtime_in_seconds",
+    "base_job_name",
+    "env",
+    "tags",
+    "network_config",
+)
+"""What stays the same from job to job."""
 
 
 class Processor:
@@ -41,9 +59,9 @@ class Processor:
         max_runtime_in_seconds: int | None = None,
         base_job_name: str | None = None,
         sagemaker_session: Session | None = None,
-        env: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
-        network_config: NetworkConfig | None = None,
+        env: Mapping[str, Any] | None = None,
+        tags: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        network_config: NetworkConfig | Mapping[str, Any] | None = None,
         *,
         instance_preferences: str | Sequence[str | Mapping[str, Any] | InstancePreference] = (),
     ) -> None:
@@ -71,7 +89,7 @@ class Processor:
         self.image_uri = image_uri
         self.instance_count = instance_count
         self.instance_type = instance_type
-        self.instance_preferences = tuple(InstancePreference.parse(item) for item in _items(instance_preferences))
+        self.instance_preferences = _preferences(instance_preferences)
         self.entrypoint = entrypoint
         self.volume_size_in_gb = volume_size_in_gb
         self.volume_kms_key = volume_kms_key
@@ -88,13 +106,13 @@ class Processor:
 
     def run(
         self,
-        inputs: Sequence[ProcessingInput] | None = None,
-        outputs: Sequence[ProcessingOutput | str] | None = None,
-        arguments: Sequence[str] | None = None,
+        inputs: Sequence[ProcessingInput | Mapping[str, Any]] | None = None,
+        outputs: str | Sequence[ProcessingOutput | Mapping[str, Any] | str] | None = None,
+        arguments: Sequence[Any] | None = None,
         wait: bool = True,
         logs: bool = True,
         job_name: str | None = None,
-        experiment_config: Mapping[str, str] | None = None,
+        experiment_config: Mapping[str, Any] | None = None,
         kms_key: str | None = None,
     ) -> ProcessingJob:
         """Run a job.
@@ -113,7 +131,7 @@ class Processor:
             DefinitionError: Something is wrong with the definition: every problem at once, before any upload.
             JobEndedError: The job failed or was stopped.
         """
-        definition = self.define(
+        parameters = _of_run(
             inputs=inputs,
             outputs=outputs,
             arguments=arguments,
@@ -121,45 +139,45 @@ class Processor:
             experiment_config=experiment_config,
             kms_key=kms_key,
         )
-        return self._run(definition, wait=wait, logs=logs)
+        return self._run(parameters, wait=wait, logs=logs)
 
     def define(
         self,
         *,
-        inputs: Sequence[ProcessingInput] | None = None,
-        outputs: Sequence[ProcessingOutput | str] | None = None,
-        arguments: Sequence[str] | None = None,
+        inputs: Sequence[ProcessingInput | Mapping[str, Any]] | None = None,
+        outputs: str | Sequence[ProcessingOutput | Mapping[str, Any] | str] | None = None,
+        arguments: Sequence[Any] | None = None,
         job_name: str | None = None,
-        experiment_config: Mapping[str, str] | None = None,
+        experiment_config: Mapping[str, Any] | None = None,
         kms_key: str | None = None,
     ) -> JobDefinition:
         """Give the definition of a job without submitting it; what is given isn't changed."""
-        return JobDefinition(
-            role=self.role,
-            image_uri=self.image_uri,
-            instance_count=self.instance_count,
-            instance_type=self.instance_type,
-            instance_preferences=self.instance_preferences,
-            entrypoint=self.entrypoint,
-            arguments=arguments,
-            volume_size_in_gb=self.volume_size_in_gb,
-            volume_kms_key=self.volume_kms_key,
-            output_kms_key=self.output_kms_key,
-            max_runtime_in_seconds=self.max_runtime_in_seconds,
-            base_job_name=self.base_job_name,
-            job_name=job_name,
-            env=self.env,
-            tags=self.tags,
-            network_config=self.network_config,
-            experiment_config=experiment_config,
-            inputs=_objects("inputs", _items(inputs), ProcessingInput),
-            outputs=_objects("outputs", [_output(item) for item in _items(outputs)], ProcessingOutput),
-            kms_key=kms_key,
+        return self._defined(
+            _of_run(
+                inputs=inputs,
+                outputs=outputs,
+                arguments=arguments,
+                job_name=job_name,
+                experiment_config=experiment_config,
+                kms_key=kms_key,
+            )
         )
 
-    def _run(self, definition: JobDefinition, *, wait: bool, logs: bool) -> ProcessingJob:
+    def _defined(self, run: Mapping[str, Any]) -> JobDefinition:
+        definition, problems = self._read(run)
+        if problems:
+            raise DefinitionError([*problems, *definition_problems(definition)])
+        return definition
+
+    def _read(self, run: Mapping[str, Any]) -> tuple[JobDefinition, list[Problem]]:
+        reader = DefinitionReader()
+        lasting = {name: getattr(self, name) for name in _LASTING}
+        return reader.read({**lasting, **run}), reader.problems
+
+    def _run(self, parameters: Mapping[str, Any], *, wait: bool, logs: bool) -> ProcessingJob:
+        definition, problems = self._read(parameters)
         job = ProcessingJob.submit(
-            definition, self.sagemaker_session, extra_problems=wait_problems(wait=wait, logs=logs)
+            definition, self.sagemaker_session, extra_problems=[*problems, *wait_problems(wait=wait, logs=logs)]
         )
         self.jobs.append(job)
         self.latest_job = job
@@ -184,9 +202,9 @@ class ScriptProcessor(Processor):
         max_runtime_in_seconds: int | None = None,
         base_job_name: str | None = None,
         sagemaker_session: Session | None = None,
-        env: Mapping[str, str] | None = None,
-        tags: Mapping[str, str] | Sequence[Mapping[str, str]] | None = None,
-        network_config: NetworkConfig | None = None,
+        env: Mapping[str, Any] | None = None,
+        tags: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        network_config: NetworkConfig | Mapping[str, Any] | None = None,
         *,
         instance_preferences: str | Sequence[str | Mapping[str, Any] | InstancePreference] = (),
     ) -> None:
@@ -214,14 +232,14 @@ class ScriptProcessor(Processor):
 
     def run(  # type: ignore[override]  # code comes first, as in the SDK
         self,
-        code: str,
-        inputs: Sequence[ProcessingInput] | None = None,
-        outputs: Sequence[ProcessingOutput | str] | None = None,
-        arguments: Sequence[str] | None = None,
+        code: str | PurePath,
+        inputs: Sequence[ProcessingInput | Mapping[str, Any]] | None = None,
+        outputs: str | Sequence[ProcessingOutput | Mapping[str, Any] | str] | None = None,
+        arguments: Sequence[Any] | None = None,
         wait: bool = True,
         logs: bool = True,
         job_name: str | None = None,
-        experiment_config: Mapping[str, str] | None = None,
+        experiment_config: Mapping[str, Any] | None = None,
         kms_key: str | None = None,
         *,
         script_name: str | None = None,
@@ -232,9 +250,7 @@ class ScriptProcessor(Processor):
         is uploaded to `s3://<default bucket>/<prefix>/<job name>/input/code/`; the container finds it in
         `/opt/ml/processing/input/code`.
         """
-        definition = self.define_script(
-            code,
-            script_name=script_name,
+        parameters = _of_run(
             inputs=inputs,
             outputs=outputs,
             arguments=arguments,
@@ -242,27 +258,40 @@ class ScriptProcessor(Processor):
             experiment_config=experiment_config,
             kms_key=kms_key,
         )
-        return self._run(definition, wait=wait, logs=logs)
+        return self._run(parameters | self._script(code, script_name), wait=wait, logs=logs)
 
-    def define_script(self, code: str, *, script_name: str | None = None, **run: Any) -> JobDefinition:
+    def define_script(self, code: str | PurePath, *, script_name: str | None = None, **run: Any) -> JobDefinition:
         """Give the definition of a script's job without submitting it; `run` is what `define` takes."""
-        return dataclasses.replace(self.define(**run), code=code, script_name=script_name, command=self.command)
+        return self._defined(_of_run(**run) | self._script(code, script_name))
+
+    def _script(self, code: str | PurePath, script_name: str | None) -> dict[str, Any]:
+        return {"code": code, "script_name": script_name, "command": self.command}
 
 
-def _items(value: Sequence[Any] | str | None) -> Sequence[Any]:
-    return [value] if isinstance(value, str) else value or ()
+def _of_run(
+    *,
+    inputs: Any = None,
+    outputs: Any = None,
+    arguments: Any = None,
+    job_name: Any = None,
+    experiment_config: Any = None,
+    kms_key: Any = None,
+) -> dict[str, Any]:
+    return {
+        "inputs": inputs,
+        "outputs": _items(outputs),
+        "arguments": arguments,
+        "job_name": job_name,
+        "experiment_config": experiment_config,
+        "kms_key": kms_key,
+    }
 
 
-def _output(item: Any) -> Any:
-    return ProcessingOutput(item) if isinstance(item, str) else item
+def _preferences(value: Any) -> Any:
+    items = _items(value)
+    return items if isinstance(items, str) else tuple(InstancePreference.parse(item) for item in items or ())
 
 
-def _objects(parameter: str, items: Sequence[Any], cls: type[_T]) -> tuple[_T, ...]:
-    problems = [
-        Problem(f"{parameter}[{index}]", item, f"must be a {cls.__name__}")
-        for index, item in enumerate(items)
-        if not isinstance(item, cls)
-    ]
-    if problems:
-        raise DefinitionError(problems)
-    return tuple(items)
+def _items(value: Any) -> Any:
+    """Return a string as the only item of a list, unless it is the JSON of one."""
+    return [value] if isinstance(value, str) and not value.lstrip().startswith("[") else value

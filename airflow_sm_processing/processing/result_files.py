@@ -14,6 +14,7 @@ from airflow_sm_processing.exceptions import (
     ResultFileError,
     ServiceError,
 )
+from airflow_sm_processing.processing.coercion import rule_of_structure
 from airflow_sm_processing.processing.results import RESERVED_KEYS
 from airflow_sm_processing.processing.s3_uris import S3Location, below
 
@@ -55,7 +56,8 @@ def result_file_problems(plain: Any, outputs: Collection[object]) -> Iterator[Pr
     if plain is None:
         return
     if not isinstance(plain, Mapping):
-        yield Problem("result_files", plain, "must be a dict: a name for XCom, and '<output name>/<path of the file>'")
+        rule = "must be a dict: a name for XCom, and '<output name>/<path of the file>'"
+        yield Problem("result_files", plain, rule_of_structure(plain, "dict").replace("must be a dict", rule, 1))
         return
     for name, place in plain.items():
         where = f"result_files[{name!r}]"

@@ -25,6 +25,20 @@ Late: TypeAlias = "Any"
 
 `str | Late` says: a string, or what becomes one before the core uses it."""
 
+
+class _Late:
+    """Stands for a value that only a run knows."""
+
+    def __repr__(self) -> str:
+        return "(known when the task runs)"
+
+    def __deepcopy__(self, _memo: object) -> _Late:
+        return self
+
+
+LATE = _Late()
+"""Stands in a definition for what isn't known yet; the checks pass over it."""
+
 _T = TypeVar("_T")
 
 
@@ -77,11 +91,7 @@ class WireObject(Value):
     def to_boto(self) -> dict[str, Any]:
         """Give the object as SageMaker's API writes it."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]  # subclasses are dataclasses
-        return {
-            camel_case(name): value.to_boto() if isinstance(value, WireObject) else value
-            for name, value in fields.items()
-            if value is not None
-        }
+        return {camel_case(name): as_boto(value) for name, value in fields.items() if value is not None}
 
     @classmethod
     def from_boto(cls, response: dict[str, Any] | None) -> Self | None:
@@ -92,9 +102,14 @@ class WireObject(Value):
         return cls(**{name: response.get(camel_case(name)) for name in names})
 
 
+def as_boto(value: Any) -> Any:
+    """Return an object's request form; what isn't one stays as it is, so that it is refused by name."""
+    return value.to_boto() if isinstance(value, WireObject) else value
+
+
 def as_list(items: Any) -> Any:
     """Copy a sequence to a list, but leave a string whole, so that it is refused and not taken apart into letters."""
-    return items if isinstance(items, str) else list(items)
+    return items if isinstance(items, str) or items is LATE else list(items)
 
 
 def as_dict(items: Any) -> Any:

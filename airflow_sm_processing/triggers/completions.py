@@ -13,6 +13,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.hooks.connection import AwsConnection
+from airflow_sm_processing.processing.coercion import ValueReader
 from airflow_sm_processing.watcher.completions import JobFilter
 
 if TYPE_CHECKING:
@@ -63,13 +64,15 @@ class CompletedJobsTrigger(BaseEventTrigger):
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
         self.job_name_prefix = job_name_prefix
         self.job_name_pattern = job_name_pattern
-        self.tags: dict[str, str | None] = dict(sorted((_mapping("tags", tags) or {}).items()))
+        reader = ValueReader()
+        given = sorted((_mapping("tags", tags) or {}).items())
+        self.tags: dict[str, str | None] = {key: reader.optional_text(f"tags[{key!r}]", value) for key, value in given}
         self.aws_conn_id = aws_conn_id
         self.region_name = region_name
         self.verify = verify
         self.botocore_config = _mapping("botocore_config", botocore_config)
         self.poll_interval = poll_interval
-        problems = _problems(self)
+        problems = [*reader.problems, *_problems(self)]
         if problems:
             raise DefinitionError(problems, subject=type(self).__name__)
 
