@@ -13,7 +13,7 @@ from airflow.sdk import XComArg
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
 from airflow_sm_processing.decorators.container.values import KIND, VALUE, CarryError, encode
-from airflow_sm_processing.decorators.results import is_large_result
+from airflow_sm_processing.decorators.large_results import LargeResult
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.assets import with_uris
 from airflow_sm_processing.processing.inputs import ProcessingInput
@@ -101,13 +101,17 @@ def input_arguments(value: Any) -> Iterator[InputArgument]:
             yield from input_arguments(item)
 
 
-def carry(arguments: Mapping[str, Any]) -> Carried:
+def carry(arguments: Mapping[str, Any], broken_reference: Callable[[LargeResult], str | None]) -> Carried:
     """Put arguments whose templates and references are resolved in the form that travels.
+
+    Args:
+        arguments: By the function's parameters.
+        broken_reference: Returns why a large result must not be read, or None.
 
     Raises:
         CarryError: One can't be carried; the error names it and doesn't quote it.
     """
-    placing = _Placing()
+    placing = _Placing(broken_reference)
     placed = {name: placing.placed(value, name) for name, value in arguments.items()}
     plain = {name: encode(value, f"argument {name}", _written) for name, value in placed.items()}
     return Carried(plain, tuple(placing.inputs))
@@ -134,8 +138,9 @@ def argument_problems(signature: inspect.Signature, arguments: Mapping[str, Any]
 class _Placing:
     """Finds the inputs among arguments, and gives each its place in the container."""
 
-    def __init__(self) -> None:
+    def __init__(self, broken_reference: Callable[[LargeResult], str | None] = lambda _: None) -> None:
         self.inputs: list[ProcessingInput] = []
+        self._broken_reference = broken_reference
 
     def placed(self, value: Any, where: str) -> Any:
         """Give a value with a place for each input in it."""
@@ -158,10 +163,15 @@ class _Placing:
             return _Place("path", self._added(value, where))
         if _is_in_s3(value):
             return _Place("path", self._added(ProcessingInput(str(value)), where))
-        if is_large_result(value):
-            uri = str(value["s3_uri"])
-            return _Place("result", f"{self._added(ProcessingInput(uri), where)}/{uri.rpartition('/')[2]}")
-        return None
+        reference = LargeResult.read(value)
+        return None if reference is None else self._result(reference, where)
+
+    def _result(self, reference: LargeResult, where: str) -> _Place:
+        rule = self._broken_reference(reference)
+        if rule is not None:
+            raise CarryError(f"argument {where}", rule)
+        folder = self._added(ProcessingInput(reference.s3_uri), where)
+        return _Place("result", f"{folder}/{reference.s3_uri.rpartition('/')[2]}")
 
     def _added(self, item: ProcessingInput, where: str) -> str:
         """Note an input, and give the container path that it has or gets."""

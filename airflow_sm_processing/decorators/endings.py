@@ -6,14 +6,16 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.decorators.errors import FunctionFailedError, FunctionRefusedError, UnusableReturnError
+from airflow_sm_processing.decorators.large_results import LargeResult, Maker
 from airflow_sm_processing.decorators.parameters import exit_codes
-from airflow_sm_processing.decorators.results import OUTCOME, is_large_result, read_raised, read_returned
+from airflow_sm_processing.decorators.results import OUTCOME, read_raised, read_returned, rule_of_airflow
 from airflow_sm_processing.exceptions import ServiceError
 from airflow_sm_processing.processing.results import RESERVED_KEYS
+from airflow_sm_processing.processing.xcom_values import XComValueError, check_xcom_value
 
 if TYPE_CHECKING:
     from airflow_sm_processing.decorators.operator import FunctionProcessingOperator
-    from airflow_sm_processing.decorators.results import Raised
+    from airflow_sm_processing.decorators.results import Raised, Returned
     from airflow_sm_processing.exceptions import JobFailedError
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.job import ProcessingJob
@@ -23,19 +25,25 @@ __all__ = ["end_of_failure", "returned"]
 _EXIT_CODE = re.compile(r"exit code: (\d+)")  # as SageMaker's FailureReason has it
 
 
-def returned(
-    task: FunctionProcessingOperator, job: ProcessingJob, description: JobDescription, *, is_mapped: bool
-) -> Any:
-    """Give what the function returned.
+def returned(task: FunctionProcessingOperator, job: ProcessingJob, description: JobDescription, ti: Any) -> Any:
+    """Return what the function returned.
+
+    Args:
+        task: The function's task.
+        job: Its job.
+        description: How the job ended.
+        ti: Airflow's task instance.
 
     Raises:
-        UnusableReturnError: It left nothing, or something else wrote what is there; it left a key that is an XCom of
-            the task already, or in S3 what a task is to be mapped over.
+        UnusableReturnError: It left nothing, or something else wrote what is there; it left what no XCom can carry or
+            more than `max_xcom_bytes`, a key that is an XCom of the task already, or in S3 what a task is to be mapped
+            over.
         ServiceError: S3 refused or couldn't be reached.
     """
     place = _outcome_uri(job, description)
     try:
-        value = read_returned(job.sagemaker_session, place)
+        found = read_returned(job.sagemaker_session, place, Maker.of(ti))
+        check_xcom_value(found.value, other_rule=rule_of_airflow)
     except ServiceError as error:
         if error.code != "NoSuchKey":
             raise
@@ -43,16 +51,39 @@ def returned(
             f"Processing job {job.job_name} completed, but {place} has no result: its process ended before the "
             "function had returned, by os._exit or by becoming another program."
         ) from error
+    except XComValueError as error:
+        raise UnusableReturnError(
+            f"Processing job {job.job_name} completed, but no XCom can carry what the function returned: "
+            f"the returned value{error.where} {error.rule}."
+        ) from None
     except ValueError as error:
         raise UnusableReturnError(f"Processing job {job.job_name} completed, but {error}") from error
+    _check_size(found, task, job)
     if task.multiple_outputs:
-        _check_keys(value, job)
-    elif is_large_result(value) and not is_mapped and next(iter(task.iter_mapped_dependants()), None) is not None:
+        _check_keys(found.value, job)
+    else:
+        _check_can_be_mapped_over(found.value, task, ti)
+    return found.value
+
+
+def _check_size(found: Returned, task: FunctionProcessingOperator, job: ProcessingJob) -> None:
+    """Refuse what is too large for XCom: many small values, or what another writer than the container left."""
+    if found.bytes > task.max_xcom_bytes:
+        raise UnusableReturnError(
+            f"Processing job {job.job_name} completed, but what the function returned has {found.bytes:,} bytes in "
+            f"XCom, and max_xcom_bytes is {task.max_xcom_bytes:,}: raise it, or return fewer values."
+        )
+
+
+def _check_can_be_mapped_over(value: Any, task: FunctionProcessingOperator, ti: Any) -> None:
+    large = LargeResult.read(value)
+    if large is None or ti.map_index not in {None, -1}:  # what instances of a mapped task return are the elements
+        return
+    if next(iter(task.iter_mapped_dependants()), None) is not None:
         raise UnusableReturnError(
             f"A task is mapped over what the function returned, and Airflow can't see the elements of a result in S3: "
-            f"it has {value['bytes']:,} bytes, and max_xcom_bytes is {task.max_xcom_bytes:,}."
+            f"it has {large.bytes:,} bytes, and max_xcom_bytes is {task.max_xcom_bytes:,}."
         )
-    return value
 
 
 def end_of_failure(
@@ -68,7 +99,7 @@ def end_of_failure(
         return AirflowSkipException(f"{name} ended with exit code {code}, in processing job {job.job_name}.")
     if raised is None:
         return error
-    refused = code is not None and code in exit_codes(task.fail_on_exit_code)
+    refused = raised.refused or (code is not None and code in exit_codes(task.fail_on_exit_code))
     cls = FunctionRefusedError if refused else FunctionFailedError
     return cls.of(error, raised, function=name, hide=job.sagemaker_session.secrets.hide)
 

@@ -19,6 +19,7 @@ from airflow_sm_processing.decorators.arguments import (
 from airflow_sm_processing.decorators.call import CONTAINER, SCRIPT, FunctionCall
 from airflow_sm_processing.decorators.container.values import CarryError
 from airflow_sm_processing.decorators.function import FunctionSource
+from airflow_sm_processing.decorators.large_results import broken_reference
 from airflow_sm_processing.decorators.parameters import own_problems, read_requirements, with_own
 from airflow_sm_processing.decorators.results import OUTCOME
 from airflow_sm_processing.exceptions import DefinitionError, JobFailedError, Problem
@@ -92,7 +93,7 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
             requirements: Lines of a requirements file, which pip installs in the container first.
             python: The container's interpreter, 3.8 or newer.
             instance_count: Instances that run the function, each the whole of it; the first one's result counts.
-            max_xcom_bytes: The largest result, as JSON, that becomes an XCom; a larger one stays in S3.
+            max_xcom_bytes: The largest result, in bytes of JSON, that becomes an XCom; a larger one stays in S3.
             skip_on_exit_code: Given to `sys.exit` by the function, it skips the task.
             fail_on_exit_code: Likewise, it fails the task without a retry.
             kwargs: Those of `BaseProcessingOperator`, but `wait_for_completion`: the result is waited for.
@@ -172,7 +173,7 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
         subject = f"task {self.task_id}"
         try:
             arguments = called_with(self.python_callable, self.op_args, self.op_kwargs, context)
-            carried = carry(arguments)
+            carried = carry(arguments, lambda reference: broken_reference(reference, context))
             requirements = read_requirements(self.requirements)
         except CarryError as error:
             raise TaskDefinitionError([Problem(error.where, hidden(None), error.rule)], subject=subject) from None
@@ -197,5 +198,4 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
             super()._finish(context, job, description, modes)
         except JobFailedError as error:
             raise end_of_failure(self, job, description, error) from None
-        is_mapped = context["ti"].map_index not in {None, -1}
-        return returned(self, job, description, is_mapped=is_mapped) if description.status.is_success else None
+        return returned(self, job, description, context["ti"]) if description.status.is_success else None

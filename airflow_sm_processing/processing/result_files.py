@@ -17,9 +17,10 @@ from airflow_sm_processing.exceptions import (
 from airflow_sm_processing.processing.coercion import rule_of_structure
 from airflow_sm_processing.processing.results import RESERVED_KEYS
 from airflow_sm_processing.processing.s3_uris import S3Location, below
+from airflow_sm_processing.processing.xcom_values import XComValueError, check_xcom_value, json_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from airflow_sm_processing.processing.session import Session
 
@@ -79,10 +80,16 @@ def _place_problems(where: str, place: Any, outputs: Collection[object]) -> Iter
 
 
 def read_result_file(session: Session, file: ResultFile, output_uri: str | None, *, max_bytes: int) -> Any:
-    """Give a file's value: of `.json` what is in it, of `.csv` a dict for each row, of any other its text.
+    """Return a file's value: of `.json` what is in it, of `.csv` a dict for each row, of any other its text.
+
+    Args:
+        session: The session that reads it.
+        file: Which file.
+        output_uri: Where its output is; None if the job has no such output.
+        max_bytes: The most that the file, and its value as JSON, may have: a CSV file's rows repeat its header.
 
     Raises:
-        ResultFileError: It isn't there, is too large, or doesn't parse.
+        ResultFileError: It isn't there, is too large, doesn't parse, or has what an XCom can't carry.
         ServiceError: S3 refused or couldn't be reached.
     """
     if output_uri is None:
@@ -90,10 +97,27 @@ def read_result_file(session: Session, file: ResultFile, output_uri: str | None,
     uri = file.uri(output_uri)
     content = _content(session, file, uri, max_bytes)
     try:
-        return _parsed(content.decode("utf-8-sig"), uri)
+        return _small(_parsed(content.decode("utf-8-sig"), uri, max_bytes), max_bytes)
+    except _LargeValueError:
+        rule = f"the value of {uri} has more than {max_bytes:,} bytes as JSON, and max_result_file_bytes is that"
+        raise ResultFileError(file.name, f"{rule}: XCom is for small values") from None
+    except XComValueError as error:
+        raise ResultFileError(file.name, f"{uri} has what no XCom can carry: {error}") from None
     except (ValueError, RecursionError, csv.Error) as error:
         kind = uri.rpartition(".")[2] if uri.endswith((".json", ".csv")) else "text"
         raise ResultFileError(file.name, f"{uri} is no proper {kind} in UTF-8: {error}") from error
+
+
+def _small(value: Any, max_bytes: int) -> Any:
+    """Return the value if it can be an XCom of the task."""
+    check_xcom_value(value)
+    if json_bytes(value) > max_bytes:
+        raise _LargeValueError
+    return value
+
+
+class _LargeValueError(Exception):
+    """A file's value is larger than an XCom of the task may be."""
 
 
 def _content(session: Session, file: ResultFile, uri: str, max_bytes: int) -> bytes:
@@ -127,20 +151,45 @@ def _missing(session: Session, uri: str, error: ServiceError) -> str:
     return f"there is no {uri}; its folder has {', '.join(keys) if keys else 'nothing'}{', …' * page['IsTruncated']}"
 
 
-def _parsed(text: str, uri: str) -> Any:
+def _parsed(text: str, uri: str, max_bytes: int) -> Any:
     if uri.endswith(".json"):
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, object_pairs_hook=_without_repeated_keys)
     if uri.endswith(".csv"):
-        return list(_rows(text))
+        return list(_rows(text, max_bytes))
     return text
 
 
-def _rows(text: str) -> Iterator[dict[str, str]]:
+def _rows(text: str, max_bytes: int) -> Iterator[dict[str, str]]:
+    """Yield a dict for each row, until they are more than an XCom of the task may hold."""
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    repeated = _repeated(reader.fieldnames or ())
+    if repeated is not None:
+        raise ValueError(f"the first line has the column {repeated!r} more than once")
+    left = max_bytes
     for row in reader:
         if None in row or None in row.values():
             raise ValueError(f"line {reader.line_num} has more or fewer fields than the first")
+        left -= json_bytes(row)
+        if left < 0:
+            raise _LargeValueError
         yield row
+
+
+def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object as a dict, which would keep only the last of a key's values."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError(f"the key {_repeated(key for key, _ in pairs)!r} stands more than once in one object")
+    return found
+
+
+def _repeated(names: Iterable[str]) -> str | None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _refuse(constant: str) -> Any:

@@ -22,6 +22,8 @@ __all__ = ["Outcome"]
 _MESSAGE_BYTES = 1024  # SageMaker keeps the first of /opt/ml/output/message
 _WORTH_A_FILE = 1024  # bytes; a tenth of that says where a file is
 _TRACEBACK_CHARACTERS = 60_000
+_MAX_DEPTH = 200  # Airflow's messages between task and supervisor end at some 255 levels
+_RESERVED_KEYS = frozenset({"__classname__", "__id__", "__type"})  # of `airflow.sdk.serde`
 _HERE = str(pathlib.Path(__file__).parent)
 
 
@@ -35,15 +37,13 @@ class Outcome:
     def put_result(self, value: Any, *, multiple_outputs: bool, max_xcom_bytes: int) -> None:
         """Leave what the function returned: in `result.json`, but what is large in files of its own."""
         if not multiple_outputs:
-            parts = {"value": encode(value, "the returned value", _refuse_what_xcom_refuses)}
+            parts = {"value": _encoded(value, "the returned value")}
             self._put_large_ones_apart(parts, {"value": "value.json"}, max_xcom_bytes)
             self._write("result.json", {"returned": parts["value"]})
             return
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise CarryError("the returned value", "must be a dict with strings as keys, for multiple_outputs")
-        parts = {
-            key: encode(item, f"the returned value[{key!r}]", _refuse_what_xcom_refuses) for key, item in value.items()
-        }
+        parts = {key: _encoded(item, f"the returned value[{key!r}]") for key, item in value.items()}
         files = {key: f"value-{number}.json" for number, key in enumerate(parts, 1)}
         self._put_large_ones_apart(parts, files, max_xcom_bytes)
         self._write("result.json", {"each": parts})
@@ -73,6 +73,7 @@ class Outcome:
             "traceback": _cut(text),
             "exit_code": error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else None,
             "host": self._host,
+            "refused": isinstance(error, CarryError),
         }
         self._write(f"error-{self._host}.json", content)
         if not message_file.exists():  # the function may have said something itself
@@ -87,18 +88,52 @@ class Outcome:
         os.replace(str(part), str(self._folder / name))  # noqa: PTH105  # whole or not at all: it is uploaded meanwhile
 
 
-def _refuse_what_xcom_refuses(value: Any) -> None:
-    """Raise for what arguments may hold, but an XCom may not."""
+def _encoded(value: Any, where: str) -> Any:
+    """Return a returned value as JSON, or say at once what no XCom can carry: a retry would return the same."""
+    plain = encode(value, where, refuse=_rule_of_xcom)
+    _check_depth(plain, where)
+    return plain
+
+
+def _rule_of_xcom(value: Any) -> str | None:
+    """Return the rule that a value breaks which arguments may hold, but an XCom may not."""
     if isinstance(value, (bytes, bytearray, dt.time, uuid.UUID)):
         name = type(value).__name__
-        raise CarryError(
-            "what is returned",
-            f"holds {name}, which not every Airflow's XCom can: return another form of it, or write it to an output",
-        )
+        return f"holds {name}, which not every Airflow's XCom can: return another form of it, or write it to an output"
     if isinstance(value, float) and not math.isfinite(value):
-        raise CarryError("what is returned", f"holds {value}, which not every database takes as an XCom")
-    if isinstance(value, Mapping) and not all(isinstance(key, str) for key in value):
-        raise CarryError("what is returned", "holds a dict with keys that are no strings, which XCom would change")
+        return f"holds {value}, which not every database takes as an XCom"
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return "holds an integer of more than 64 bits, which Airflow can't pass on: return it as a string"
+    if isinstance(value, str):
+        return _rule_of_text(value)
+    return _rule_of_keys(value) if isinstance(value, Mapping) else None
+
+
+def _rule_of_text(value: str) -> str | None:
+    if "\0" in value:
+        return "holds the character U+0000, which PostgreSQL can't store"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return "holds half a character (a lone surrogate), which UTF-8 can't encode"
+    return None
+
+
+def _rule_of_keys(value: Mapping[Any, Any]) -> str | None:
+    if not all(isinstance(key, str) for key in value):
+        return "holds a dict with keys that are no strings, which XCom would change"
+    reserved = sorted(_RESERVED_KEYS & set(value))
+    return f"holds the key {reserved[0]!r}, by which Airflow recognises its own objects" if reserved else None
+
+
+def _check_depth(plain: Any, where: str) -> None:
+    level = [plain]
+    for _ in range(_MAX_DEPTH + 1):
+        structures = [item for item in level if isinstance(item, (dict, list, tuple))]
+        if not structures:
+            return
+        level = [inner for item in structures for inner in (item.values() if isinstance(item, dict) else item)]
+    raise CarryError(where, f"is nested more than {_MAX_DEPTH} levels deep, which is more than Airflow passes on")
 
 
 def _from_the_function_on(trace: types.TracebackType | None) -> types.TracebackType | None:

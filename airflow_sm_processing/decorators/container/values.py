@@ -34,7 +34,12 @@ class CarryError(TypeError):
         super().__init__(f"{where} {rule}")
 
 
-def encode(value: Any, where: str, special: Callable[[Any], Any] = lambda _: None) -> Any:
+def encode(
+    value: Any,
+    where: str,
+    special: Callable[[Any], Any] = lambda _: None,
+    refuse: Callable[[Any], Any] = lambda _: None,
+) -> Any:
     """Give a value as what `json.dumps` takes.
 
     Args:
@@ -42,21 +47,26 @@ def encode(value: Any, where: str, special: Callable[[Any], Any] = lambda _: Non
             UUID; or a dict with any such keys. Other sequences and mappings become lists and dicts.
         where: What an error calls the value; it never quotes it.
         special: Gives what is written for a value of another kind; None if it is none of those either.
+        refuse: Called with every value and key; returns the rule that it breaks, or None.
 
     Raises:
         CarryError: Something in it can't be carried.
     """
     try:
-        return _Encoder(special).encode(value, where)
+        return _Encoder(special, refuse).encode(value, where)
     except RecursionError:
         raise CarryError(where, "holds itself, or is nested too deeply") from None
 
 
 class _Encoder:
-    def __init__(self, special: Callable[[Any], Any]) -> None:
+    def __init__(self, special: Callable[[Any], Any], refuse: Callable[[Any], Any]) -> None:
         self._special = special
+        self._refuse = refuse
 
     def encode(self, value: Any, where: str) -> Any:
+        rule = self._refuse(value)
+        if rule is not None:
+            raise CarryError(where, rule)
         own = self._special(value)
         if own is not None:
             return own

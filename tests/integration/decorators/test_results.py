@@ -13,9 +13,10 @@ from airflow.sdk.serde import deserialize
 
 from airflow_sm_processing import JobFailedError, ProcessingInput
 from airflow_sm_processing.decorators import sm_processing_task
-from airflow_sm_processing.decorators.errors import FunctionFailedError, UnusableReturnError
+from airflow_sm_processing.decorators.errors import FunctionRefusedError, UnusableReturnError
 from airflow_sm_processing.exceptions import AccessDeniedError
 from airflow_sm_processing.local import Fault, LocalSageMaker
+from airflow_sm_processing.operators.errors import TaskDefinitionError
 
 
 def test_kinds_that_xcom_has_come_back(dag, on_sagemaker, result_of):
@@ -32,7 +33,7 @@ def test_kinds_that_xcom_has_come_back(dag, on_sagemaker, result_of):
     assert deserialize(result_of(kinds())) == expected
 
 
-def test_a_large_result_stays_in_s3_and_the_next_function_gets_it(dag, on_sagemaker, sagemaker, result_of):
+def test_a_large_result_stays_in_s3_and_the_next_function_gets_it(dag, on_sagemaker, sagemaker, runner, result_of):
     @task.sm_processing(max_xcom_bytes=100, **on_sagemaker)
     def large():
         return {"numbers": list(range(1000)), "kind": ("tuple",)}
@@ -45,7 +46,15 @@ def test_a_large_result_stays_in_s3_and_the_next_function_gets_it(dag, on_sagema
     reference = result_of(made)
     place = urlsplit(reference["s3_uri"])
     body = sagemaker.client("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))["Body"].read()
-    assert reference == {"kind": "sm_processing_result", "s3_uri": reference["s3_uri"], "bytes": len(body)}
+    assert reference == {
+        "kind": "sm_processing_result",
+        "s3_uri": runner.supervisor.xcoms["large", -1]["outcome"] + "/value.json",
+        "bytes": len(body),
+        "dag_id": "a_dag",
+        "run_id": "a_run",
+        "task_id": "large",
+        "map_index": -1,
+    }
     assert json.loads(body)["numbers"] == list(range(1000))
     assert result_of(total(made, [made])) == [499500, "('tuple',)", True]
 
@@ -79,7 +88,13 @@ def test_a_function_that_returns_nothing_has_no_result(dag, on_sagemaker, result
     ("made", "text"),
     [
         ("b'bytes'", "holds bytes, which not every Airflow's XCom can: return another form of it"),
-        ("{'loss': float('nan')}", "holds nan, which not every database takes as an XCom"),
+        ("{'loss': float('nan')}", "the returned value['loss'] holds nan, which not every database takes as an XCom"),
+        ("[1, 2**70]", "the returned value[1] holds an integer of more than 64 bits"),
+        ("{'a': '\\ud800'}", "the returned value['a'] holds half a character"),
+        ("{'\\ud800': 1}", "the returned value (a key) holds half a character"),
+        ("'a\\0b'", "the returned value holds the character U+0000"),
+        ("[{'__classname__': 'x'}]", "the returned value[0] holds the key '__classname__'"),
+        ("__import__('functools').reduce(lambda inner, _: [inner], range(220), 1)", "nested more than 200 levels deep"),
         ("object()", "the returned value is of type builtins.object, which can't be carried"),
         ("[1, {'a': {1: 2}}]", "holds a dict with keys that are no strings"),
     ],
@@ -90,8 +105,108 @@ def test_what_cant_come_back_is_an_error_of_the_function(dag, on_sagemaker, runn
         return eval(what)
 
     ended = runner.run(make(made).operator)
-    assert isinstance(ended.error, FunctionFailedError)
+    assert isinstance(ended.error, FunctionRefusedError)  # a retry would return the same
     assert text in str(ended.error)
+    assert "return_value" not in runner.supervisor.xcoms["make", -1]
+
+
+@pytest.mark.parametrize(
+    ("left", "text"),
+    [
+        ('{"returned": 1e999}', "the returned value is inf"),
+        (
+            '{"returned": {"n": [18446744073709551616]}}',
+            "the returned value['n'][0] is an integer of more than 64 bits",
+        ),
+        (r'{"returned": {"s": "\ud800"}}', "the returned value['s'] has half a character (the lone surrogate U+D800)"),
+        ('{"returned": {"a": {"__classname__": "x"}}}', "the returned value['a'] has the key '__classname__'"),
+        ('{"returned": {"$": "decimal", "value": "0.12345678901234567890"}}', "XCom would change"),
+        ('{"returned": "' + "x" * 200_000 + '"}', "has 200,002 bytes in XCom, and max_xcom_bytes is 65,536"),
+    ],
+)
+def test_what_the_functions_process_left_itself_is_held_to_the_same_rules(dag, on_sagemaker, runner, left, text):
+    @task.sm_processing(**on_sagemaker)
+    def forge(content):
+        import os
+        import pathlib
+
+        folder = pathlib.Path("/opt/ml/processing/outcome")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "result.json").write_text(content)
+        os._exit(0)
+
+    ended = runner.run(forge(left).operator)
+    assert isinstance(ended.error, UnusableReturnError)
+    assert text in str(ended.error)
+    assert "return_value" not in runner.supervisor.xcoms["forge", -1]
+
+
+def test_many_small_values_are_no_way_past_the_bound(dag, on_sagemaker, runner):
+    @task.sm_processing(multiple_outputs=True, max_xcom_bytes=2000, **on_sagemaker)
+    def several():
+        return {f"score {number}": "x" * 900 for number in range(3)}
+
+    error = runner.run(several().operator).error
+    assert isinstance(error, UnusableReturnError)
+    assert "has 2,706 bytes in XCom, and max_xcom_bytes is 2,000: raise it, or return fewer values." in str(error)
+
+
+def _reference(made, **changed):
+    return {
+        "kind": "sm_processing_result",
+        "s3_uri": f"{made['outcome']}/value.json",
+        "bytes": 3890,
+        "dag_id": "a_dag",
+        "run_id": "a_run",
+        "task_id": "large",
+        "map_index": -1,
+    } | changed
+
+
+@pytest.mark.parametrize(
+    ("changed", "rule"),
+    [
+        ({}, None),
+        ({"s3_uri": "s3://other/value.json"}, "that task 'large' did not make"),
+        ({"s3_uri": "s3://other/secrets.json"}, "that task 'large' did not make"),
+        ({"map_index": 3}, "that task 'large' did not make"),
+        ({"task_id": "plain"}, "of 'plain', which is no @task.sm_processing of this DAG"),
+        ({"task_id": "nobody"}, "of 'nobody', which is no @task.sm_processing of this DAG"),
+        ({"dag_id": "another"}, "of another DAG, 'another'"),
+    ],
+)
+def test_a_reference_is_followed_only_to_what_its_task_made(dag, on_sagemaker, runner, changed, rule):
+    @task.sm_processing(max_xcom_bytes=10, **on_sagemaker)
+    def large():
+        return list(range(1000))
+
+    @task(multiple_outputs=True)
+    def plain():
+        return {"outcome": "s3://other"}  # a key of its own choosing
+
+    @task.sm_processing(**on_sagemaker)
+    def count(value):
+        return len(value)
+
+    plain()
+    runner.run(large().operator)
+    reference = _reference(runner.supervisor.xcoms["large", -1], **changed)
+    ended = runner.run(count([reference]).operator)
+    if rule is None:
+        assert ended.state == "success", ended.error
+        return
+    assert isinstance(ended.error, TaskDefinitionError)
+    assert rule in str(ended.error)
+    assert "ProcessingInput(value['s3_uri'])" in str(ended.error)
+
+
+def test_a_dict_that_only_looks_like_a_reference_is_a_dict(dag, on_sagemaker, result_of):
+    @task.sm_processing(**on_sagemaker)
+    def look(value):
+        return value
+
+    like = {"kind": "sm_processing_result", "s3_uri": "s3://other/", "bytes": 1}
+    assert result_of(look(like)) == like
 
 
 def test_a_key_that_is_an_xcom_of_the_task_already_fails_it(dag, on_sagemaker, runner):

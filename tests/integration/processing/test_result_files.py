@@ -73,6 +73,42 @@ def test_a_file_is_read_by_its_suffix(session: Session, output: str, path: str, 
     [
         ("a.json", b'{"a": 1', "is no proper json in UTF-8: Expecting ',' delimiter: line 1 column 8 (char 7)"),
         ("a.json", b'{"a": NaN}', "is no proper json in UTF-8: NaN is no JSON, and not every database takes it"),
+        ("a.json", b'{"a": 1, "a": 2}', "is no proper json in UTF-8: the key 'a' stands more than once in one object"),
+        (
+            "a.json",
+            b'{"loss": [1e999]}',
+            "has what no XCom can carry: ['loss'][0] is inf: JSON and Airflow's databases",
+        ),
+        ("a.json", b"1e999", "has what no XCom can carry: the value is inf: "),
+        (
+            "a.json",
+            b'{"n": 18446744073709551616}',
+            "has what no XCom can carry: ['n'] is an integer of more than 64 bits",
+        ),
+        (
+            "a.json",
+            b'{"n": -9223372036854775809}',
+            "has what no XCom can carry: ['n'] is an integer of more than 64 bits",
+        ),
+        (
+            "a.json",
+            rb'{"s": "\ud800"}',
+            "has what no XCom can carry: ['s'] has half a character (the lone surrogate U+D800)",
+        ),
+        ("a.json", rb'{"\ud800": 1}', "has what no XCom can carry: the value has a key that has half a character"),
+        (
+            "a.json",
+            rb'{"s": "a\u0000"}',
+            "has what no XCom can carry: ['s'] has the character U+0000, which PostgreSQL",
+        ),
+        ("a.json", b"[" * 300 + b"]" * 300, "has what no XCom can carry: [0][0]"),
+        (
+            "a.json",
+            b'[{"__classname__": "x"}]',
+            "has what no XCom can carry: [0] has the key '__classname__', by which",
+        ),
+        ("a.txt", b"a\0b", "has what no XCom can carry: the value has the character U+0000"),
+        ("a.csv", b"a,b,a\n1,2,3\n", "is no proper csv in UTF-8: the first line has the column 'a' more than once"),
         ("a.json", b"[" * 900, "is no proper json in UTF-8: "),
         ("a.csv", b"a,b\n1\n", "is no proper csv in UTF-8: line 2 has more or fewer fields than the first"),
         ("a.csv", b"a,b\n1,2,3\n", "is no proper csv in UTF-8: line 2 has more or fewer fields than the first"),
@@ -97,6 +133,30 @@ def test_a_file_as_large_as_may_be_is_read_and_a_larger_one_is_not(session: Sess
     with pytest.raises(ResultFileError) as caught:
         read(session, output, "a.txt", max_bytes=999)
     assert caught.value.reason.startswith(f"{output}/a.txt has 1,000 bytes, and max_result_file_bytes is 999")
+
+
+def test_integers_of_64_bits_and_deep_lists_are_read(session: Session, output: str) -> None:
+    put(session, output, "a.json", b"[18446744073709551615, -9223372036854775808]")
+    put(session, output, "b.json", b"[" * 200 + b"]" * 200)
+
+    assert read(session, output, "a.json") == [2**64 - 1, -(2**63)]
+    assert isinstance(read(session, output, "b.json"), list)
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("wide.csv", b"x" * 400 + b"\n" + b"1\n" * 250),
+        ("control.txt", b"\x01" * 900),
+    ],
+)
+def test_the_value_is_bounded_and_not_the_file_alone(session: Session, output: str, path: str, content: bytes) -> None:
+    put(session, output, path, content)
+
+    with pytest.raises(ResultFileError) as caught:
+        read(session, output, path, max_bytes=1000)
+    rule = f"the value of {output}/{path} has more than 1,000 bytes as JSON, and max_result_file_bytes is that"
+    assert caught.value.reason.startswith(rule)
 
 
 def test_a_file_that_is_not_there_is_missed_with_what_is(session: Session, output: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import decimal
 import json
 from contextlib import closing
 from io import BytesIO
@@ -12,13 +14,20 @@ import pytest
 
 from airflow_sm_processing.decorators import results
 from airflow_sm_processing.decorators.container.outcome import Outcome
-from airflow_sm_processing.decorators.results import read_raised, read_returned
+from airflow_sm_processing.decorators.large_results import Maker
+from airflow_sm_processing.decorators.results import Returned, read_raised, read_returned, rule_of_airflow
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ERROR = {"type": "KeyError", "summary": "KeyError: 1", "traceback": "…", "exit_code": None, "host": "algo-1"}
 OTHERS = [b"", b"[]", b"{}", b"7", b"\xff\xfe\xfa", b"[" * 100_000, b'{"each": 7}', b'{"returned": {"$": "file"}}']
+FORGED = [
+    b'{"returned": {"$": "file", "value": ["../../another/job/value.json", 1]}}',
+    b'{"returned": {"$": "file", "value": ["value.json", "large"]}}',
+    b'{"returned": [{"$": "file", "value": ["value.json", 1]}]}',  # the container writes none inside a value
+]
+MAKER = Maker("a_dag", "a_run", "a_task", -1)
 
 
 def session_with(content: bytes) -> Any:
@@ -30,7 +39,7 @@ def session_with(content: bytes) -> Any:
 def test_an_error_is_read():
     raised = read_raised(session_with(json.dumps(ERROR).encode()), "s3://bucket/outcome", hosts=1)
     assert raised is not None
-    assert raised._asdict() == ERROR
+    assert raised._asdict() == {**ERROR, "refused": False}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +48,7 @@ def test_an_error_is_read():
         *OTHERS,
         json.dumps({**ERROR, "traceback": None}).encode(),
         json.dumps({**ERROR, "exit_code": [1]}).encode(),
+        json.dumps({**ERROR, "refused": "yes"}).encode(),
     ],
 )
 def test_what_is_no_error_is_refused(content: bytes):
@@ -46,20 +56,20 @@ def test_what_is_no_error_is_refused(content: bytes):
         read_raised(session_with(content), "s3://bucket/outcome", hosts=1)
 
 
-@pytest.mark.parametrize("content", OTHERS)
+@pytest.mark.parametrize("content", [*OTHERS, *FORGED])
 def test_what_is_no_result_is_refused(content: bytes):
     with pytest.raises(ValueError, match=r"outcome/result\.json is no function's result: "):
-        read_returned(session_with(content), "s3://bucket/outcome")
+        read_returned(session_with(content), "s3://bucket/outcome", MAKER)
 
 
 def test_what_is_too_large_to_be_ours_is_not_read(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(ValueError, match=r"error-algo-1\.json has 4,000,\d{3} bytes, and 4,000,000 are read at most"):
         read_raised(session_with(json.dumps({**ERROR, "traceback": "x" * 4_000_000}).encode()), "s3://b/o", hosts=1)
     content = json.dumps({"returned": "x" * 100}).encode()
-    assert read_returned(session_with(content), "s3://bucket/outcome") == "x" * 100
+    assert read_returned(session_with(content), "s3://bucket/outcome", MAKER) == Returned("x" * 100, 102)
     monkeypatch.setattr(results, "_MOST_RESULT_BYTES", 100)
     with pytest.raises(ValueError, match=r"result\.json has 116 bytes, and 100 are read at most"):
-        read_returned(session_with(content), "s3://bucket/outcome")
+        read_returned(session_with(content), "s3://bucket/outcome", MAKER)
 
 
 def returned_apart(
@@ -89,3 +99,19 @@ def test_many_small_values_stay_together(tmp_path: Path):
 
 def test_a_value_that_is_too_large_alone_goes_to_a_file_however_low_the_limit(tmp_path: Path):
     assert returned_apart(tmp_path, {"a": 1, "b": [1, 2]}, max_xcom_bytes=5) == ({"a": 1}, {"b": [1, 2]})
+
+
+@pytest.mark.parametrize(
+    ("value", "rule"),
+    [
+        (decimal.Decimal("1.5"), None),
+        (dt.datetime(2026, 1, 2, 3, tzinfo=dt.timezone.utc), None),
+        (decimal.Decimal("NaN"), "is a Decimal that Airflow's XCom refuses: "),
+        (decimal.Decimal("1e30"), "is a Decimal that Airflow's XCom refuses: "),
+        (decimal.Decimal("0.1234567890123456789"), "is a Decimal that Airflow's XCom would change: "),
+        (dt.timedelta(days=999_999_999, microseconds=1), "is a timedelta that Airflow's XCom would change: "),
+    ],
+)
+def test_what_airflow_would_change_or_refuse_is_known_beforehand(value: Any, rule: str | None):
+    found = rule_of_airflow(value)
+    assert found is None if rule is None else str(found).startswith(rule)

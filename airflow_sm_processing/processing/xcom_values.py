@@ -1,0 +1,141 @@
+"""What an XCom can carry: less than JSON, for Airflow's processes, its API and its databases each have a limit."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["MAX_DEPTH", "XComValueError", "check_xcom_value", "json_bytes"]
+
+MAX_DEPTH = 200
+"""Levels of lists and dicts; Airflow's messages between task and supervisor end at some 255 (pydantic-core)."""
+_MIN_INTEGER = -(2**63)
+_MAX_INTEGER = 2**64 - 1
+"""The integers of msgpack, which Airflow's task processes speak with their supervisors."""
+_RESERVED_KEYS = frozenset({"__classname__", "__id__", "__type"})
+"""By which Airflow recognises its own serialised objects (`airflow.sdk.serde`), the old form included."""
+
+
+class XComValueError(ValueError):
+    """An XCom can't carry a value: `where` in it, such as `['loss'][0]`, and the `rule` that is broken there."""
+
+    def __init__(self, where: str, rule: str) -> None:
+        self.where = where
+        self.rule = rule
+        super().__init__(f"{where or 'the value'} {rule}")
+
+
+class _Place(NamedTuple):
+    """A value inside another; its path is only put together for an error."""
+
+    value: Any
+    key: str
+    outer: _Place | None
+    depth: int
+
+    def path(self) -> str:
+        keys = []
+        place: _Place | None = self
+        while place is not None:
+            keys.append(place.key)
+            place = place.outer
+        return "".join(reversed(keys))
+
+
+def check_xcom_value(value: Any, *, other_rule: Callable[[Any], str | None] | None = None) -> None:
+    """Refuse what would be lost, changed or rejected on its way into an XCom and back.
+
+    Args:
+        value: Of the kinds that JSON has.
+        other_rule: Called with each value of another kind; returns the rule that it breaks, or None.
+
+    Raises:
+        XComValueError: The first such thing in the value.
+    """
+    places = [_Place(value, "", None, 0)]
+    while places:
+        place = places.pop()
+        rule = _rule(place, other_rule)
+        if rule is not None:
+            raise XComValueError(_shortened(place.path()), rule)
+        places.extend(_inside(place))
+
+
+def json_bytes(value: Any) -> int:
+    """Return the size of a value that `check_xcom_value` passed, as JSON in UTF-8; a text's without its quotes."""
+    size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+    return size - 2 if isinstance(value, str) else size
+
+
+def _inside(place: _Place) -> Iterator[_Place]:
+    value = place.value
+    depth = place.depth + (1 if isinstance(value, (dict, list)) else 2)  # others travel in a dict that says which
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield _Place(item, f"[{key!r}]", place, depth)
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield _Place(item, f"[{index}]", place, depth)
+    elif isinstance(value, (set, frozenset)):
+        for item in value:
+            yield _Place(item, "{…}", place, depth)
+
+
+def _rule(place: _Place, other_rule: Callable[[Any], str | None] | None) -> str | None:
+    value = place.value
+    if place.depth > MAX_DEPTH:
+        return f"is nested more than {MAX_DEPTH} levels deep, which is more than Airflow passes on"
+    if isinstance(value, str):
+        return _text_rule(value)
+    if isinstance(value, (bool, int, float, type(None))):
+        return _number_rule(value)
+    if isinstance(value, dict):
+        return _dict_rule(value)
+    if isinstance(value, list):
+        return None
+    return other_rule(value) if other_rule is not None else f"is of type {type(value).__name__}, which JSON has not"
+
+
+def _number_rule(value: Any) -> str | None:
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"is {value}: JSON and Airflow's databases have no such number"
+    if isinstance(value, int) and not _MIN_INTEGER <= value <= _MAX_INTEGER:
+        return "is an integer of more than 64 bits, which Airflow can't pass on: write it as a string"
+    return None
+
+
+def _text_rule(value: str) -> str | None:
+    if "\0" in value:
+        return "has the character U+0000, which PostgreSQL can't store"
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        return f"has half a character (the lone surrogate U+{ord(value[error.start]):04X}), which UTF-8 can't encode"
+    return None
+
+
+def _dict_rule(value: dict[Any, Any]) -> str | None:
+    for key in value:
+        if not isinstance(key, str):
+            return f"has a key of type {type(key).__name__}: XCom would make it a string"
+        rule = _text_rule(key)
+        if rule is not None:
+            return f"has a key that {rule}"
+        if key in _RESERVED_KEYS:
+            return f"has the key {key!r}, by which Airflow recognises its own objects"
+    return None
+
+
+_MAX_PATH_CHARACTERS = 200
+
+
+def _shortened(path: str) -> str:
+    """Return a path that fits a message: keys may be long, and nesting deep."""
+    if len(path) <= _MAX_PATH_CHARACTERS:
+        return path
+    half = _MAX_PATH_CHARACTERS // 2
+    return f"{path[:half]}…{path[-half:]}"
