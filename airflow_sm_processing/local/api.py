@@ -89,8 +89,8 @@ class ProcessingApi:
 
     def _tagged(self, request: Request, caller: Caller) -> Job:
         arn = request["ResourceArn"]
-        job = self.jobs(caller).get(arn.partition(_JOB_ARN)[2])
-        if job.arn != arn:
+        job = self.jobs(caller).find(arn.partition(_JOB_ARN)[2])
+        if job is None or job.arn != arn:
             raise ServiceError("ResourceNotFound", f"Could not find requested resource: {arn}")
         return job
 

@@ -98,13 +98,12 @@ def _command(
 
 def _server(options: argparse.Namespace) -> LocalSageMaker:
     from airflow_sm_processing.local.faults import Fault
+    from airflow_sm_processing.local.folders import temporary_files
     from airflow_sm_processing.local.server import LocalSageMaker
 
     if options.data_dir:
         # moto keeps large objects in temporary files: they belong into the data folder too.
-        temporary = options.data_dir.resolve() / "tmp"
-        temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
-        tempfile.tempdir = str(temporary)
+        tempfile.tempdir = str(temporary_files(options.data_dir))
     return LocalSageMaker(
         port=options.port,
         data_dir=options.data_dir,

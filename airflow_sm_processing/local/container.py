@@ -5,12 +5,14 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.local import sandbox
+from airflow_sm_processing.local.folders import make_private, open_beneath, write_private
 from airflow_sm_processing.local.logs import LogPump, LogStream
 from airflow_sm_processing.local.rules import outputs_of
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.local.images import Interpreter
     from airflow_sm_processing.local.jobs import Job
 
-ML = "/opt/ml"
+ML = PurePosixPath("/opt/ml")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What AWS's own images set.
 _IMAGE_ENVIRONMENT = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "UTF-8"}
@@ -51,26 +53,30 @@ class Instance:
         self._setting = setting
         self._sandbox: sandbox.Sandbox | None = None
         self._pump: LogPump | None = None
+        self._stream: LogStream | None = None
+
+    @property
+    def ml(self) -> Path:
+        """The real folder behind /opt/ml."""
+        return self._root / "ml"
 
     def folder(self, container_path: str) -> Path:
         """Give the real folder behind a path under /opt/ml."""
-        return self._root / "ml" / PurePosixPath(container_path).relative_to(ML)
+        return self.ml / PurePosixPath(container_path).relative_to(ML)
 
     def prepare(self) -> None:
         """Make the folders and files that the container contract promises."""
         hosts = [f"algo-{number}" for number in range(1, self.job.instance_count + 1)]
         addresses = "".join(f"127.0.1.{number} {host}\n" for number, host in enumerate(hosts, start=1))
         sandbox.make_root(self._root, hosts=addresses)
-        for name in ("home", "tmp", "work"):
-            (self._root / name).mkdir()
-        for path in ("config", "output", "processing"):
-            (self._root / "ml" / path).mkdir()
+        for name in ("home", "tmp", "work", "ml/config", "ml/output", "ml/processing"):
+            make_private(self._root / name)
         for path in self._local_paths():
-            self.folder(path).mkdir(parents=True, exist_ok=True)
+            make_private(self.folder(path))
         # Relative to a container's root folder, which we can't give, `opt/ml/…` leads there too.
         (self._root / "work" / "opt").symlink_to(self._root / "opt" if self._is_rewritten else "/opt")
         if self._is_rewritten:
-            (self._root / "opt").mkdir()
+            make_private(self._root / "opt")
             (self._root / "opt" / "ml").symlink_to(self._root / "ml")
         self._write_config("processingjobconfig.json", self._job_config())
         self._write_config("resourceconfig.json", {"current_host": self.host, "hosts": hosts})
@@ -86,18 +92,18 @@ class Instance:
         }
 
     def _write_config(self, name: str, content: Mapping[str, Any]) -> None:
-        (self._root / "ml" / "config" / name).write_text(self._rewritten(json.dumps(content)))
+        write_private(self._root / "ml" / "config" / name, self._rewritten(json.dumps(content)))
 
     @property
     def _is_rewritten(self) -> bool:
         return self._setting.mode == "folder"
 
     def _rewritten(self, text: str) -> str:
-        return text.replace(ML, str(self._root / "ml")) if self._is_rewritten else text
+        return text.replace(str(ML), str(self.ml)) if self._is_rewritten else text
 
     def start(self, image: Interpreter, logs: Any) -> None:
         """Start the command; its output goes to the host's log stream from now on."""
-        stream = LogStream(logs, f"{self.job.name}/{self.host}-{int(time.time())}")
+        stream = self._stream = LogStream(logs, f"{self.job.name}/{self.host}-{int(time.time())}")
         stream.put(self._remarks(image))
         specification = self.job.request["AppSpecification"]
         arguments = [*specification["ContainerEntrypoint"], *specification.get("ContainerArguments", [])]
@@ -164,9 +170,15 @@ class Instance:
         return self.exit_code
 
     def exit_message(self) -> bytes:
-        """Read /opt/ml/output/message, nothing if the script wrote none."""
-        path = self.folder(f"{ML}/output/message")
-        if path.is_symlink() or not path.is_file():
+        """Read /opt/ml/output/message, nothing if the script wrote none, or put a link or no file there."""
+        try:
+            descriptor = open_beneath(self.ml, "output", "message", flags=os.O_NONBLOCK)
+        except OSError:
             return b""
-        with path.open("rb") as file:
-            return file.read(64 * 1024)
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(64 * 1024) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+
+    def remark(self, text: str) -> None:
+        """Say something in the host's log, if it has one yet."""
+        if self._stream is not None:
+            self._stream.put_if_possible([f"[local] {text}"])

@@ -6,6 +6,8 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+from airflow_sm_processing.local.folders import make_private, write_private
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -22,13 +24,10 @@ def write_aws_files(folder: Path, key: Key, region: str) -> None:
     user's profile is replaced by one that exists.
     """
     aws = folder / "aws"
-    aws.mkdir(mode=0o700, exist_ok=True)
-    (aws / "config").write_text(f"[default]\nregion = {region}\n")
-    credentials = aws / "credentials"
-    credentials.touch(mode=0o600)
-    credentials.write_text(
-        f"[default]\naws_access_key_id = {key.access_key_id}\naws_secret_access_key = {key.secret_access_key}\n"
-    )
+    make_private(aws)
+    write_private(aws / "config", f"[default]\nregion = {region}\n")
+    pair = f"aws_access_key_id = {key.access_key_id}\naws_secret_access_key = {key.secret_access_key}\n"
+    write_private(aws / "credentials", f"[default]\n{pair}")
 
 
 def aws_environment(folder: Path, endpoint_url: str, key: Key, region: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.local.errors import validation_error
+from airflow_sm_processing.local.folders import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,8 +48,8 @@ class Interpreter:
             The folder to put first on PATH.
         """
         binaries, site = folder / "bin", folder / "lib" / f"python{self.version}" / "site-packages"
-        binaries.mkdir(parents=True)
-        site.mkdir(parents=True)
+        make_private(binaries)
+        make_private(site)
         home = f"home = {self.base.parent}\ninclude-system-site-packages = false\nversion = {self.version}\n"
         (folder / "pyvenv.cfg").write_text(home)
         for name in ("python", "python3", f"python{self.version}"):

@@ -1,18 +1,31 @@
-"""A job's inputs, downloaded from S3 as the real service places them."""
+"""A job's inputs, downloaded from S3 as the real service places them.
+
+What is known of the real service's downloads beyond its API reference, and what isn't, stands in
+`docs/local-sagemaker.md`.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_sm_processing.local.folders import make_private
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+MAX_NAME_BYTES = 255
+"""The longest name of a file on Linux's file systems."""
+MAX_MANIFEST_BYTES = 64 * 1024 * 1024
+"""Keeps a manifest that is no manifest out of the server's memory; a real one of a million keys fits."""
+_URI = re.compile(r"(s3|https)://([^/]+)/?(.*)", re.DOTALL)
+_MANIFEST_FORM = '[{"prefix": "s3://…"}, "key", …]'
 
 
 class InputError(Exception):
@@ -34,6 +47,26 @@ class _Source:
     bucket: str
     key: str
     path: str
+    size: int | None = None
+    """In bytes; None if it isn't known yet."""
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def marks_folder(self) -> bool:
+        """Whether it is named as consoles name the empty objects that stand for folders."""
+        return self.key.endswith("/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """Where an input's objects go, as paths below its folder."""
+
+    folders: list[str] = field(default_factory=list)
+    """Those that have an object of their own: an empty one, or one that is empty of files."""
+    files: dict[str, _Source] = field(default_factory=dict)
 
 
 def download(s3: Any, item: Mapping[str, Any], destination: Path, shard: Shard, *, role: str) -> int:
@@ -48,16 +81,22 @@ def download(s3: Any, item: Mapping[str, Any], destination: Path, shard: Shard, 
         sources = list(_manifest(s3, uri) if s3_input["S3DataType"] == "ManifestFile" else _prefix(s3, uri))
         if not sources:
             raise InputError(_nothing_found(uri, s3.meta.region_name, role))
+        layout = _lay_out(s3, sources)
+        files = list(layout.files.items())
         if s3_input.get("S3DataDistributionType") == "ShardedByS3Key":
-            sources = sources[shard.index :: shard.count]
-        for source in sources:
-            _fetch(s3, source, destination)
+            files = files[shard.index :: shard.count]
+        for folder in layout.folders:
+            _make_folder(destination, folder)
+        for path, source in files:
+            _fetch(s3, source, destination, path)
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in {"NoSuchBucket", "404"}:
             raise InputError(_nothing_found(uri, s3.meta.region_name, role)) from error
         raise InputError(f"ClientError: Data download failed: {uri}: {error}") from error
-    return len(sources)
+    except (BotoCoreError, UnicodeError) as error:  # no name of a bucket, no text that UTF-8 can have
+        raise InputError(f"ClientError: Data download failed: {uri!r} can't be read: {error}") from error
+    return len(files)
 
 
 def _nothing_found(uri: str, region: str, role: str) -> str:
@@ -69,11 +108,14 @@ def _nothing_found(uri: str, region: str, role: str) -> str:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Give bucket and key of an s3:// URI, or of a path-style https:// URL."""
-    parts = urlsplit(uri)
-    if parts.scheme == "s3":
-        return parts.netloc, uri.split(parts.netloc, 1)[1].removeprefix("/")
-    bucket, _, key = parts.path.lstrip("/").partition("/")
+    """Give bucket and key of an s3:// URI, or of a path-style https:// URL; empty ones if it is neither."""
+    found = _URI.fullmatch(uri)
+    if found is None:
+        return "", ""
+    scheme, host, path = found.groups()
+    if scheme == "s3":
+        return host, path
+    bucket, _, key = path.partition("/")
     return bucket, key
 
 
@@ -85,39 +127,122 @@ def _prefix(s3: Any, uri: str) -> Iterator[_Source]:
         for found in page.get("Contents", []):
             key = found["Key"]
             base = folder if key.startswith(folder) else prefix.rpartition("/")[0] + "/" * ("/" in prefix)
-            yield _Source(bucket=bucket, key=key, path=key.removeprefix(base))
+            yield _Source(bucket=bucket, key=key, path=key.removeprefix(base), size=found["Size"])
 
 
 def _manifest(s3: Any, uri: str) -> Iterator[_Source]:
     """Read `[{"prefix": "s3://bucket/some/"}, "relative/key", …]`."""
-    bucket, key = split_uri(uri)
-    try:
-        entries = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
-        base = entries[0]["prefix"]
-        names = [str(name) for name in entries[1:]]
-    except (ValueError, LookupError, TypeError) as error:
-        message = f'ClientError: The manifest {uri} isn\'t of the form [{{"prefix": "s3://…"}}, "key", …].'
-        raise InputError(message) from error
+    base, names = _manifest_entries(s3, uri)
     for name in names:
-        name_bucket, name_key = split_uri(base + name)
-        yield _Source(bucket=name_bucket, key=name_key, path=name)
+        bucket, key = split_uri(base + name)
+        if not key:
+            raise InputError(f"ClientError: The manifest {uri} names {base + name!r}, which is no object's URI.")
+        yield _Source(bucket=bucket, key=key, path=name.removeprefix("/") or key.rpartition("/")[2])
 
 
-def _fetch(s3: Any, source: _Source, destination: Path) -> None:
-    parts = PurePosixPath(source.path).parts
-    if not parts or ".." in parts or source.path.startswith("/"):
-        raise InputError(f"ClientError: Data download failed: {source.key!r} isn't a path that a file can have.")
-    place = destination.joinpath(*parts)
+def _manifest_entries(s3: Any, uri: str) -> tuple[str, list[str]]:
+    bucket, key = split_uri(uri)
+    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read(MAX_MANIFEST_BYTES + 1)
+    if len(body) > MAX_MANIFEST_BYTES:
+        raise InputError(f"ClientError: The manifest {uri} has over {MAX_MANIFEST_BYTES} bytes.")
     try:
-        if source.path.endswith("/"):  # consoles mark folders with empty objects
-            place.mkdir(parents=True, exist_ok=True)
-            return
-        place.parent.mkdir(parents=True, exist_ok=True)
-        body = s3.get_object(Bucket=source.bucket, Key=source.key)["Body"]
-        with place.open("wb") as file:
+        match json.loads(body):
+            case [{"prefix": str(base)}, *names] if all(isinstance(name, str) for name in names):
+                return base, names
+    except (ValueError, RecursionError) as error:  # RecursionError: lists in lists in lists
+        raise InputError(f"ClientError: The manifest {uri} isn't of the form {_MANIFEST_FORM}: {error}") from error
+    raise InputError(f"ClientError: The manifest {uri} isn't of the form {_MANIFEST_FORM}.")
+
+
+def _lay_out(s3: Any, sources: Sequence[_Source]) -> _Layout:
+    """Find each object's place, before anything is written.
+
+    Raises:
+        InputError: an object's key is no path that a file can have, or another's place.
+    """
+    layout = _Layout()
+    above: dict[str, _Source] = {}  # each folder that an object is in, with the first such object
+    for source in sources:
+        _check_path(source)
+        path = source.path.rstrip("/")
+        for folder in _folders_above(path):
+            above.setdefault(folder, source)
+        if source.marks_folder:
+            _check_empty(s3, source)
+            above.setdefault(path, source)
+            layout.folders.append(path)
+        elif layout.files.setdefault(path, source).uri != source.uri:
+            raise _clash(source, layout.files[path], path)
+    for path in [path for path in layout.files if path in above]:
+        if _size(s3, layout.files[path]):
+            raise _clash(layout.files[path], above[path], path)
+        layout.folders.append(path)  # some file systems on S3 mark folders so
+        del layout.files[path]
+    return layout
+
+
+def _folders_above(path: str) -> Iterator[str]:
+    for end in (found.start() for found in re.finditer("/", path)):
+        yield path[:end]
+
+
+def _check_path(source: _Source) -> None:
+    failed = "ClientError: Data download failed"
+    if "//" in f"{source.bucket}/{source.key}":
+        # The service's own words, https://github.com/aws-samples/generative-ai-on-amazon-sagemaker/pull/242
+        raise InputError(
+            f"{failed}:Failed to download data. S3 key: {source.uri} has an illegal char sub-sequence '//' in it"
+        )
+    for name in source.path.removesuffix("/").split("/"):
+        if name in {".", ".."} or "\0" in name:
+            raise InputError(f"{failed}: {source.uri!r} can't be a file: it has the name {name!r} in it.")
+        if (size := len(name.encode())) > MAX_NAME_BYTES:
+            raise InputError(
+                f"{failed}: {source.uri} can't be a file: a name in it has {size} bytes, and a file's name has at "
+                f"most {MAX_NAME_BYTES}."
+            )
+
+
+def _check_empty(s3: Any, source: _Source) -> None:
+    """Refuse a folder's mark that has content, which would be lost.
+
+    Raises:
+        InputError: how to name the object.
+    """
+    if size := _size(s3, source):
+        raise InputError(
+            f"ClientError: Data download failed: {source.uri} has {size} bytes, but its name is a folder's. Give it a "
+            "name that doesn't end in a slash."
+        )
+
+
+def _size(s3: Any, source: _Source) -> int:
+    if source.size is not None:
+        return source.size
+    return int(s3.head_object(Bucket=source.bucket, Key=source.key)["ContentLength"])
+
+
+def _clash(one: _Source, other: _Source, path: str) -> InputError:
+    return InputError(
+        f"ClientError: Data download failed: {one.uri} and {other.uri} both need {path!r} in the input's folder. Is "
+        "the same name a file and a folder? Rename one of them, or choose a longer prefix."
+    )
+
+
+def _make_folder(destination: Path, path: str) -> None:
+    try:
+        make_private(destination / path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"ClientError: Data download failed: the folder {path!r} can't be made: {error}") from error
+
+
+def _fetch(s3: Any, source: _Source, destination: Path, path: str) -> None:
+    body = s3.get_object(Bucket=source.bucket, Key=source.key)["Body"]
+    _make_folder(destination, path.rpartition("/")[0])
+    try:
+        with (destination / path).open("wb") as file:
             shutil.copyfileobj(body, file, 1024 * 1024)
     except OSError as error:
         raise InputError(
-            f"ClientError: Data download failed: s3://{source.bucket}/{source.key} can't be written as "
-            f"{source.path!r}: {error.strerror}. Is the same name a file and a folder?"
+            f"ClientError: Data download failed: {source.uri} can't be written as {path!r}: {error.strerror}."
         ) from error

@@ -165,25 +165,34 @@ class Jobs:
                 raise ServiceError("ResourceInUse", message)
             self._jobs[job.name] = job
 
+    def find(self, name: str) -> Job | None:
+        """Return the job of this name, if there is one."""
+        with self._lock:
+            return self._jobs.get(name)
+
     def get(self, name: str) -> Job:
-        """Find a job.
+        """Return the job of this name.
 
         Raises:
-            ServiceError: ResourceNotFound.
+            ServiceError: ValidationException when there is none. The model declares ResourceNotFound, but this is
+                what callers of the service report, and what the amazon provider's operator relies on:
+                https://github.com/apache/airflow/pull/27456
         """
-        with self._lock:
-            job = self._jobs.get(name)
+        job = self.find(name)
         if job is None:
-            raise ServiceError("ResourceNotFound", f"Could not find requested job with name: {name}")
+            raise validation_error(_not_found(name))
         return job
 
     def delete(self, name: str) -> None:
         """Forget an ended job and free its name.
 
         Raises:
-            ServiceError: ResourceNotFound, or ResourceInUse when the job hasn't ended.
+            ServiceError: ResourceNotFound, as the model has it and no report says otherwise, or ResourceInUse
+                when the job hasn't ended.
         """
-        job = self.get(name)
+        job = self.find(name)
+        if job is None:
+            raise ServiceError("ResourceNotFound", _not_found(name))
         if not job.status.is_terminal:
             message = f"Processing job {job.arn} is {job.status.value}. Only an ended job can be deleted."
             raise ServiceError("ResourceInUse", message)
@@ -194,3 +203,7 @@ class Jobs:
         """Give every job, oldest first."""
         with self._lock:
             return list(self._jobs.values())
+
+
+def _not_found(name: str) -> str:
+    return f"Could not find requested job with name: {name}"

@@ -98,6 +98,13 @@ class LogStream:
             if batch:
                 self._put(batch)
 
+    def put_if_possible(self, lines: list[str]) -> None:
+        """Append lines; a job mustn't fail for its log."""
+        try:
+            self.put(lines)
+        except (BotoCoreError, ClientError):
+            _log.exception("%d log lines of %s are lost", len(lines), self.name)
+
     def _put(self, events: list[dict[str, Any]]) -> None:
         names = {"logGroupName": LOG_GROUP, "logStreamName": self.name}
         try:
@@ -136,9 +143,9 @@ class LogPump(threading.Thread):
                     due = time.monotonic() + FLUSH_SECONDS
                 lines += splitter.feed(data)
                 if time.monotonic() >= due:
-                    self._ship(lines)
+                    self._stream.put_if_possible(lines)
                     lines = []
-        self._ship(lines + splitter.close())
+        self._stream.put_if_possible(lines + splitter.close())
 
     def finish(self) -> None:
         """Ship what is left, the command having ended."""
@@ -152,10 +159,3 @@ class LogPump(threading.Thread):
             return os.read(self._output, _READ_BYTES) or None
         # Where no namespace holds them together, a runaway process may keep the pipe open for ever.
         return None if self._ended.is_set() else b""
-
-    def _ship(self, lines: list[str]) -> None:
-        try:
-            self._stream.put(lines)
-        except (BotoCoreError, ClientError):
-            # The script mustn't block or die for its log.
-            _log.exception("%d log lines of %s are lost", len(lines), self._stream.name)

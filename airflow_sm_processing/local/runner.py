@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.local import inputs
+from airflow_sm_processing.local import folders, inputs
 from airflow_sm_processing.local.container import Instance, Setting
 from airflow_sm_processing.local.crew import Crew
 from airflow_sm_processing.local.faults import RUN, Call, Faults
@@ -75,13 +74,13 @@ class JobRunner:
         finally:
             self._crew.kill()
             self._end(status, reason)
-            if not self._workshop.keep_jobs:
-                self._remove_folder()
+            self._clean()
 
-    def _remove_folder(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-        if self._folder.exists():
-            _log.warning("%s couldn't be removed whole: the job closed some of its folders.", self._folder)
+    def _clean(self) -> None:
+        if self._workshop.keep_jobs:
+            folders.keep_job_folder(self._folder)
+        elif not folders.remove(self._folder):
+            _log.warning("%s couldn't be removed whole. Remove it by hand.", self._folder)
 
     def _run(self) -> tuple[Status, str | None]:
         self._meet_faults()
@@ -91,9 +90,13 @@ class JobRunner:
         self._download()
         is_late = self._execute()
         status, reason = self._outcome(is_late=is_late)
-        for output in self._continuous_outputs() if status is Status.FAILED else self._outputs:
-            output.upload()
+        self._upload(self._continuous_outputs() if status is Status.FAILED else self._outputs)
         return status, reason
+
+    def _upload(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            output.upload()
+            output.say_what_is_left_out()
 
     def _outcome(self, *, is_late: bool) -> tuple[Status, str | None]:
         """Give the status that the commands' end means, and its FailureReason."""
@@ -123,15 +126,14 @@ class JobRunner:
             self._job.wake.wait_for(lambda: self._job.status is not Status.IN_PROGRESS, timeout=seconds)
 
     def _prepare(self) -> None:
+        folders.make_job_folder(self._folder)
         for instance in self._instances:
             instance.prepare()
         s3 = self._workshop.client("s3", self._job)
         kms_key = self._job.request.get("ProcessingOutputConfig", {}).get("KmsKeyId")
         for item in outputs_of(self._job.request):
-            if path := item["S3Output"].get("LocalPath"):
-                self._outputs += [
-                    Output(s3, item, instance.folder(path), kms_key=kms_key) for instance in self._instances
-                ]
+            if item["S3Output"].get("LocalPath"):
+                self._outputs += [Output(s3, item, instance, kms_key=kms_key) for instance in self._instances]
 
     def _download(self) -> None:
         s3 = self._workshop.client("s3", self._job)

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from airflow_sm_processing.local.folders import PROBE_PREFIX, make_private
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -120,7 +122,7 @@ def strongest_mode() -> Mode:
 
 def works(mode: Mode) -> bool:
     """Try a mode out."""
-    with tempfile.TemporaryDirectory(prefix="airflow-sm-probe-") as folder:
+    with tempfile.TemporaryDirectory(prefix=PROBE_PREFIX) as folder:
         root = Path(folder)
         make_root(root)
         (root / "ml" / "probe").touch()
@@ -140,6 +142,6 @@ def works(mode: Mode) -> bool:
 def make_root(root: Path, *, hosts: str = "") -> None:
     """Make what `launch.py` mounts from: `ml`, `stage` and `hosts`."""
     for name in ("ml", "stage"):
-        (root / name).mkdir(parents=True)
+        make_private(root / name)
     system = Path("/etc/hosts")
     (root / "hosts").write_text((system.read_text() if system.exists() else "") + hosts)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
-import tempfile
 import threading
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.local import moto_app
+from airflow_sm_processing.local import folders, moto_app
 from airflow_sm_processing.local.api import ProcessingApi
 from airflow_sm_processing.local.clients import Clients, ignoring
 from airflow_sm_processing.local.container import Setting
@@ -26,7 +23,8 @@ from airflow_sm_processing.local.runner import Workshop
 from airflow_sm_processing.local.sandbox import strongest_mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from typing_extensions import Self
 
@@ -119,7 +117,7 @@ class LocalSageMaker:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._folder = stack.enter_context(_folder(self._data_dir))
+            self._folder = stack.enter_context(folders.data_folder(self._data_dir))
             closing = threading.Event()
             dispatcher = Dispatcher(self._workshop, max_jobs=self._max_jobs, closing=closing)
             api = ProcessingApi(dispatcher, check_image=self._images.resolve)
@@ -187,19 +185,3 @@ class LocalSageMaker:
         for role in self._roles:
             with ignoring("EntityAlreadyExists"):  # made by another server in this process
                 iam.create_role(RoleName=role, AssumeRolePolicyDocument=_TRUST)
-
-
-@contextmanager
-def _folder(data_dir: str | Path | None) -> Iterator[Path]:
-    if data_dir is None:
-        with tempfile.TemporaryDirectory(prefix="airflow-sm-local-", ignore_cleanup_errors=True) as temporary:
-            yield Path(temporary).resolve()
-        return
-    folder = Path(data_dir).resolve()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"The data folder {folder} is in use by another server. Choose another.") from error
-        yield folder

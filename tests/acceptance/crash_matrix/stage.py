@@ -16,7 +16,6 @@ from demo.airflow_services import RunningAirflow, running_airflow
 from demo.ports import HOST, free_port, is_free
 from tests.acceptance.triggerers import Triggerers
 
-from .calls import Answer
 from .operators import DAGS, Operator
 from .relay import Relay
 
@@ -72,7 +71,7 @@ def staged(operator: Operator, names: Iterable[str], folder: Path) -> Iterator[S
         sagemaker = stack.enter_context(LocalSageMaker(stop_grace=5, max_jobs=200))
         service = urlsplit(sagemaker.endpoint_url).port
         assert service is not None
-        lines = {name: stack.enter_context(Relay(service, amend=tell_of_no_job_as_aws_does)) for name in names}
+        lines = {name: stack.enter_context(Relay(service)) for name in names}
         execution_port = free_port()
         execution_api = stack.enter_context(Relay(execution_port))
         put_code(sagemaker)
@@ -121,14 +120,6 @@ def connection(sagemaker: LocalSageMaker, line: Relay) -> str:
     # What is held is waited for: botocore would count the wait for lost, and call again.
     aws["extra"]["config_kwargs"] = {"proxies": {"http": line.url}, "read_timeout": 300}
     return json.dumps(aws)
-
-
-def tell_of_no_job_as_aws_does(answer: Answer) -> Answer:
-    """Give the code that the amazon provider's operator waits for; the service's model and our server have another."""
-    if b'"ResourceNotFound"' not in answer.body:
-        return answer
-    headers = [(name, value.replace("ResourceNotFound", "ValidationException")) for name, value in answer.headers]
-    return Answer(answer.status, headers, answer.body.replace(b"ResourceNotFound", b"ValidationException"))
 
 
 def put_code(sagemaker: LocalSageMaker) -> None:

@@ -92,11 +92,21 @@ class Bench:
 
     def logs(self, name: str) -> dict[str, list[str]]:
         """Give the script's own lines by host."""
+        return {
+            host: [line for line in lines if not line.startswith("[local]")]
+            for host, lines in self._lines_by_host(name).items()
+        }
+
+    def remarks(self, name: str) -> list[str]:
+        """Give the server's own lines in a job's log."""
+        return [line for lines in self._lines_by_host(name).values() for line in lines if line.startswith("[local]")]
+
+    def _lines_by_host(self, name: str) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         streams = self.cloudwatch.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/")
         for stream in streams["logStreams"]:
             host = stream["logStreamName"].partition("/")[2].rpartition("-")[0]
-            found[host] = [line for line in self._lines(stream["logStreamName"]) if not line.startswith("[local]")]
+            found[host] = list(self._lines(stream["logStreamName"]))
         return found
 
     def _lines(self, stream: str) -> Iterator[str]:

@@ -20,17 +20,19 @@ from .processes import running, wait_until_gone
 from .test_isolation import works_here
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 COMMAND = str(Path(sys.executable).with_name("airflow-sm-local"))
 
 
 @contextmanager
-def serving(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+def serving(
+    folder: Path, *options: str, command: Sequence[str] = (COMMAND, "serve")
+) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """A server in a process of its own, and what its ready file says."""
     ready = folder / "ready.json"
     process = subprocess.Popen(
-        [COMMAND, "serve", "--ready-file", ready, *options],
+        [*command, "--ready-file", ready, *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -48,7 +50,7 @@ def serving(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str]
         process.communicate()
 
 
-def _client(ready: dict[str, Any], service: str) -> Any:
+def client(ready: dict[str, Any], service: str) -> Any:
     environment = ready["environment"]
     return boto3.client(
         service,
@@ -61,7 +63,7 @@ def _client(ready: dict[str, Any], service: str) -> Any:
 
 def _start_sleeper(ready: dict[str, Any], marker: str) -> None:
     """Start a job whose processes hide in sessions of their own, and wait until they all run."""
-    sagemaker, logs = _client(ready, "sagemaker"), _client(ready, "logs")
+    sagemaker, logs = client(ready, "sagemaker"), client(ready, "logs")
     script = f"trap '' TERM; (setsid sleep {marker} &); nohup sleep {marker} & sleep {marker}"
     sagemaker.create_processing_job(
         ProcessingJobName="sleeper",
@@ -74,8 +76,8 @@ def _start_sleeper(ready: dict[str, Any], marker: str) -> None:
         assert time.monotonic() < deadline, running(marker)
         time.sleep(0.02)
     assert logs.describe_log_groups(logGroupNamePrefix=LOG_GROUP)["logGroups"]
-    for client in (sagemaker, logs):
-        client.close()
+    for opened in (sagemaker, logs):
+        opened.close()
 
 
 @pytest.mark.parametrize("mode", ["namespace", "mount", "folder"])
@@ -105,7 +107,7 @@ def test_nothing_is_written_outside_of_the_data_folder(tmp_path: Path):
     data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
     elsewhere.mkdir()
     with serving(elsewhere, "--data-dir", str(data)) as (process, ready):
-        s3 = _client(ready, "s3")
+        s3 = client(ready, "s3")
         s3.create_bucket(Bucket="bucket")
         s3.put_object(Bucket="bucket", Key="large", Body=bytes(20 * 1024 * 1024))
         s3.close()

@@ -92,7 +92,7 @@ def test_a_connection_can_be_lost_before_the_job_is_made(faulty: Bench):
     faulty.server.set_faults("CreateProcessingJob:drop=before,times=1")
     with pytest.raises(ConnectionClosedError):
         faulty.create(["true"], name="lost-before")
-    with pytest.raises(faulty.sagemaker.exceptions.ResourceNotFound):
+    with pytest.raises(ClientError, match=r"ValidationException.*Could not find requested job with name: lost-before"):
         faulty.describe("lost-before")
 
 

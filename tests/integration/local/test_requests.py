@@ -337,10 +337,30 @@ def test_a_name_can_be_used_once(bench: Bench):
         bench.create(["true"], name=name)
 
 
-@pytest.mark.parametrize("operation", ["describe_processing_job", "stop_processing_job", "delete_processing_job"])
-def test_an_unknown_job_is_not_found(bench: Bench, operation: str):
-    with pytest.raises(bench.sagemaker.exceptions.ResourceNotFound, match="Could not find requested job with name: x"):
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("describe_processing_job", "ValidationException"),
+        ("stop_processing_job", "ValidationException"),
+        ("delete_processing_job", "ResourceNotFound"),
+    ],
+)
+def test_an_unknown_job_is_not_found(bench: Bench, operation: str, code: str):
+    with pytest.raises(ClientError) as caught:
         getattr(bench.sagemaker, operation)(ProcessingJobName="x")
+    assert caught.value.response["Error"] == {"Code": code, "Message": "Could not find requested job with name: x"}
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+
+
+@pytest.mark.parametrize(
+    ("operation", "more"),
+    [("list_tags", {}), ("add_tags", {"Tags": [{"Key": "k", "Value": "v"}]}), ("delete_tags", {"TagKeys": ["k"]})],
+)
+def test_the_tags_of_an_unknown_job_are_not_found(bench: Bench, operation: str, more: dict[str, Any]):
+    arn = f"arn:aws:sagemaker:us-east-1:{bench.server.account_id}:processing-job/x"
+    with pytest.raises(ClientError) as caught:
+        getattr(bench.sagemaker, operation)(ResourceArn=arn, **more)
+    assert caught.value.response["Error"]["Code"] == "ResourceNotFound"
 
 
 def test_describe_gives_what_was_asked_for_and_what_became_of_it(bench: Bench):
@@ -410,7 +430,7 @@ def test_jobs_of_other_accounts_and_regions_are_not_seen(bench: Bench):
         bench.server.client("sagemaker", account_id="999999999999"),
         bench.server.client("sagemaker", region="eu-west-1"),
     ):
-        with pytest.raises(other.exceptions.ResourceNotFound):
+        with pytest.raises(ClientError, match=f"ValidationException.*Could not find requested job with name: {name}"):
             other.describe_processing_job(ProcessingJobName=name)
     bench.end(name)
 

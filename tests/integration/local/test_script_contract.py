@@ -6,9 +6,16 @@ import base64
 import hashlib
 import io
 import json
+import time
 import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from .bench import IMAGE, Bench, s3_input, s3_output
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.local import LocalSageMaker
 
 
 def test_a_script_reads_and_writes_absolute_paths_in_folders_that_exist(bench: Bench):
@@ -209,6 +216,71 @@ os.symlink("/etc", "/opt/ml/processing/out/folder")
     assert bench.objects("out/") == {"out/real": b"real"}
 
 
+LINKED = {
+    "the output's own folder": "os.rename(base + 'a/b/out', base + 'real'); os.symlink(base + 'real', {path})",
+    "its parent": "os.rename(base + 'a/b', base + 'real'); os.symlink('../real', base + 'a/b')",
+    "its parent's parent": "os.rename(base + 'a', base + 'real'); os.symlink('real', base + 'a')",
+    "a folder of another place": "shutil.rmtree(base + 'a'); os.symlink('/etc', base + 'a')",
+    "a folder in it": "os.rename({path} + '/deep', base + 'real'); os.symlink(base + 'real', {path} + '/deep')",
+}
+
+
+@pytest.mark.parametrize("mode", ["EndOfJob", "Continuous"])
+@pytest.mark.parametrize("case", LINKED)
+def test_nothing_that_a_link_leads_to_is_uploaded_and_the_log_says_so(bench: Bench, case: str, mode: str):
+    script = f"""
+import os, shutil
+base = "/opt/ml/processing/"
+os.makedirs(base + "a/b/out/deep", exist_ok=True)
+open(base + "a/b/out/deep/file", "w").write("secret")
+{LINKED[case].format(path="base + 'a/b/out'")}
+"""
+    output = s3_output("out", f"s3://{bench.bucket}/out", "/opt/ml/processing/a/b/out", mode)
+    name = bench.create_script(script, ProcessingOutputConfig={"Outputs": [output]})
+    assert bench.end(name)["ProcessingJobStatus"] == "Completed"
+    assert bench.objects("out/") == {}
+    (remark,) = [line for line in bench.remarks(name) if "nor follows links" in line]
+    assert "/opt/ml/processing/a" in remark
+
+
+def test_an_output_whose_parents_turn_into_links_and_back_is_never_followed(bench: Bench):
+    script = """
+import os, time
+base = "/opt/ml/processing/"
+os.makedirs(base + "secret/out")
+open(base + "secret/out/file", "w").write("secret")
+open(base + "a/out/file", "w").write("own")
+os.symlink("secret", base + "link")
+until = time.monotonic() + 6
+while time.monotonic() < until:
+    for one, other in (("a", "real"), ("link", "a"), ("a", "link"), ("real", "a")):
+        os.rename(base + one, base + other)
+"""
+    output = s3_output("out", f"s3://{bench.bucket}/out", "/opt/ml/processing/a/out", "Continuous")
+    name = bench.create_script(script, ProcessingOutputConfig={"Outputs": [output]})
+    while "ProcessingEndTime" not in bench.describe(name):
+        assert bench.objects("out/") in ({}, {"out/file": b"own"})
+        time.sleep(0.1)
+    assert bench.end(name)["ProcessingJobStatus"] == "Completed"
+    assert bench.objects("out/") == {"out/file": b"own"}
+
+
+def test_an_exit_message_behind_a_link_is_not_read(bench: Bench):
+    for change in (
+        "ln -s /etc/hostname message",
+        "cd ..; rmdir output; ln -s processing output; echo x > output/message",
+    ):
+        job = bench.run(["sh", "-c", f"cd /opt/ml/output; {change}"])
+        assert (job["ProcessingJobStatus"], job.get("ExitMessage")) == ("Completed", None)
+
+
+def test_a_pipe_in_an_output_is_left_alone(bench: Bench):
+    output = s3_output("out", f"s3://{bench.bucket}/out", "/opt/ml/processing/out")
+    command = "mkfifo /opt/ml/processing/out/pipe; echo x > /opt/ml/processing/out/file"
+    bench.run(["sh", "-c", command], ProcessingOutputConfig={"Outputs": [output]})
+    assert bench.objects("out/") == {"out/file": b"x\n"}
+
+
 def test_a_prefix_is_no_folder_and_keys_keep_their_structure(bench: Bench):
     for key in ("data/a.txt", "data/deep/b.txt", "data-more/c.txt", "data/empty/", "other/d.txt"):
         bench.put(key, "" if key.endswith("/") else key)
@@ -243,3 +315,125 @@ for folder, folders, files in sorted(os.walk("/opt/ml/processing/in")):
         "/opt/ml/processing/in ['deep'] ['a.txt']",
         "/opt/ml/processing/in/deep [] ['b.txt']",
     ]
+
+
+LIST = ["sh", "-c", "cd /opt/ml/processing/in && find . -mindepth 1 | sort"]
+PLACED = {
+    "a folder's mark, its slash in the URI": ({"mk/": "", "mk/a.csv": "a"}, "mk/", ["./a.csv"]),
+    "a folder's mark, without the slash": ({"mk/": "", "mk/a.csv": "a"}, "mk", ["./a.csv"]),
+    "marks at every level": (
+        {"mk/": "", "mk/in/": "", "mk/in/deep/": "", "mk/in/a": "a", "mk/none/": ""},
+        "mk/",
+        ["./in", "./in/a", "./in/deep", "./none"],
+    ),
+    "a mark and nothing else": ({"mk/": ""}, "mk/", []),
+    "an empty object named as a folder": ({"mk/in": "", "mk/in/a": "a"}, "mk/", ["./in", "./in/a"]),
+    "an object named as the prefix": ({"mk": "x", "mk/a": "a"}, "mk", ["./a", "./mk"]),
+    "the whole bucket": ({"top": "a", "mk/": "", "mk/a": "a"}, "", ["./mk", "./mk/a", "./top"]),
+    "a name of 255 bytes": ({"mk/" + "é" * 127 + "a": "a"}, "mk/", ["./" + "é" * 127 + "a"]),
+    "names that are odd to a shell": ({"mk/$(x) *": "a", "mk/-rf": "a"}, "mk/", ["./$(x) *", "./-rf"]),
+}
+
+
+@pytest.fixture
+def own_bucket(bench_factory: Any, sagemaker: LocalSageMaker) -> Bench:
+    """A bucket in which nothing else is."""
+    return bench_factory(sagemaker)
+
+
+def fill(bench: Bench, objects: dict[str, str], prefix: str) -> str:
+    for key, body in objects.items():
+        bench.put(key, body)
+    return f"s3://{bench.bucket}/{prefix}"
+
+
+@pytest.mark.parametrize("case", PLACED)
+def test_objects_become_files_and_folders(own_bucket: Bench, case: str):
+    objects, prefix, found = PLACED[case]
+    uri = fill(own_bucket, objects, prefix)
+    name = own_bucket.create(LIST, ProcessingInputs=[s3_input("in", uri, "/opt/ml/processing/in")])
+    assert own_bucket.end(name)["ProcessingJobStatus"] == "Completed"
+    assert own_bucket.logs(name).get("algo-1", []) == found
+
+
+CLASH = (
+    ": s3://{{bucket}}/{one} and s3://{{bucket}}/{other} both need {path!r} in the input's folder. Is the same name a "
+    "file and a folder? Rename one of them, or choose a longer prefix."
+)
+IMPOSSIBLE = {
+    "two slashes": (
+        {"mk/a//b.csv": "x"},
+        "mk/",
+        ":Failed to download data. S3 key: s3://{bucket}/mk/a//b.csv has an illegal char sub-sequence '//' in it",
+    ),
+    "two slashes above the prefix": (
+        {"mk//a/b.csv": "x"},
+        "mk//a/",
+        ":Failed to download data. S3 key: s3://{bucket}/mk//a/b.csv has an illegal char sub-sequence '//' in it",
+    ),
+    "a file beside a folder of its name": (
+        {"mk/x": "x", "mk/x/y": "y"},
+        "mk/",
+        CLASH.format(one="mk/x", other="mk/x/y", path="x"),
+    ),
+    "a file beside a folder's mark": (
+        {"mk/x": "x", "mk/x/": ""},
+        "mk/",
+        CLASH.format(one="mk/x", other="mk/x/", path="x"),
+    ),
+    "two objects in one place": (
+        {"d/a/b": "1", "d/ab": "2", "d/a/ab": "3"},
+        "d/a",
+        CLASH.format(one="d/ab", other="d/a/ab", path="ab"),
+    ),
+    "a long name": (
+        {"mk/" + "é" * 128: "x"},
+        "mk/",
+        ": s3://{bucket}/mk/" + "é" * 128 + " can't be a file: a name in it has 256 bytes, and a file's name has at "
+        "most 255.",
+    ),
+    "a folder's long name": (
+        {"mk/" + "a" * 256 + "/b": "x"},
+        "mk/",
+        ": s3://{bucket}/mk/" + "a" * 256 + "/b can't be a file: a name in it has 256 bytes, and a file's name has at "
+        "most 255.",
+    ),
+    "a way out of the folder": (
+        {"mk/../x": "x"},
+        "mk/",
+        ": 's3://{bucket}/mk/../x' can't be a file: it has the name '..' in it.",
+    ),
+    "a folder's mark with content": (
+        {"mk/x/": "lost"},
+        "mk/",
+        ": s3://{bucket}/mk/x/ has 4 bytes, but its name is a folder's. Give it a name that doesn't end in a slash.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", IMPOSSIBLE)
+def test_what_cannot_be_a_file_fails_the_job_before_anything_runs(own_bucket: Bench, case: str):
+    objects, prefix, reason = IMPOSSIBLE[case]
+    uri = fill(own_bucket, objects, prefix)
+    job = own_bucket.run(["true"], ProcessingInputs=[s3_input("in", uri, "/opt/ml/processing/in")])
+    assert job["ProcessingJobStatus"] == "Failed"
+    expected = "ClientError: Data download failed" + reason.replace("{bucket}", own_bucket.bucket)
+    assert job["FailureReason"] == expected
+
+
+def test_folders_marks_are_on_every_host_and_no_hosts_share(own_bucket: Bench):
+    uri = fill(own_bucket, {"mk/": "", "mk/a": "", "mk/b": "", "mk/c/": ""}, "mk/")
+    item = s3_input("in", uri, "/opt/ml/processing/in", S3DataDistributionType="ShardedByS3Key")
+    name = own_bucket.create(LIST, hosts=2, ProcessingInputs=[item])
+    own_bucket.end(name)
+    assert own_bucket.logs(name) == {"algo-1": ["./a", "./c"], "algo-2": ["./b", "./c"]}
+
+
+def test_a_manifest_may_name_folders_marks_and_a_key_twice(own_bucket: Bench):
+    fill(own_bucket, {"d/": "", "d/sub/": "", "d/sub/a": "a", "d/marked": "", "d/marked/b": "b"}, "")
+    names = ["/sub/", "/sub/a", "/sub/a", "/marked", "/marked/b"]
+    uri = own_bucket.put("manifest", json.dumps([{"prefix": f"s3://{own_bucket.bucket}/d"}, *names]))
+    item = s3_input("in", uri, "/opt/ml/processing/in", S3DataType="ManifestFile")
+    name = own_bucket.create(LIST, ProcessingInputs=[item])
+    own_bucket.end(name)
+    assert own_bucket.logs(name)["algo-1"] == ["./marked", "./marked/b", "./sub", "./sub/a"]

@@ -1,0 +1,204 @@
+"""The server's folders: closed to other users, and rid of what servers that were killed left in them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import shutil
+import stat
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TEMPORARY_PREFIX = "airflow-sm-local-"
+PROBE_PREFIX = "airflow-sm-probe-"
+_PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
+_LOCK = "lock"
+# In a job's folder until the job has ended: only what has it is ever cleaned away. A data folder may hold more.
+_RUNNING = "job-is-running"
+_log = logging.getLogger(__name__)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, and its missing parents, that only this user can open, whatever the umask is.
+
+    Raises:
+        ValueError: it is there already, and is another user's or a link.
+    """
+    for missing in reversed([path for path in (folder, *folder.parents) if not os.path.lexists(path)]):
+        missing.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
+        missing.chmod(_PRIVATE_FOLDER)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise ValueError(f"{folder} must be a folder of this user's, no link and nobody else's. Choose another folder.")
+    if found.st_mode & 0o777 != _PRIVATE_FOLDER:
+        folder.chmod(_PRIVATE_FOLDER)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only this user can read, also where it was there before."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, _PRIVATE_FILE)
+    with os.fdopen(descriptor, "w") as file:
+        os.fchmod(descriptor, _PRIVATE_FILE)
+        file.write(text)
+
+
+def open_beneath(folder: Path, *names: str, flags: int = os.O_DIRECTORY) -> int:
+    """Open what is below a folder for reading, and follow no link on the way, even one that is made meanwhile.
+
+    Raises:
+        OSError: it isn't there, or a link is in the way.
+    """
+    always = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    opened = os.open(folder, always | os.O_DIRECTORY)
+    for number, name in enumerate(names, start=1):
+        try:
+            inner = os.open(name, always | (flags if number == len(names) else os.O_DIRECTORY), dir_fd=opened)
+        finally:
+            os.close(opened)
+        opened = inner
+    return opened
+
+
+def make_job_folder(folder: Path) -> None:
+    """Make a job's folder, marked as one to clean away if the server doesn't live to do it."""
+    make_private(folder)
+    write_private(folder / _RUNNING, f"{os.getpid()}\n")
+
+
+def keep_job_folder(folder: Path) -> None:
+    """Take the mark off: the folder of an ended job is to stay."""
+    (folder / _RUNNING).unlink(missing_ok=True)
+
+
+def remove(folder: Path) -> bool:
+    """Remove a folder with everything in it, closed folders too, and return whether it is gone."""
+    for _ in range(2):
+        with contextlib.suppress(RecursionError):  # rmtree's, of a thousand folders in each other
+            shutil.rmtree(folder, ignore_errors=True)
+        if not os.path.lexists(folder):
+            return True
+        with contextlib.suppress(OSError):
+            _open_all(folder)
+    return False
+
+
+def _open_all(folder: Path) -> None:
+    """Give this user back the folders that a job closed to everybody."""
+    closed = [str(folder)]
+    while closed:
+        path = closed.pop()
+        os.chmod(path, _PRIVATE_FOLDER)  # noqa: PTH101  # scandir gives text
+        closed += [entry.path for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
+
+
+@contextmanager
+def data_folder(wanted: str | Path | None) -> Iterator[Path]:
+    """Give the server's folder, for the length of the block its alone and clean; None makes a temporary one.
+
+    Raises:
+        ValueError: another server uses it, or another user can change what is in it.
+    """
+    if wanted is None:
+        with _temporary_folder() as folder:
+            yield folder
+        return
+    folder = Path(wanted).resolve()
+    _close_to_others(folder)
+    with _locked(folder) as is_locked:
+        if not is_locked:
+            raise ValueError(f"The data folder {folder} is in use by another server. Choose another.")
+        _make_own_folders(folder)
+        _clean(folder)
+        yield folder
+
+
+def temporary_files(data_dir: Path) -> Path:
+    """Return the place for temporary files in a data folder, made if it isn't there."""
+    folder = data_dir.resolve()
+    _close_to_others(folder)
+    make_private(folder / "tmp")
+    return folder / "tmp"
+
+
+def _make_own_folders(folder: Path) -> None:
+    for name in ("aws", "jobs"):
+        make_private(folder / name)
+
+
+def _close_to_others(folder: Path) -> None:
+    """Make the data folder, or close one that is ours; a folder that holds other things too stays as open as it is."""
+    if not os.path.lexists(folder):
+        make_private(folder)
+        return
+    found = folder.stat()
+    is_ours = found.st_uid == os.geteuid() and not found.st_mode & stat.S_ISVTX
+    if is_ours and ((folder / _LOCK).exists() or not any(folder.iterdir())):
+        make_private(folder)
+    elif found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
+        raise ValueError(
+            f"The data folder {folder} can be changed by other users, and has files already. Choose another, or: "
+            f"chmod go-w {folder}"
+        )
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Hold the folder's lock, which ends with the process however it ends; give False if another process has it."""
+    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _PRIVATE_FILE)
+    with os.fdopen(descriptor, "r+b"):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _clean(folder: Path) -> None:
+    """Remove what is left of jobs whose server was killed; whoever holds the lock knows that no server runs them."""
+    left = [path.parent for path in (folder / "jobs").glob(f"*/{_RUNNING}")]
+    left += (folder / "tmp").glob(f"{PROBE_PREFIX}*")
+    for path in left:
+        if not path.is_symlink() and not remove(path):
+            _log.warning("%s, which a killed server left, couldn't be removed whole.", path)
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    parent = Path(tempfile.gettempdir()).resolve()
+    _remove_abandoned(parent)
+    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=parent))
+    draft = folder / "lock-in-the-making"
+    try:
+        with draft.open("w") as lock:
+            # The lock has its name only once it is held: nobody takes this folder for abandoned meanwhile.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            draft.rename(folder / _LOCK)
+            _make_own_folders(folder)
+            yield folder
+    finally:
+        if not remove(folder):
+            _log.warning("%s couldn't be removed whole.", folder)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the temporary folders of this user's servers that were killed."""
+    for path in parent.glob(f"{TEMPORARY_PREFIX}*/{_LOCK}"):
+        folder = path.parent
+        try:
+            if folder.is_symlink() or folder.lstat().st_uid != os.geteuid():
+                continue
+            with _locked(folder) as is_locked:
+                if is_locked:
+                    remove(folder)
+        except OSError as error:
+            if error.errno not in {errno.ENOENT, errno.EACCES, errno.ELOOP}:
+                _log.warning("%s, which a killed server left, couldn't be removed: %s", folder, error)
