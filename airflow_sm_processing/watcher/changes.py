@@ -9,7 +9,7 @@ from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.watcher.listing import PAGE, is_terminal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from airflow_sm_processing.watcher.listing import Page
     from airflow_sm_processing.watcher.questions import Questions
@@ -56,6 +56,15 @@ class Changes:
         self._known_since = None
         self._remembered = {}
 
+    def remember(self, statuses: Mapping[str, str]) -> None:
+        """Take what a listing of jobs in progress has shown: those that begin to be watched later cost no call.
+
+        What is known already is newer or the same.
+        """
+        self._make_room()
+        for job_name, status in statuses.items():
+            self._remembered.setdefault(job_name, status)
+
     async def look(self, *, max_pages: int, hurry: bool) -> bool:
         """List what changed.
 
@@ -75,6 +84,8 @@ class Changes:
             before = float(int(until))
             if self._looked_until == self._began:  # else the last look may have missed what came while it looked
                 after = self._began
+            if before <= after:  # within one second, as the wire has it: the next look lists it
+                return True
         listing = self._questions.pages(modified_after=after, modified_before=before)
         if await self._list(listing, max_pages) is None:
             return False
@@ -132,9 +143,12 @@ class Changes:
                 return None
         return count
 
-    def _note(self, statuses: dict[str, str]) -> None:
+    def _make_room(self) -> None:
         if len(self._remembered) > _REMEMBERED:
             self.forget()
+
+    def _note(self, statuses: dict[str, str]) -> None:
+        self._make_room()
         self._new += sum(self._remembered.get(job_name) != status for job_name, status in statuses.items())
         self._remembered.update(statuses)
         for job_name, status in statuses.items():

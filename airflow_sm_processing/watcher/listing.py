@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.processing.status import JobStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 
-__all__ = ["PAGE", "Page", "is_terminal", "pages", "server_time"]
+__all__ = ["PAGE", "Page", "is_terminal", "named_alike", "pages", "server_time"]
 
 PAGE = 100
 """Jobs on a page: the most that MaxResults may be, says the service's model."""
@@ -39,6 +40,8 @@ async def pages(
     modified_after: float | None = None,
     modified_before: float | None = None,
     status: str | None = None,
+    name_contains: str | None = None,
+    by_name: bool = False,
 ) -> AsyncIterator[Page]:
     """Yield the pages of a listing.
 
@@ -47,6 +50,9 @@ async def pages(
         modified_after: Seconds since the epoch; the wire has whole seconds, so that it is rounded down.
         modified_before: The same; without it, what changes meanwhile is listed as well.
         status: The one ProcessingJobStatus to list.
+        name_contains: A part that the names have, in either case; the newest of these jobs come first.
+        by_name: Whether to sort by name rather than by creation. Names are unique: where a page begins after the last
+            job's place in the order, it leaves out no other that was created in the same second.
     """
     request: dict[str, Any] = {"MaxResults": PAGE}
     if modified_after is not None:
@@ -55,6 +61,10 @@ async def pages(
         request["LastModifiedTimeBefore"] = datetime.fromtimestamp(modified_before, timezone.utc)
     if status is not None:
         request["StatusEquals"] = status
+    if by_name:
+        request["SortBy"] = "Name"
+    if name_contains is not None:
+        request |= {"NameContains": name_contains, "SortBy": "CreationTime", "SortOrder": "Descending"}
     while True:
         answer = await call(request)
         token = answer.get("NextToken")
@@ -63,6 +73,25 @@ async def pages(
         if not token:
             return
         request["NextToken"] = token
+
+
+def named_alike(job_names: Collection[str], *, most: int) -> Iterator[tuple[str, set[str]]]:
+    """Yield the names in groups of at most `most`, each with what its names begin with."""
+    if not job_names:
+        return
+    prefix = _common_prefix(min(job_names), max(job_names))
+    if len(job_names) <= most:
+        yield prefix, set(job_names)
+        return
+    for _, group in groupby(sorted(job_names), key=lambda name: name[: len(prefix) + 1]):
+        yield from named_alike(set(group), most=most)
+
+
+def _common_prefix(first: str, last: str) -> str:
+    for position, (one, other) in enumerate(zip(first, last, strict=False)):
+        if one != other:
+            return first[:position]
+    return min(first, last, key=len)
 
 
 def server_time(answer: Mapping[str, Any]) -> float | None:

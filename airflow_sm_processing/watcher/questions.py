@@ -64,13 +64,21 @@ class Questions:
         modified_after: float | None = None,
         modified_before: float | None = None,
         status: str | None = None,
+        name_contains: str | None = None,
     ) -> AsyncIterator[Page]:
         """Yield the pages of a listing; see `listing.pages`."""
 
         async def call(request: Mapping[str, Any]) -> Mapping[str, Any]:
             return await self._ask("list_processing_jobs", "the account's jobs", request, priority)
 
-        return pages(call, modified_after=modified_after, modified_before=modified_before, status=status)
+        return pages(
+            call,
+            modified_after=modified_after,
+            modified_before=modified_before,
+            status=status,
+            name_contains=name_contains,
+            by_name=name_contains is None,
+        )
 
     async def describe(self, job_names: Collection[str], *, priority: Priority = Priority.STATUS) -> None:
         """Look at jobs one by one, and tell those who wait for one that has ended or isn't there."""

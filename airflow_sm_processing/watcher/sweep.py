@@ -6,14 +6,16 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from airflow_sm_processing.exceptions import ProcessingError
+from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError, ServiceError
 from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.watcher.clock import now, set_within
+from airflow_sm_processing.watcher.listing import PAGE, is_terminal, named_alike
 from airflow_sm_processing.watcher.permits import Priority
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from airflow_sm_processing.watcher.changes import Changes
     from airflow_sm_processing.watcher.permits import Permits
     from airflow_sm_processing.watcher.questions import Questions
     from airflow_sm_processing.watcher.watches import Watch, Watches
@@ -26,18 +28,23 @@ _PERIOD = 60.0
 _SHARE = 4.0  # where calls are scarce, of so many permits the sweep takes one
 _GATHER = 15.0  # those that begin to be watched one after the other are looked for together
 _SECONDS_A_CALL = 6.0  # a sweep of many pages is made the more seldom
+_MANY = 20  # jobs to look at, for which it may be cheaper to list them by their names
+_PAGES_ALIKE = 4  # of a listing by names: hundreds of names begin alike more often than just a hundred
+_WORTH_A_PAGE = 5  # jobs: a page that shows fewer is dearer than their descriptions
+_MOST_BARREN = 2  # listings by names that were not worth it, before the rest is described
 
 
 class Sweep:
-    """Lists the jobs in progress, and describes those of the watched that are not among them.
+    """Lists the jobs in progress, and looks at those of the watched that are not among them.
 
     So a job is found whose change the listing never showed, or showed too late, and one that was deleted, at one call
     for each 100 jobs in progress: or at one for each watched job, where that is less.
     """
 
-    def __init__(self, questions: Questions, watches: Watches, permits: Permits) -> None:
+    def __init__(self, questions: Questions, watches: Watches, changes: Changes, permits: Permits) -> None:
         self._questions = questions
         self._watches = watches
+        self._changes = changes
         self._permits = permits
         self._soon = asyncio.Event()
         self._round_over = asyncio.Event()
@@ -87,7 +94,7 @@ class Sweep:
             AccessDeniedError: Listing isn't allowed; after that, all are described.
         """
         missing, _ = await self._missing(job_names, Priority.STATUS)
-        await self._questions.describe(missing)
+        await self.look_closer(missing)
 
     async def _missing(self, job_names: Collection[str], priority: Priority) -> tuple[list[str], int]:
         """Give those of the jobs that are not listed as in progress, and the number of calls it took."""
@@ -98,6 +105,7 @@ class Sweep:
                 calls += 1
                 if self._permits.is_scarce and priority is Priority.SWEEP:
                     await asyncio.sleep(_SHARE / self._permits.rate)
+                self._changes.remember(page.statuses)
                 shown.update(name for name in page.statuses if name in job_names)
                 if calls >= len(job_names):
                     break
@@ -106,7 +114,7 @@ class Sweep:
         return [name for name in job_names if name not in shown], calls
 
     async def _look_for(self, missing: list[str], began: float) -> int:
-        """Describe those of the missing that the round after the listing hasn't shown: most have just ended."""
+        """Look at those of the missing that the round after the listing hasn't shown: most have just ended."""
         if not missing:
             return 0
         self._round_over.clear()
@@ -116,8 +124,56 @@ class Sweep:
             for name in missing
             if any(watch.seen_at is None or watch.seen_at < began for watch in self._watches.of(name))
         ]
-        await self._questions.describe(rest, priority=Priority.SWEEP)
-        return len(rest)
+        return await self.look_closer(rest, priority=Priority.SWEEP)
+
+    async def look_closer(self, job_names: Collection[str], *, priority: Priority = Priority.STATUS) -> int:
+        """Look at jobs: list those whose names begin alike, where there are many, and describe the rest.
+
+        These listings show jobs that have ended, too, and what a listing of all jobs may leave out: many that were
+        created in the same second don't fit one of its pages, and a page may begin after that second.
+
+        Returns:
+            The number of calls it took.
+        """
+        left, calls = set(job_names), 0
+        if len(left) > _MANY and self._questions.may_list:
+            try:
+                left, calls = await self._list_alike(left, _PAGES_ALIKE * PAGE, priority)
+            except AccessDeniedError as error:
+                self._questions.note_denied(error)
+            except ServiceError as error:
+                log.debug("Jobs are described, for they can't be listed by their names: %s", error)
+        await self._questions.describe(left, priority=priority)
+        return calls + len(left)
+
+    async def _list_alike(self, job_names: set[str], most: int, priority: Priority) -> tuple[set[str], int]:
+        """List jobs by what their names begin with; return those that no page showed, and the number of calls."""
+        left, calls, barren = set(job_names), 0, 0
+        for prefix, group in named_alike(job_names, most=most):
+            if len(group) < _WORTH_A_PAGE or barren >= _MOST_BARREN:
+                continue
+            rest, calls_made = await self._list_named(prefix, group, priority)
+            if len(rest) > _MANY and most > PAGE:
+                rest, more = await self._list_alike(rest, PAGE, priority)
+                calls_made += more
+            barren += len(group) - len(rest) < _WORTH_A_PAGE
+            calls += calls_made
+            left -= group - rest
+        return left, calls
+
+    async def _list_named(self, prefix: str, job_names: set[str], priority: Priority) -> tuple[set[str], int]:
+        """Read the pages of the names with that prefix, as long as they are worth it."""
+        left, calls = set(job_names), 0
+        async for page in self._questions.pages(priority=priority, name_contains=prefix):
+            calls += 1
+            self._changes.remember(page.statuses)
+            shown = left & page.statuses.keys()
+            for job_name in shown:
+                self._watches.seen(job_name, has_ended=is_terminal(page.statuses[job_name]))
+            left -= shown
+            if not left or len(shown) < _WORTH_A_PAGE:
+                break
+        return left, calls
 
 
 def _is_stale(watch: Watch, moment: float) -> bool:

@@ -47,7 +47,7 @@ class JobWatcher:
         self._watches = Watches()
         self._questions = Questions(calls, self._watches)
         self._changes = Changes(self._questions, self._watches)
-        self._sweep = Sweep(self._questions, self._watches, calls.permits)
+        self._sweep = Sweep(self._questions, self._watches, self._changes, calls.permits)
         self._rounds_to_describe = 0
         self._described_rounds = 0
         self._round_seconds = 0.0
@@ -188,16 +188,19 @@ class JobWatcher:
     async def _caught_up(self, newcomers: list[Watch]) -> bool:
         if len(newcomers) <= _FEW or not self._questions.may_list:
             return False
+        moments = [watch.since for watch in newcomers if watch.since is not None]
+        names = {watch.job_name for watch in newcomers}
         try:
-            moments = [watch.since for watch in newcomers if watch.since is not None]
             if len(moments) < len(newcomers) or min(moments) < time.time() - _LONG_AGO:
-                await self._sweep.look_at({watch.job_name for watch in newcomers})
-                return True
-            return await self._changes.catch_up(min(moments), max_pages=len(newcomers))
+                await self._sweep.look_at(names)
+            elif not await self._changes.catch_up(min(moments), max_pages=len(newcomers)):
+                await self._sweep.look_closer(names)
         except AccessDeniedError as error:
             self._questions.note_denied(error)
         except ServiceError as error:
             log.debug("Jobs are described, for they can't be listed: %s", error)
+        else:
+            return True
         return False
 
     def _timer(self, watch: Watch) -> asyncio.TimerHandle | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.fake_sagemaker.errors import name_in_use, quota_is_used_up, validation_error
-from benchmarks.fake_sagemaker.plan import CREATED_OVER, job_name
+from benchmarks.fake_sagemaker.plan import job_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,13 +89,15 @@ class Jobs:
 
     def __init__(self, plan: Plan, now: float) -> None:
         self._plan = plan
+        self.loses_ties = plan.loses_ties
         self._jobs = [Job(index, job_name(index)) for index in range(plan.jobs)]
         self._by_name = {job.name: job for job in self._jobs}
         self._timeline: list[Change] = []
         self._chance = random.Random(plan.seed)
         self.started_at: float | None = None
         for job in self._jobs:
-            self._add(job, Change(round(now - CREATED_OVER * (1 - job.index / plan.jobs), 3), job.index, "InProgress"))
+            created = now - plan.created_ago + plan.created_over * job.index / plan.jobs
+            self._add(job, Change(round(created, 3), job.index, "InProgress"))
 
     def __iter__(self) -> Iterator[Job]:
         return iter(self._jobs)

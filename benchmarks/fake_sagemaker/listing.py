@@ -35,7 +35,7 @@ def list_jobs(jobs: Jobs, request: Mapping[str, Any], now: float) -> dict[str, A
     size = request.get("MaxResults", DEFAULT_PAGE)
     if not 1 <= size <= LARGEST_PAGE:
         raise validation_error(f"MaxResults {size} must be between 1 and {LARGEST_PAGE}.")
-    rows = _ordered(_found(jobs, request, now), request, now)
+    rows = _ordered(jobs, request, now)
     page: dict[str, Any] = {"ProcessingJobSummaries": [job.summary(now) for _, _, job in rows[:size]]}
     if len(rows) > size:
         page["NextToken"] = base64.urlsafe_b64encode(json.dumps(rows[size - 1][:2]).encode()).decode()
@@ -50,12 +50,15 @@ def _found(jobs: Jobs, request: Mapping[str, Any], now: float) -> Iterable[Job]:
     return (job for job in candidates if all(test(job, value, now) for test, value in filters))
 
 
-def _ordered(found: Iterable[Job], request: Mapping[str, Any], now: float) -> list[tuple[Any, int, Job]]:
+def _ordered(jobs: Jobs, request: Mapping[str, Any], now: float) -> list[tuple[Any, int, Job]]:
     """Give key, number and job of all that come after the token's place."""
     key = _KEYS[request.get("SortBy", "CreationTime")]
     backwards = request.get("SortOrder", "Ascending") == "Descending"
-    rows = sorted(((key(job, now), job.index, job) for job in found), key=lambda row: row[:2], reverse=backwards)
+    found = ((key(job, now), job.index, job) for job in _found(jobs, request, now))
+    rows = sorted(found, key=lambda row: row[:2], reverse=backwards)
     if "NextToken" not in request:
         return rows
     place = tuple(json.loads(base64.urlsafe_b64decode(request["NextToken"])))
+    if jobs.loses_ties and request.get("SortBy", "CreationTime") == "CreationTime":
+        rows = [row for row in rows if row[0] != place[0]]
     return [row for row in rows if (row[:2] < place if backwards else row[:2] > place)]

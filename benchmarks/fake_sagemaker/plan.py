@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 PREFIX = "bench-"
-CREATED_OVER = 30.0
-"""Seconds before the fake's own start in which its jobs were created."""
 START_DELAY = 1.0
 """Seconds from the start signal to the first moment at which a job may end."""
 
@@ -27,6 +25,13 @@ class Plan:
     """The jobs of one scenario."""
 
     jobs: int
+    created_ago: float = 30.0
+    """Seconds before the fake's own start at which the first job was created."""
+    created_over: float = 30.0
+    """Seconds over which the jobs were created; 0 creates all at once."""
+    loses_ties: bool = False
+    """Whether a page that is sorted by creation begins after the moment at which the one before ended: then it leaves
+    out those that were created at the same moment and had no place there."""
     spread: float = 60.0
     """Seconds over which the jobs end, in random order."""
     seed: int = 1

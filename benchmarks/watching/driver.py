@@ -30,10 +30,8 @@ if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
 NEW_EACH_ROUND = 50
-ROUND_SECONDS = 0.1
-"""Between two rounds of new triggers; the TriggerRunner takes a second, which would make ten thousand take minutes."""
 SETTLE_SECONDS = 2.0
-"""For the first looks, of the first trigger alone and of all; and before and after, when the heartbeat is alone."""
+"""For the first look of the first trigger alone; and before and after, when the heartbeat is alone."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,8 @@ class Order:
     jobs: list[Job]
     poll_seconds: int
     logs: bool
+    round_seconds: float
+    settle_seconds: float
     timeout: float
 
 
@@ -77,13 +77,13 @@ class Runner:
         self._report = report
         self.tasks: list[asyncio.Task[None]] = []
 
-    async def create(self, jobs: list[Job]) -> None:
+    async def create(self, jobs: list[Job], round_seconds: float) -> None:
         """Start the triggers, some each round, with a breath after each one."""
         for first in range(0, len(jobs), NEW_EACH_ROUND):
             for job in jobs[first : first + NEW_EACH_ROUND]:
                 await asyncio.sleep(0)
                 self.tasks.append(asyncio.create_task(self._run(job, self._make(job)), name=job.name))
-            await asyncio.sleep(ROUND_SECONDS)
+            await asyncio.sleep(round_seconds)
 
     async def finish(self, timeout: float) -> None:
         """Wait for all triggers; cancel those that haven't ended in time."""
@@ -120,11 +120,11 @@ async def drive(order: Order, answers: TextIO) -> Report:
     beating, cpu = asyncio.create_task(heartbeat.beat()), CpuClock()
     await asyncio.sleep(SETTLE_SECONDS)
     idle_before = cpu.phase()
-    await runner.create(order.jobs[:1])
+    await runner.create(order.jobs[:1], order.round_seconds)
     await asyncio.sleep(SETTLE_SECONDS)
     report.kib_first = memory_kib()
-    await runner.create(order.jobs[1:])
-    await asyncio.sleep(SETTLE_SECONDS)
+    await runner.create(order.jobs[1:], order.round_seconds)
+    await asyncio.sleep(order.settle_seconds)
     report.kib_all = memory_kib()
     start = cpu.phase()
     print(json.dumps("ready"), file=answers, flush=True)

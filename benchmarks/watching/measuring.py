@@ -38,6 +38,8 @@ class Result:
 
     calls: dict[str, dict[str, int]]
     """By operation: `accepted`, `throttled`, and the most in any one second, `busiest_second`."""
+    calls_to_start: int
+    """Until all triggers had started and settled."""
     busiest_log_second: int
     """The most calls to CloudWatch Logs, whatever the operation, in any one second."""
     cpu_start: float
@@ -82,6 +84,8 @@ def measure(scenario: Scenario, contender: str) -> Result:
                 "jobs": [[name, at] for name, (at, _) in _control(port, "ends").items()],
                 "poll_seconds": POLL_SECONDS,
                 "logs": scenario.logs,
+                "round_seconds": scenario.round_seconds,
+                "settle_seconds": scenario.settle_seconds,
                 "timeout": scenario.timeout,
             }
             report, peak_kib = _waited(driver, order, port, Path(home))
@@ -141,8 +145,9 @@ def _waited(driver: subprocess.Popen[str], order: dict[str, Any], port: int, hom
     print(json.dumps(order), file=driver.stdin, flush=True)
     with _peak_of(driver.pid) as peak:
         _answer(driver, home)
+        calls = _control(port, "calls")["operations"].values()
         _control(port, "start")
-        return _answer(driver, home), peak[0]
+        return {**_answer(driver, home), "calls_to_start": sum(of["accepted"] for of in calls)}, peak[0]
 
 
 @contextmanager
@@ -174,6 +179,7 @@ def _result(
     return Result(
         calls=calls["operations"],
         busiest_log_second=calls["busiest_log_second"],
+        calls_to_start=report["calls_to_start"],
         cpu_start=report["cpu_start"],
         cpu_wait=report["cpu_wait"],
         blocked=report["blocked"],

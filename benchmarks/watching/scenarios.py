@@ -21,12 +21,23 @@ class Scenario:
     """Who runs it unless `--contender` says otherwise."""
     logs: bool = False
     """Whether the triggers show their jobs' log lines live."""
+    round_seconds: float = 0.1
+    """Between two rounds of new triggers; Airflow's TriggerRunner takes a second, and ten thousand take it minutes."""
+    settle_seconds: float = 2.0
+    """From the last trigger's start to the moment from which jobs may end: for the first looks."""
     timeout: float = 90
     """Seconds after the jobs' start when a contender is given up: what it had seen until then counts."""
 
 
 SCENARIOS = (
     Scenario(name="1000", title="1,000 jobs", plan=Plan(jobs=1000), contenders=(OURS, AMAZON), timeout=120),
+    Scenario(
+        name="1000-restart",
+        title="1,000 jobs of one second, two hours old, at a triggerer's restart",
+        plan=Plan(jobs=1000, created_ago=7200, created_over=0, loses_ties=True),
+        round_seconds=1,
+        settle_seconds=45,  # two sweeps
+    ),
     Scenario(
         name="1000-throttled",
         title="1,000 jobs, throttled to 10 calls/s",

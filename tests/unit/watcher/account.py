@@ -108,14 +108,27 @@ class Account:
     Args:
         clock_ahead: Seconds by which the service's clock is ahead of this machine's.
         bucket: What throttles it.
+        loses_ties: Whether a page that is sorted by creation begins after the moment of the last one's last job: of
+            jobs that were created at once, it leaves out those that the page before had no place for.
+        sorts_by_name: Whether SortBy is heeded.
     """
 
-    def __init__(self, jobs: Iterable[Job] = (), *, clock_ahead: float = 0.0, bucket: Bucket | None = None) -> None:
+    def __init__(
+        self,
+        jobs: Iterable[Job] = (),
+        *,
+        clock_ahead: float = 0.0,
+        bucket: Bucket | None = None,
+        loses_ties: bool = False,
+        sorts_by_name: bool = True,
+    ) -> None:
         self.jobs = {job.name: job for job in jobs}
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
         self.bucket = bucket
         self.clock_ahead = clock_ahead
+        self.loses_ties = loses_ties
+        self.sorts_by_name = sorts_by_name
         self.clients = 0
         self.expired = 0
         """So many clients, the oldest, have credentials that are valid no more."""
@@ -177,21 +190,34 @@ class Account:
         LastModifiedTimeAfter: datetime | None = None,  # noqa: N803
         LastModifiedTimeBefore: datetime | None = None,  # noqa: N803
         StatusEquals: str | None = None,  # noqa: N803
+        NameContains: str = "",  # noqa: N803
+        SortBy: str = "CreationTime",  # noqa: N803
+        SortOrder: str = "Ascending",  # noqa: N803
     ) -> dict[str, Any]:
-        """By creation, from where the last page ended, as the listing shows the jobs now."""
+        """From where the last page ended, as the listing shows the jobs now."""
         assert 1 <= MaxResults <= 100
         after, before = self._moment(LastModifiedTimeAfter, -math.inf), self._moment(LastModifiedTimeBefore, math.inf)
-        places = []
+        places: list[tuple[float, str, str]] = []
+        by_name = SortBy == "Name" and self.sorts_by_name
         for job in self.jobs.values():
             if job.listed and job.created_at <= self.now:
                 modified, status = job.shown(self.now)
-                if after < modified < before and StatusEquals in {None, status}:
-                    places.append((job.created_at, job.name, status))
-        places = sorted(place for place in places if NextToken is None or place[:2] > _place(NextToken))
+                fits = after < modified < before and StatusEquals in {None, status}
+                if fits and NameContains.lower() in job.name.lower():
+                    places.append((0.0 if by_name else job.created_at, job.name, status))
+        places.sort(reverse=SortOrder == "Descending")
+        if NextToken is not None:
+            last = _place(NextToken)
+            places = [place for place in places if self._is_after(place[:2], last, SortOrder, by_name=by_name)]
         page = places[:MaxResults]
         summaries = [{"ProcessingJobName": name, "ProcessingJobStatus": status} for _, name, status in page]
         token = {"NextToken": f"{page[-1][0]!r} {page[-1][1]}"} if len(places) > MaxResults else {}
         return {"ProcessingJobSummaries": summaries, **token}
+
+    def _is_after(self, place: tuple[float, str], last: tuple[float, str], order: str, *, by_name: bool) -> bool:
+        if self.loses_ties and not by_name and place[0] == last[0]:
+            return False
+        return place < last if order == "Descending" else place > last
 
     def _moment(self, wanted: datetime | None, default: float) -> float:
         """A request's time by the loop's clock; on the wire it has whole seconds."""

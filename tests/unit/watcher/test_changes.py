@@ -113,6 +113,37 @@ def test_in_a_hurry_each_change_is_listed_once() -> None:
     run(main())
 
 
+def test_in_a_hurry_a_second_look_within_the_same_second_is_left_out() -> None:
+    async def main() -> None:
+        looks = Looks(Account.of_ends(20, 1.003, 21.003))
+        watches = [looks.watch(name) for name in looks.account.jobs]
+        await looks.begin()
+        for _ in range(100):
+            await asyncio.sleep(0.25)
+            assert await looks.look(hurry=True)
+        assert ended(*watches) == [True] * 20
+        assert looks.account.counts()[LIST] <= 100 * 0.25 + 1
+
+    run(main())
+
+
+def test_what_another_listing_has_shown_is_known_and_no_newer_news_are_lost() -> None:
+    async def main() -> None:
+        looks = Looks(Account.of_ends(2, 3, 23))
+        await looks.begin()
+        await asyncio.sleep(5)
+        assert await looks.look()
+        looks.changes.remember({"job-0": "InProgress", "job-1": "InProgress"})  # as a page that was slow to come
+        first, second = looks.watch("job-0"), looks.watch("job-1")
+        assert [looks.changes.knows(name, None) for name in ("job-0", "job-1")] == [True, True]
+        assert ended(first, second) == [True, False]
+        await asyncio.sleep(10)
+        assert await looks.look()
+        assert ended(first, second) == [True, True]
+
+    run(main())
+
+
 def test_a_look_of_more_pages_than_it_may_cost_is_given_up_and_what_it_showed_is_told() -> None:
     async def main() -> None:
         looks = Looks(Account.of_ends(500, 1, 2))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_processing.processing.status import JobStatus
-from airflow_sm_processing.watcher.listing import Page, is_terminal, pages, server_time
+from airflow_sm_processing.watcher.listing import Page, is_terminal, named_alike, pages, server_time
 
 from .account import Account, Job
 from .virtual_time import START, run
@@ -73,6 +73,49 @@ def test_a_listing_asks_for_a_span_of_time_and_one_status() -> None:
 def test_a_service_that_does_not_tell_its_time_is_no_error(headers: dict[str, str]) -> None:
     assert server_time({"ResponseMetadata": {"HTTPHeaders": headers}}) is None
     assert server_time({}) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "most", "groups"),
+    [
+        ([], 2, []),
+        (["a"], 2, [("a", 1)]),
+        (["job-1", "job-2"], 2, [("job-", 2)]),
+        (["job-1", "job-10", "job-2"], 2, [("job-1", 2), ("job-2", 1)]),
+        (["a", "ab", "abc", "b"], 2, [("a", 1), ("ab", 2), ("b", 1)]),
+        ([f"job-{n:04}" for n in range(250)], 100, [("job-00", 100), ("job-01", 100), ("job-02", 50)]),
+    ],
+)
+def test_names_are_put_into_groups_of_those_that_begin_alike(
+    names: list[str], most: int, groups: list[tuple[str, int]]
+) -> None:
+    found = list(named_alike(names, most=most))
+    assert [(prefix, len(group)) for prefix, group in found] == groups
+    assert all(name.startswith(prefix) for prefix, group in found for name in group)
+    assert sorted(name for _, group in found for name in group) == sorted(names)
+
+
+def test_a_listing_by_a_part_of_the_name_gives_the_newest_first() -> None:
+    async def main() -> None:
+        account = Account([Job("old-job", created_at=-9), Job("new-JOB", created_at=-1), Job("other")])
+        found, requests = await listed(account, name_contains="job")
+        assert [list(page.statuses) for page in found] == [["new-JOB", "old-job"]]
+        assert requests == [
+            {"MaxResults": 100, "NameContains": "job", "SortBy": "CreationTime", "SortOrder": "Descending"}
+        ]
+
+    run(main())
+
+
+def test_pages_by_name_leave_out_none_of_those_that_were_created_at_once() -> None:
+    async def main() -> None:
+        account = Account((Job(f"job-{n:03}") for n in range(250)), loses_ties=True)
+        by_creation, _ = await listed(account)
+        by_name, _ = await listed(account, by_name=True)
+        assert [len(page.statuses) for page in by_creation] == [100, 0]
+        assert [len(page.statuses) for page in by_name] == [100, 100, 50]
+
+    run(main())
 
 
 def test_a_job_ends_with_the_statuses_that_job_status_calls_terminal() -> None:
