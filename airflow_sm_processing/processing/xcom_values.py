@@ -16,6 +16,7 @@ MAX_DEPTH = 200
 _MIN_INTEGER = -(2**63)
 _MAX_INTEGER = 2**64 - 1
 """The integers of msgpack, which Airflow's task processes speak with their supervisors."""
+_SHORT_ESCAPES = '\n\r\t\b\f"\\'
 _RESERVED_KEYS = frozenset({"__classname__", "__id__", "__type"})
 """By which Airflow recognises its own serialised objects (`airflow.sdk.serde`), the old form included."""
 
@@ -66,9 +67,13 @@ def check_xcom_value(value: Any, *, other_rule: Callable[[Any], str | None] | No
 
 
 def json_bytes(value: Any) -> int:
-    """Return the size of a value that `check_xcom_value` passed, as JSON in UTF-8; a text's without its quotes."""
+    """Return the size of a value that `check_xcom_value` passed, as JSON in UTF-8.
+
+    A text that is the whole value counts without its quotes and the backslashes before line ends and the like, so
+    that a text file of so many bytes has a value of so many bytes.
+    """
     size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
-    return size - 2 if isinstance(value, str) else size
+    return size - 2 - sum(map(value.count, _SHORT_ESCAPES)) if isinstance(value, str) else size
 
 
 def _inside(place: _Place) -> Iterator[_Place]:
