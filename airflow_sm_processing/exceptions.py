@@ -10,7 +10,8 @@
     │   ├── JobNotFoundError     no such job in this account and region
     │   ├── JobNameInUseError    a job of that name exists already
     │   └── TransientError       throttling, 5xx, lost connections: it may pass
-    │       └── CapacityError    a quota or missing capacity: it passes when other jobs end
+    │       ├── CapacityError    a quota or missing capacity: it passes when other jobs end
+    │       └── MalformedResponseError  the answer can't be read, whatever its status says: as good as a lost connection
     ├── ResultFileError          a file that the job was to write isn't there, is too large, or doesn't parse
     ├── JobExistsError           an earlier try of the task left a job, and the task doesn't want it
     ├── WaitTimeoutError         the time to wait is over, the job isn't
@@ -44,6 +45,7 @@ __all__ = [
     "JobNotFoundError",
     "JobRejectedError",
     "JobStoppedError",
+    "MalformedResponseError",
     "Problem",
     "ProcessingError",
     "ResultFileError",
@@ -154,6 +156,13 @@ class TransientError(ServiceError):
 
 class CapacityError(TransientError):
     """A quota is used up, or AWS has no such instances at the moment: the same job may start when others have ended."""
+
+
+class MalformedResponseError(TransientError):
+    """An answer that can't be read: half a body, a proxy's page, a missing or mistyped field.
+
+    The call may have been carried out, as with a connection that was lost before the answer came.
+    """
 
 
 class JobExistsError(ProcessingError):

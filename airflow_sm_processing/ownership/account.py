@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import random
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sm_processing.exceptions import AccessDeniedError, JobNotFoundError, TransientError
-from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.processing.answers import new_token, readable, summaries
+from airflow_sm_processing.processing.aws_errors import answer_read, aws_call
 from airflow_sm_processing.processing.job import ProcessingJob
 from airflow_sm_processing.processing.waiting import Patience
 
@@ -53,9 +54,19 @@ class Account:
         """Give a job's tags; None if they may not be read."""
 
         def ask() -> dict[str, str]:
-            with aws_call("ListTags", job_arn):
-                pages = self.session.sagemaker_client.get_paginator("list_tags").paginate(ResourceArn=job_arn)
-                return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
+            client = self.session.sagemaker_client
+            tags: dict[str, str] = {}
+            seen: set[str] = set()
+            request: dict[str, Any] = {"ResourceArn": job_arn}
+            while True:
+                with aws_call("ListTags", job_arn):
+                    page = client.list_tags(**request)
+                with answer_read("ListTags", job_arn):
+                    readable(client, "ListTags", page, "Tags")
+                    tags |= {tag["Key"]: tag["Value"] for tag in page["Tags"]}
+                    request["NextToken"] = new_token(page.get("NextToken"), seen)
+                if request["NextToken"] is None:
+                    return tags
 
         try:
             return self._answered(ask)
@@ -69,11 +80,11 @@ class Account:
         """Give the names of the last jobs that have the text in their names; None if jobs may not be listed."""
 
         def ask() -> list[str]:
+            client = self.session.sagemaker_client
             with aws_call("ListProcessingJobs", text):
-                answer = self.session.sagemaker_client.list_processing_jobs(
-                    NameContains=text, SortBy="CreationTime", SortOrder="Descending"
-                )
-                return [summary["ProcessingJobName"] for summary in answer["ProcessingJobSummaries"]]
+                answer = client.list_processing_jobs(NameContains=text, SortBy="CreationTime", SortOrder="Descending")
+            with answer_read("ListProcessingJobs", text):
+                return [summary["ProcessingJobName"] for summary in summaries(client, answer)]
 
         try:
             return self._answered(ask)

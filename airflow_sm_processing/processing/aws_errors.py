@@ -13,18 +13,21 @@ from airflow_sm_processing.exceptions import (
     JobNameInUseError,
     JobNotFoundError,
     JobRejectedError,
+    MalformedResponseError,
     Problem,
     ProcessingError,
     ServiceError,
     TransientError,
 )
+from airflow_sm_processing.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import TracebackType
 
     from botocore.exceptions import BotoCoreError, ClientError
 
-__all__ = ["aws_call", "is_pressure", "is_throttle", "translated"]
+__all__ = ["answer_read", "aws_call", "is_pressure", "is_throttle", "may_pass", "translated"]
 
 _SERVER_ERRORS = 500
 _DENIED_STATUSES = frozenset({401, 403})
@@ -80,6 +83,14 @@ _PASSING_ERRORS = (
 )
 _PASSING_CRT_ERRORS = ("AWS_IO_", "AWS_ERROR_HTTP_", "AWS_ERROR_S3_SLOW_DOWN", "AWS_ERROR_S3_INTERNAL_ERROR")
 _LASTING_CRT_ERRORS = ("AWS_IO_TLS_",)
+# What botocore's parsers and ours raise of an answer that isn't what the service's model says.
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_CALL = ("botocore.client", "_make_api_call")
+# Functions of botocore, called by that one, that make the request.
+_REQUEST = frozenset(
+    {"_convert_to_request_dict", "_emit_api_params", "_resolve_endpoint_ruleset", "create_request", "prepare_request"}
+)
+_SHOWN_CHARACTERS = 300
 
 
 @contextmanager
@@ -94,17 +105,54 @@ def aws_call(operation: str, subject: str, *, hide: Callable[[str], str] = str) 
     Raises:
         ProcessingError: The one that fits; the original is its cause.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, PaginationError
     from botocore.parsers import ResponseParserError
 
     try:
         yield
+    except (ResponseParserError, PaginationError) as error:  # the first has no base class; the second: a token repeats
+        raise _malformed(error, operation=operation, subject=subject) from error
     except (ClientError, BotoCoreError) as error:
         shown = _without_secrets(error, hide)
         raise translated(shown, operation=operation, subject=subject) from shown
-    except ResponseParserError as error:  # half an answer, or a proxy's page: the one botocore error with no base class
-        message = f"{operation} for {subject} was answered with something else: {error}. It may work later."
-        raise TransientError(message, operation=operation, code=type(error).__name__) from error
+    except _UNREADABLE as error:
+        if isinstance(error, ProcessingError) or not _is_of_an_answer(error):
+            raise
+        raise _malformed(error, operation=operation, subject=subject) from error
+
+
+@contextmanager
+def answer_read(operation: str, subject: str) -> Iterator[None]:
+    """Raise `MalformedResponseError` if the block can't read an answer: to read it is part of the call.
+
+    The arguments are those of `aws_call`. Whatever is taken from an answer is taken in such a block, and nothing else
+    is done there.
+    """
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise _malformed(error, operation=operation, subject=subject) from error
+
+
+def _malformed(error: Exception, *, operation: str, subject: str) -> MalformedResponseError:
+    what = one_line(str(error.args[0] if isinstance(error, KeyError) and error.args else error) or type(error).__name__)
+    reason = f"it has no {what}" if isinstance(error, KeyError) else what
+    if len(reason) > _SHOWN_CHARACTERS:
+        reason = f"{reason[:_SHOWN_CHARACTERS]}…"
+    message = f"{operation} for {subject} was answered with something that can't be read: {reason}. It may work later."
+    return MalformedResponseError(message, operation=operation, code=type(error).__name__)
+
+
+def _is_of_an_answer(error: Exception) -> bool:
+    """Tell whether botocore raised an error of no kind of its own when it had the answer to a call."""
+    frames = set(_frames(error.__traceback__))
+    return _CALL in frames and not any(module.startswith("botocore.") and name in _REQUEST for module, name in frames)
+
+
+def _frames(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
+    while trace is not None:
+        yield str(trace.tb_frame.f_globals.get("__name__", "")), trace.tb_frame.f_code.co_name
+        trace = trace.tb_next
 
 
 def translated(error: ClientError | BotoCoreError, *, operation: str, subject: str) -> ProcessingError:
@@ -172,13 +220,24 @@ def _service_error(error: ClientError, code: str, reason: str) -> tuple[type[Ser
 
 
 def may_pass(error: Exception) -> bool:
-    """Tell whether the same may work later, of an error of botocore's or of the AWS CRT's."""
+    """Tell whether the same may work later, of an error of botocore's, of s3transfer's or of the AWS CRT's."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     if isinstance(error, (ClientError, BotoCoreError)):
         return isinstance(translated(error, operation="PutObject", subject="a file"), TransientError)
+    if isinstance(error, ResponseParserError) or (isinstance(error, _UNREADABLE) and _is_of_an_upload(error)):
+        return True
     name = str(getattr(error, "name", ""))  # AwsCrtError's, such as AWS_IO_SOCKET_CLOSED
     return name.startswith(_PASSING_CRT_ERRORS) and not name.startswith(_LASTING_CRT_ERRORS)
+
+
+def _is_of_an_upload(error: Exception) -> bool:
+    """Tell the same of a call that s3transfer made, which takes what it needs from the answer itself."""
+    is_missing = isinstance(error, KeyError) and any(
+        module.startswith("s3transfer.") for module, _ in _frames(error.__traceback__)
+    )
+    return is_missing or _is_of_an_answer(error)
 
 
 def is_throttle(code: str) -> bool:

@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import JobNameInUseError, TransientError
-from airflow_sm_processing.processing.aws_errors import aws_call, is_pressure
+from airflow_sm_processing.processing.answers import readable
+from airflow_sm_processing.processing.aws_errors import answer_read, aws_call, is_pressure
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.processing.waiting import Patience
 
@@ -60,7 +61,9 @@ def create_job(
     while True:
         try:
             with aws_call("CreateProcessingJob", name, hide=secrets.hide_in_refusal):
-                return client.create_processing_job(**request)["ProcessingJobArn"]
+                answer = client.create_processing_job(**request)
+            with answer_read("CreateProcessingJob", name):
+                return readable(client, "CreateProcessingJob", answer, "ProcessingJobArn")["ProcessingJobArn"]
         except JobNameInUseError as error:
             arn = _arn_if_same(client, request) if own_name and (tried or _was_tried_again(error)) else None
             if arn is None:
@@ -84,6 +87,8 @@ def _arn_if_same(client: SageMakerClient, request: dict[str, Any]) -> str | None
     name = request["ProcessingJobName"]
     with aws_call("DescribeProcessingJob", name):
         described = client.describe_processing_job(ProcessingJobName=name)
+    with answer_read("DescribeProcessingJob", name):
+        readable(client, "DescribeProcessingJob", described, "ProcessingJobName", "ProcessingJobArn")
     asked_for = {key: value for key, value in request.items() if key not in _NOT_DESCRIBED}
     return described["ProcessingJobArn"] if _contains(described, asked_for) else None
 

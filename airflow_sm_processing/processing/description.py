@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_processing.processing.answers import in_utc, readable
 from airflow_sm_processing.processing.inputs import ProcessingInput
 from airflow_sm_processing.processing.outputs import ProcessingOutput, output_uris
 from airflow_sm_processing.processing.status import JobStatus
@@ -28,6 +30,8 @@ REQUEST_PARAMETERS = (
     "ExperimentConfig",
 )
 """Of CreateProcessingJob, but the tags: what DescribeProcessingJob gives back."""
+_REQUIRED = ("ProcessingJobName", "ProcessingJobArn", "ProcessingJobStatus")
+_STATUS = re.compile("[A-Za-z]{1,64}")  # one of `JobStatus`, or of a later version of the service
 _SELECTED = "Selected"  # begins what SageMaker adds to the cluster of a job with preferences
 
 
@@ -70,14 +74,29 @@ class JobDescription:
             output_kms_key=output_config.get("KmsKeyId"),
             failure_reason=response.get("FailureReason"),
             exit_message=response.get("ExitMessage"),
-            created_at=response.get("CreationTime"),
-            started_at=response.get("ProcessingStartTime"),
-            ended_at=response.get("ProcessingEndTime"),
+            created_at=in_utc(response.get("CreationTime")),
+            started_at=in_utc(response.get("ProcessingStartTime")),
+            ended_at=in_utc(response.get("ProcessingEndTime")),
             instance_type=cluster.get("SelectedInstanceType") or cluster.get("InstanceType"),
             instance_count=cluster.get("SelectedInstanceCount") or cluster.get("InstanceCount") or 1,
             environment=response.get("Environment") or {},
             request=_request(response),
         )
+
+    @classmethod
+    def of_job(cls, job_name: str, response: Mapping[str, Any], client: Any) -> JobDescription:
+        """Read what a client answered about a job; to be called within `answer_read`.
+
+        Raises:
+            ValueError: The answer can't be read, or is about another job.
+        """
+        readable(client, "DescribeProcessingJob", response, *_REQUIRED)
+        named = response["ProcessingJobName"]
+        if named.lower() != job_name.lower():  # an ARN has the name in lower case
+            raise ValueError(f"it is about another job, {named}")
+        if not _STATUS.fullmatch(response["ProcessingJobStatus"]):
+            raise ValueError("its ProcessingJobStatus is no word")
+        return cls.from_response(response)
 
     @property
     def output_uris(self) -> dict[str, str]:

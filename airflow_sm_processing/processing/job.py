@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from airflow_sm_processing.exceptions import (
     JobEndedError,
@@ -13,7 +13,7 @@ from airflow_sm_processing.exceptions import (
     JobStoppedError,
     ServiceError,
 )
-from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.processing.aws_errors import answer_read, aws_call
 from airflow_sm_processing.processing.console import is_aws, job_links
 from airflow_sm_processing.processing.description import JobDescription
 from airflow_sm_processing.processing.logs import JobLogs
@@ -165,8 +165,7 @@ class ProcessingJob:
         Raises:
             JobNotFoundError: There is no job of that name in the account and region.
         """
-        response = _describe(sagemaker_session, processing_job_name)
-        return cls.described(sagemaker_session, JobDescription.from_response(response))
+        return cls.described(sagemaker_session, _describe(sagemaker_session, processing_job_name).parsed)
 
     @classmethod
     def described(cls, sagemaker_session: Session, description: JobDescription) -> ProcessingJob:
@@ -189,11 +188,13 @@ class ProcessingJob:
 
     def describe(self) -> Mapping[str, Any]:
         """Give DescribeProcessingJob's response."""
-        return _describe(self.sagemaker_session, self.job_name)
+        return _describe(self.sagemaker_session, self.job_name).response
 
     def description(self) -> JobDescription:
         """Give the job as it is now, parsed."""
-        return self.sagemaker_session.secrets.hide_in_description(JobDescription.from_response(self.describe()))
+        return self.sagemaker_session.secrets.hide_in_description(
+            _describe(self.sagemaker_session, self.job_name).parsed
+        )
 
     def stop(self) -> None:
         """Ask SageMaker to stop the job: SIGTERM, then SIGKILL. A job that has ended stays as it is."""
@@ -312,9 +313,17 @@ class ProcessingJob:
         return {host: [hide(line) for line in lines] for host, lines in tails.items()}
 
 
-def _describe(session: Session, job_name: str) -> Mapping[str, Any]:
+class _Described(NamedTuple):
+    response: Mapping[str, Any]
+    parsed: JobDescription
+
+
+def _describe(session: Session, job_name: str) -> _Described:
+    client = session.sagemaker_client
     with aws_call("DescribeProcessingJob", job_name):
-        return session.sagemaker_client.describe_processing_job(ProcessingJobName=job_name)
+        response = client.describe_processing_job(ProcessingJobName=job_name)
+    with answer_read("DescribeProcessingJob", job_name):
+        return _Described(response, JobDescription.of_job(job_name, response, client))
 
 
 def _log_line(line: object) -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_processing.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["LogLine", "event_lines", "host_of"]
+__all__ = ["LogLine", "event_lines", "host_of", "readable_events"]
 
 _HOST = re.compile(r"(algo-\d+)(?:-|$)")
+_LATEST_MS = 253_402_300_799_999  # the end of the year 9999
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
@@ -38,6 +39,18 @@ def host_of(stream_name: str) -> str:
     name = stream_name.rpartition("/")[2]
     match = _HOST.match(name)
     return match.group(1) if match else name
+
+
+def readable_events(events: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """Return the events of an answer, if lines can be made of each.
+
+    Raises:
+        ValueError: One has no text, or no time that there can be.
+    """
+    for event in events:
+        if event.get("message") is None or not 0 <= event.get("timestamp", -1) <= _LATEST_MS:
+            raise ValueError("an event has no message, or no timestamp that is a time")
+    return events
 
 
 def event_lines(host: str, event: Mapping[str, Any]) -> list[LogLine]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import JobNotFoundError
-from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.processing.answers import readable
+from airflow_sm_processing.processing.aws_errors import answer_read, aws_call
 from airflow_sm_processing.processing.console import LOG_GROUP
-from airflow_sm_processing.processing.log_lines import LogLine, event_lines, host_of
+from airflow_sm_processing.processing.log_lines import LogLine, event_lines, host_of, readable_events
 from airflow_sm_processing.processing.log_memory import LineMemory
 from airflow_sm_processing.processing.log_position import LogPosition, StreamPosition
 
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 TAIL_LINES = 20
 """Lines of each host that an error carries."""
+_MOST_PAGES = 1000
+"""Read of one stream at a time, whatever the tokens say: the wait for the job's end must go on."""
 TAIL_LINE_CHARACTERS = 1000
 """The most that an error carries of one line, which CloudWatch allows 1 MB."""
 
@@ -111,25 +114,39 @@ class JobLogs:
         return sorted(self._streams.values(), key=lambda stream: stream.name)
 
     def _find_streams(self) -> None:
-        request: dict[str, Any] = {"logGroupName": LOG_GROUP, "logStreamNamePrefix": f"{self._job_name}/"}
+        token: str | None = None
+        seen = {token}
         while True:
             try:
-                with aws_call("DescribeLogStreams", self._job_name):
-                    page = self._client.describe_log_streams(**request)
+                names, token = self._stream_names(token)
             except JobNotFoundError:
                 return  # the group appears with the account's first job, a stream with its host's first line
-            for name in (stream["logStreamName"] for stream in page["logStreams"]):
+            for name in names:
                 self._add_stream(name, StreamPosition(since=0, until=0), from_head=True)
-            if "nextToken" not in page:
+            if token in seen or len(seen) >= _MOST_PAGES:  # a token that repeats would lead round for ever
                 return
-            request["nextToken"] = page["nextToken"]
+            seen.add(token)
+
+    def _stream_names(self, token: str | None) -> tuple[list[str], str | None]:
+        prefix = f"{self._job_name}/"
+        request: dict[str, Any] = {"logGroupName": LOG_GROUP, "logStreamNamePrefix": prefix}
+        if token is not None:
+            request["nextToken"] = token
+        with aws_call("DescribeLogStreams", self._job_name):
+            page = self._client.describe_log_streams(**request)
+        with answer_read("DescribeLogStreams", self._job_name):
+            readable(self._client, "DescribeLogStreams", page, "logStreams")
+            names = [stream["logStreamName"] for stream in page["logStreams"]]
+            if not all(name.startswith(prefix) for name in names):
+                raise ValueError(f"it has streams that don't begin with {prefix}")
+            return names, page.get("nextToken") or None
 
     def _add_stream(self, name: str, start: StreamPosition, *, from_head: bool) -> None:
         if name not in self._streams:
             self._streams[name] = _Stream(name, host_of(name), LineMemory(start), start.since, from_head)
 
     def _read(self, stream: _Stream) -> Iterator[LogLine]:
-        while True:
+        for _ in range(_MOST_PAGES):  # the next reading goes on from there
             page = self._get_events(stream, stream.token, from_head=True)
             # The position moves with the page, before its lines are handed out: a line is never handed out twice.
             ended = page["nextForwardToken"] == stream.token
@@ -148,12 +165,13 @@ class JobLogs:
     def _last_lines(self, stream: _Stream) -> list[LogLine]:
         """Read pages backwards until they have enough lines, or the token repeats: any page may be short or empty."""
         lines: list[LogLine] = []
-        token, ended = None, False
-        while len(lines) < TAIL_LINES and not ended:
+        token = None
+        for _ in range(_MOST_PAGES):
             page = self._get_events(stream, token, from_head=False)
-            ended = page["nextBackwardToken"] == token
-            token = page["nextBackwardToken"]
             lines[:0] = [line for event in page["events"] for line in event_lines(stream.host, event)]
+            if len(lines) >= TAIL_LINES or page["nextBackwardToken"] == token:
+                break
+            token = page["nextBackwardToken"]
         return lines
 
     def _get_events(self, stream: _Stream, token: str | None, *, from_head: bool) -> Any:
@@ -163,7 +181,11 @@ class JobLogs:
             request["nextToken"] = token
         try:
             with aws_call("GetLogEvents", stream.name):
-                return self._client.get_log_events(logGroupName=LOG_GROUP, logStreamName=stream.name, **request)
+                page = self._client.get_log_events(logGroupName=LOG_GROUP, logStreamName=stream.name, **request)
+            with answer_read("GetLogEvents", stream.name):
+                next_token = "nextForwardToken" if from_head else "nextBackwardToken"
+                readable_events(readable(self._client, "GetLogEvents", page, "events", next_token)["events"])
+                return page
         except JobNotFoundError:  # the stream was deleted: it must not keep the other hosts' lines back
             return {"events": [], "nextForwardToken": token, "nextBackwardToken": token}
 

@@ -138,16 +138,20 @@ def _missing(session: Session, uri: str, error: ServiceError) -> str:
     """Say that a file isn't there; without s3:ListBucket, S3 says of such a file that access is denied."""
     if isinstance(error, AccessDeniedError):
         return f"{uri} can't be read, or isn't there: {error}"
-    from airflow_sm_processing.processing.aws_errors import aws_call
+    from airflow_sm_processing.processing.answers import readable
+    from airflow_sm_processing.processing.aws_errors import answer_read, aws_call
 
     bucket, key = S3Location.parse(uri)
     folder = f"{key.rpartition('/')[0]}/"
     try:
+        client = session.s3_client
         with aws_call("ListObjectsV2", uri):
-            page = session.s3_client.list_objects_v2(Bucket=bucket, Prefix=folder, MaxKeys=_SHOWN_KEYS)
+            page = client.list_objects_v2(Bucket=bucket, Prefix=folder, MaxKeys=_SHOWN_KEYS)
+        with answer_read("ListObjectsV2", uri):
+            readable(client, "ListObjectsV2", page, "IsTruncated")
+            keys = [item["Key"].removeprefix(folder) for item in page.get("Contents", [])]
     except ServiceError:  # the list would only have helped
         return f"there is no {uri}"
-    keys = [item["Key"].removeprefix(folder) for item in page.get("Contents", [])]
     return f"there is no {uri}; its folder has {', '.join(keys) if keys else 'nothing'}{', …' * page['IsTruncated']}"
 
 

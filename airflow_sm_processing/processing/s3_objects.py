@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import AccessDeniedError, ServiceError, TransientError
-from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.processing.answers import readable
+from airflow_sm_processing.processing.aws_errors import answer_read, aws_call
 from airflow_sm_processing.processing.s3_uris import S3Location
 
 if TYPE_CHECKING:
@@ -34,10 +35,13 @@ def read_object(session: Session, uri: str, *, max_bytes: int) -> bytes:
     bucket, key = S3Location.parse(uri)
     with aws_call("GetObject", uri):
         found = session.s3_client.get_object(Bucket=bucket, Key=key)
-        with found["Body"] as body:
-            size = found["ContentLength"]
-            if size > max_bytes:
-                raise LargeObjectError(uri, size, max_bytes)
+    with found["Body"] as body:
+        with answer_read("GetObject", uri):
+            readable(session.s3_client, "GetObject", found, "ContentLength", "ETag")  # a proxy's page has no ETag
+        size = found["ContentLength"]
+        if size > max_bytes:
+            raise LargeObjectError(uri, size, max_bytes)
+        with aws_call("GetObject", uri):
             try:
                 content: bytes = body.read()  # with a number, neither botocore nor urllib3 checks the length
             except HTTPError as error:  # which botocore lets pass where a content is read

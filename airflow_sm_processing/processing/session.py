@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_processing.exceptions import BucketError, DefinitionError, Problem, ServiceError
-from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.processing.answers import readable
+from airflow_sm_processing.processing.aws_errors import answer_read, aws_call
 from airflow_sm_processing.processing.secrets import JobSecrets
 
 if TYPE_CHECKING:
@@ -130,7 +131,9 @@ class Session:
         """The account of the session's credentials, as STS says."""
         sts: STSClient = self.client("sts")
         with aws_call("GetCallerIdentity", "the session's credentials"):
-            return sts.get_caller_identity()["Account"]
+            answer = sts.get_caller_identity()
+        with answer_read("GetCallerIdentity", "the session's credentials"):
+            return readable(sts, "GetCallerIdentity", answer, "Account")["Account"]
 
     @property
     def default_bucket_name(self) -> str:
@@ -166,12 +169,14 @@ class Session:
         iam: IAMClient = self.client("iam")
         try:
             with aws_call("GetRole", role):
-                return iam.get_role(RoleName=role)["Role"]["Arn"]
+                answer = iam.get_role(RoleName=role)
         except ServiceError as error:
             if error.code not in {"NoSuchEntity", "NoSuchEntityException"}:
                 raise
             rule = "IAM knows no role of that name in this account: check the name, or give the role's ARN"
             raise DefinitionError([Problem("role", role, rule)]) from error
+        with answer_read("GetRole", role):
+            return answer["Role"]["Arn"]
 
     def _make_client(self, service_name: str) -> Any:
         with aws_call("boto3.client", service_name):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import ServiceError, TransientError
-from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.processing.answers import readable
+from airflow_sm_processing.processing.aws_errors import answer_read, aws_call
 from airflow_sm_processing.processing.s3_uris import S3Location, is_s3_uri
 
 if TYPE_CHECKING:
@@ -45,12 +46,13 @@ def measure(client: S3Client, uri: str) -> Size:
     for _ in range(_MOST_PAGES):
         with aws_call("ListObjectsV2", uri):
             page = client.list_objects_v2(Bucket=bucket, Prefix=prefix, **more)
-        found = page.get("Contents", [])
-        total += sum(item["Size"] for item in found)
-        objects += len(found)
-        if not page.get("IsTruncated"):
-            return Size(total, objects)
-        more = {"ContinuationToken": page["NextContinuationToken"]}
+        with answer_read("ListObjectsV2", uri):
+            found = readable(client, "ListObjectsV2", page, "IsTruncated").get("Contents", [])
+            total += sum(item["Size"] for item in found)
+            objects += len(found)
+            if not page["IsTruncated"]:
+                return Size(total, objects)
+            more = {"ContinuationToken": page["NextContinuationToken"]}
     return Size(total, objects, complete=False)
 
 

@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError, JobNotFoundError, Problem
-from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.processing.answers import new_token, summaries
+from airflow_sm_processing.processing.aws_errors import answer_read, aws_call
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +51,7 @@ class NewestJob:
 
     def __init__(self, sought: SoughtJob) -> None:
         self._prefix = sought.job_name_prefix or ""
+        self._tokens: set[str] = set()
         self.found: str | None = None
         """The job's name, when there is no further request."""
         self.request: dict[str, Any] | None = {
@@ -62,10 +64,14 @@ class NewestJob:
             self.request["CreationTimeAfter"] = datetime.fromtimestamp(sought.created_after, timezone.utc)
 
     def take(self, answer: Mapping[str, Any]) -> None:
-        """Read the answer to the request, and make the next one."""
+        """Read the answer to the request, and make the next one.
+
+        Raises:
+            ValueError: The listing leads back to a page that was read.
+        """
         names = (job["ProcessingJobName"] for job in answer["ProcessingJobSummaries"])
         self.found = next((name for name in names if name.startswith(self._prefix)), None)
-        token = answer.get("NextToken")
+        token = new_token(answer.get("NextToken"), self._tokens)
         if self.found is not None or not token:
             self.request = None
         elif self.request is not None:
@@ -90,9 +96,12 @@ def find_job(session: Session, sought: SoughtJob) -> JobDescription | None:
 def _newest(session: Session, sought: SoughtJob) -> str | None:
     search = NewestJob(sought)
     while search.request is not None:
+        client = session.sagemaker_client
         with aws_call("ListProcessingJobs", str(sought)):
-            answer = session.sagemaker_client.list_processing_jobs(**search.request)
-        search.take(answer)
+            answer = client.list_processing_jobs(**search.request)
+        with answer_read("ListProcessingJobs", str(sought)):
+            summaries(client, answer)
+            search.take(answer)
     return search.found
 
 

@@ -21,6 +21,21 @@ class JobStatus(str, Enum):
     FAILED = "Failed"
     """Ended by the script's exit code, or by an error of the service."""
 
+    @classmethod
+    def _missing_(cls, value: object) -> JobStatus | None:
+        """Return a status that the service has learnt since this version: no member, and nothing that ends a job."""
+        if not isinstance(value, str):
+            return None
+        status = str.__new__(cls, value)
+        status._name_ = f"UNKNOWN_{value}"
+        status._value_ = value
+        return status
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this version knows what the status means."""
+        return self.value in JobStatus._value2member_map_
+
     @property
     def is_terminal(self) -> bool:
         """Whether the job has ended for good."""

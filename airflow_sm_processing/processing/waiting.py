@@ -101,6 +101,7 @@ class Waiter:
         self._clock = clock
         self._patience = Patience(settings.max_transient_seconds, clock=clock)
         self._log_warning_given = False
+        self._unknown_statuses: set[JobStatus] = set()
 
     def wait(self) -> JobDescription:
         """Give the job's description at its end, whatever the end is.
@@ -131,10 +132,21 @@ class Waiter:
         return description
 
     def _tell_change(self, description: JobDescription) -> None:
+        self._name_unknown(description.status)
         seen = (description.status, description.started_at is not None)
         if seen != self._seen and self._on_change is not None:
             self._on_change(description)
         self._seen = seen
+
+    def _name_unknown(self, status: JobStatus) -> None:
+        """Say once that a status isn't known; the job is waited for, as with every status that isn't its last."""
+        if not status.is_known and status not in self._unknown_statuses:
+            self._unknown_statuses.add(status)
+            log.warning(
+                "Processing job %s is %s, a status that this version doesn't know: still waiting for its end.",
+                self._job_name,
+                status,
+            )
 
     def _pause(self, started: float) -> None:
         pause = self._settings.poll_interval * random.uniform(0.9, 1.1)  # noqa: S311  # spreads calls, hides nothing

@@ -25,6 +25,7 @@ class _BreaksOff(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Length", str(2 * len(SENT)))
+        self.send_header("ETag", '"of all"')
         self.end_headers()
         self.wfile.write(SENT)
 

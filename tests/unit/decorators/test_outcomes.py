@@ -32,7 +32,7 @@ MAKER = Maker("a_dag", "a_run", "a_task", -1)
 
 def session_with(content: bytes) -> Any:
     """A session in whose S3 every object has this content."""
-    found = {"ContentLength": len(content), "Body": closing(BytesIO(content))}
+    found = {"ContentLength": len(content), "ETag": '"0"', "Body": closing(BytesIO(content))}
     return SimpleNamespace(s3_client=SimpleNamespace(get_object=lambda **_: found))
 
 

@@ -22,6 +22,7 @@ from airflow_sm_processing.exceptions import (
     JobNameInUseError,
     JobNotFoundError,
     JobRejectedError,
+    MalformedResponseError,
     Problem,
     ProcessingError,
     ServiceError,
@@ -187,6 +188,7 @@ PASSING = {
     "EndpointConnectionError", "FlexibleChecksumError", "HTTPClientError", "IncompleteReadError",
     "ProxyConnectionError", "ReadTimeoutError", "ResponseStreamingError", "SSLError",
 }  # fmt: skip
+OTHERWISE = {"ParamValidationError": DefinitionError, "PaginationError": MalformedResponseError}
 KINDS = {
     name: kind
     for name, kind in vars(botocore).items()
@@ -206,7 +208,7 @@ def test_every_error_of_botocore_itself_is_one_of_ours(name: str) -> None:
     error = ours(original)
 
     expected = AccessDeniedError if name in CREDENTIALS else TransientError if name in PASSING else ServiceError
-    assert type(error) is (DefinitionError if name == "ParamValidationError" else expected)
+    assert type(error) is OTHERWISE.get(name, expected)
     assert error.__cause__ is original
     assert str(original).rpartition("\n")[2].rstrip(".") in str(error)
 
@@ -237,7 +239,7 @@ def test_a_connection_that_nobody_takes_is_transient(boto_session: boto3.Session
 def test_an_answer_that_cannot_be_read_is_transient() -> None:
     error = ours(ResponseParserError("Unable to parse response, invalid XML"))
 
-    assert type(error) is TransientError
+    assert type(error) is MalformedResponseError
     assert error.code == "ResponseParserError"
 
 
