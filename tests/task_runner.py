@@ -15,12 +15,14 @@ from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunTyp
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import (
     DeferTask,
+    GetTaskStates,
     GetTaskStateStore,
     GetXCom,
     GetXComSequenceSlice,
     InactiveAssetsResult,
     SetTaskStateStore,
     SetXCom,
+    TaskStatesResult,
     TaskStateStoreResult,
     ValidateInletsAndOutlets,
     XComResult,
@@ -46,6 +48,8 @@ class Supervisor:
     """What tasks keep in `task_state_store`, by task instance and key."""
     places: dict[Any, tuple[str, int]] = field(default_factory=dict)
     """The task and map index that each stay's id stands for."""
+    state: str | None = None
+    """The tasks' in Airflow's database, as far as anybody asks; None says that there are no such tasks any more."""
     on_xcom: Callable[[str], None] | None = None
     """Called with the key of each XCom that the task pushes, while it runs."""
 
@@ -61,13 +65,20 @@ class Supervisor:
         if isinstance(msg, GetXComSequenceSlice):  # without an index: those of all, which is one if it isn't mapped
             found = [pushed for (task_id, _), pushed in self.xcoms.items() if task_id == msg.task_id]
             return XComSequenceSliceResult(root=[pushed[msg.key] for pushed in found if msg.key in pushed])
+        if isinstance(msg, ValidateInletsAndOutlets):
+            return InactiveAssetsResult(inactive_assets=[])
+        return self._told_of_task(msg)
+
+    def _told_of_task(self, msg: Any) -> Any:
+        """Answer what is asked about a task instance itself; None if it is none of that."""
+        if isinstance(msg, GetTaskStates):
+            states = {} if self.state is None else dict.fromkeys(msg.task_ids or [], self.state)
+            return TaskStatesResult(task_states=dict.fromkeys(msg.run_ids or [], states))
         if isinstance(msg, SetTaskStateStore):
             self.notes[self.places[msg.ti_id], msg.key] = msg.value
         if isinstance(msg, GetTaskStateStore):
             place = self.places[msg.ti_id], msg.key
             return TaskStateStoreResult(value=self.notes[place]) if place in self.notes else None
-        if isinstance(msg, ValidateInletsAndOutlets):
-            return InactiveAssetsResult(inactive_assets=[])
         return None
 
 

@@ -4,35 +4,51 @@ from __future__ import annotations
 
 import logging
 import os
+import queue
 import threading
+import time
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import ProcessingError
+from airflow_sm_processing.operators.supervisor import supervisor
 from airflow_sm_processing.ownership.claiming import Try
 from airflow_sm_processing.ownership.intents import Intent, NoIntents
 from airflow_sm_processing.ownership.owner import Life, Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from airflow.sdk import Context
 
     from airflow_sm_processing.ownership.intents import Intents
 
-__all__ = ["Attempt"]
+__all__ = ["Attempt", "Termination"]
 
 log = logging.getLogger(__name__)
 
 _INTENT_KEY = "processing_job"
 _LONGEST_ID = 250  # of Airflow's own ids
-_ANSWER_SECONDS = 2.0  # Airflow kills a task 5 s after SIGTERM, and the job has to be stopped in that time
+_PAUSE_SECONDS = 1.0  # between questions to an Airflow that gives none but errors
 _BETWEEN_TRIES = frozenset({"up_for_retry", "scheduled", "queued", "deferred"})
+
+
+class Termination(Enum):
+    """Why a task's process is told to end, as far as Airflow's state of the task says."""
+
+    SHUTDOWN = "shutdown"
+    """The task still runs: not it, but the worker, its pod or its machine is to end."""
+    ENDED = "ended"
+    """Somebody ended the task: a user who marked or cleared it, or the end of its DAG run."""
+    SUPERSEDED = "superseded"
+    """A later try has the task already, and its job with it."""
+    UNKNOWN = "unknown"
+    """Airflow can't be asked: its API server is away, or this host is cut off."""
 
 
 class Attempt:
     """Who asks for a job, what the task instance remembers, and whether this process still speaks for it."""
 
     def __init__(self, context: Context) -> None:
+        self._context = context
         self._ti: Any = context["ti"]
         self._run: Any = context["dag_run"]
         store = context.get("task_state_store")  # since Airflow 3.3
@@ -77,30 +93,67 @@ class Attempt:
                 "one may be running."
             )
 
-    def is_taken_over(self) -> bool:
-        """Ask Airflow whether a later try goes on with the job; False if it doesn't say so in two seconds.
+    def is_retried_after(self, error: Exception) -> bool:
+        """Return whether Airflow will start another try if this one fails with an error."""
+        policy = getattr(getattr(self._ti, "task", None), "retry_policy", None)  # since Airflow 3.3
+        if policy is None or not self.is_followed:
+            return self.is_followed
+        try:
+            decision = policy.evaluate(
+                exception=error, try_number=self._ti.try_number, max_tries=self._ti.max_tries, context=self._context
+            )
+        except Exception as trouble:  # noqa: BLE001  # the DAG author's own; Airflow retries then, too
+            log.warning("The task's retry policy failed: %r", trouble)
+            return True
+        return bool(decision.action.value != "fail")
 
-        The question is asked in a thread: this may be called by a signal's handler in the middle of another question,
-        whose answer the thread would wait for in vain.
-        """
-        answers: list[bool] = []
-        asking = threading.Thread(target=lambda: answers.append(_answered(self._has_successor)), daemon=True)
+    def termination(self, *, within: float) -> Termination:
+        """Ask Airflow why this process is told to end; `UNKNOWN` if there is no answer in so many seconds."""
+        answers: queue.SimpleQueue[Termination] = queue.SimpleQueue()
+        asking = threading.Thread(target=lambda: self._ask_why(answers, within), daemon=True, name="termination")
         asking.start()
-        asking.join(_ANSWER_SECONDS)
-        return answers == [True]
+        try:
+            return answers.get(timeout=within)
+        except queue.Empty:
+            log.warning("Airflow doesn't say why this task's process is to end.")
+            return Termination.UNKNOWN
 
-    def _has_successor(self) -> bool:
+    def _ask_why(self, answers: queue.SimpleQueue[Termination], within: float) -> None:
+        until = time.monotonic() + within
+        while time.monotonic() < until:
+            if self.is_orphaned:  # one signal may have ended the supervisor too
+                answers.put(Termination.SHUTDOWN)
+                return
+            try:
+                why = self._termination()
+            except Exception as error:  # noqa: BLE001  # of Airflow's many kinds: none says that the task was ended
+                log.warning("Airflow doesn't say why this task's process is to end: %r", error)
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                answers.put(why)
+                return
+
+    def _termination(self) -> Termination:
+        state = self._state()
+        if state in _BETWEEN_TRIES:
+            return Termination.SUPERSEDED
+        if state != "running":
+            return Termination.ENDED
+        # It is this try, or the next one, to which Airflow has given the task's notes.
+        note = self.intents.read()
+        is_next = self.intents.available and note is None  # asked afterwards: it may have failed
+        return Termination.SUPERSEDED if is_next else Termination.SHUTDOWN
+
+    def _state(self) -> str | None:
         ti = self._ti
-        states = ti.get_task_states(
-            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
-        ).get(ti.run_id, {})
+        place = {"dag_id": ti.dag_id, "task_ids": [ti.task_id], "run_ids": [ti.run_id], "map_index": ti.map_index}
+        try:
+            states = ti.get_task_states(**place).get(ti.run_id, {})
+        except AttributeError:  # of an answer that has no states: there is no such task instance any more
+            return None
         mapped = ti.map_index is not None and ti.map_index >= 0
         state = states.get(f"{ti.task_id}_{ti.map_index}" if mapped else ti.task_id)
-        state = getattr(state, "value", state)
-        if state == "running":  # this try, or the next one, to which Airflow has given the task's notes
-            note = self.intents.read()
-            return self.intents.available and note is None  # asked afterwards: it may have failed
-        return state in _BETWEEN_TRIES
+        return None if state is None else str(getattr(state, "value", state))
 
 
 class TaskIntents:
@@ -134,20 +187,11 @@ class TaskIntents:
         )
 
 
-def _answered(question: Callable[[], bool]) -> bool:
-    try:
-        return question()
-    except Exception as error:  # noqa: BLE001  # of Airflow's many kinds: the task is ending, and its job is stopped
-        log.warning("Airflow doesn't say whether a later try goes on with the job: %r", error)
-        return False
-
-
 def _has_supervisor() -> bool:
     """Tell whether a process of its own supervises this one; `airflow dags test` has none."""
-    from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.comms import CommsDecoder
 
-    return isinstance(getattr(task_runner, "SUPERVISOR_COMMS", None), CommsDecoder)
+    return isinstance(supervisor(), CommsDecoder)
 
 
 def _deployment() -> str:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_sm_processing.operators.attempt import Attempt
     from airflow_sm_processing.operators.modes import Modes
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.job import ProcessingJob
@@ -31,8 +30,6 @@ __all__ = ["AwaitingTask"]
 
 class AwaitingTask(TracedTask):
     """A task that sees the end of its processing job."""
-
-    _attempt: Attempt | None = None
 
     def _wait(
         self,
@@ -71,7 +68,7 @@ class AwaitingTask(TracedTask):
                     sink=lambda line: self.log.info("%s", line),
                     log_position=None if shown is None else LogPosition.from_plain(shown),
                     on_change=lambda seen: record_progress(self, context, job, seen, modes),
-                    is_ending=lambda: self._is_stopping,
+                    is_ending=self._is_ending,
                 )
         except WaitTimeoutError:
             self._give_up(job, deadline)
@@ -80,17 +77,25 @@ class AwaitingTask(TracedTask):
             self._give_up(job, deadline)
         return description
 
+    def _is_ending(self) -> bool:
+        """Return whether the job is being stopped, for the task was ended; if it is left to the next try, end this."""
+        if self._release is not None and self._release.error is not None:
+            raise self._release.error
+        return self._is_stopping
+
     @contextmanager
     def _stopped_if_it_fails(self, context: Context, job: ProcessingJob, modes: Modes) -> Iterator[None]:
         """Stop the job when the block fails: nobody waits for it any more.
 
-        Not where the supervisor has died: then the next try waits for it, or does already.
+        Not where the supervisor has died, or the worker shuts down: then the next try waits for it, or does already.
         """
         try:
             yield
         except Exception:
             attempt = self._attempt
-            if attempt is not None and attempt.is_orphaned and attempt.is_followed:
+            if self._is_left():
+                self.log.warning("Processing job %s goes on without this try.", job.job_name)
+            elif attempt is not None and attempt.is_orphaned and attempt.is_followed:
                 self.log.warning("Processing job %s is left to the task's next try.", job.job_name)
             else:
                 self._stop(job)

@@ -194,7 +194,8 @@ class BaseProcessingOperator(JobTask):
                 last lines of each host at the end; False shows none.
             on_stopped: What a job that was stopped makes of the task: `fail`, `skip` or `succeed`.
             stop_on_kill: Whether the job is stopped when nobody waits for it any more: the task was marked, cleared or
-                killed, its run ended, or its time to wait is over. False lets the job go on.
+                killed, its run ended, its time to wait is over, or its worker shuts down and there is no next try.
+                False lets the job go on.
             end_from_trigger: Whether a deferred task whose job completes is ended by the triggerer, with the same
                 XComs, instead of by a worker that would only do that. What needs a worker gets one all the same.
             mask_env: Whether the values of `env` are hidden wherever Airflow shows something of the task: in its

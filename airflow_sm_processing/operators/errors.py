@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: TID253  # only a running task loads this
 
-from airflow_sm_processing.exceptions import DefinitionError, JobExistsError, ResultFileError
+from airflow_sm_processing.exceptions import (
+    DefinitionError,
+    JobExistsError,
+    ProcessingError,
+    ResultFileError,
+)
 
-__all__ = ["TaskDefinitionError", "UnusableResultError", "UnwantedJobError"]
+__all__ = ["TaskDefinitionError", "UnusableResultError", "UnwantedJobError", "WorkerShutdownError"]
 
 
 class TaskDefinitionError(DefinitionError, AirflowFailException):
@@ -24,3 +29,7 @@ class UnwantedJobError(JobExistsError, AirflowFailException):
 
 class UnusableResultError(ResultFileError, AirflowFailException):
     """A `ResultFileError` that fails the task without a retry, which would find the same job's files."""
+
+
+class WorkerShutdownError(ProcessingError):
+    """A try that ends because its worker does: its job goes on, and the next try waits for it."""

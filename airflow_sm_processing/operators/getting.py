@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.hooks.processing import ProcessingHook
     from airflow_sm_processing.operators.attempt import Attempt
     from airflow_sm_processing.operators.modes import Modes
+    from airflow_sm_processing.operators.release import Release
     from airflow_sm_processing.ownership.claiming import Claimed, JobClaim
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.job import ProcessingJob
@@ -49,8 +50,11 @@ class ClaimingTask(LinkedTask, MaskedEnvironment):
     """The parameters that the task has from `default_args`, of those that may contradict others."""
     _job: ProcessingJob | None = None
     _stays = False  # in this worker: the trigger that waited for room has failed
-    _killed = False  # before there was a job to stop
+    _killed = False  # told to end, by SIGTERM: which alone doesn't end a task
     _is_stopping = False  # the job, for the task is being ended
+    _passes_on = False  # the job: this process submits it, and doesn't wait for it
+    _attempt: Attempt | None = None
+    _release: Release | None = None
 
     @property
     def connection(self) -> AwsConnection:
@@ -100,9 +104,18 @@ class ClaimingTask(LinkedTask, MaskedEnvironment):
             return claim.job()
         except BaseException as error:  # Airflow's time-out is no Exception
             will_try_again = isinstance(error, TransientError) and is_pressure(error)
-            if not will_try_again and (self._killed or not attempt.is_followed):
+            if not will_try_again and not self._is_for_next_try(attempt):
                 self._stop_unseen(claim)
             raise
+
+    def _is_for_next_try(self, attempt: Attempt) -> bool:
+        """Return whether the next try looks for a job that this one may have made."""
+        if not self._killed or not attempt.is_followed:
+            return attempt.is_followed
+        from airflow_sm_processing.operators.attempt import Termination
+
+        is_ended = attempt.termination(within=2.0) is Termination.ENDED
+        return not is_ended and self._modes().on_existing_job == "reattach"
 
     def _stop_unseen(self, claim: JobClaim) -> None:
         try:
@@ -179,6 +192,31 @@ class ClaimingTask(LinkedTask, MaskedEnvironment):
 
     def _modes(self) -> Modes:
         return read_modes(self.mode_parameters())[0]  # their problems were reported before the job was made
+
+    def _let_go(self, job: ProcessingJob, attempt: Attempt) -> None:
+        """Stop the job, or leave it to the next try: this process was told to end."""
+        if self._release is not None:  # the signal came twice: to the supervisor, which passes it on, and to all
+            return
+        from airflow_sm_processing.operators.release import Release
+
+        self._release = Release(
+            attempt,
+            job.job_name,
+            passes_on=self._passes_on,
+            is_taken_next=self._modes().on_existing_job == "reattach",
+            stop=lambda: self._stop(job),
+        )
+        self._release.begin()
+
+    def _until_let_go(self) -> None:
+        """Wait until it is settled what becomes of the job, if this process was told to end: it must not end before."""
+        if self._release is not None:
+            self._release.wait()
+
+    def _is_left(self) -> bool:
+        """Return whether the job was left to others, when that is settled."""
+        self._until_let_go()
+        return self._release is not None and self._release.is_left
 
     def _stop(self, job: ProcessingJob) -> None:
         if not self._modes().stop_on_kill:

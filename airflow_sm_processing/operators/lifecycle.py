@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -16,6 +17,7 @@ from airflow_sm_processing.operators.lineage import TracedJob
 from airflow_sm_processing.operators.own_xcoms import forget_log_position, own_xcom, publish
 from airflow_sm_processing.operators.recording import record_submission
 from airflow_sm_processing.operators.room import lacked_capacity, lane_of
+from airflow_sm_processing.operators.supervisor import ask_in_whole
 from airflow_sm_processing.operators.truths import truth
 from airflow_sm_processing.processing import results
 
@@ -44,6 +46,7 @@ class JobTask(AwaitingTask):
 
     def execute(self, context: Context) -> Any:
         """Get the job of this task instance, made now or by an earlier try; then wait for it, defer, or be done."""
+        ask_in_whole()
         return self._run(context)
 
     def plan(self, context: Context, *, show_env: bool = False) -> dict[str, Any]:
@@ -89,6 +92,7 @@ class JobTask(AwaitingTask):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume after a deferral; if Airflow ended it, see to the job before the task fails."""
+        ask_in_whole()
         if next_method != TRIGGER_FAIL_REPR:
             return super().resume_execution(next_method, next_kwargs, context)
         details = next_kwargs or {}
@@ -111,13 +115,14 @@ class JobTask(AwaitingTask):
         return self._end(context, job, deadline, shown=shown)
 
     def on_kill(self) -> None:
-        """Stop the job: the task was ended from outside, or its `execution_timeout` is over."""
+        """Let go of the job: this process was told to end, or the task's `execution_timeout` is over."""
+        self._killed = True
         if self._job is None:
-            self._killed = True
-        elif self._attempt is not None and self._attempt.is_taken_over():
-            self.log.info("Processing job %s goes on: a later try of the task waits for it.", self._job.job_name)
-        else:
+            return
+        if self._attempt is None or _is_time_out():
             self._stop(self._job)
+        else:
+            self._let_go(self._job, self._attempt)
 
     def _run(self, context: Context, refusals: Refusals | None = None) -> Any:
         from airflow_sm_processing.operators.attempt import Attempt
@@ -129,17 +134,20 @@ class JobTask(AwaitingTask):
         since = asked_at if found is None or found.created_at is None else found.created_at.timestamp()
         with self._stopped_if_it_fails(context, job, modes):
             publish(context, job)
+            is_deferred = is_deferrable(modes) and not (found is not None and found.status.is_terminal)
+            self._passes_on = is_deferred or not modes.wait_for_completion
             self._traced = TracedJob.just_made(job) if found is None else TracedJob(found)
             record_submission(self, context, job, found, modes)
             for title, url in job.links().items():
                 self.log.info("%s in the AWS console: %s", title, url)
-            if self._killed:  # SIGTERM alone doesn't end a task: the submission went on
-                self._stop(job)
+            if self._killed:  # the submission went on
+                self._let_go(job, attempt)
+            self._until_let_go()
             if not modes.wait_for_completion:
                 self._say_what_needs_the_end()
                 return _unawaited_result(claimed)
             deadline = wait_deadline(self, context, max_wait=modes.max_wait)
-            if is_deferrable(modes) and not (found is not None and found.status.is_terminal):
+            if is_deferred:
                 self._defer(job, modes, deadline, since=since, refusals=refusals)
         return self._end(context, job, deadline, refusals)
 
@@ -161,6 +169,9 @@ class JobTask(AwaitingTask):
     ) -> Any:
         """Wait for the job's end in this worker, and make the task's of it, or begin anew if there was no room."""
         modes = self._modes()
+        self._passes_on = False
+        if self._killed and self._attempt is not None:  # before it was known what job this stay waits for
+            self._let_go(job, self._attempt)
         description = self._wait(context, job, modes, deadline, shown=shown, gave_up=gave_up)
         error = lacked_capacity(description)
         if error is None:
@@ -213,6 +224,13 @@ class JobTask(AwaitingTask):
 
 def _is_asked_for(value: Any) -> bool:
     return bool(value) and truth(value) is not False
+
+
+def _is_time_out() -> bool:
+    """Return whether Airflow is handling the end of an `execution_timeout`."""
+    from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+
+    return isinstance(sys.exc_info()[1], AirflowTaskTimeout)
 
 
 def _unawaited_result(claimed: Claimed) -> dict[str, Any]:

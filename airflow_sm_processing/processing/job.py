@@ -247,6 +247,7 @@ class ProcessingJob:
             log_position: How far another reader has handed the lines out.
             on_change: Takes the job's description when the job is first seen to run, or to be stopping.
             is_ending: Tells whether this process is about to be killed: then it looks at once, and tells `on_change`.
+                What it raises ends the wait.
         """
         started = time.monotonic()
         if log_position is not None:

@@ -165,7 +165,7 @@ class Waiter:
         until = self._clock() + seconds
         while (left := until - self._clock()) > 0:
             self._sleep(min(left, _SLICE_SECONDS))
-            if not self._told_at_the_end and self._is_ending():
+            if self._is_ending() and not self._told_at_the_end:
                 self._tell_at_the_end()
 
     def _tell_at_the_end(self) -> None:

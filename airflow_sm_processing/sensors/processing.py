@@ -14,6 +14,7 @@ from airflow_sm_processing.exceptions import DefinitionError, Problem, Transient
 from airflow_sm_processing.links import LinkedTask
 from airflow_sm_processing.operators.inherited import inherited
 from airflow_sm_processing.operators.mode_parameters import read_modes
+from airflow_sm_processing.operators.supervisor import ask_in_whole
 from airflow_sm_processing.processing.defaults import DEFAULT_POLL_INTERVAL
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class ProcessingJobSensor(LinkedTask, BaseSensorOperator):
 
     def execute(self, context: Context) -> Any:
         """Wait as Airflow's sensors do; deferrable, the first look that finds no ended job defers."""
+        ask_in_whole()
         if self._is_deferrable():
             self._deadline = time.time() + self.timeout
         return super().execute(context)
@@ -142,6 +144,7 @@ class ProcessingJobSensor(LinkedTask, BaseSensorOperator):
         """Look at the job after the trigger has fired, and defer again if it isn't over: a newer one may be there."""
         from airflow_sm_processing.watcher.watches import Verdict
 
+        ask_in_whole()
         if Verdict(event["outcome"]) is Verdict.TROUBLE:  # the triggerer may look with older credentials
             self.log.warning("The triggerer can't look for the job, so this worker waits: %s", event["message"])
             self.timeout = max(0.0, event["deadline"] - time.time())

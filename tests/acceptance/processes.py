@@ -30,6 +30,14 @@ def task_processes(task_instance_id: str) -> dict[str, int]:
     raise LookupError(f"no process has the title {title!r}")
 
 
+def is_running(pid: int) -> bool:
+    """Say whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def listening_hosts(pids: set[int]) -> set[str]:
     """Give the addresses that any of these processes listens on, in the kernel's hexadecimal form."""
     sockets = {file for pid in pids for file in _open_files(pid) if file.startswith("socket:")}

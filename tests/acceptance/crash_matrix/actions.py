@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from .stage import Stage
 
 CUT_SECONDS = 60.0
+HELD_SECONDS = 5.0
+"""Longer than a task's process waits in its handler of SIGTERM for Airflow's answer, which is held up too."""
+
+GRACE_SECONDS = 25.0
+"""From SIGTERM to SIGKILL; Kubernetes gives a pod 30 s."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,14 @@ def _kill_supervisor_and_let_the_call_go(scene: Scene) -> None:
     scene.let_go()
 
 
+def _shut_down(scene: Scene) -> None:
+    scene.shut_down()
+    if scene.hold is not None:
+        time.sleep(HELD_SECONDS)
+        scene.let_go()
+    scene.kill_what_is_left(after=GRACE_SECONDS)
+
+
 def _cut(scene: Scene) -> None:
     scene.line.cut()
     scene.let_go()  # what is held beyond the line: the task goes on, and meets the cut
@@ -112,6 +125,8 @@ KILL_SUPERVISOR_AT_CALL = Action(
     "supervisor alone killed, its task's call arrives after the next try's",
     _kill_supervisor_and_let_the_call_go,
 )
+SHUT_DOWN = Action("worker-shut-down", "worker shut down", _shut_down)
+SHUT_DOWN_WITHOUT_RETRIES = Action("worker-shut-down-no-retries", "worker shut down, no try left", _shut_down)
 CUT = Action("cut", "connection cut for a minute", _cut)
 CLEAR = Action("cleared", "cleared by a user", _clear)
 MARK_FAILED = Action("marked-failed", "marked failed", _mark("failed"))

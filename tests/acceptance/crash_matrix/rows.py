@@ -130,6 +130,21 @@ _KILLED = [
     Row(point=at.WAITS[IN_WORKER], action=do.KILL_SUPERVISOR, mode=IN_WORKER, expected=_completed()),
     Row(point=at.BEFORE_CREATE, action=do.KILL_SUPERVISOR_AT_CALL, mode=IN_WORKER, expected=_completed(calls=2)),
 ]
+_SHUT_DOWN = [
+    Row(point=at.WAITS[IN_WORKER], action=do.SHUT_DOWN, mode=IN_WORKER, expected=_completed()),
+    Row(
+        point=at.WAITS[IN_WORKER],
+        action=do.SHUT_DOWN_WITHOUT_RETRIES,
+        mode=IN_WORKER,
+        kind="_once",
+        expected=_stopped("failed"),
+        finishes=False,
+    ),
+    Row(point=at.BEFORE_ANSWER, action=do.SHUT_DOWN, mode=IN_WORKER, expected=_completed()),
+    # The process ends a moment later, but it is the triggerer that waits for the job then.
+    Row(point=at.BEFORE_ANSWER, action=do.SHUT_DOWN, mode=DEFERRED, expected=_completed(tries=1)),
+    Row(point=at.DEFERRING, action=do.SHUT_DOWN, mode=DEFERRED, expected=_completed(tries=1)),
+]
 _USERS = [
     *_both(at.WAITS, do.CLEAR, _replaced("Stopped")),
     Row(
@@ -165,4 +180,4 @@ _SHARED = [
     Row(point=at.WAITS[IN_WORKER], action=do.KILL_SCHEDULER, mode=IN_WORKER, expected=_completed()),
     Row(point=at.WAITS[DEFERRED], action=do.KILL_SCHEDULER, mode=DEFERRED, expected=_completed(tries=1)),
 ]
-ROWS = (*_CUT_IN_WORKER, *_CUT_DEFERRED, *_KILLED, *_USERS, *_SHARED)
+ROWS = (*_CUT_IN_WORKER, *_CUT_DEFERRED, *_KILLED, *_SHUT_DOWN, *_USERS, *_SHARED)

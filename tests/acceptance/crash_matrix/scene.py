@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from tests.acceptance.processes import task_processes
+from tests.acceptance.processes import is_running, task_processes
 from tests.acceptance.runs import ENDS, Run
 
 from .calls import At, Hold, Request
@@ -19,7 +19,7 @@ from .seen import ENDED, Seen
 from .stage import connection_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from demo.airflow_api import TaskInstance
 
@@ -45,6 +45,7 @@ class Scene:
     """What holds the task at the row's point."""
     run: Run | None = None
     _finished: float
+    _ending: Mapping[str, int]
 
     def __init__(self, stage: Stage, row: Row) -> None:
         self.stage = stage
@@ -159,6 +160,20 @@ class Scene:
         pids = task_processes(self.task().id)
         for name in which:
             os.kill(pids[name], signal.SIGKILL)
+
+    def shut_down(self) -> None:
+        """SIGTERM to the supervisor, as when a pod is evicted, a machine or a Celery worker stops; it passes it on."""
+        self._ending = task_processes(self.task().id)
+        os.kill(self._ending["supervisor"], signal.SIGTERM)
+
+    def kill_what_is_left(self, *, after: float) -> None:
+        """SIGKILL those of a worker's processes that haven't ended so many seconds after it was to shut down."""
+        deadline = time.monotonic() + after
+        while time.monotonic() < deadline and any(is_running(pid) for pid in self._ending.values()):
+            time.sleep(_LOOK_EVERY_SECONDS)
+        for pid in self._ending.values():
+            if is_running(pid):
+                os.kill(pid, signal.SIGKILL)
 
     # ----- the jobs
 

@@ -15,7 +15,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import CommsDecoder
 
 from airflow_sm_processing.exceptions import ProcessingError
-from airflow_sm_processing.operators.attempt import Attempt
+from airflow_sm_processing.operators.attempt import Attempt, Termination
 from airflow_sm_processing.ownership.intents import Intent
 from airflow_sm_processing.ownership.owner import Life, Owner
 
@@ -35,9 +35,11 @@ class Store:
         return self.kept
 
 
-def attempt(answer: Callable[[], Any], *, map_index: int = -1, store: Store | None = None, **options: Any) -> Attempt:
+def attempt(
+    answer: Callable[[], Any], *, map_index: int = -1, number: int = 2, store: Store | None = None, **options: Any
+) -> Attempt:
     ti = SimpleNamespace(
-        dag_id="d", run_id="r", task_id="t", map_index=map_index, try_number=2, max_tries=3,
+        dag_id="d", run_id="r", task_id="t", map_index=map_index, try_number=number, max_tries=3,
         context_carrier={"traceparent": "00-a-b-01"}, get_task_states=lambda **_: {"r": answer()}, **options,
     )  # fmt: skip
     run = SimpleNamespace(clear_number=1, start_date=datetime(2026, 1, 1, tzinfo=timezone.utc))
@@ -60,19 +62,28 @@ def test_without_a_name_the_deployment_is_its_address(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("map_index", [-1, 3])
 def test_a_try_between_tries_is_taken_over(state: str, map_index: int) -> None:
     key = "t" if map_index < 0 else f"t_{map_index}"
-    assert attempt(lambda: {key: state}, map_index=map_index).is_taken_over()
+    assert attempt(lambda: {key: state}, map_index=map_index).termination(within=60) is Termination.SUPERSEDED
 
 
 @pytest.mark.parametrize("state", ["restarting", "success", "failed", "skipped", "removed", None])
 def test_a_task_that_a_user_ended_is_not(state: str | None) -> None:
-    assert not attempt(lambda: {"t": state}, store=Store(None)).is_taken_over()
+    assert attempt(lambda: {"t": state}, store=Store(None)).termination(within=60) is Termination.ENDED
+
+
+def test_a_task_instance_that_is_not_there_any_more_was_ended() -> None:
+    assert attempt(dict).termination(within=60) is Termination.ENDED
 
 
 @pytest.mark.parametrize(
-    ("store", "taken_over"), [(Store(INTENT.to_plain()), False), (Store(None), True), (None, False)]
+    ("store", "why"),
+    [
+        (Store(INTENT.to_plain()), Termination.SHUTDOWN),
+        (Store(None), Termination.SUPERSEDED),
+        (None, Termination.SHUTDOWN),
+    ],
 )
-def test_a_running_task_is_another_try_if_this_ones_notes_are_gone(store: Store | None, taken_over: bool) -> None:
-    assert attempt(lambda: {"t": "running"}, store=store).is_taken_over() is taken_over
+def test_a_running_task_is_another_try_if_this_ones_notes_are_gone(store: Store | None, why: Termination) -> None:
+    assert attempt(lambda: {"t": "running"}, store=store).termination(within=60) is why
 
 
 def test_notes_that_cannot_be_read_are_not_gone() -> None:
@@ -80,21 +91,58 @@ def test_notes_that_cannot_be_read_are_not_gone() -> None:
         def get(self, key: str) -> Any:
             raise OSError(key)
 
-    assert not attempt(lambda: {"t": "running"}, store=Broken(None)).is_taken_over()
+    assert attempt(lambda: {"t": "running"}, store=Broken(None)).termination(within=60) is Termination.SHUTDOWN
 
 
-def test_no_answer_is_waited_for_longer_than_two_seconds(caplog: pytest.LogCaptureFixture) -> None:
+def test_no_answer_is_waited_for_longer_than_asked(caplog: pytest.LogCaptureFixture) -> None:
     asked = threading.Event()
-    began = time.monotonic()
-    assert not attempt(lambda: asked.wait(30)).is_taken_over()
-    assert time.monotonic() - began < 10
+    assert attempt(lambda: asked.wait(60)).termination(within=0.1) is Termination.UNKNOWN
     asked.set()
+    assert "Airflow doesn't say why this task's process is to end" in caplog.text
 
-    def refuse() -> Any:
-        raise OSError("gone")
 
-    assert not attempt(refuse).is_taken_over()
-    assert "Airflow doesn't say whether a later try goes on with the job: OSError('gone')" in caplog.text
+def test_an_airflow_that_cannot_be_asked_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    answers = [{"t": "failed"}]
+
+    def refuse_once() -> Any:
+        if len(answers) < 2:
+            answers.append({})
+            raise OSError("gone")
+        return answers[0]
+
+    assert attempt(refuse_once).termination(within=60) is Termination.ENDED
+    assert "Airflow doesn't say why this task's process is to end: OSError('gone')" in caplog.text
+
+
+class Policy:
+    """A DAG author's `retry_policy`, which Airflow has since 3.3."""
+
+    def __init__(self, action: str) -> None:
+        self.action = action
+
+    def evaluate(self, **_: Any) -> Any:
+        if self.action == "broken":
+            raise ValueError(self.action)
+        return SimpleNamespace(action=SimpleNamespace(value=self.action))
+
+
+@pytest.mark.parametrize(
+    ("policy", "number", "is_retried"),
+    [
+        (None, 3, True),
+        (None, 4, False),
+        ("fail", 2, False),
+        ("retry", 2, True),
+        ("default", 2, True),
+        ("broken", 2, True),
+        ("retry", 4, False),
+    ],
+)
+def test_a_try_is_retried_if_tries_are_left_and_the_policy_wants_it(
+    policy: str | None, number: int, is_retried: bool
+) -> None:
+    task = SimpleNamespace(retry_policy=policy and Policy(policy))
+    assert attempt(dict, number=number, task=task).is_retried_after(ProcessingError("x")) is is_retried
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # the children only wait
