@@ -16,6 +16,7 @@ from airflow_sm_processing.decorators.container.values import KIND, VALUE, Carry
 from airflow_sm_processing.decorators.large_results import LargeResult
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.assets import with_uris
+from airflow_sm_processing.processing.coercion import NATIVE_NUMBER_RULE, NativeFloat, NativeInt
 from airflow_sm_processing.processing.inputs import ProcessingInput
 from airflow_sm_processing.processing.secrets import hidden
 from airflow_sm_processing.processing.values import to_plain
@@ -144,6 +145,8 @@ class _Placing:
 
     def placed(self, value: Any, where: str) -> Any:
         """Give a value with a place for each input in it."""
+        if isinstance(value, (NativeInt, NativeFloat)):
+            raise CarryError(f"argument {where}", NATIVE_NUMBER_RULE)
         place = self._place(value, where)
         if place is not None:
             return place

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.operators.truths import TRUTHS
-from airflow_sm_processing.processing.coercion import rule_of_structure
+from airflow_sm_processing.processing.coercion import ValueReader, rule_of_structure
 from airflow_sm_processing.processing.secrets import hidden
 
 if TYPE_CHECKING:
@@ -20,11 +20,15 @@ def read_connection(*, subject: str, verify: Any, botocore_config: Any, **others
     """Give the connection that a task's parameters describe.
 
     Raises:
-        DefinitionError: `botocore_config` is neither a dict nor the JSON of one.
+        DefinitionError: One of them can't be right.
     """
     from airflow_sm_processing.hooks.connection import AwsConnection
 
-    return AwsConnection(verify=_truth_or_path(verify), botocore_config=_settings(botocore_config, subject), **others)
+    reader = ValueReader()
+    texts = {name: reader.optional_text(name, value) for name, value in others.items()}
+    if reader.problems:
+        raise DefinitionError(reader.problems, subject=subject)
+    return AwsConnection(verify=_truth_or_path(verify), botocore_config=_settings(botocore_config, subject), **texts)
 
 
 def _truth_or_path(verify: Any) -> Any:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Prospect", "job_names", "prospects", "without_templates"]
 
-_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
 _ANY_DIGEST = "?" * 12  # in IAM, any character; a digest has twelve
 _ANYWHERE = "s3://*"
 _OUTRIGHT = ("role", "kms_key", "output_kms_key", "volume_kms_key", "inputs", "outputs", "default_bucket")

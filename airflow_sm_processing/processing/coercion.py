@@ -19,15 +19,25 @@ from airflow_sm_processing.processing.values import LATE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["TRUTHS", "NativeFloat", "NativeInt", "ValueReader", "as_text", "from_json", "rule_of_structure"]
+__all__ = [
+    "NATIVE_NUMBER_RULE",
+    "TRUTHS",
+    "NativeFloat",
+    "NativeInt",
+    "ValueReader",
+    "as_text",
+    "from_json",
+    "rule_of_structure",
+]
 
 TRUTHS = {"true": True, "false": False}
 """Truth values by their text in lower case: Python's and JSON's spelling alike."""
 
-_KEEP_TEXT = (
-    "was text that a native DAG's template made a number of, whose text is another: write {{ … | tojson }}, or quotes "
-    "around all of it as in \"'{{ … }}'\", to keep the text, or {{ … | float }} for the number"
+NATIVE_NUMBER_RULE = (
+    "was text of which a native DAG made a number that is written otherwise: to keep the text, write {{ … | tojson }}, "
+    "or quotes around all of it as in \"'{{ … }}'\"; for the number, {{ … | float }} or {{ … | int }}"
 )
+"""What is said of a `NativeInt` or `NativeFloat` where its text could have been meant."""
 
 
 class NativeInt(int):
@@ -63,7 +73,7 @@ def as_text(value: object) -> str:
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, (NativeInt, NativeFloat)):
-        raise ValueError(_KEEP_TEXT)  # noqa: TRY004  # it is its text that is wrong
+        raise ValueError(NATIVE_NUMBER_RULE)  # noqa: TRY004  # it is its text that is wrong
     if isinstance(value, _JsonFloat):
         return value.written
     if isinstance(value, bool):

@@ -6,6 +6,8 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
+from numbers import Number
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
@@ -143,7 +145,7 @@ def secret_forms(environment: object, mask: Mask = True) -> Iterator[str]:
 
 
 def strings_in(values: Iterable[Any]) -> Iterator[str]:
-    """Yield the strings among values, in lists and dicts too, and in the JSON of such."""
+    """Yield the strings among values, in lists and dicts too, in the JSON of such, and those of numbers and paths."""
     for value in values:
         if isinstance(value, str):
             yield value
@@ -152,6 +154,8 @@ def strings_in(values: Iterable[Any]) -> Iterator[str]:
             yield from strings_in(value.values())
         elif isinstance(value, (list, tuple)):
             yield from strings_in(value)
+        elif isinstance(value, (Number, PurePath)):
+            yield str(value)  # as the job gets it
 
 
 def _from_json(text: str) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,11 +15,12 @@ from airflow_sm_processing.links import LinkedTask
 from airflow_sm_processing.operators.inherited import inherited
 from airflow_sm_processing.operators.mode_parameters import read_modes
 from airflow_sm_processing.operators.supervisor import ask_in_whole
+from airflow_sm_processing.operators.templating import TemplatedTask
+from airflow_sm_processing.processing.coercion import ValueReader
 from airflow_sm_processing.processing.defaults import DEFAULT_POLL_INTERVAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
     from typing import NoReturn
 
     from airflow.sdk import Context
@@ -36,7 +37,7 @@ _SOUGHT_BY = ("job_name", "job_arn", "job_name_prefix")
 _BACKSTOP = timedelta(seconds=30)  # after the trigger's deadline, Airflow ends the deferral
 
 
-class ProcessingJobSensor(LinkedTask, BaseSensorOperator):
+class ProcessingJobSensor(TemplatedTask, LinkedTask, BaseSensorOperator):
     """Waits until a processing job that was started elsewhere has completed; a job that isn't there yet is waited for.
 
     It returns, and has as XComs, what the operators do. A job that failed or was stopped fails it without a retry, or
@@ -112,7 +113,7 @@ class ProcessingJobSensor(LinkedTask, BaseSensorOperator):
 
         region_name = self.region_name or None
         if self.job_arn:
-            region_name, _ = named_by_arn(self.job_arn, region_name=region_name)
+            region_name, _ = named_by_arn(self._text("job_arn"), region_name=region_name)
         return read_connection(
             subject=f"task {self.task_id}",
             aws_conn_id=self.aws_conn_id,
@@ -214,18 +215,25 @@ class ProcessingJobSensor(LinkedTask, BaseSensorOperator):
 
         self._check_which()
         if self.job_arn:
-            _, name = named_by_arn(self.job_arn, region_name=self.region_name or None)
+            _, name = named_by_arn(self._text("job_arn"), region_name=self.region_name or None)
             return SoughtJob(job_name=name, name_is_exact=False)
         if self.job_name:
-            return SoughtJob(job_name=self.job_name)
-        return SoughtJob(job_name_prefix=self.job_name_prefix, created_after=self._since(context))
+            return SoughtJob(job_name=self._text("job_name"))
+        return SoughtJob(job_name_prefix=self._text("job_name_prefix"), created_after=self._since(context))
+
+    def _text(self, parameter: str) -> str:
+        reader = ValueReader()
+        text: str = reader.text(parameter, getattr(self, parameter))
+        if reader.problems:
+            raise DefinitionError(reader.problems)
+        return text
 
     def _since(self, context: Context) -> float:
         from airflow.sdk import timezone
 
         since = self.since or context["dag_run"].run_after
         try:
-            moment = timezone.parse(since) if isinstance(since, str) else since
+            moment = since if isinstance(since, datetime) else timezone.parse(self._text("since"))
         except ValueError as error:
             raise DefinitionError([Problem("since", since, "must be a moment in ISO 8601")]) from error
         return moment.timestamp()

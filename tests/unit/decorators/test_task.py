@@ -227,3 +227,45 @@ def test_setup_teardown_and_conditions_stay_behind(dag, valid):
     source = FunctionSource.of(use.function)
     plain = {"function": "use", "source": source.text, "file": "f.py", "first_line": 1, "future": []}
     assert (use().operator.is_setup, load_function(plain)()) == (True, 1)
+
+
+def native_call(valid, runner, value, **parameters):
+    """Give the function's task of a native DAG, rendered, and the call that its container gets."""
+    with DAG("a_dag", schedule=None, render_template_as_native_obj=True):
+
+        @task.sm_processing(**{**valid, **parameters})
+        def use(value):
+            return value
+
+        operator = use(value).operator
+    rendered = runner.rendered(operator)
+    return rendered, rendered._call({})[0].arguments["value"]
+
+
+@pytest.mark.parametrize("value", ["1.10", "2024_01", "0x10", "[1, 2]", "True", "ends with a line\n"])
+def test_text_in_a_native_dag_is_what_its_author_wrote(valid, runner, value):
+    given = {"a": [value, (value,)]}
+    rendered, carried = native_call(valid, runner, given, env={"A": value}, base_job_name="1_0")
+    assert carried == {"a": [value, {"$": "tuple", "value": [value]}]}
+    assert (rendered.env, rendered.base_job_name) == ({"A": value}, "1_0")
+
+
+@pytest.mark.parametrize("value", ["{{ '1.10' }}", ["{{ '2024_01' }}"], {"a": "{{ '0x10' }}"}, "[1, {{ '1.10' }}]"])
+def test_a_number_that_could_have_been_another_text_is_an_error(valid, runner, value):
+    with pytest.raises(DefinitionError, match=r"argument value.*was text of which a native DAG made a number"):
+        native_call(valid, runner, value)
+
+
+@pytest.mark.parametrize(
+    ("value", "carried"),
+    [
+        ("{{ '1.10' | tojson }}", "1.10"),
+        ("'{{ '1.10' }}'", "1.10"),
+        ("{{ '1.10' | float }}", 1.1),
+        ("{{ ds_nodash }}", 20260102),
+        ("{{ 0.5 }}", 0.5),
+        ("{{ true }}", True),
+    ],
+)
+def test_a_template_is_taken_by_value(valid, runner, value, carried):
+    assert native_call(valid, runner, value)[1] == carried
