@@ -133,7 +133,7 @@ def _shared_name_problems(definition: JobDefinition) -> Iterator[Problem]:
 def _one_input(item: ProcessingInput) -> Iterator[tuple[str, Any, str]]:
     if item.s3_input is None and item.dataset_definition is None:
         yield "source", None, "is required, or a dataset_definition instead"
-    elif item.container_path is None and not item.app_managed and not _is_late_query(item):
+    elif item.container_path is None and not item.app_managed and not _is_late(item):
         yield "destination", None, "is required unless the input is app_managed"
     if names_no_bucket(item.source):
         yield "source", item.source, "names no bucket"
@@ -145,8 +145,11 @@ def _one_input(item: ProcessingInput) -> Iterator[tuple[str, Any, str]]:
         yield "dataset_definition", item.dataset_definition, "must have exactly one of the Athena and Redshift queries"
 
 
-def _is_late_query(item: ProcessingInput) -> bool:
-    return item.dataset_definition is not None and not isinstance(item.dataset_definition, WireObject)
+def _is_late(item: ProcessingInput) -> bool:
+    """Return whether an object that has the container path isn't known yet."""
+    return any(
+        value is not None and not isinstance(value, WireObject) for value in (item.s3_input, item.dataset_definition)
+    )
 
 
 def _has_one_query(definition: WireObject) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import buckets, channels, code, empty, names
+from . import buckets, channels, code, empty, names, values
 
 DIFFERENCES = (
     *names.DIFFERENCES,
@@ -10,4 +10,5 @@ DIFFERENCES = (
     *code.DIFFERENCES,
     *channels.DIFFERENCES,
     *buckets.DIFFERENCES,
+    *values.DIFFERENCES,
 )

@@ -285,3 +285,8 @@ class _Run:
     from datetime import datetime, timezone
 
     run_after = datetime(2026, 1, 2, tzinfo=timezone.utc)
+
+
+def test_json_text_as_an_argument(runner: Runner, native: Any):
+    definition, _ = read_task(runner.rendered(native(given={"a": [1.1]}, arguments=["{{ given | tojson | tojson }}"])))
+    assert definition.arguments == ['{"a": [1.1]}']

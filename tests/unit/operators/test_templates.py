@@ -233,3 +233,70 @@ def test_definitions_are_read_whole_from_dicts_of_dicts(runner, task_factory):
 def test_the_sdks_two_operators_take_their_own_parameters_only(dag, valid):
     with pytest.raises(TypeError, match="code"):
         ProcessingOperator(task_id="task", **valid)
+
+
+STRUCTURES = [
+    ({"network_config": "{{ params.net | tojson }}"}, {"network_config": NetworkConfig(subnets=["s"])}),
+    ({"network_config": NetworkConfig(subnets="{{ params.net.subnets | tojson }}")},
+     {"network_config": NetworkConfig(subnets=["s"])}),
+    ({"network_config": {"security_group_ids": "{{ params.net.subnets | tojson }}"}},
+     {"network_config": NetworkConfig(security_group_ids=["s"])}),
+    ({"env": "{{ params.env | tojson }}"}, {"env": {"A": "1", "B": "True"}}),
+    ({"tags": "{{ params.env | tojson }}"}, {"tags": [{"Key": "A", "Value": "1"}, {"Key": "B", "Value": "True"}]}),
+    ({"inputs": [ProcessingInput(s3_input="{{ params.s3 | tojson }}")]},
+     {"inputs": (ProcessingInput(s3_input={"s3_uri": "s3://b/k", "local_path": PATH}),)}),
+    ({"outputs": ["{{ params.out | tojson }}"]}, {"outputs": (ProcessingOutput("/opt/ml/processing/out"),)}),
+]  # fmt: skip
+GIVEN = {
+    "net": {"subnets": ["s"]},
+    "env": {"A": 1, "B": True},
+    "s3": {"s3_uri": "s3://b/k", "local_path": PATH},
+    "out": {"source": "/opt/ml/processing/out"},
+}
+
+
+@pytest.mark.parametrize("is_native", [False, True])
+@pytest.mark.parametrize(("parameters", "fields"), STRUCTURES)
+def test_structures_may_come_from_variables(runner, valid, parameters, fields, is_native):
+    with DAG("a_dag", schedule=None, params=GIVEN, render_template_as_native_obj=is_native):
+        task = ScriptProcessingOperator(task_id="task", **valid, **parameters)
+    definition, _ = read_task(runner.rendered(task))
+    assert {name: getattr(definition, name) for name in fields} == fields
+
+
+@pytest.mark.parametrize(
+    ("parameters", "parameter"),
+    [
+        ({"network_config": "{{ params.net }}"}, "network_config"),
+        ({"network_config": NetworkConfig(subnets="{{ params.net.subnets }}")}, "network_config.subnets"),
+        ({"env": "{{ params.env }}"}, "env"),
+        ({"tags": "{{ params.env }}"}, "tags"),
+        ({"inputs": [ProcessingInput(s3_input="{{ params.s3 }}")]}, "inputs[0].s3_input"),
+        ({"outputs": ["{{ params.out }}"]}, "outputs[0]"),
+        ({"arguments": "{{ params.net.subnets }}"}, "arguments"),
+        ({"result_files": "{{ {'a': 'b/c'} }}"}, "result_files"),
+    ],
+)
+def test_pythons_text_of_a_structure_says_tojson(runner, valid, parameters, parameter):
+    with DAG("a_dag", schedule=None, params=GIVEN):
+        task = ScriptProcessingOperator(task_id="task", **valid, **parameters)
+    with pytest.raises(DefinitionError) as caught:
+        read_task(runner.rendered(task))
+    (problem,) = caught.value.problems
+    assert (problem.parameter, problem.rule.endswith("write {{ … | tojson }}")) == (parameter, True), problem
+
+
+def test_a_botocore_config_that_is_pythons_text_says_tojson(runner, task_factory):
+    rendered = runner.rendered(task_factory(botocore_config="{{ {'retries': 5} }}"))
+    with pytest.raises(DefinitionError, match=r"write \{\{ … \| tojson \}\}"):
+        _ = rendered.connection
+
+
+def test_result_files_may_be_json(runner, task_factory):
+    task = task_factory(
+        outputs=[ProcessingOutput("/opt/ml/processing/out", output_name="o")],
+        result_files="{{ {'a': 'o/a.json', 'b': 'absent/b.json'} | tojson }}",
+    )
+    with pytest.raises(DefinitionError) as caught:
+        read_task(runner.rendered(task))
+    assert [problem.parameter for problem in caught.value.problems] == ["result_files['b']"]

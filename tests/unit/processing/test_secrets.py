@@ -6,6 +6,7 @@ import dataclasses
 import json
 import traceback
 from datetime import datetime, timezone
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -171,3 +172,8 @@ def test_a_problem_of_the_environment_shows_no_value(env: Any, problem: str, cre
     with pytest.raises(DefinitionError) as caught:
         check_definition(definition(env=env), create_operation)
     assert [str(item) for item in caught.value.problems] == [problem]
+
+
+@pytest.mark.parametrize("value", [1234567, 12345.5, PurePosixPath("12/345")])
+def test_the_text_of_a_number_or_a_path_is_hidden(value: Any) -> None:
+    assert JobSecrets({"PIN": value}, mask=["PIN"]).hide(f"the pin is {value}") == "the pin is ***"
