@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.execution_time import comms, task_runner
 from airflow.sdk.execution_time.comms import CommsDecoder, GetXCom, VariableResult
 from airflow.sdk.execution_time.timeout import timeout
 
+from airflow_sm_processing import ProcessingJobSensor
 from airflow_sm_processing.operators import supervisor as whole
 from airflow_sm_processing.operators.supervisor import WholeQuestions, ask_in_whole, supervisor
 
@@ -153,3 +155,14 @@ def test_where_there_is_no_supervisor_nothing_is_wrapped(monkeypatch: pytest.Mon
     monkeypatch.delattr(task_runner, "SUPERVISOR_COMMS", raising=False)
     ask_in_whole()
     assert supervisor() is None
+
+
+@pytest.mark.parametrize("arguments", [{}, {"event": {"outcome": "ended", "deadline": 0.0}}], ids=["first", "resumed"])
+def test_a_sensor_asks_in_whole_too(monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any]) -> None:
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", object(), raising=False)
+    found: list[Any] = []
+    monkeypatch.setattr(BaseSensorOperator, "execute", lambda *_: found.append(task_runner.SUPERVISOR_COMMS))
+    sensor = ProcessingJobSensor(task_id="s", job_name="j", deferrable=False)
+    method = "execute_complete" if arguments else "execute"
+    getattr(type(sensor), method)(sensor, {}, **arguments)
+    assert isinstance(found[0], WholeQuestions)
