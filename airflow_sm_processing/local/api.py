@@ -58,7 +58,7 @@ class ProcessingApi:
         shape = self._model.operation_model(operation).input_shape
         if shape is not None:
             shapes.check(request, shape)
-        request = shapes.without_nulls(request)
+            request = shapes.known(request, shape)
         return json.dumps(self._operations[operation](request, caller), default=_wire_time)
 
     def jobs(self, caller: Caller) -> Jobs:

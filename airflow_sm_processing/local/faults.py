@@ -40,6 +40,20 @@ _KEYS: Mapping[str, Callable[[str], Any]] = {
     "job": str,
     "role": str,
 }
+# What the numbers may be: a fault may come as JSON, with anything in it.
+_BOUNDS: Mapping[str, tuple[type, float, float]] = {
+    "status": (int, 400, 599),
+    "throttle": (float, 0, 1_000_000),
+    "latency": (float, 0, 86_400),
+    "rate": (float, 0, 1),
+    "times": (int, 0, 1_000_000_000),
+}
+_OPTIONAL = frozenset({"error", "message", "throttle", "times"})
+
+
+def _is_within(value: object, kind: type, low: float, high: float) -> bool:
+    kinds = (int, float) if kind is float else int
+    return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +83,17 @@ class Fault:
     """A glob over the call's RoleArn; calls without one match `*` only."""
 
     def __post_init__(self) -> None:
+        for name in ("operation", "job", "role", "error", "message"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and (value is not None or name not in _OPTIONAL):
+                raise ValueError(f"Fault {self.operation!r}: {name} is {value!r}, and must be text.")
+        for name, (kind, low, high) in _BOUNDS.items():
+            value = getattr(self, name)
+            if not _is_within(value, kind, low, high) and (value is not None or name not in _OPTIONAL):
+                must = f"a number from {low} to {high}" if kind is float else f"a whole number from {low} to {high}"
+                raise ValueError(f"Fault {self.operation!r}: {name} is {value!r}, and must be {must}.")
+        if self.error and not re.fullmatch(r"[\w.:-]+", self.error, re.ASCII):
+            raise ValueError(f"Fault {self.operation!r}: error is {self.error!r}, and must be a code, without spaces.")
         if self.drop not in {None, "before", "after"}:
             raise ValueError(f"Fault {self.operation!r}: drop is {self.drop!r}, and must be before or after.")
         if not (self.error or self.throttle or self.latency or self.drop):

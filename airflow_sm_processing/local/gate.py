@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import re
 import socket
 from typing import TYPE_CHECKING, Any
 
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from airflow_sm_processing.local import log_filter, moto_app, signature
-from airflow_sm_processing.local.errors import ServiceError
+from airflow_sm_processing.local import log_requests, moto_app, signature, wire_json
+from airflow_sm_processing.local.errors import JSON_SERVICES, ServiceError
 from airflow_sm_processing.local.faults import Call, Fault, Faults
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 ADMIN = "/_local/"
 """Paths of our own; no bucket's name can begin with an underscore."""
 SECRET_HEADER = "X-Local-SageMaker-Secret"  # noqa: S105  # the header's name, not a secret
+_log = logging.getLogger(__name__)
 # Only a browser sends these, and no browser has business here.
 _BROWSER_HEADERS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 
@@ -56,6 +59,14 @@ class Gate:
                 response = self._serve(request, signature.verify(request, self._keyring))
         except ServiceError as error:
             response = error.response(service)
+        except HTTPException as error:
+            response = ServiceError("InvalidRequest", str(error), status=error.code or 400).response(service)
+        except ConnectionResetError:
+            raise  # a fault's: no answer
+        except Exception:  # noqa: BLE001  # an answer that clients understand, whatever went wrong
+            _log.exception("The local SageMaker failed to answer %s %s", request.method, request.path)
+            message = "We encountered an internal error. The local SageMaker's own log has more."
+            response = ServiceError("InternalFailure", message, status=500).response(service)
         return response(environ, start_response)
 
     def _refuse_strangers(self, request: moto_app.Request) -> None:
@@ -79,10 +90,10 @@ class Gate:
 
     def _set_faults(self, body: bytes) -> None:
         try:
-            sent = json.loads(body)
+            sent = wire_json.loads(body)
             faults = [Fault.parse(item) if isinstance(item, str) else Fault(**item) for item in sent["faults"]]
             self._faults.set(faults, seed=sent.get("seed", 0))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError) as error:  # what a Fault is made of may be of any type
             message = f'Send {{"faults": ["OPERATION:KEY=VALUE", …], "seed": 0}}: {error}'
             raise ServiceError("ValidationException", message) from error
 
@@ -90,8 +101,10 @@ class Gate:
         if caller.service not in moto_app.SERVICES:
             message = f"The local SageMaker has no {caller.service}; it has {', '.join(moto_app.SERVICES)}."
             raise ServiceError("UnknownOperationException", message, status=404)
-        payload = _json_body(request, caller) if caller.service == "sagemaker" else {}
+        payload = _json_body(request, caller) if caller.service in JSON_SERVICES else {}
         operation = moto_app.operation(request, caller)
+        if caller.service == "logs" and not caller.key.internal:
+            log_requests.check(operation, payload)
         call = Call(
             service=caller.service,
             operation=operation,
@@ -127,7 +140,7 @@ class Gate:
         if caller.service == "s3":
             moto_app.check_bucket_owner(request, caller)
         if operation == "FilterLogEvents":
-            log_filter.repair(request, caller)
+            log_requests.repair_filter(request, caller, payload)
         return moto_app.answer(request, caller)
 
 
@@ -139,10 +152,14 @@ def _claimed_service(request: moto_app.Request) -> str:
 
 
 def _json_body(request: moto_app.Request, caller: Caller) -> dict[str, Any]:
+    if caller.region not in moto_app.regions(caller.service):
+        code = signature.WRONG_SIGNATURE[caller.service]
+        raise ServiceError(code, "Credential should be scoped to a valid region.", status=403)
     try:
-        payload = json.loads(signature.body(request) or b"{}")
+        payload = wire_json.loads(signature.body(request) or b"{}")
     except ValueError as error:
-        raise ServiceError("SerializationException", f"The body of the {caller.service} call is no JSON.") from error
+        message = f"The body of the {caller.service} call is no JSON: {error}"
+        raise ServiceError("SerializationException", message) from error
     if not isinstance(payload, dict):
         raise ServiceError("SerializationException", "The body must be a JSON object.")
     return payload

@@ -6,7 +6,6 @@ What is known of the real service's downloads beyond its API reference, and what
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from airflow_sm_processing.local import wire_json
 from airflow_sm_processing.local.folders import make_private
 
 if TYPE_CHECKING:
@@ -146,10 +146,10 @@ def _manifest_entries(s3: Any, uri: str) -> tuple[str, list[str]]:
     if len(body) > MAX_MANIFEST_BYTES:
         raise InputError(f"ClientError: The manifest {uri} has over {MAX_MANIFEST_BYTES} bytes.")
     try:
-        match json.loads(body):
+        match wire_json.loads(body):
             case [{"prefix": str(base)}, *names] if all(isinstance(name, str) for name in names):
                 return base, names
-    except (ValueError, RecursionError) as error:  # RecursionError: lists in lists in lists
+    except ValueError as error:
         raise InputError(f"ClientError: The manifest {uri} isn't of the form {_MANIFEST_FORM}: {error}") from error
     raise InputError(f"ClientError: The manifest {uri} isn't of the form {_MANIFEST_FORM}.")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import re
 import threading
@@ -32,6 +34,8 @@ SERVICES = ("iam", "logs", "s3", "sagemaker", "sts")
 DEFAULT_REGION = "us-east-1"
 _tenants: list[None] = []
 _tenants_lock = threading.Lock()
+_DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+_log = logging.getLogger(__name__)
 _REGIONLESS = frozenset({"iam", "s3", "sts"})
 
 
@@ -51,7 +55,7 @@ def answer(request: Request, caller: Caller) -> Response:
     """Let moto answer.
 
     Raises:
-        ServiceError: moto has no handler for the path.
+        ServiceError: moto has no handler for the path, or can't read the request.
     """
     request.environ["HTTP_X_MOTO_ACCOUNT_ID"] = caller.key.account_id
     for pattern, handler in _handlers(caller.service):
@@ -74,10 +78,31 @@ def _respond(request: Request, handler: Any) -> Response:
         return Response(error.get_body(), error.code, error.get_headers())
     except ClientError as error:
         return Response(error.response["Error"]["Message"], 400)
+    except NotImplementedError as error:
+        raise ServiceError("UnknownOperationException", f"moto has no such operation: {error}", status=404) from error
+    except Exception as error:
+        raise _unreadable(request, error) from error
     response = Response(content, status, headers)
     if request.method == "HEAD" and "content-length" in headers:
         response.headers["Content-Length"] = headers["content-length"]
     return response
+
+
+def _unreadable(request: Request, error: Exception) -> ServiceError:
+    """Give an answer where moto has none: it takes for granted that a request is right, and its disk never full."""
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        message = f"The local SageMaker can't keep this: {error.strerror}. Make room on its disk."
+        return ServiceError("InsufficientStorage", message)
+    _log.warning("moto can't answer %s %s: %r", request.method, request.path, error)
+    _log.debug("moto's traceback", exc_info=error)
+    message = f"The request isn't understood (moto says {type(error).__name__}: {error})."
+    return ServiceError("InvalidRequest", message)
+
+
+@cache
+def regions(service: str) -> frozenset[str]:
+    """Give the regions that moto has a service in."""
+    return frozenset(backends.get_backend(service)[DEFAULT_ACCOUNT_ID].regions)  # type: ignore[call-overload]
 
 
 def operation(request: Request, caller: Caller) -> str:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 PROCESSING = PurePosixPath("/opt/ml/processing")
+_MAX_NAME_BYTES = 255  # of a file or folder, on Linux's file systems
 
 
 def check(request: Mapping[str, Any]) -> None:
@@ -96,7 +97,12 @@ def _local_path(name: str, place: Mapping[str, Any], *, app_managed: bool, may_b
         if not app_managed:
             yield f"{name}: LocalPath is required unless AppManaged is true."
         return
+    if "\0" in local_path:
+        yield f"{name}: LocalPath {local_path!r} has a null character, which no path can have."
+        return
     path = PurePosixPath(local_path)
+    if any(len(part.encode()) > _MAX_NAME_BYTES for part in path.parts):
+        yield f"{name}: LocalPath '{local_path}' has a name of more than {_MAX_NAME_BYTES} bytes."
     is_under = PROCESSING in path.parents or (may_be_root and path == PROCESSING)
     if ".." in path.parts or not is_under:
         yield f"{name}: LocalPath '{local_path}' must be under {PROCESSING}."

@@ -68,6 +68,9 @@ class JobRunner:
             status, reason = self._run()
         except (_JobFailedError, inputs.InputError, OutputError) as error:
             reason = str(error)
+        except OSError as error:  # such as a full disk, or a sandbox that couldn't be made
+            _log.warning("The local SageMaker couldn't run %s: %s", self._job.name, error)
+            reason = f"InternalServerError: The local SageMaker couldn't run the job: {error}."
         except Exception:  # noqa: BLE001  # a job must end, whatever goes wrong here; the log has the traceback
             _log.exception("The local SageMaker failed to run %s", self._job.name)
             reason = "InternalServerError: We encountered an internal error. Please try again."

@@ -35,7 +35,7 @@ STOP_GRACE = 120.0
 """Seconds from SIGTERM to SIGKILL, as for SageMaker's jobs:
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html"""
 
-
+_MAX_PORT = 65535
 _TRUST = json.dumps(
     {
         "Version": "2012-10-17",
@@ -94,16 +94,25 @@ class LocalSageMaker:
     ) -> None:
         if not re.fullmatch(r"[0-9]{12}", account_id):
             raise ValueError(f"account_id is {account_id!r}, and must have 12 digits.")
+        if not 0 <= port <= _MAX_PORT:
+            raise ValueError(f"port is {port}, and must be from 0 (any) to {_MAX_PORT}.")
         if max_jobs < 1:
             raise ValueError(f"max_jobs is {max_jobs}, and must be at least 1.")
-        if stop_grace < 0:
+        if not stop_grace >= 0:
             raise ValueError(f"stop_grace is {stop_grace}, and must be at least 0.")
+        if stop_grace > threading.TIMEOUT_MAX:
+            raise ValueError(f"stop_grace is {stop_grace}, and must be at most {threading.TIMEOUT_MAX:.0f} seconds.")
+        if region not in moto_app.regions("sagemaker"):
+            raise ValueError(f"region is {region!r}, which is no region of AWS's.")
         self.account_id = account_id
         self.region = region
         self.key = Key.generate(account_id, access_key_id=access_key_id, secret_access_key=secret_access_key)
         self._port = port
         self._data_dir = data_dir
         self._roles = tuple(roles)
+        for role in self._roles:
+            if not re.fullmatch(r"[\w+=,.@-]{1,64}", role, re.ASCII):
+                raise ValueError(f"roles has {role!r}; a role's name is up to 64 letters, digits and +=,.@_-, no ARN.")
         self._images = Images(images)
         self._faults = Faults()
         self._faults.set(faults, seed=seed)

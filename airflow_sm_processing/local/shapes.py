@@ -47,11 +47,20 @@ def check(value: Mapping[str, Any], shape: Shape) -> None:
         raise validation_error(f"{count} detected: {'; '.join(violations)}")
 
 
-def without_nulls(value: Any) -> Any:
-    """Leave null members out: to the service they are absent."""
-    if isinstance(value, dict):
-        return {name: without_nulls(member) for name, member in value.items() if member is not None}
-    return [without_nulls(item) for item in value] if isinstance(value, list) else value
+def known(value: Any, shape: Shape) -> Any:
+    """Leave out what the service doesn't see: members that its model lacks, and null ones."""
+    if shape.type_name == "structure":
+        structure: StructureShape = shape  # type: ignore[assignment]  # type_name says so
+        members = structure.members
+        return {
+            name: known(member, members[name])
+            for name, member in value.items()
+            if name in members and member is not None
+        }
+    if shape.type_name == "list":
+        items: ListShape = shape  # type: ignore[assignment]  # type_name says so
+        return [known(item, items.member) for item in value]
+    return value
 
 
 def _check_types(value: Any, shape: Shape, path: str) -> None:
@@ -83,6 +92,9 @@ def _children(value: Any, shape: Shape) -> Iterator[tuple[str, Any, Shape]]:
 
 
 def _violations(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    if value is None:  # in a list: a structure's null members are absent ones
+        yield _sentence("null", path, "Member must not be null")
+        return
     for constraint in _constraints(value, shape):
         yield _sentence(_shown(value), path, constraint)
     yield from _scalar_member_violations(value, shape, path)

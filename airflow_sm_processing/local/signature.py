@@ -32,7 +32,7 @@ MAX_EXPIRY = timedelta(days=7)
 
 # What a refusal is called differs by protocol; clients and users know these names.
 _UNKNOWN_KEY = {"s3": "InvalidAccessKeyId", "sts": "InvalidClientTokenId", "iam": "InvalidClientTokenId"}
-_WRONG_SIGNATURE = {"sagemaker": "InvalidSignatureException", "logs": "InvalidSignatureException"}
+WRONG_SIGNATURE = {"sagemaker": "InvalidSignatureException", "logs": "InvalidSignatureException"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ def verify(request: Request, keyring: Keyring) -> Caller:
     if "host" not in claim.signed_headers or not hmac.compare_digest(
         _signature(request, claim, key).encode(), claim.signature.encode()
     ):
-        code = _WRONG_SIGNATURE.get(claim.service, "SignatureDoesNotMatch")
+        code = WRONG_SIGNATURE.get(claim.service, "SignatureDoesNotMatch")
         message = "The signature isn't the one that this key gives for this request. Check the secret access key."
         raise ServiceError(code, message, status=403)
     _check_token(request, key)
@@ -163,8 +163,15 @@ def _payload_hash(request: Request, *, presigned: bool) -> str:
 
 
 def body(request: Request) -> bytes:
-    """Read the whole body and leave it readable for who comes next."""
-    data = request.stream.read()
+    """Read the whole body and leave it readable for who comes next.
+
+    Raises:
+        ServiceError: IncompleteBody.
+    """
+    try:
+        data = request.stream.read()
+    except OSError as error:  # chunks that aren't as announced
+        raise ServiceError("IncompleteBody", f"The request's body can't be read: {error}") from error
     replace_body(request, data)
     return data
 

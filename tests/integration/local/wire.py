@@ -6,7 +6,7 @@ import http.client
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
@@ -32,9 +32,15 @@ def signed(
     body: bytes = b"{}",
     headers: dict[str, str] | None = None,
     operation: str = "ListProcessingJobs",
+    service: str = "sagemaker",
+    region: str = "us-east-1",
+    method: str = "POST",
+    path: str = "/",
 ) -> dict[str, str]:
-    request = AWSRequest("POST", f"{server.endpoint_url}/", data=body, headers=headers or {})
-    request.headers["X-Amz-Target"] = f"SageMaker.{operation}"
+    request = AWSRequest(method, f"{server.endpoint_url}{path}", data=body, headers=headers or {})
+    if service in {"sagemaker", "logs"}:
+        request.headers["X-Amz-Target"] = f"SageMaker.{operation}"
     credentials = Credentials(server.key.access_key_id, server.key.secret_access_key)
-    SigV4Auth(credentials, "sagemaker", "us-east-1").add_auth(request)
+    signer = S3SigV4Auth if service == "s3" else SigV4Auth
+    signer(credentials, service, region).add_auth(request)
     return dict(request.headers.items())
