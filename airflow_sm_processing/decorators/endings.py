@@ -10,6 +10,7 @@ from airflow_sm_processing.decorators.large_results import LargeResult, Maker
 from airflow_sm_processing.decorators.parameters import exit_codes
 from airflow_sm_processing.decorators.results import OUTCOME, read_raised, read_returned, rule_of_airflow
 from airflow_sm_processing.exceptions import ServiceError
+from airflow_sm_processing.printable import printable
 from airflow_sm_processing.processing.results import RESERVED_KEYS
 from airflow_sm_processing.processing.xcom_values import XComValueError, check_xcom_value
 
@@ -52,12 +53,14 @@ def returned(task: FunctionProcessingOperator, job: ProcessingJob, description: 
             "function had returned, by os._exit or by becoming another program."
         ) from error
     except XComValueError as error:
+        where = job.sagemaker_session.secrets.hide(error.where)
         raise UnusableReturnError(
             f"Processing job {job.job_name} completed, but no XCom can carry what the function returned: "
-            f"the returned value{error.where} {error.rule}."
+            f"the returned value{where} {error.rule}."
         ) from None
     except ValueError as error:
-        raise UnusableReturnError(f"Processing job {job.job_name} completed, but {error}") from error
+        text = printable(job.sagemaker_session.secrets.hide(str(error)))
+        raise UnusableReturnError(f"Processing job {job.job_name} completed, but {text}") from None
     _check_size(found, task, job)
     if task.multiple_outputs:
         _check_keys(found.value, job)
@@ -110,7 +113,8 @@ def _raised(task: FunctionProcessingOperator, job: ProcessingJob, description: J
         return read_raised(job.sagemaker_session, place, hosts=description.instance_count or 1)
     except (ServiceError, UnusableReturnError, ValueError) as error:
         # Not raised: the job's own error says what is known without it.
-        task.log.warning("What the function raised can't be read: %s", error)
+        text = printable(job.sagemaker_session.secrets.hide(str(error)))
+        task.log.warning("What the function raised can't be read: %s", text)
         return None
 
 

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: TID253  # only a running task loads this
 
+from airflow_sm_processing.decorators.results import Raised
 from airflow_sm_processing.exceptions import JobFailedError, ProcessingError
-from airflow_sm_processing.printable import printable
+from airflow_sm_processing.printable import one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from airflow_sm_processing.decorators.results import Raised
 
 __all__ = ["FunctionFailedError", "FunctionRefusedError", "UnusableReturnError"]
 
@@ -35,10 +34,10 @@ class FunctionFailedError(JobFailedError):
             hide: Takes out of a text what must not be shown.
         """
         new = cls.__new__(cls)
-        shown = raised._replace(summary=hide(raised.summary), traceback=hide(raised.traceback))
+        shown = Raised._make(hide(item) if isinstance(item, str) else item for item in raised)
         new.__dict__.update(error.__dict__, raised=shown)
         lines = [
-            f"{function} raised {shown.type} on {shown.host} of processing job {error.job_name}.",
+            f"{function} raised {one_line(shown.type)} on {one_line(shown.host)} of processing job {error.job_name}.",
             *(f"    {printable(line)}" for line in shown.traceback.splitlines()),
             *(f"  {title}: {url}" for title, url in error.links.items()),
         ]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.ownership.intents import Intents
 
-__all__ = ["Attempt", "Termination"]
+__all__ = ["Attempt", "Termination", "deployment"]
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Attempt:
         ti, run = self._ti, self._run
         return Try(
             owner=Owner(
-                deployment=_deployment(),
+                deployment=deployment(),
                 dag_id=ti.dag_id,
                 run_id=ti.run_id,
                 task_id=ti.task_id,
@@ -194,7 +194,8 @@ def _has_supervisor() -> bool:
     return isinstance(supervisor(), CommsDecoder)
 
 
-def _deployment() -> str:
+def deployment() -> str:
+    """Return the name that tells this Airflow from others which use the same AWS account."""
     from airflow.providers.common.compat.sdk import conf
 
     name = conf.get("sm_processing", "deployment", fallback="") or conf.get("api", "base_url", fallback="")

@@ -11,7 +11,7 @@ from airflow_sm_processing.processing.s3_uris import S3Location
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["folder_link", "is_aws", "job_links"]
+__all__ = ["CONSOLE_HOSTS", "folder_link", "is_aws", "job_links"]
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 _DOMAINS = {
@@ -19,8 +19,8 @@ _DOMAINS = {
     "aws-cn": "console.amazonaws.cn",
     "aws-us-gov": "console.amazonaws-us-gov.com",
 }
-
-
+CONSOLE_HOSTS = frozenset(_DOMAINS.values())
+"""Of all partitions' consoles."""
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 

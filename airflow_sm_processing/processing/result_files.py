@@ -14,6 +14,7 @@ from airflow_sm_processing.exceptions import (
     ResultFileError,
     ServiceError,
 )
+from airflow_sm_processing.printable import one_line, printable
 from airflow_sm_processing.processing.coercion import rule_of_structure
 from airflow_sm_processing.processing.results import RESERVED_KEYS
 from airflow_sm_processing.processing.s3_uris import S3Location, below
@@ -102,10 +103,11 @@ def read_result_file(session: Session, file: ResultFile, output_uri: str | None,
         rule = f"the value of {uri} has more than {max_bytes:,} bytes as JSON, and max_result_file_bytes is that"
         raise ResultFileError(file.name, f"{rule}: XCom is for small values") from None
     except XComValueError as error:
-        raise ResultFileError(file.name, f"{uri} has what no XCom can carry: {error}") from None
+        reason = f"{uri} has what no XCom can carry: {error}"
     except (ValueError, RecursionError, csv.Error) as error:
         kind = uri.rpartition(".")[2] if uri.endswith((".json", ".csv")) else "text"
-        raise ResultFileError(file.name, f"{uri} is no proper {kind} in UTF-8: {error}") from error
+        reason = f"{uri} is no proper {kind} in UTF-8: {error}"
+    raise ResultFileError(file.name, printable(session.secrets.hide(reason)))  # it quotes what the file has
 
 
 def _small(value: Any, max_bytes: int) -> Any:
@@ -152,7 +154,8 @@ def _missing(session: Session, uri: str, error: ServiceError) -> str:
             keys = [item["Key"].removeprefix(folder) for item in page.get("Contents", [])]
     except ServiceError:  # the list would only have helped
         return f"there is no {uri}"
-    return f"there is no {uri}; its folder has {', '.join(keys) if keys else 'nothing'}{', …' * page['IsTruncated']}"
+    names = one_line(", ".join(keys)) if keys else "nothing"
+    return f"there is no {uri}; its folder has {names}{', …' * page['IsTruncated']}"
 
 
 def _parsed(text: str, uri: str, max_bytes: int) -> Any:

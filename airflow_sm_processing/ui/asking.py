@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.hooks.connection import AwsConnection
+from airflow_sm_processing.operators.attempt import deployment
+from airflow_sm_processing.ownership.account import Account
+from airflow_sm_processing.ownership.names import number_of
+from airflow_sm_processing.ownership.owner import Owner
 from airflow_sm_processing.processing.results import moment
 from airflow_sm_processing.processing.status import JobStatus
 
@@ -29,6 +33,7 @@ _KEPT_SECONDS = 5.0
 _SESSION_SECONDS = 300.0  # then a changed connection is noticed
 _MOST_SESSIONS = 20  # records name connections and regions, and they may be anybody's; a client has megabytes
 _MOST_ASKED = 20  # jobs for one page; SageMaker gives an account few calls a second
+_MOST_OWNERS = 10_000
 _THREADS = 4
 
 
@@ -40,16 +45,24 @@ def asks_sagemaker() -> bool:
 
 
 class AskedJob(NamedTuple):
-    """A job, and the connection that its task made it through."""
+    """A job, the connection that its task made it through, and the task instance whose record says so."""
 
     aws_conn_id: str | None
     region: str | None
     job_name: str
+    owner: Owner
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> AskedJob:
-        """Read a record."""
-        return cls(record["aws_conn_id"], record["region"], record["job_name"])
+        """Read a record and where it was found: its content may be anybody's, its place isn't."""
+        owner = Owner(
+            deployment=deployment(),
+            dag_id=record["dag_id"],
+            run_id=record["run_id"],
+            task_id=record["task_id"],
+            map_index=record["map_index"],
+        )
+        return cls(record["aws_conn_id"], record["region"], record["job_name"], owner)
 
 
 @dataclass
@@ -92,6 +105,8 @@ class Asker:
     """Seconds that a page waits for answers."""
     _sessions: _Sessions = field(init=False)
     _asked: dict[AskedJob, tuple[float, Future[JobDescription | str]]] = field(default_factory=dict)
+    _owners: set[AskedJob] = field(default_factory=set)
+    """Jobs of which it is known that they are their task instances'."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(_THREADS, thread_name_prefix="sm-processing-ui")
@@ -108,8 +123,9 @@ class Asker:
         """Ask SageMaker to stop a job.
 
         Raises:
-            ProcessingError: It couldn't be asked, or refused.
+            ProcessingError: It couldn't be asked, or refused, or the job isn't the task instance's.
         """
+        self._owned(job)
         self._sessions.job(job).stop()
         with self._lock:
             self._asked.pop(job, None)
@@ -141,12 +157,38 @@ class Asker:
 
     def _described(self, job: AskedJob) -> JobDescription | str:
         try:
-            return self._sessions.job(job).description()
+            return self._owned(job)
         except ProcessingError as error:
             return str(error)
         except Exception as error:  # of connections' and secrets backends' many kinds
             log.warning("SageMaker couldn't be asked for job %s.", job.job_name, exc_info=True)
             return f"SageMaker couldn't be asked: {type(error).__name__}. The API server's log says more."
+
+    def _owned(self, job: AskedJob) -> JobDescription:
+        """Return how a job is, which must be the task instance's by its own tags or name: a record is no authority.
+
+        Raises:
+            ProcessingError: It couldn't be asked, or the job belongs to somebody else.
+        """
+        description = self._sessions.job(job).description()
+        if job not in self._owners and not self._is_owned(job, description):
+            raise ProcessingError(
+                f"Job {job.job_name} isn't shown or stopped from here: neither its tags nor its name say that it "
+                "belongs to this task instance. Does the API server have the same [sm_processing] deployment as the "
+                "workers?"
+            )
+        with self._lock:
+            if len(self._owners) >= _MOST_OWNERS:
+                self._owners.clear()
+            self._owners.add(job)
+        return description
+
+    def _is_owned(self, job: AskedJob, description: JobDescription) -> bool:
+        """Ask for the job's tags; where they don't tell, or may not be read, its name has to have the task's digest."""
+        tags = Account(self._sessions.job(job).sagemaker_session).tags(description.job_arn) or {}
+        if job.owner.is_named_by(tags):
+            return True
+        return not job.owner.is_denied_by(tags) and number_of(job.job_name, job.owner.digest) is not None
 
 
 def told(record: dict[str, Any], answer: JobDescription | str) -> dict[str, Any]:

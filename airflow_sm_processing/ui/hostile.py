@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import datetime, timezone
 from typing import Any
+
+from airflow_sm_processing.processing.console import CONSOLE_HOSTS
 
 __all__ = [
     "YEARS",
     "MalformedError",
+    "console_link",
     "dictionary",
-    "link",
     "loaded",
     "number",
     "parsed",
@@ -23,6 +26,10 @@ __all__ = [
 
 _MOST_LEVELS = 50
 _MOST_CHARACTERS = 20_000  # of one text; SageMaker's longest are a tenth of it
+_LONGEST_ADDRESS = 4096
+_ADDRESS = re.compile(
+    r"https://[a-z0-9.-]+/[\x21-\x5b\x5d-\x7e]*"
+)  # no user, port, backslash, space or control character
 _LARGEST = 1e15  # of numbers; the sum of all records is a finite one, too
 YEARS = range(2000, 2200)
 """Of times that are reckoned with: a calendar's ends are far enough away."""
@@ -76,11 +83,11 @@ def dictionary(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def text(value: Any) -> str | None:
-    """Give a text, cut where it is longer than any that SageMaker gives; None for anything else."""
+def text(value: Any, most: int = _MOST_CHARACTERS) -> str | None:
+    """Return a text, cut where it is longer than any that SageMaker gives; None for anything else."""
     if not isinstance(value, str):
         return None
-    return value if len(value) <= _MOST_CHARACTERS else f"{value[:_MOST_CHARACTERS]}…"
+    return value if len(value) <= most else f"{value[:most]}…"
 
 
 def number(value: Any) -> float | None:
@@ -114,6 +121,9 @@ def times_as_shown(value: Any) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def link(value: Any) -> str | None:
-    """Give an address on the web; None for anything else, such as a script."""
-    return text(value) if isinstance(value, str) and value.startswith("https://") else None
+def console_link(value: Any) -> str | None:
+    """Return an address of the AWS console; None for anything else, also for what only looks like one."""
+    if not isinstance(value, str) or len(value) > _LONGEST_ADDRESS or not _ADDRESS.fullmatch(value):
+        return None
+    host = value.removeprefix("https://").partition("/")[0]
+    return value if any(host == known or host.endswith(f".{known}") for known in CONSOLE_HOSTS) else None

@@ -15,7 +15,7 @@ from airflow_sm_processing.ui.rows import JobRow, Place, row_of
 from airflow_sm_processing.ui.tables import record_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
@@ -46,7 +46,7 @@ class Recorded:
     is_cut: bool = False
     """Whether there are older records that weren't read."""
 
-    def of_dags(self, dag_ids: Collection[str]) -> Recorded:
+    def of_dags(self, dag_ids: Container[str]) -> Recorded:
         """Give what belongs to these DAGs."""
         return Recorded(
             [row for row in self.rows if row.place.dag_id in dag_ids],
@@ -73,7 +73,7 @@ class Reader:
     _snapshot: _Snapshot | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def read(self, session: Session, dag_ids: Collection[str]) -> Recorded:
+    def read(self, session: Session, dag_ids: Container[str]) -> Recorded:
         """Give the jobs of these DAGs."""
         with self._lock:
             return self._present(session).of_dags(dag_ids)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
+_MOST_EARLIER = 100
+
 __all__ = ["TaskJobs", "place_of", "present_details", "task_jobs"]
 
 
@@ -35,7 +37,7 @@ class TaskJobs:
     job: dict[str, Any] | None
     """The present one's record."""
     earlier: list[dict[str, Any]]
-    """Records, the newest first."""
+    """Records, the newest first; a hundred at the most."""
     task: TaskState
 
     def offer(self, job: dict[str, Any] | None, *, asks_sagemaker: bool) -> StopOffer:
@@ -58,7 +60,7 @@ def task_jobs(session: Session, task: TaskInstance, base: str) -> TaskJobs:
     return TaskJobs(
         present=present,
         job=next((job for job in jobs if not job["superseded"]), None),
-        earlier=[job for job in jobs if job["superseded"]],
+        earlier=[job for job in jobs if job["superseded"]][:_MOST_EARLIER],
         task=TaskState(task.state, task.try_number, is_held=_is_held(session, task)),
     )
 

@@ -4,23 +4,31 @@
  */
 
 import { airflow } from "./frame.js";
+import { STATUSES } from "./status.js";
 
 const HOUR = 3600000; // milliseconds
 const PERIODS = { "24h": 24 * HOUR, "7d": 7 * 24 * HOUR, "30d": 30 * 24 * HOUR, "90d": 90 * 24 * HOUR };
 const TEXTS = ["dag_id", "task_id", "name", "period", "since", "until"];
+const LONGEST = 500; // characters of a text, as the API takes it
+const SORTS = ["submitted_at", "ended_at", "duration_seconds", "instance_seconds", "job_name", "status", "dag_id", "task_id"];
 const SIZES = [25, 50, 100];
+const LAST_PAGE = 1000000;
 const STANDARD = { sort: "submitted_at", descending: true, page: 1, size: SIZES[0] };
 
-/** @returns {object} from the address: this page's own, or Airflow's where its frame knows no query */
+/**
+ * Anybody may write an address: what no filter takes is the standard instead.
+ * @returns {object} from the address: this page's own, or Airflow's where its frame knows no query
+ */
 export function readState() {
   const query = new URLSearchParams(location.search || (airflow?.location.search ?? ""));
-  const texts = Object.fromEntries(TEXTS.map((name) => [name, query.get(name) ?? ""]));
+  const texts = Object.fromEntries(TEXTS.map((name) => [name, (query.get(name) ?? "").slice(0, LONGEST)]));
+  if (texts.period !== "custom" && !Object.hasOwn(PERIODS, texts.period)) texts.period = "";
   return {
     ...texts,
-    statuses: query.getAll("status"),
-    sort: query.get("sort") ?? STANDARD.sort,
+    statuses: query.getAll("status").filter((status) => Object.hasOwn(STATUSES, status)),
+    sort: SORTS.find((sort) => sort === query.get("sort")) ?? STANDARD.sort,
     descending: query.get("order") !== "ascending",
-    page: Math.max(1, Number.parseInt(query.get("page") ?? "1", 10) || 1),
+    page: Math.min(Math.max(1, Number.parseInt(query.get("page") ?? "1", 10) || 1), LAST_PAGE),
     size: SIZES.find((size) => String(size) === query.get("size")) ?? STANDARD.size,
   };
 }
@@ -70,7 +78,7 @@ export function listQuery(state) {
 
 function period({ period: name, since, until }) {
   if (name === "custom") return { since: utc(since), until: utc(until) };
-  return PERIODS[name] ? { since: new Date(Date.now() - PERIODS[name]).toISOString() } : {};
+  return Object.hasOwn(PERIODS, name) ? { since: new Date(Date.now() - PERIODS[name]).toISOString() } : {};
 }
 
 function utc(local) {

@@ -19,6 +19,6 @@ export function isTerminal(status) {
 
 /** @param {string} status @param {string|null} [note] */
 export function badge(status, note) {
-  const known = STATUSES[status] ?? { kind: "unknown", label: status, help: "" };
+  const known = Object.hasOwn(STATUSES, status) ? STATUSES[status] : { kind: "unknown", label: status, help: "" };
   return el("span", { class: `badge ${known.kind}`, title: note ?? known.help }, known.label);
 }

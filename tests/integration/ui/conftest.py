@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 HERE = Path(__file__).parent
-ROLES = {"boss": "admin", "editor": "user", "viewer": "viewer", "limited": "user", "no_logs": "viewer", "nobody": ""}
+ROLES = {
+    "boss": "admin",
+    "editor": "user",
+    "viewer": "viewer",
+    "limited": "user",
+    "no_logs": "viewer",
+    "no_xcoms": "viewer",
+    "nobody": "",
+}
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_sm_processing.exceptions import ProcessingError
+from airflow_sm_processing.ownership.owner import Life, Owner
 from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.ui.asking import AskedJob, Asker, told
 from benchmarks.recorded_jobs import TaskRow, record
@@ -47,15 +49,29 @@ def asker(sagemaker: LocalSageMaker) -> Iterator[Asker]:
         asker.close()
 
 
+OWNER = Owner(deployment="asking", dag_id="dag", run_id="run", task_id="task")
+PLACE = {"dag_id": "dag", "run_id": "run", "task_id": "task", "map_index": -1}
+
+
+@pytest.fixture(autouse=True)
+def _deployment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__SM_PROCESSING__DEPLOYMENT", OWNER.deployment)
+
+
 def job(name: str) -> AskedJob:
-    return AskedJob(None, "us-east-1", name)
+    return AskedJob(None, "us-east-1", name, OWNER)
+
+
+def tagged(owner: Owner) -> list[dict[str, str]]:
+    tags = owner.tags(try_number=1, life=Life(0), claim=None)
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 @pytest.fixture(scope="module")
 def ended(sagemaker: LocalSageMaker) -> str:
     """The name of a job that has completed."""
     client = sagemaker.client("sagemaker")
-    name = "asked-for"
+    name = f"asked-for-{OWNER.digest}-1"
     client.create_processing_job(ProcessingJobName=name, **REQUEST)
     waiter = client.get_waiter("processing_job_completed_or_stopped")
     waiter.wait(ProcessingJobName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
@@ -63,7 +79,7 @@ def ended(sagemaker: LocalSageMaker) -> str:
 
 
 def test_a_record_is_brought_up_to_date_but_for_its_texts(asker: Asker, ended: str):
-    it = record(ended, **OPEN, region="us-east-1", aws_conn_id=None, status_note=None, started_at=None)
+    it = record(ended, **OPEN, **PLACE, region="us-east-1", aws_conn_id=None, status_note=None, started_at=None)
     (shown,) = asker.brought_up_to_date([it])
     assert (shown["status"], shown["status_note"]) == ("Completed", "SageMaker says so; recorded is InProgress.")
     assert shown["exit_message"] is None
@@ -71,8 +87,47 @@ def test_a_record_is_brought_up_to_date_but_for_its_texts(asker: Asker, ended: s
     assert shown["instance_seconds"] == shown["duration_seconds"] >= 0
 
 
+OTHER = Owner(deployment="asking", dag_id="dag", run_id="run", task_id="another")
+REFUSAL = "neither its tags nor its name say that it belongs to this task instance"
+
+
+@pytest.mark.parametrize(
+    ("name", "owner", "is_owned"),
+    [
+        ("fixed-name", OWNER, True),
+        ("fixed-name-of-another", OTHER, False),
+        ("nobodys-job", None, False),
+        (f"of-another-{OTHER.digest}-1", None, False),
+        (f"by-its-name-{OWNER.digest}-1", None, True),
+        (f"tags-outweigh-the-name-{OWNER.digest}-1", OTHER, False),
+    ],
+)
+def test_a_record_is_no_authority_over_a_job(
+    asker: Asker, sagemaker: LocalSageMaker, name: str, owner: Owner | None, is_owned: bool
+):
+    client = sagemaker.client("sagemaker")
+    specification = {**REQUEST["AppSpecification"], "ContainerEntrypoint": ["sleep", "600"]}
+    tags = {} if owner is None else {"Tags": tagged(owner)}
+    client.create_processing_job(ProcessingJobName=name, **{**REQUEST, "AppSpecification": specification}, **tags)
+    try:
+        it = record(name, **OPEN, **PLACE, region="us-east-1", aws_conn_id=None, status_note=None)
+        (shown,) = asker.brought_up_to_date([it])
+        if is_owned:
+            assert shown["status_note"] is None
+            asker.stop(AskedJob.of_record(it))
+        else:
+            assert REFUSAL in shown["status_note"]
+            assert {**shown, "status_note": None} == it
+            with pytest.raises(ProcessingError, match=REFUSAL):
+                asker.stop(AskedJob.of_record(it))
+        status = client.describe_processing_job(ProcessingJobName=name)["ProcessingJobStatus"]
+        assert (status == "InProgress") is not is_owned
+    finally:
+        client.stop_processing_job(ProcessingJobName=name)
+
+
 def test_what_is_not_known_becomes_a_note(asker: Asker):
-    absent, nowhere = job("absent"), AskedJob(None, "no region", "absent")
+    absent, nowhere = job("absent"), AskedJob(None, "no region", "absent", OWNER)
     answers = asker.ask([absent, nowhere])
     assert "Could not find requested job with name: absent" in str(answers[absent])
     assert "Provided region_name 'no region' doesn't match a supported format" in str(answers[nowhere])
@@ -86,13 +141,13 @@ def test_what_is_not_known_becomes_a_note(asker: Asker):
 def test_a_connection_that_is_broken_becomes_a_note(asker: Asker, monkeypatch: pytest.MonkeyPatch):
     extra = {"role_arn": "arn:aws:iam::123456789012:role/any", "assume_role_method": "unheard_of"}
     monkeypatch.setenv("AIRFLOW_CONN_BROKEN", json.dumps({"conn_type": "aws", "extra": extra}))
-    asked = AskedJob("broken", "us-east-1", "any")
+    asked = AskedJob("broken", "us-east-1", "any", OWNER)
     note = "SageMaker couldn't be asked: NotImplementedError. The API server's log says more."
     assert asker.ask([asked]) == {asked: note}
 
 
 def test_an_ended_job_is_not_asked_for(asker: Asker):
-    it = record("absent", status_note=None, region="us-east-1", aws_conn_id=None)
+    it = record("absent", **PLACE, status_note=None, region="us-east-1", aws_conn_id=None)
     assert asker.brought_up_to_date([it]) == [it]
 
 
@@ -114,9 +169,9 @@ def test_no_more_than_twenty_jobs_are_asked_for_at_once(asker: Asker):
 
 
 def test_connections_that_records_name_do_not_pile_up(asker: Asker):
-    made = [asker._sessions.job(AskedJob(None, f"us-east-{number}", "a")) for number in range(30)]
+    made = [asker._sessions.job(AskedJob(None, f"us-east-{number}", "a", OWNER)) for number in range(30)]
     sessions = [weakref.ref(each.sagemaker_session) for each in made]
-    assert asker._sessions.job(AskedJob(None, "us-east-29", "b")).sagemaker_session is sessions[-1]()
+    assert asker._sessions.job(AskedJob(None, "us-east-29", "b", OWNER)).sagemaker_session is sessions[-1]()
     del made
     gc.collect()
     assert [session() is not None for session in sessions] == [False] * 10 + [True] * 20

@@ -14,8 +14,10 @@ import pytest
 
 from airflow_sm_processing.decorators import results
 from airflow_sm_processing.decorators.container.outcome import Outcome
+from airflow_sm_processing.decorators.errors import FunctionFailedError
 from airflow_sm_processing.decorators.large_results import Maker
-from airflow_sm_processing.decorators.results import Returned, read_raised, read_returned, rule_of_airflow
+from airflow_sm_processing.decorators.results import Raised, Returned, read_raised, read_returned, rule_of_airflow
+from airflow_sm_processing.exceptions import JobFailedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,3 +117,14 @@ def test_a_value_that_is_too_large_alone_goes_to_a_file_however_low_the_limit(tm
 def test_what_airflow_would_change_or_refuse_is_known_beforehand(value: Any, rule: str | None):
     found = rule_of_airflow(value)
     assert found is None if rule is None else str(found).startswith(rule)
+
+
+def test_nothing_of_an_error_is_shown_unhidden_or_unescaped():
+    failed = JobFailedError.__new__(JobFailedError)
+    failed.__dict__.update(job_name="a-job", links={})
+    raised = Raised("S3cret\nError\x1b[2J", "S3cret!", "a line of S3cret\x1b[2J", 1, "S3cret\n-host\x07")
+    error = FunctionFailedError.of(failed, raised, function="train", hide=lambda text: text.replace("S3cret", "***"))
+    assert str(error) == (
+        "train raised ***\\nError\\x1b[2J on ***\\n-host\\x07 of processing job a-job.\n    a line of ***\\x1b[2J"
+    )
+    assert not any("S3cret" in str(item) for item in error.raised)

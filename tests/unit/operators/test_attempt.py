@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -162,23 +163,33 @@ def test_a_process_that_lost_its_supervisor_makes_no_job(monkeypatch: pytest.Mon
 
 
 def _supervise(tells: int) -> None:
-    """Start a task's process, and die when it runs."""
+    """Start a task's process, and die when it runs; neither outlives the test, whatever happens."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    supervisor = os.getpid()
     ready, go = os.pipe()
-    if os.fork() == 0:
-        task = attempt(dict)
-        text = "is an orphan" if task.is_orphaned else "has one"
-        os.write(go, b"!")
-        parent = os.getppid()
-        while os.getppid() == parent:
-            time.sleep(0.01)
-        try:
-            task.check_supervisor()
-        except ProcessingError as error:
-            text += f", lost it: {str(error).partition(':')[0]}"
-        os.write(tells, text.encode())
-    else:
-        os.read(ready, 1)
-    os._exit(0)
+    try:
+        if os.fork() == 0:
+            signal.alarm(60)
+            os.write(tells, _told_by_an_orphan(supervisor, go).encode())
+        else:
+            signal.alarm(60)
+            os.close(go)
+            os.read(ready, 1)
+    finally:
+        os._exit(0)
+
+
+def _told_by_an_orphan(supervisor: int, go: int) -> str:
+    task = attempt(dict)
+    text = "is an orphan" if task.is_orphaned else "has one"
+    os.write(go, b"!")
+    while os.getppid() == supervisor:  # asked for before it may die, and the alarm bounds it
+        time.sleep(0.01)
+    try:
+        task.check_supervisor()
+    except ProcessingError as error:
+        text += f", lost it: {str(error).partition(':')[0]}"
+    return text
 
 
 def test_without_a_supervisor_of_its_own_a_process_speaks_for_its_task() -> None:

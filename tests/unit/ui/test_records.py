@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from airflow_sm_processing.processing.console import job_links
 from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.ui.hostile import MalformedError
 from airflow_sm_processing.ui.rows import JobRow, Place, row_of
@@ -84,15 +85,55 @@ def test_fields_of_other_types_and_unknown_ones_are_not_shown():
     assert shown_record(json.dumps(it)) == known
 
 
-@pytest.mark.parametrize("url", ["javascript:alert(1)", "http://here", "//there", "data:text/html,x", 7, None])
-def test_only_addresses_on_the_web_are_links(url: object):
-    it = shown_record(json.dumps(record("name", links={"Job": url, "Logs": "https://logs"})))
-    assert it["links"] == {"Logs": "https://logs"}
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "http://console.aws.amazon.com/",
+        "//console.aws.amazon.com/",
+        "data:text/html,x",
+        "https://logs/",
+        "https://console.aws.amazon.com",
+        "https://console.aws.amazon.com.evil.example/",
+        "https://evilconsole.aws.amazon.com/",
+        "https://127.0.0.1:8080@evil.example/",
+        "https://console.aws.amazon.com@evil.example/",
+        "https://console.aws.amazon.com:443/",
+        "https://evil.example\\@console.aws.amazon.com/",
+        "https://evil.example/https://console.aws.amazon.com/",
+        "https://console.aws.amazon.com/\\evil",
+        "https://console.aws.amazon.com/a b",
+        "https://console.aws.amazon.com/\n",
+        "https://console.aws.amazon.com/" + "x" * 5000,
+        7,
+        None,
+    ],
+)
+def test_only_addresses_of_the_aws_console_are_links(url: object):
+    logs = "https://eu-west-1.console.aws.amazon.com/cloudwatch/home"
+    it = shown_record(json.dumps(record("name", links={"Job": url, "Logs": logs, "Other": logs})))
+    assert it["links"] == {"Logs": logs}
+    (place,) = shown_details(json.dumps(details("name", outputs=[{"name": "a", "link": url}])))["outputs"]
+    assert place["link"] is None
+
+
+@pytest.mark.parametrize("partition", ["aws", "aws-cn", "aws-us-gov", "elsewhere"])
+def test_the_addresses_that_tasks_record_are_links(partition: str):
+    links = job_links("name", region="cn-north-1", partition=partition, output_uris=["s3://bucket/a b/ü"])
+    assert shown_record(json.dumps(record("name", links=links)))["links"] == links
+
+
+def test_a_record_that_is_too_large_for_a_page_of_hundreds_is_shown_in_short():
+    names = ("exit_message", "failure_reason", "image_uri", "region", "job_arn", "aws_conn_id", "instance_type")
+    shown = shown_record(json.dumps(record("n" * 4000, **dict.fromkeys(names, "\U0001f600" * 4000))))
+    assert len(json.dumps(shown)) <= 16_384
+    assert shown["failure_reason"] == "This job's record is too large to be shown whole."
+    assert (shown["job_name"], shown["status"], shown["duration_seconds"]) == ("n" * 100, "Completed", 300.0)
 
 
 def test_a_text_longer_than_sagemakers_is_cut():
     shown = shown_record(json.dumps(record("name", failure_reason="x" * 30_000)))
-    assert shown["failure_reason"] == "x" * 20_000 + "…"
+    assert shown["failure_reason"] == "x" * 4_000 + "…"
 
 
 def test_details_are_shown_but_for_the_version():

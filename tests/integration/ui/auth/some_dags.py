@@ -6,13 +6,16 @@ from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleA
 
 
 class SomeDagsAuthManager(SimpleAuthManager):
-    """The simple one, but for that user; and `no_logs` may read no log."""
+    """The simple one, but for that user; `no_logs` may read no log, `no_xcoms` no XCom of `closed_dag`."""
 
     def is_authorized_dag(self, *, method, user, access_entity=None, details=None):
         """Say whether the user may."""
         if user.username == "limited" and details and details.id and not details.id.startswith("open_"):
             return False
         if user.username == "no_logs" and access_entity and access_entity.name == "TASK_LOGS":
+            return False
+        reads_xcoms = access_entity and access_entity.name == "XCOM"
+        if user.username == "no_xcoms" and reads_xcoms and details and details.id == "closed_dag":
             return False
         return super().is_authorized_dag(method=method, user=user, access_entity=access_entity, details=details)
 
