@@ -77,6 +77,7 @@ constraints: ## Renew the pinned versions
 	$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --python-version 3.10 --extra crt --extra local --group dev --output-file constraints.txt pyproject.toml
 	@echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" >> constraints.txt
+	@echo "celery<5.7  # for whoever adds the celery provider: 3.26 doesn't forbid 5.7, and breaks with it" >> constraints.txt
 
 clean: ## Remove what the commands made
 	rm -rf $(VENV) .venv-* .demo .ui build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .screenshots

@@ -34,7 +34,7 @@ class ConsoleLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002  # Airflow's signature
         """Give the address that the task pushed; an empty one if it has no job, or one on a local endpoint."""
-        from airflow.providers.common.compat.sdk import XCom
+        from airflow_sm_processing.airflow_compat import XCom
 
         return XCom.get_value(ti_key=ti_key, key=self.xcom_key) or ""
 

@@ -71,7 +71,7 @@ def _stats() -> Any:
         except ImportError:
             from airflow.stats import Stats  # type: ignore[assignment,unused-ignore]  # Airflow 3.1
         return Stats
-    from airflow.providers.common.compat.sdk import Stats as TaskStats
+    from airflow_sm_processing.airflow_compat import Stats as TaskStats
 
     return TaskStats
 

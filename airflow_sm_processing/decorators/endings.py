@@ -93,7 +93,7 @@ def end_of_failure(
     task: FunctionProcessingOperator, job: ProcessingJob, description: JobDescription, error: JobFailedError
 ) -> Exception:
     """Give what the task raises for a failed job: what the function raised, or the job's own error if it left none."""
-    from airflow.providers.common.compat.sdk import AirflowSkipException
+    from airflow_sm_processing.airflow_compat import AirflowSkipException
 
     raised = _raised(task, job, description)
     code = _exit_code(raised, description)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: TID253  # only a running task loads this
-
+from airflow_sm_processing.airflow_compat import AirflowFailException  # only a running task loads this
 from airflow_sm_processing.decorators.results import Raised
 from airflow_sm_processing.exceptions import JobFailedError, ProcessingError
 from airflow_sm_processing.printable import one_line, printable

@@ -55,11 +55,17 @@ class ProcessingApi:
         Raises:
             ServiceError: as the real operation would.
         """
-        shape = self._model.operation_model(operation).input_shape
+        rules.check_preferences_known(request, self._model)
+        shape = self._model.operation_model(self._modelled(operation)).input_shape
         if shape is not None:
             shapes.check(request, shape)
             request = shapes.known(request, shape)
         return json.dumps(self._operations[operation](request, caller), default=_wire_time)
+
+    def _modelled(self, operation: str) -> str:
+        """Return an operation of the same input that the installed boto3 has."""
+        known = operation != "DeleteProcessingJob" or operation in self._model.operation_names
+        return operation if known else "StopProcessingJob"
 
     def jobs(self, caller: Caller) -> Jobs:
         """Give the jobs of the caller's account and region."""

@@ -6,10 +6,14 @@ from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import boto3
+
 from airflow_sm_processing.local.errors import validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from botocore.model import ServiceModel
 
 PROCESSING = PurePosixPath("/opt/ml/processing")
 _MAX_NAME_BYTES = 255  # of a file or folder, on Linux's file systems
@@ -39,6 +43,22 @@ def reserved_tags(tags: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for tag in tags:
         if tag["Key"].lower().startswith("aws:"):
             yield f"Tag key '{tag['Key']}' can't begin with 'aws:'. This prefix is reserved for AWS use."
+
+
+def check_preferences_known(request: Mapping[str, Any], model: ServiceModel) -> None:
+    """Refuse InstancePreferences where the installed boto3's model has none, so that nobody wonders why.
+
+    Raises:
+        ServiceError: ValidationException.
+    """
+    resources = request.get("ProcessingResources")
+    cluster = resources.get("ClusterConfig") if isinstance(resources, dict) else None
+    if not isinstance(cluster, dict) or "InstancePreferences" not in cluster:
+        return
+    known: Any = model.shape_for("ProcessingClusterConfig")
+    if "InstancePreferences" not in known.members:
+        needed = f"boto3 1.43.90 or newer; boto3 {boto3.__version__} is installed beside it"
+        raise validation_error(f"For InstancePreferences, {_LOCAL} needs {needed}.")
 
 
 def outputs_of(request: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -6,6 +6,8 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import boto3
+
 from airflow_sm_processing.local.errors import ServiceError, validation_error
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
     "long": (int,),
     "timestamp": (int, float),
 }
+
+_CURRENT_BOTO3 = (1, 44)  # its model has every instance type that this package was checked against
+_INSTANCE_TYPE = re.compile(r"ml\.[a-z]+[0-9]+[a-z]*(-[a-z]+)?\.(medium|large|[0-9]*xlarge)")
 
 # What the model's patterns have and Python's `re` lacks.
 _REGEX_DIALECT = (
@@ -144,12 +149,21 @@ def _constraints(value: Any, shape: Shape) -> Iterator[str]:
     broken = {
         "min": low is not None and size is not None and size < low,
         "max": high is not None and size is not None and size > high,
-        "enum": bool(shape.metadata.get("enum")) and value not in shape.metadata["enum"],
+        "enum": bool(shape.metadata.get("enum"))
+        and value not in shape.metadata["enum"]
+        and not _may_be_newer_instance_type(value, shape),
         "pattern": pattern is not None and not regex(pattern).fullmatch(str(value)),
     }
     for name, rule in _named_rules(shape):
         if broken[name]:
             yield rule
+
+
+def _may_be_newer_instance_type(value: Any, shape: Shape) -> bool:
+    """Tell what the service may have and an older boto3's model lacks, which botocore sends all the same."""
+    installed = tuple(int(part) for part in re.findall(r"\d+", boto3.__version__)[:2])
+    is_old = shape.name == "ProcessingInstanceType" and installed < _CURRENT_BOTO3
+    return is_old and _INSTANCE_TYPE.fullmatch(value) is not None
 
 
 def _rules(shape: Shape) -> Iterator[str]:

@@ -196,7 +196,7 @@ def _has_supervisor() -> bool:
 
 def deployment() -> str:
     """Return the name that tells this Airflow from others which use the same AWS account."""
-    from airflow.providers.common.compat.sdk import conf
+    from airflow_sm_processing.airflow_compat import conf
 
     name = conf.get("sm_processing", "deployment", fallback="") or conf.get("api", "base_url", fallback="")
     return str(name or "airflow")[:_LONGEST_ID]

@@ -111,7 +111,7 @@ class AwaitingTask(TracedTask):
         sizes = self._note_end(context, job, description, modes)
         self._job = None
         if description.status is JobStatus.STOPPED and modes.on_stopped == "skip":
-            from airflow.providers.common.compat.sdk import AirflowSkipException
+            from airflow_sm_processing.airflow_compat import AirflowSkipException
 
             raise AirflowSkipException(f"Processing job {job.job_name} was stopped.")
         if description.status is not JobStatus.STOPPED or modes.on_stopped != "succeed":
@@ -134,7 +134,7 @@ class AwaitingTask(TracedTask):
     def _give_up(self, job: ProcessingJob, deadline: Deadline | None) -> NoReturn:
         self._job = None
         if deadline is not None and deadline.bound == "execution_timeout":
-            from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+            from airflow_sm_processing.airflow_compat import AirflowTaskTimeout
 
             what = "was stopped" if self._modes().stop_on_kill else "goes on, for stop_on_kill=False"
             raise AirflowTaskTimeout(f"execution_timeout is over: processing job {job.job_name} {what}.") from None

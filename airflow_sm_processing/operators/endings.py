@@ -29,7 +29,7 @@ def ends_from_trigger(task: BaseOperator, modes: Modes) -> bool:
 
 def _reasons_for_a_worker(task: BaseOperator, modes: Modes) -> Iterator[str]:
     """Yield what Airflow does at a task's end only in a worker."""
-    from airflow.providers.common.compat.sdk import conf
+    from airflow_sm_processing.airflow_compat import conf
 
     has_hook = type(task).post_execute is not BaseOperator.post_execute or getattr(task, "_post_execute_hook", None)
     backend = conf.get("core", "xcom_backend", fallback=_OWN_XCOM).rpartition(".")[2]

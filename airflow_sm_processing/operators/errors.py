@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import AirflowFailException  # noqa: TID253  # only a running task loads this
-
+from airflow_sm_processing.airflow_compat import AirflowFailException
 from airflow_sm_processing.exceptions import (
     DefinitionError,
     JobExistsError,

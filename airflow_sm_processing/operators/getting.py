@@ -145,7 +145,7 @@ class ClaimingTask(LinkedTask, MaskedEnvironment):
         counted = bear(error, refusals, bound=modes.max_capacity_wait)
         deadline = wait_deadline(self, context, max_wait=None)
         if deadline is not None and deadline.seconds_left <= 0:
-            from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+            from airflow_sm_processing.airflow_compat import AirflowTaskTimeout
 
             raise AirflowTaskTimeout(f"execution_timeout is over, and there was no room for the job: {error}") from None
         if is_deferrable(modes) and not self._stays:
@@ -236,7 +236,7 @@ def is_deferrable(modes: Modes) -> bool:
     """Tell whether a task waits in the triggerer."""
     if modes.deferrable is not None:
         return modes.deferrable
-    from airflow.providers.common.compat.sdk import conf
+    from airflow_sm_processing.airflow_compat import conf
 
     default: bool = conf.getboolean("operators", "default_deferrable", fallback=False)
     return default

@@ -228,7 +228,7 @@ def _is_asked_for(value: Any) -> bool:
 
 def _is_time_out() -> bool:
     """Return whether Airflow is handling the end of an `execution_timeout`."""
-    from airflow.providers.common.compat.sdk import AirflowTaskTimeout
+    from airflow_sm_processing.airflow_compat import AirflowTaskTimeout
 
     return isinstance(sys.exc_info()[1], AirflowTaskTimeout)
 

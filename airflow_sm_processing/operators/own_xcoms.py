@@ -37,7 +37,7 @@ def own_xcom(context: Context, key: str) -> Any:
 
 def forget_log_position(context: Context) -> None:
     """Delete the position in the job's log, which a worker goes on from."""
-    from airflow.providers.common.compat.sdk import XCom
+    from airflow_sm_processing.airflow_compat import XCom
 
     ti = context["ti"]
     place = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}

@@ -75,8 +75,7 @@ def record_as_left(task: ClaimingTask, context: Context, job: ProcessingJob, mod
 
 def measured(task: ClaimingTask, description: JobDescription) -> dict[str, Size | None]:
     """Measure what an ended job read and wrote, by its S3 URIs; nothing where `[sm_processing] measure_data` is off."""
-    from airflow.providers.common.compat.sdk import conf
-
+    from airflow_sm_processing.airflow_compat import conf
     from airflow_sm_processing.processing.sizes import measure_all
 
     if not conf.getboolean("sm_processing", "measure_data", fallback=True):

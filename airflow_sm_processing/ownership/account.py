@@ -112,8 +112,13 @@ class Account:
             patience.bear(TransientError(message, operation="StopProcessingJob", code="Stopping"))
             self._sleep(_PAUSE * random.uniform(0.9, 1.1))  # noqa: S311  # spreads calls, hides nothing
 
+    @property
+    def can_delete(self) -> bool:
+        """Whether the installed boto3 knows DeleteProcessingJob."""
+        return hasattr(self.session.sagemaker_client, "delete_processing_job")
+
     def delete(self, job_name: str) -> None:
-        """Delete the record of a job that has ended, which frees its name."""
+        """Delete the record of a job that has ended, which frees its name; ask `can_delete` first."""
 
         def ask() -> None:
             with aws_call("DeleteProcessingJob", job_name):

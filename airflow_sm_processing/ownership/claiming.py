@@ -21,6 +21,7 @@ from airflow_sm_processing.ownership.intents import Intent, NoIntents
 from airflow_sm_processing.ownership.making import JobMaker
 from airflow_sm_processing.ownership.names import job_name, number_of, stem
 from airflow_sm_processing.ownership.standing import Claimant, Standing
+from airflow_sm_processing.processing.boto3_versions import needs_newer_boto3
 from airflow_sm_processing.processing.job import ProcessingJob
 from airflow_sm_processing.processing.status import JobStatus
 
@@ -253,12 +254,17 @@ class JobClaim:
         )
 
     def _free(self, name: str) -> None:
+        way_out = "give a job_name that differs by try (`{{ ti.try_number }}`), or none."
+        if not self._account.can_delete:
+            needed = needs_newer_boto3("DeleteProcessingJob")
+            message = f"An earlier job of this task has the name {name}, and deleting its record {needed}. Or {way_out}"
+            raise JobExistsError(name, message)
         try:
             self._account.delete(name)
         except AccessDeniedError as error:
             message = (
                 f"An earlier job of this task has the name {name}, and deleting its record is denied: {error} Allow "
-                "sagemaker:DeleteProcessingJob, give a job_name that differs by try (`{{ ti.try_number }}`), or none."
+                f"sagemaker:DeleteProcessingJob, {way_out}"
             )
             raise JobExistsError(name, message) from error
         log.info("Deleted the record of processing job %s, to use its name again.", name)

@@ -57,7 +57,7 @@ _NO_JOB = re.compile("could not find", re.IGNORECASE)  # DescribeProcessingJob m
 # Signature errors explain themselves by quoting the request: its headers, security token and signature included.
 _SIGNATURE = frozenset({"IncompleteSignature", "InvalidSignatureException", "SignatureDoesNotMatch"})
 _QUOTED_REQUEST = re.compile(r"\n|in Authorization header")
-# Names of botocore's own exceptions, which are looked up late: the parse law.
+# Names of botocore's own exceptions, which are looked up late: the parse law. An older botocore lacks some.
 _CREDENTIAL_ERRORS = (
     "CredentialRetrievalError",
     "InvalidConfigError",
@@ -282,9 +282,9 @@ def _client_side_error(error: BotoCoreError) -> tuple[type[ServiceError], str]:
     if isinstance(error, botocore.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return ServiceError, "Check the endpoint and the connection's `verify`: time doesn't mend a certificate."
     for kind in _CREDENTIAL_ERRORS:
-        if isinstance(error, getattr(botocore, kind)):
+        if isinstance(error, getattr(botocore, kind, ())):
             return AccessDeniedError, "Check the AWS connection's credentials."
     for kind in _PASSING_ERRORS:
-        if isinstance(error, getattr(botocore, kind)):
+        if isinstance(error, getattr(botocore, kind, ())):
             return TransientError, "It may work later."
     return ServiceError, ""

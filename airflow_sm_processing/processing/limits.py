@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_sm_processing.exceptions import Problem
+from airflow_sm_processing.processing.boto3_versions import may_be_newer_instance_type, needs_newer_boto3
 from airflow_sm_processing.processing.values import LATE
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["request_problems"]
 
 _SHOWN_ENUM_VALUES = 8
+_INSTANCE_TYPE = "ProcessingInstanceType"  # the shape's name in the model
 
 
 def request_problems(operation: OperationModel, request: dict[str, Any]) -> Iterator[Problem]:
@@ -44,14 +46,16 @@ def _problems(shape: Shape, value: Any, path: str) -> Iterator[Problem]:
 
 def _structure(shape: Shape, value: dict[str, Any], path: str) -> Iterator[Problem]:
     structure = cast("StructureShape", shape)
+    newer = {name: rule for name in value.keys() - structure.members if (rule := needs_newer_boto3(name))}
     for name in structure.required_members:
-        if name not in value:
+        if name not in value and not newer:  # what is newer may stand in place of what was required
             yield Problem(_joined(path, name), None, "is required")
     for name, item in value.items():
         if name in structure.members:
             yield from _problems(structure.members[name], item, _joined(path, name))
         else:
-            yield Problem(_joined(path, name), item, f"is unknown; known are {', '.join(structure.members)}")
+            rule = newer.get(name) or f"is unknown; known are {', '.join(structure.members)}"
+            yield Problem(_joined(path, name), item, rule)
 
 
 def _list(shape: Shape, value: list[Any], path: str) -> Iterator[Problem]:
@@ -71,7 +75,7 @@ def _map(shape: Shape, value: dict[Any, Any], path: str) -> Iterator[Problem]:
 def _string(shape: Shape, value: str, path: str) -> Iterator[Problem]:
     yield from _size(shape, len(value), value, path, "characters")
     if enum := cast("StringShape", shape).enum:
-        if value not in enum:
+        if value not in enum and not (shape.name == _INSTANCE_TYPE and may_be_newer_instance_type(value)):
             yield Problem(path, value, _enum_rule(value, enum))
     elif (pattern := shape.metadata.get("pattern")) and not _compiled(pattern).fullmatch(value):
         yield Problem(path, value, f"must match {pattern}")

@@ -161,7 +161,7 @@ class ProcessingJobSensor(TemplatedTask, LinkedTask, BaseSensorOperator):
             AirflowSensorTimeout: The time of a deferrable sensor is over.
             ServiceError: AWS refused.
         """
-        from airflow.providers.common.compat.sdk import AirflowSensorTimeout
+        from airflow_sm_processing.airflow_compat import AirflowSensorTimeout
 
         look = self._look(context)
         if not look and self._deadline is not None:
@@ -240,8 +240,7 @@ class ProcessingJobSensor(TemplatedTask, LinkedTask, BaseSensorOperator):
 
     def _seen(self, context: Context, description: JobDescription) -> PokeReturnValue:
         """Tell of the job, and make the sensor's end of the job's."""
-        from airflow.providers.common.compat.sdk import AirflowFailException
-
+        from airflow_sm_processing.airflow_compat import AirflowFailException
         from airflow_sm_processing.exceptions import JobEndedError
         from airflow_sm_processing.operators.own_xcoms import publish
         from airflow_sm_processing.processing.job import ProcessingJob

@@ -7,10 +7,10 @@ import pickle
 from urllib.parse import urlsplit
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowSkipException
 from airflow.sdk import task
 
 from airflow_sm_processing import JobFailedError, ProcessingInput, ProcessingOutput
+from airflow_sm_processing.airflow_compat import AirflowFailException, AirflowSkipException
 from airflow_sm_processing.decorators.errors import FunctionFailedError, FunctionRefusedError
 from airflow_sm_processing.operators.errors import TaskDefinitionError
 

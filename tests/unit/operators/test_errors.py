@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import AirflowFailException
-
+from airflow_sm_processing.airflow_compat import AirflowFailException
 from airflow_sm_processing.exceptions import JobRejectedError
 from airflow_sm_processing.operators.errors import TaskDefinitionError
 

@@ -8,6 +8,7 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 
 from airflow_sm_processing.exceptions import (
@@ -17,6 +18,7 @@ from airflow_sm_processing.exceptions import (
     ProcessingError,
     TransientError,
 )
+from airflow_sm_processing.ownership.account import Account
 from airflow_sm_processing.ownership.owner import Life
 
 from .sagemaker import RefusedError, SageMaker
@@ -306,6 +308,23 @@ def test_where_a_name_cannot_be_freed_the_error_says_what_to_do(account: SageMak
     account.refusals.append(("DeleteProcessingJob", RefusedError("AccessDeniedException")))
     with pytest.raises(JobExistsError, match=r"Allow sagemaker:DeleteProcessingJob, give a job_name that differs"):
         task.job()
+
+
+def test_where_boto3_cannot_free_a_name_the_error_says_which_one_can(
+    account: SageMaker, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DeleteProcessingJob is younger than the oldest boto3 that is supported."""
+    fixed(task).job()
+    account.end("nightly", "Failed")
+    task.retry()
+    monkeypatch.setattr(Account, "can_delete", False)
+    expected = (
+        "An earlier job of this task has the name nightly, and deleting its record needs boto3 1.40.61 or newer; "
+        f"boto3 {boto3.__version__} is installed. Or give a job_name that differs by try"
+    )
+    with pytest.raises(JobExistsError, match=re.escape(expected)):
+        task.job()
+    assert (account.made, account.calls.count("DeleteProcessingJob")) == (["nightly"], 0)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""Names of Airflow whose module depends on its version: Airflow 3.2 moved them from `airflow` to `airflow.sdk`.
+
+Each is looked up when it is imported, so that this module itself loads nothing of Airflow. The common.compat provider
+does the same, but the one that Airflow 3.1.0's own constraints pin has none of these names.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.exceptions import (
+        AirflowFailException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
+    )
+    from airflow.sdk.execution_time.xcom import XCom
+
+    Stats: Any
+
+__all__ = [
+    "AirflowFailException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "AirflowTaskTimeout",
+    "Stats",
+    "XCom",
+    "conf",
+]
+
+_EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
+_MODULES = {  # the newest first: an older one may warn
+    "AirflowFailException": _EXCEPTIONS,
+    "AirflowSensorTimeout": _EXCEPTIONS,
+    "AirflowSkipException": _EXCEPTIONS,
+    "AirflowTaskTimeout": _EXCEPTIONS,
+    "Stats": ("airflow.sdk.observability.stats", "airflow.observability.stats", "airflow.stats"),
+    "XCom": ("airflow.sdk.execution_time.xcom",),
+    "conf": ("airflow.sdk.configuration", "airflow.configuration"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Return what the installed Airflow has under a name."""
+    for module in _MODULES.get(name, ()):
+        try:
+            return getattr(import_module(module), name)
+        except (ImportError, AttributeError):
+            continue
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
