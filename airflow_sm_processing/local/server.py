@@ -92,27 +92,14 @@ class LocalSageMaker:
         isolation: Mode | None = None,
         seed: int = 0,
     ) -> None:
-        if not re.fullmatch(r"[0-9]{12}", account_id):
-            raise ValueError(f"account_id is {account_id!r}, and must have 12 digits.")
-        if not 0 <= port <= _MAX_PORT:
-            raise ValueError(f"port is {port}, and must be from 0 (any) to {_MAX_PORT}.")
-        if max_jobs < 1:
-            raise ValueError(f"max_jobs is {max_jobs}, and must be at least 1.")
-        if not stop_grace >= 0:
-            raise ValueError(f"stop_grace is {stop_grace}, and must be at least 0.")
-        if stop_grace > threading.TIMEOUT_MAX:
-            raise ValueError(f"stop_grace is {stop_grace}, and must be at most {threading.TIMEOUT_MAX:.0f} seconds.")
-        if region not in moto_app.regions("sagemaker"):
-            raise ValueError(f"region is {region!r}, which is no region of AWS's.")
+        _check_numbers(port=port, max_jobs=max_jobs, stop_grace=stop_grace)
+        self._roles = tuple(roles)
+        _check_names(account_id=account_id, region=region, roles=self._roles)
         self.account_id = account_id
         self.region = region
         self.key = Key.generate(account_id, access_key_id=access_key_id, secret_access_key=secret_access_key)
         self._port = port
         self._data_dir = data_dir
-        self._roles = tuple(roles)
-        for role in self._roles:
-            if not re.fullmatch(r"[\w+=,.@-]{1,64}", role, re.ASCII):
-                raise ValueError(f"roles has {role!r}; a role's name is up to 64 letters, digits and +=,.@_-, no ARN.")
         self._images = Images(images)
         self._faults = Faults()
         self._faults.set(faults, seed=seed)
@@ -194,3 +181,24 @@ class LocalSageMaker:
         for role in self._roles:
             with ignoring("EntityAlreadyExists"):  # made by another server in this process
                 iam.create_role(RoleName=role, AssumeRolePolicyDocument=_TRUST)
+
+
+def _check_numbers(*, port: int, max_jobs: int, stop_grace: float) -> None:
+    if not 0 <= port <= _MAX_PORT:
+        raise ValueError(f"port is {port}, and must be from 0 (any) to {_MAX_PORT}.")
+    if max_jobs < 1:
+        raise ValueError(f"max_jobs is {max_jobs}, and must be at least 1.")
+    if not stop_grace >= 0:
+        raise ValueError(f"stop_grace is {stop_grace}, and must be at least 0.")
+    if stop_grace > threading.TIMEOUT_MAX:
+        raise ValueError(f"stop_grace is {stop_grace}, and must be at most {threading.TIMEOUT_MAX:.0f} seconds.")
+
+
+def _check_names(*, account_id: str, region: str, roles: tuple[str, ...]) -> None:
+    if not re.fullmatch(r"[0-9]{12}", account_id):
+        raise ValueError(f"account_id is {account_id!r}, and must have 12 digits.")
+    if region not in moto_app.regions("sagemaker"):
+        raise ValueError(f"region is {region!r}, which is no region of AWS's.")
+    for role in roles:
+        if not re.fullmatch(r"[\w+=,.@-]{1,64}", role, re.ASCII):
+            raise ValueError(f"roles has {role!r}; a role's name is up to 64 letters, digits and +=,.@_-, no ARN.")
