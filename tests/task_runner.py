@@ -16,8 +16,11 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import (
     DeferTask,
     GetTaskStates,
+    ErrorResponse,
     GetTaskStateStore,
     GetXCom,
+    GetXComCount,
+    GetXComSequenceItem,
     GetXComSequenceSlice,
     InactiveAssetsResult,
     SetTaskStateStore,
@@ -25,7 +28,9 @@ from airflow.sdk.execution_time.comms import (
     TaskStatesResult,
     TaskStateStoreResult,
     ValidateInletsAndOutlets,
+    XComCountResponse,
     XComResult,
+    XComSequenceIndexResult,
     XComSequenceSliceResult,
 )
 
@@ -59,12 +64,8 @@ class Supervisor:
             self.xcoms.setdefault((msg.task_id, msg.map_index), {})[msg.key] = msg.value
             if self.on_xcom is not None:
                 self.on_xcom(msg.key)
-        if isinstance(msg, GetXCom):
-            index = -1 if msg.map_index is None else msg.map_index
-            return XComResult(key=msg.key, value=self.xcoms.get((msg.task_id, index), {}).get(msg.key))
-        if isinstance(msg, GetXComSequenceSlice):  # without an index: those of all, which is one if it isn't mapped
-            found = [pushed for (task_id, _), pushed in self.xcoms.items() if task_id == msg.task_id]
-            return XComSequenceSliceResult(root=[pushed[msg.key] for pushed in found if msg.key in pushed])
+        if isinstance(msg, (GetXCom, GetXComSequenceSlice, GetXComSequenceItem, GetXComCount)):
+            return self._pulled(msg)
         if isinstance(msg, ValidateInletsAndOutlets):
             return InactiveAssetsResult(inactive_assets=[])
         return self._told_of_task(msg)
@@ -80,6 +81,23 @@ class Supervisor:
             place = self.places[msg.ti_id], msg.key
             return TaskStateStoreResult(value=self.notes[place]) if place in self.notes else None
         return None
+
+    def _pulled(self, msg: Any) -> Any:
+        if isinstance(msg, GetXCom):
+            index = -1 if msg.map_index is None else msg.map_index
+            return XComResult(key=msg.key, value=self.xcoms.get((msg.task_id, index), {}).get(msg.key))
+        found = self._mapped(msg.task_id, msg.key)
+        if isinstance(msg, GetXComSequenceSlice):  # without an index: those of all, which is one if it isn't mapped
+            return XComSequenceSliceResult(root=found)
+        if isinstance(msg, GetXComCount):
+            return XComCountResponse(len=len(found))
+        is_there = msg.offset < len(found)
+        return XComSequenceIndexResult(root=found[msg.offset]) if is_there else ErrorResponse()
+
+    def _mapped(self, task_id: str, key: str) -> list[Any]:
+        """Return what the instances of a mapped task pushed under a key."""
+        found = [pushed for (pushed_by, _), pushed in self.xcoms.items() if pushed_by == task_id]
+        return [pushed[key] for pushed in found if key in pushed]
 
 
 @dataclass(frozen=True)

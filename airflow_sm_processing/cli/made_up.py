@@ -104,6 +104,7 @@ class _Answers:
         self._dag = dag
         self._map_index = map_index
         self._mapped_over = _mapped_over(task) if task.is_mapped else {}
+        self._length = max(1, map_index + 1)
 
     def send(self, msg: Any) -> Any:
         """Answer one question; those about the task's own state have no answer yet."""
@@ -122,10 +123,12 @@ class _Answers:
         return _comms().XComSequenceSliceResult(root=[self._xcom(msg.task_id, msg.key)])
 
     def _GetXComSequenceItem(self, msg: Any) -> Any:  # noqa: N802
+        if msg.offset >= self._length:
+            return _comms().ErrorResponse()  # which ends a loop over them
         return _comms().XComSequenceIndexResult(root=self._xcom(msg.task_id, msg.key))
 
     def _GetXComCount(self, _: Any) -> Any:  # noqa: N802
-        return _comms().XComCountResponse(len=max(1, self._map_index + 1))
+        return _comms().XComCountResponse(len=self._length)
 
     def _GetVariable(self, msg: Any) -> Any:  # noqa: N802
         return _comms().VariableResult(key=msg.key, value=f"<variable {msg.key}>")

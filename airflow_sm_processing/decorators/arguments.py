@@ -16,6 +16,7 @@ from airflow_sm_processing.decorators.container.values import KIND, VALUE, Carry
 from airflow_sm_processing.decorators.large_results import LargeResult
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.assets import with_uris
+from airflow_sm_processing.operators.resolved import resolved
 from airflow_sm_processing.processing.coercion import NATIVE_NUMBER_RULE, NativeFloat, NativeInt
 from airflow_sm_processing.processing.inputs import ProcessingInput
 from airflow_sm_processing.processing.secrets import hidden
@@ -57,7 +58,7 @@ class InputArgument(ResolveMixin):
 
     def resolve(self, context: Mapping[str, Any]) -> ProcessingInput:
         """Give the input that a run has."""
-        return ProcessingInput(**context["task"].render_template(self.fields, context))
+        return ProcessingInput(**resolved(context["task"].render_template(self.fields, context)))
 
 
 class Carried(NamedTuple):

@@ -164,7 +164,8 @@ class BaseProcessingOperator(JobTask):
             env: Environment variables of the container.
             tags: A dict, or a list of `{"Key": …, "Value": …}`.
             network_config: VPC, isolation, encryption between instances.
-            inputs: What the job reads. Local files are relative to the DAG file's folder, and uploaded.
+            inputs: What the job reads. Local files are relative to the DAG file's folder, and uploaded. A source that
+                is a list, such as an output of a mapped task, becomes an input for each element, in numbered folders.
             outputs: What the job writes; a string is the container path of an output in the default bucket.
             arguments: Of the container's command; numbers become strings.
             experiment_config: `ExperimentName`, `TrialName`, `TrialComponentDisplayName`, `RunName`.

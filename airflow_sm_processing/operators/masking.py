@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.late import LATE, hide_late
-from airflow_sm_processing.operators.templating import TemplatedTask
+from airflow_sm_processing.operators.resolved import ResolvedFields
 from airflow_sm_processing.operators.truths import TRUTHS
 from airflow_sm_processing.processing.secrets import JobSecrets, secret_forms, strings_in
 from airflow_sm_processing.signed_urls import signed_queries
@@ -24,7 +24,7 @@ __all__ = ["MaskedEnvironment", "mask_problems"]
 _MASK = "mask_env"
 
 
-class MaskedEnvironment(TemplatedTask):
+class MaskedEnvironment(ResolvedFields):
     """A task whose environment's values Airflow's masker knows before anything shows them."""
 
     env: Any = None

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.operators.assets import with_uris
+from airflow_sm_processing.operators.input_lists import one_for_each_source
 from airflow_sm_processing.processing import reading
 from airflow_sm_processing.processing.reading import DEFINITION_PARAMETERS
-from airflow_sm_processing.processing.values import to_plain
+from airflow_sm_processing.processing.values import LATE, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,4 +27,15 @@ class DefinitionReader(reading.DefinitionReader):
 
     def read(self, parameters: Mapping[str, Any]) -> JobDefinition:
         """Return the definition; a parameter that can't be read is left out and noted in `problems`."""
-        return super().read({**parameters, "inputs": with_uris(to_plain(parameters.get("inputs")))})
+        inputs = with_uris(to_plain(parameters.get("inputs")))
+        return super().read({**parameters, "inputs": self._one_for_each_source(inputs)})
+
+    def _one_for_each_source(self, inputs: Any) -> Any:
+        if inputs is None or inputs is LATE:
+            return inputs
+        items = enumerate(self.structure("inputs", inputs, "list"))
+        return [
+            fields
+            for index, item in items
+            for fields in one_for_each_source(f"inputs[{index}]", item, self.problems)
+        ]

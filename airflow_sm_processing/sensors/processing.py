@@ -14,8 +14,8 @@ from airflow_sm_processing.exceptions import DefinitionError, Problem, Transient
 from airflow_sm_processing.links import LinkedTask
 from airflow_sm_processing.operators.inherited import inherited
 from airflow_sm_processing.operators.mode_parameters import read_modes
+from airflow_sm_processing.operators.resolved import ResolvedFields
 from airflow_sm_processing.operators.supervisor import ask_in_whole
-from airflow_sm_processing.operators.templating import TemplatedTask
 from airflow_sm_processing.processing.coercion import ValueReader
 from airflow_sm_processing.processing.defaults import DEFAULT_POLL_INTERVAL
 
@@ -37,7 +37,7 @@ _SOUGHT_BY = ("job_name", "job_arn", "job_name_prefix")
 _BACKSTOP = timedelta(seconds=30)  # after the trigger's deadline, Airflow ends the deferral
 
 
-class ProcessingJobSensor(TemplatedTask, LinkedTask, BaseSensorOperator):
+class ProcessingJobSensor(ResolvedFields, LinkedTask, BaseSensorOperator):
     """Waits until a processing job that was started elsewhere has completed; a job that isn't there yet is waited for.
 
     It returns, and has as XComs, what the operators do. A job that failed or was stopped fails it without a retry, or
@@ -274,6 +274,12 @@ class ProcessingJobSensor(TemplatedTask, LinkedTask, BaseSensorOperator):
             found = "none is" if not given else f"{' and '.join(given)} are"
             rule = f"exactly one of {', '.join(_SOUGHT_BY)} must be given, and {found}"
             raise DefinitionError([Problem("job_name", self.job_name, rule)], subject=f"task {self.task_id}")
+        if isinstance(values[given[0]], (list, tuple)):
+            rule = (
+                f"is a list, and a sensor waits for one job: map it over them, such as "
+                f"ProcessingJobSensor.partial(…).expand({given[0]}=task.output.map(lambda result: result['job_name']))"
+            )
+            raise DefinitionError([Problem(given[0], values[given[0]], rule)], subject=f"task {self.task_id}")
 
 
 def defers(deferrable: Any, *, reschedules: bool) -> bool:

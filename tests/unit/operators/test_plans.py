@@ -129,6 +129,24 @@ def test_a_mapped_task_is_planned_by_its_index(dag, valid):
         planned(dag, "known")
 
 
+def test_what_mapped_tasks_leave_is_planned_by_one_placeholder_for_each(dag, valid, task_factory):
+    outputs = [ProcessingOutput("/opt/ml/processing/o", output_name="o")]
+    mapped = ScriptProcessingOperator.partial(task_id="mapped", outputs=outputs, **valid).expand(arguments=[["a"]])
+    place = "s3://<output o of task mapped>"
+    task_factory(
+        arguments=mapped.output["o"],
+        inputs=mapped.output.map(
+            lambda result: {"source": result["outputs"]["o"], "destination": "/opt/ml/processing/in"}
+        ),
+    )
+    task_factory(task_id="source", inputs=[ProcessingInput(mapped.output["o"], "/opt/ml/processing/in")])
+    request = planned(dag)["request"]
+    assert request["AppSpecification"]["ContainerArguments"] == [place]
+    assert request["ProcessingInputs"][0]["S3Input"]["S3Uri"].rstrip("/") == place
+    (numbered, _) = planned(dag, "source")["request"]["ProcessingInputs"]
+    assert numbered["S3Input"]["LocalPath"] == "/opt/ml/processing/in/0"
+
+
 def test_what_is_wrong_with_the_task_is_told(dag, task_factory):
     task_factory(instance_type="{{ 'ml.none' }}")
     with pytest.raises(TaskDefinitionError, match=r"instance_type='ml.none'"):
