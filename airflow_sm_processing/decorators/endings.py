@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.decorators.errors import FunctionFailedError, FunctionRefusedError, UnusableReturnError
 from airflow_sm_processing.decorators.large_results import LargeResult, Maker
-from airflow_sm_processing.decorators.parameters import exit_codes
 from airflow_sm_processing.decorators.results import OUTCOME, read_raised, read_returned, rule_of_airflow
 from airflow_sm_processing.exceptions import ServiceError
+from airflow_sm_processing.operators.exit_codes import read_exit_codes
 from airflow_sm_processing.printable import printable
 from airflow_sm_processing.processing.results import RESERVED_KEYS
 from airflow_sm_processing.processing.xcom_values import XComValueError, check_xcom_value
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.job import ProcessingJob
 
 __all__ = ["end_of_failure", "returned"]
-
-_EXIT_CODE = re.compile(r"exit code: (\d+)")  # as SageMaker's FailureReason has it
 
 
 def returned(task: FunctionProcessingOperator, job: ProcessingJob, description: JobDescription, ti: Any) -> Any:
@@ -98,11 +95,11 @@ def end_of_failure(
     raised = _raised(task, job, description)
     code = _exit_code(raised, description)
     name = task.python_callable.__name__
-    if code is not None and code in exit_codes(task.skip_on_exit_code):
+    if code is not None and code in read_exit_codes(task.skip_on_exit_code):
         return AirflowSkipException(f"{name} ended with exit code {code}, in processing job {job.job_name}.")
     if raised is None:
         return error
-    refused = raised.refused or (code is not None and code in exit_codes(task.fail_on_exit_code))
+    refused = raised.refused or (code is not None and code in read_exit_codes(task.fail_on_exit_code))
     cls = FunctionRefusedError if refused else FunctionFailedError
     return cls.of(error, raised, function=name, hide=job.sagemaker_session.secrets.hide)
 
@@ -121,8 +118,7 @@ def _raised(task: FunctionProcessingOperator, job: ProcessingJob, description: J
 def _exit_code(raised: Raised | None, description: JobDescription) -> int | None:
     if raised is not None and raised.exit_code is not None:
         return raised.exit_code
-    found = _EXIT_CODE.search(description.failure_reason or "")
-    return int(found[1]) if found else None
+    return description.exit_code
 
 
 def _outcome_uri(job: ProcessingJob, description: JobDescription) -> str:

@@ -80,7 +80,6 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
         python: str | Late = "python3",
         instance_count: int | str | Late = 1,
         max_xcom_bytes: int = DEFAULT_MAX_XCOM_BYTES,
-        skip_on_exit_code: int | Collection[int] | None = None,
         fail_on_exit_code: int | Collection[int] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -94,8 +93,8 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
             python: The container's interpreter, 3.8 or newer.
             instance_count: Instances that run the function, each the whole of it; the first one's result counts.
             max_xcom_bytes: The largest result, in bytes of JSON, that becomes an XCom; a larger one stays in S3.
-            skip_on_exit_code: Given to `sys.exit` by the function, it skips the task.
-            fail_on_exit_code: Likewise, it fails the task without a retry.
+            fail_on_exit_code: Given to `sys.exit` by the function, it fails the task without a retry; likewise,
+                `skip_on_exit_code` skips it.
             kwargs: Those of `BaseProcessingOperator`, but `wait_for_completion`: the result is waited for.
 
         Raises:
@@ -104,7 +103,6 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
         self.requirements = requirements
         self.python = python
         self.max_xcom_bytes = max_xcom_bytes
-        self.skip_on_exit_code = skip_on_exit_code
         self.fail_on_exit_code = fail_on_exit_code
         super().__init__(
             python_callable=python_callable,

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
+from airflow_sm_processing.operators.exit_codes import read_exit_codes
 from airflow_sm_processing.operators.late import LATE, hide_late
 from airflow_sm_processing.processing.values import to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from airflow_sm_processing.decorators.operator import FunctionProcessingOperator
 
-__all__ = ["exit_codes", "own_problems", "read_requirements", "with_own"]
-
-_LARGEST_EXIT_CODE = 255
+__all__ = ["own_problems", "read_requirements", "with_own"]
 
 
 def with_own(parameters: dict[str, Any], **own: Sequence[Any]) -> dict[str, Any]:
@@ -48,21 +46,20 @@ def read_requirements(value: Any) -> list[str]:
     return list(_plain_list(value) or ())
 
 
-def exit_codes(value: int | Collection[int] | None) -> frozenset[int]:
-    """Give the exit codes of one, several or none."""
-    if value is None:
-        return frozenset()
-    return frozenset([value]) if isinstance(value, int) else frozenset(value)
-
-
 def own_problems(task: FunctionProcessingOperator) -> Iterator[Problem]:
     """Yield what is wrong with the parameters that other processing tasks haven't got."""
     yield from _requirements_problems(hide_late(task.requirements))
     size: Any = task.max_xcom_bytes
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:
         yield Problem("max_xcom_bytes", size, "must be a number of bytes, 0 or more")
-    for name in ("skip_on_exit_code", "fail_on_exit_code"):
-        yield from _exit_code_problems(name, getattr(task, name))
+    yield from _fail_problems(task.fail_on_exit_code)
+
+
+def _fail_problems(value: Any) -> Iterator[Problem]:
+    try:
+        read_exit_codes([[value]] if isinstance(value, str) else value)  # it is no template field: text is a mistake
+    except ValueError as error:
+        yield Problem("fail_on_exit_code", value, str(error))
 
 
 def _requirements_problems(value: Any) -> Iterator[Problem]:
@@ -86,15 +83,3 @@ def _plain_list(value: Any) -> Any:
         return json.loads(value)
     except ValueError:
         return value
-
-
-def _exit_code_problems(name: str, value: Any) -> Iterator[Problem]:
-    codes = [value] if isinstance(value, int) else value
-    if codes is None:
-        return
-    if not isinstance(codes, Collection) or isinstance(codes, (str, Mapping)):
-        yield Problem(name, value, "must be an exit code or several")
-        return
-    for code in codes:
-        if isinstance(code, bool) or not isinstance(code, int) or not 0 < code <= _LARGEST_EXIT_CODE:
-            yield Problem(name, code, f"must be an exit code from 1 to {_LARGEST_EXIT_CODE}")

@@ -55,7 +55,7 @@ def sm_processing_task(
     deferrable: bool | None = ...,
     multiple_outputs: bool | None = ...,
     max_xcom_bytes: int = ...,
-    skip_on_exit_code: int | Collection[int] | None = ...,
+    skip_on_exit_code: int | str | Collection[int | str] | None = ...,
     fail_on_exit_code: int | Collection[int] | None = ...,
     **parameters: Any,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...

@@ -111,15 +111,20 @@ class AwaitingTask(TracedTask):
         sizes = self._note_end(context, job, description, modes)
         self._job = None
         if description.status is JobStatus.STOPPED and modes.on_stopped == "skip":
-            from airflow_sm_processing.airflow_compat import AirflowSkipException
-
-            raise AirflowSkipException(f"Processing job {job.job_name} was stopped.")
+            self._skip(f"Processing job {job.job_name} was stopped.")
+        if modes.skips_on_exit_of(description):
+            self._skip(f"Processing job {job.job_name} ended with exit code {description.exit_code}.")
         if description.status is not JobStatus.STOPPED or modes.on_stopped != "succeed":
             job.raise_unless_completed(description)
         if description.status.is_success:
             push_result_files(self, context, description)
             tell_assets(self, context, description, sizes)
         return results.ended_result(description)
+
+    def _skip(self, reason: str) -> NoReturn:
+        from airflow_sm_processing.airflow_compat import AirflowSkipException
+
+        raise AirflowSkipException(reason)
 
     def _note_end(
         self, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes

@@ -20,7 +20,7 @@ from airflow_sm_processing.processing.defaults import (
 from airflow_sm_processing.processing.values import to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import timedelta
 
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
@@ -79,6 +79,7 @@ class BaseProcessingOperator(JobTask):
         "wait_for_completion",
         "logs",
         "on_stopped",
+        "skip_on_exit_code",
         "stop_on_kill",
         "end_from_trigger",
         "mask_env",
@@ -97,6 +98,7 @@ class BaseProcessingOperator(JobTask):
         "experiment_config": "json",
         "botocore_config": "json",
         "result_files": "json",
+        "skip_on_exit_code": "json",
     }
     ui_color = "#e8f1ea"
 
@@ -137,6 +139,7 @@ class BaseProcessingOperator(JobTask):
         on_existing_job: str = "reattach",
         logs: bool | str = True,
         on_stopped: str = "fail",
+        skip_on_exit_code: int | str | Collection[int | str] | None = None,
         stop_on_kill: bool | str = True,
         end_from_trigger: bool | str = False,
         mask_env: bool | str | Sequence[str] = True,
@@ -194,6 +197,8 @@ class BaseProcessingOperator(JobTask):
             logs: True shows the job's log lines in the task's log while they come, deferred or not; `"tail"` shows the
                 last lines of each host at the end; False shows none.
             on_stopped: What a job that was stopped makes of the task: `fail`, `skip` or `succeed`.
+            skip_on_exit_code: The exit code, or codes, of the container's command that skip the task instead of failing
+                it: `99` is Airflow's own choice elsewhere. SageMaker tells it in FailureReason.
             stop_on_kill: Whether the job is stopped when nobody waits for it any more: the task was marked, cleared or
                 killed, its run ended, its time to wait is over, or its worker shuts down and there is no next try.
                 False lets the job go on.
@@ -248,6 +253,7 @@ class BaseProcessingOperator(JobTask):
         self.on_existing_job = on_existing_job
         self.logs = logs
         self.on_stopped = on_stopped
+        self.skip_on_exit_code = skip_on_exit_code
         self.stop_on_kill = stop_on_kill
         self.end_from_trigger = end_from_trigger
         self.mask_env = mask_env

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.operators.assets import problems_of_assets
-from airflow_sm_processing.operators.late import LATE, hide_late
+from airflow_sm_processing.operators.late import hide_late, is_known
 from airflow_sm_processing.operators.masking import mask_problems
 from airflow_sm_processing.operators.mode_parameters import mode_problems, read_modes
 from airflow_sm_processing.operators.parameters import DefinitionReader
@@ -31,7 +31,7 @@ def early_problems(task: ClaimingTask) -> list[Problem]:
     """Give what is wrong with a task as it stands in the DAG file; what only a run knows is passed over."""
     reader = DefinitionReader()
     definition = reader.read({name: hide_late(value) for name, value in task.definition_parameters().items()})
-    known_modes = {name: value for name, value in task.mode_parameters().items() if hide_late(value) is not LATE}
+    known_modes = {name: value for name, value in task.mode_parameters().items() if is_known(value)}
     return [
         *reader.problems,
         *definition_problems(definition),

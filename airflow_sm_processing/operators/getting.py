@@ -135,6 +135,7 @@ class ClaimingTask(LinkedTask, MaskedEnvironment):
             attempt.asking(),
             intents=attempt.intents,
             on_existing_job=modes.on_existing_job,
+            is_end=modes.skips_on_exit_of,
             max_transient_seconds=modes.max_transient_seconds,
             may_create=lambda: self._check_still_wanted(attempt),
             sleep=self._sleep_unless_killed,

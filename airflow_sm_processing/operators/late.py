@@ -6,9 +6,15 @@ from typing import Any
 
 from airflow_sm_processing.processing.values import LATE
 
-__all__ = ["LATE", "hide_late"]
+__all__ = ["LATE", "hide_late", "is_known"]
 
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
+
+
+def is_known(value: Any) -> bool:
+    """Tell whether all of a value is known before a run."""
+    plain = hide_late(value)
+    return plain is not LATE and not (isinstance(plain, list) and LATE in plain)
 
 
 def hide_late(value: Any) -> Any:

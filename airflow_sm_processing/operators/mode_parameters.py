@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sm_processing.exceptions import Problem
+from airflow_sm_processing.operators.exit_codes import read_exit_codes
 from airflow_sm_processing.operators.truths import TRUTHS
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "on_stopped": _one_of("fail", "skip", "succeed"),
     "stop_on_kill": _truth,
     "end_from_trigger": _truth,
+    "skip_on_exit_code": read_exit_codes,
 }
 MODE_PARAMETERS = tuple(_READERS)
 """The parameters of a task that say how it waits; each is an attribute of the operator."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from airflow_sm_processing.processing.defaults import (
     DEFAULT_MAX_CAPACITY_WAIT,
     DEFAULT_MAX_TRANSIENT_SECONDS,
     DEFAULT_POLL_INTERVAL,
 )
+from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.processing.values import Value, value_object
+
+if TYPE_CHECKING:
+    from airflow_sm_processing.processing.description import JobDescription
 
 __all__ = ["Modes"]
 
@@ -36,3 +40,9 @@ class Modes(Value):
     """Whether the job is stopped when nobody waits for it any more."""
     end_from_trigger: bool = False
     """Whether a deferred task whose job completes ends without a worker."""
+    skip_on_exit_code: frozenset[int] = frozenset()
+    """Of a job that failed, the exit codes that skip the task."""
+
+    def skips_on_exit_of(self, description: JobDescription) -> bool:
+        """Tell whether a job failed with an exit code that skips the task."""
+        return description.status is JobStatus.FAILED and description.exit_code in self.skip_on_exit_code

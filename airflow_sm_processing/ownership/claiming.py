@@ -74,6 +74,7 @@ class JobClaim:
         *,
         intents: Intents | None = None,
         on_existing_job: str = "reattach",
+        is_end: Callable[[JobDescription], bool] = lambda _: False,
         max_transient_seconds: float = 0.0,
         may_create: Callable[[], None] = lambda: None,
         sleep: Callable[[float], None] = time.sleep,
@@ -87,6 +88,8 @@ class JobClaim:
             intents: What the task instance noted, and where to note more.
             on_existing_job: What to do with a job that an earlier try left running or completed: `reattach`, `fail`
                 or `new`, which stops it first.
+            is_end: Tells of a job that failed whether that is how the task ends, so that it is taken as a completed
+                one is.
             max_transient_seconds: How long 5xx and lost connections are waited out, and throttling but at the creation.
             may_create: Called right before a job is made, noted or stopped; what it raises ends the claim.
             sleep: Waits so many seconds; what it raises ends the claim.
@@ -96,6 +99,7 @@ class JobClaim:
         self._asking = asking
         self._intents = intents or NoIntents()
         self._on_existing_job = on_existing_job
+        self._is_end = is_end
         self._may_create = may_create
         self._sleep = sleep
         self._account = Account(session, max_transient_seconds=max_transient_seconds, sleep=sleep)
@@ -206,7 +210,8 @@ class JobClaim:
                 return False
             left = left._replace(description=ended)
             description = ended
-        if description.status in {JobStatus.FAILED, JobStatus.STOPPED} or self._on_existing_job == "new":
+        has_failed = description.status in {JobStatus.FAILED, JobStatus.STOPPED} and not self._is_end(description)
+        if has_failed or self._on_existing_job == "new":
             self._leave(left)
             return False
         if self._on_existing_job == "fail":

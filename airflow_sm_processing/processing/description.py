@@ -32,6 +32,7 @@ REQUEST_PARAMETERS = (
 """Of CreateProcessingJob, but the tags: what DescribeProcessingJob gives back."""
 _REQUIRED = ("ProcessingJobName", "ProcessingJobArn", "ProcessingJobStatus")
 _STATUS = re.compile("[A-Za-z]{1,64}")  # one of `JobStatus`, or of a later version of the service
+_EXIT_CODE = re.compile(r"exit code: (\d+)")
 _SELECTED = "Selected"  # begins what SageMaker adds to the cluster of a job with preferences
 
 
@@ -109,6 +110,12 @@ class JobDescription:
         if self.started_at is None or self.ended_at is None:
             return None
         return (self.ended_at - self.started_at).total_seconds()
+
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code of the container's command, as the end of FailureReason tells it; None if it doesn't."""
+        told = _EXIT_CODE.findall(self.failure_reason or "")
+        return int(told[-1]) if told else None
 
     @property
     def instance_seconds(self) -> float | None:

@@ -122,9 +122,9 @@ def test_everything_that_is_wrong_is_told_at_once(dag, valid):
         use({"password": {1, object}})
     assert [problem.parameter for problem in caught.value.problems] == [
         "poll_interval",
+        "skip_on_exit_code",
         "requirements",
         "max_xcom_bytes",
-        "skip_on_exit_code",
         "fail_on_exit_code",
         "argument default",
         "argument value['password']{…}",

@@ -216,3 +216,12 @@ def test_every_parameter_is_templated(task_factory):
             inspect.signature(BaseProcessingOperator.__init__).parameters
         )
         assert set(cls.template_fields) == own - {"self", "kwargs"}
+
+
+@pytest.mark.parametrize("value", [0, 256, True, "ninety-nine", [99, "x"], [[99]], {"99": 1}, 99.0])
+def test_an_exit_code_is_a_number_from_1_to_255(task_factory, value):
+    with pytest.raises(DefinitionError) as caught:
+        task_factory(skip_on_exit_code=value)
+    assert [(found.parameter, found.rule) for found in caught.value.problems] == [
+        ("skip_on_exit_code", "must be an exit code from 1 to 255, or several in a list")
+    ]
