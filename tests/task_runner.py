@@ -15,8 +15,8 @@ from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunTyp
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import (
     DeferTask,
-    GetTaskStates,
     ErrorResponse,
+    GetTaskStates,
     GetTaskStateStore,
     GetXCom,
     GetXComCount,
@@ -55,6 +55,8 @@ class Supervisor:
     """The task and map index that each stay's id stands for."""
     state: str | None = None
     """The tasks' in Airflow's database, as far as anybody asks; None says that there are no such tasks any more."""
+    states: dict[tuple[str, int], str | None] = field(default_factory=dict)
+    """Of other tasks, by task and map index."""
     on_xcom: Callable[[str], None] | None = None
     """Called with the key of each XCom that the task pushes, while it runs."""
 
@@ -73,14 +75,22 @@ class Supervisor:
     def _told_of_task(self, msg: Any) -> Any:
         """Answer what is asked about a task instance itself; None if it is none of that."""
         if isinstance(msg, GetTaskStates):
-            states = {} if self.state is None else dict.fromkeys(msg.task_ids or [], self.state)
-            return TaskStatesResult(task_states=dict.fromkeys(msg.run_ids or [], states))
+            return TaskStatesResult(task_states=dict.fromkeys(msg.run_ids or [], self._states_of(msg.task_ids or [])))
         if isinstance(msg, SetTaskStateStore):
             self.notes[self.places[msg.ti_id], msg.key] = msg.value
         if isinstance(msg, GetTaskStateStore):
             place = self.places[msg.ti_id], msg.key
             return TaskStateStoreResult(value=self.notes[place]) if place in self.notes else None
         return None
+
+    def _states_of(self, task_ids: list[str]) -> dict[str, str | None]:
+        if not self.states:
+            return {} if self.state is None else dict.fromkeys(task_ids, self.state)
+        return {
+            task_id if index < 0 else f"{task_id}_{index}": state
+            for (task_id, index), state in self.states.items()
+            if task_id in task_ids
+        }
 
     def _pulled(self, msg: Any) -> Any:
         if isinstance(msg, GetXCom):

@@ -130,6 +130,9 @@ class _Answers:
     def _GetXComCount(self, _: Any) -> Any:  # noqa: N802
         return _comms().XComCountResponse(len=self._length)
 
+    def _GetTaskStates(self, _: Any) -> Any:  # noqa: N802
+        return _comms().TaskStatesResult(task_states={})  # so that nothing counts as skipped
+
     def _GetVariable(self, msg: Any) -> Any:  # noqa: N802
         return _comms().VariableResult(key=msg.key, value=f"<variable {msg.key}>")
 

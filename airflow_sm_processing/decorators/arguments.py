@@ -16,7 +16,10 @@ from airflow_sm_processing.decorators.container.values import KIND, VALUE, Carry
 from airflow_sm_processing.decorators.large_results import LargeResult
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.assets import with_uris
+from airflow_sm_processing.operators.if_ran import with_optional_references
+from airflow_sm_processing.operators.nothing import nothing_problems, without_left_out
 from airflow_sm_processing.operators.resolved import resolved
+from airflow_sm_processing.operators.truths import truth
 from airflow_sm_processing.processing.coercion import NATIVE_NUMBER_RULE, NativeFloat, NativeInt
 from airflow_sm_processing.processing.inputs import ProcessingInput
 from airflow_sm_processing.processing.secrets import hidden
@@ -47,7 +50,7 @@ class InputArgument(ResolveMixin):
     def __init__(self, definition: ProcessingInput) -> None:
         self.definition: dict[str, Any] = to_plain(definition)
         """The input's fields, an asset among them maybe."""
-        self.fields: dict[str, Any] = with_uris(self.definition)
+        (self.fields,) = with_optional_references([with_uris(self.definition)])
 
     def __repr__(self) -> str:
         return f"ProcessingInput({', '.join(f'{name}={value!r}' for name, value in self.fields.items())})"
@@ -56,9 +59,21 @@ class InputArgument(ResolveMixin):
         """Give the tasks and XCom keys that the input needs."""
         return XComArg.iter_xcom_references(self.fields)
 
-    def resolve(self, context: Mapping[str, Any]) -> ProcessingInput:
-        """Give the input that a run has."""
-        return ProcessingInput(**resolved(context["task"].render_template(self.fields, context)))
+    def resolve(self, context: Mapping[str, Any]) -> ProcessingInput | None:
+        """Give the input that a run has; None if it is optional, and there is nothing to read.
+
+        Raises:
+            TaskDefinitionError: A template or reference gave nothing, and the input isn't optional.
+        """
+        from airflow_sm_processing.operators.errors import TaskDefinitionError
+
+        rendered = resolved(context["task"].render_template(self.fields, context))
+        (fields,) = without_left_out([self.fields], [{**rendered, "optional": truth(rendered.get("optional", False))}])
+        problems = [*nothing_problems({"inputs": [self.fields]}, {"inputs": [fields]})]
+        if problems:
+            raise TaskDefinitionError(problems, subject=f"task {context['task'].task_id}")
+        made = ProcessingInput(**fields)
+        return None if made.is_left_out else made
 
 
 class Carried(NamedTuple):

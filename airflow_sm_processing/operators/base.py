@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_sm_processing.exceptions import DefinitionError
 from airflow_sm_processing.operators.assets import declare, declare_partial, with_uris
 from airflow_sm_processing.operators.definitions import early_problems
+from airflow_sm_processing.operators.if_ran import with_optional_references
 from airflow_sm_processing.operators.inherited import CONTRADICTABLE, inherited, own_over_inherited
 from airflow_sm_processing.operators.lifecycle import JobTask
 from airflow_sm_processing.operators.mode_parameters import MODE_PARAMETERS
@@ -169,6 +170,7 @@ class BaseProcessingOperator(JobTask):
             network_config: VPC, isolation, encryption between instances.
             inputs: What the job reads. Local files are relative to the DAG file's folder, and uploaded. A source that
                 is a list, such as an output of a mapped task, becomes an input for each element, in numbered folders.
+                One with `optional=True` is left out if the task that it refers to was skipped.
             outputs: What the job writes; a string is the container path of an output in the default bucket.
             arguments: Of the container's command; numbers become strings.
             experiment_config: `ExperimentName`, `TrialName`, `TrialComponentDisplayName`, `RunName`.
@@ -233,7 +235,7 @@ class BaseProcessingOperator(JobTask):
         self.tags = tags
         self.network_config = to_plain(network_config)
         plain_inputs = to_plain(inputs)
-        self.inputs = with_uris(plain_inputs)
+        self.inputs = with_optional_references(with_uris(plain_inputs))
         self.outputs = to_plain(outputs)
         self.arguments = arguments
         self.experiment_config = experiment_config

@@ -11,6 +11,7 @@ from airflow_sm_processing.operators.assets import problems_of_assets
 from airflow_sm_processing.operators.late import hide_late, is_known
 from airflow_sm_processing.operators.masking import mask_problems
 from airflow_sm_processing.operators.mode_parameters import mode_problems, read_modes
+from airflow_sm_processing.operators.nothing import nothing_problems, without_left_out
 from airflow_sm_processing.operators.parameters import DefinitionReader
 from airflow_sm_processing.operators.result_files import problems_of_results
 from airflow_sm_processing.processing.local_paths import local_path
@@ -18,7 +19,7 @@ from airflow_sm_processing.processing.results import reserved_name_problems
 from airflow_sm_processing.processing.rules import definition_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from airflow_sm_processing.operators.getting import ClaimingTask
     from airflow_sm_processing.operators.modes import Modes
@@ -56,9 +57,13 @@ def read_task(
         DefinitionError: A parameter can't be read.
     """
     reader = DefinitionReader()
-    definition = reader.read(task.definition_parameters())
+    parameters = task.definition_parameters()
+    parameters["inputs"] = without_left_out(task.written.get("inputs"), parameters["inputs"])
+    nothings = [*nothing_problems(task.written, parameters)]
+    definition = reader.read(parameters)
     modes, unreadable = read_modes(task.mode_parameters())
     problems = [
+        *nothings,
         *reader.problems,
         *reserved_name_problems(definition.outputs),
         *problems_of_results(task, definition.outputs),
@@ -67,9 +72,13 @@ def read_task(
         *_mask_problems(task),
     ]
     if not all(map(is_excused, problems)):
-        problems += definition_problems(definition)
+        problems += (item for item in definition_problems(definition) if item.parameter not in _named(nothings))
         raise DefinitionError([item for item in problems if not is_excused(item)], subject=f"task {task.task_id}")
     return _beside(definition, _dag_folder(task)), modes
+
+
+def _named(problems: Sequence[Problem]) -> frozenset[str]:
+    return frozenset(item.parameter for item in problems)
 
 
 def _mask_problems(task: ClaimingTask) -> Iterator[Problem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_sm_processing.exceptions import Problem
+from airflow_sm_processing.operators.truths import truth
 
 __all__ = ["one_for_each_source"]
 
@@ -22,6 +23,10 @@ def one_for_each_source(path: str, item: Any, problems: list[Problem]) -> list[A
     sources = fields.get(field) if isinstance(fields, dict) else None
     if not isinstance(sources, (list, tuple)):
         return [item]
+    if truth(item.get("optional")) is True:
+        sources = [source for source in sources if source is not None]
+        if not sources:
+            return []
     wrong = [source for source in sources if not _may_be_place(source)]
     if wrong:
         rule = "must be S3 URIs or local paths: name an output of the upstream task, such as task.output['train']"

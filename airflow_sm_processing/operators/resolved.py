@@ -7,6 +7,7 @@ that ask for their elements one by one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MappingView, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.operators.templating import TemplatedTask
@@ -20,11 +21,16 @@ __all__ = ["ResolvedFields", "resolved"]
 class ResolvedFields(TemplatedTask):
     """A task whose templated fields are plain lists and dicts once they are rendered."""
 
+    written: Mapping[str, Any] = MappingProxyType({})
+    """The templated fields as they stand in the DAG file, once they are rendered."""
+
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], *args: Any, **kwargs: Any
     ) -> None:
         """Render, then fetch what the fields refer to, before anything asks what kind of value they have."""
         names = [*template_fields]
+        if parent is self:
+            self.written = {**{name: getattr(self, name, None) for name in names}, **self.written}
         super()._do_render_template_fields(parent, names, *args, **kwargs)
         if parent is self:
             for name in names:

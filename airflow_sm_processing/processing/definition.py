@@ -49,3 +49,8 @@ class JobDefinition(Value):
     outputs: tuple[ProcessingOutput, ...] = ()
     kms_key: str | Late | None = None
     """Encrypts what is uploaded: code and local inputs."""
+
+    def __post_init__(self) -> None:
+        if any(getattr(item, "is_left_out", False) for item in self.inputs):
+            kept = tuple(item for item in self.inputs if not item.is_left_out)
+            object.__setattr__(self, "inputs", kept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import KW_ONLY, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.processing.s3_input import S3Input
@@ -43,6 +43,9 @@ class ProcessingInput(Value):
     """An Athena or Redshift query whose result is the input."""
     app_managed: bool = False
     """Whether the script fetches the data by itself; SageMaker then only hands on the description."""
+    _: KW_ONLY
+    optional: bool | Late = False
+    """Whether the input is left out where its source is None: in a task, where the upstream task was skipped."""
 
     def __post_init__(self) -> None:
         read_dict(self, "s3_input", lambda fields: S3Input(**fields))
@@ -60,6 +63,11 @@ class ProcessingInput(Value):
         if self.source is not None and self.s3_input == self._implied_s3_input():
             return frozenset({"s3_input"})
         return frozenset(_mirrored(self.s3_input))
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether the input is optional, and there is nothing to read."""
+        return self.optional is True and self.dataset_definition is None and not self.source
 
     def at(self, s3_uri: str) -> ProcessingInput:
         """Give the same input with its data at another place in S3."""

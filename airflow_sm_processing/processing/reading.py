@@ -25,7 +25,7 @@ DEFINITION_PARAMETERS = tuple(field.name for field in dataclasses.fields(JobDefi
 """The parameters that define a job, whoever takes them."""
 
 _WHOLE_NUMBERS = frozenset({"instance_count", "volume_size_in_gb", "max_runtime_in_seconds"})
-_BOOLEANS = frozenset({"app_managed", "enable_network_isolation", "encrypt_inter_container_traffic"})
+_BOOLEANS = frozenset({"app_managed", "optional", "enable_network_isolation", "encrypt_inter_container_traffic"})
 _LISTS = frozenset({"security_group_ids", "subnets"})
 _T = TypeVar("_T")
 

@@ -182,9 +182,15 @@ def _container_path_problems(definition: JobDefinition) -> Iterator[Problem]:
             yield Problem(name, str(path), "must be an absolute path in the container")
         elif _CONTAINER_ROOT not in (path, *path.parents):
             yield Problem(name, str(path), f"must be {_CONTAINER_ROOT} or a path below it")
-    yield from _same_paths(inputs)
+    late = {f"inputs[{i}].destination" for i, item in enumerate(definition.inputs) if _may_be_left_out(item)}
+    yield from _same_paths([(name, path) for name, path in inputs if name not in late])
     yield from _same_paths(outputs)
     yield from _overlaps(inputs, outputs)
+
+
+def _may_be_left_out(item: ProcessingInput) -> bool:
+    """Tell whether only a run knows if the input is there: of two branches' outputs, one may take the other's place."""
+    return item.optional is not False and not isinstance(item.source, str)
 
 
 def _empty_string_problems(definition: JobDefinition) -> Iterator[Problem]:

@@ -30,6 +30,7 @@ EXAMPLE_DAGS = (
     "sm_assets",
     "sm_training",
     "sm_mapping",
+    "sm_branch",
     "sm_deferrable",
     "sm_sdk_style",
     "sm_sensor",

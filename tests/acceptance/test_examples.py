@@ -72,6 +72,13 @@ def test_mapping_makes_one_job_for_each_partition(examples: dict[str, Run], sage
     assert run.xcoms("total_images") == {"return_value": 178 + 182 + 177}
 
 
+def test_a_join_reads_what_the_branch_that_ran_wrote(examples: dict[str, Run]) -> None:
+    run = examples["sm_branch"]
+    assert states(run) == {"choose": "success", "full": "skipped", "daily": "success", "train": "success"}
+    inputs: Any = run.rendered("train")["inputs"]
+    assert [item["source"] for item in inputs] == [None, run.xcoms("daily")["train"]]
+
+
 def test_deferrable_tasks_give_their_jobs_outputs(examples: dict[str, Run], sagemaker: LocalSageMaker) -> None:
     run = examples["sm_deferrable"]
     assert states(run) == {"validate_linear": "success", "validate_tree": "success"}

@@ -56,7 +56,11 @@ with DAG("typed", schedule=[features]) as dag:
         task_id="from_assets",
         role="SageMakerRole",
         image_uri="image",
-        inputs=[ProcessingInput(source=Asset("s3://raw/rows/"), destination="/opt/ml/processing/rows")],
+        inputs=[
+            ProcessingInput(source=Asset("s3://raw/rows/"), destination="/opt/ml/processing/rows"),
+            ProcessingInput(source=preprocess.output["train"], destination="/opt/ml/processing/train", optional=True),
+        ],
+        skip_on_exit_code=[98, 99],
         outputs=[ProcessingOutput(source="/opt/ml/processing/train", output_name="train")],
         outlets=[AssetAlias("train")],
     )

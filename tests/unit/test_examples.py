@@ -25,6 +25,7 @@ GRAPHS = {
         ("sm_assets", {"preprocess": []}, None),
         ("sm_assets_reader", {"train": []}, ["cancer-train"]),
     ],
+    "branch.py": ("sm_branch", {"choose": ["daily", "full"], "daily": ["train"], "full": ["train"], "train": []}),
     "decorator.py": ("sm_decorator", {"accuracy": ["best"], "best": [], "write_wine": ["accuracy"]}),
     "deferrable.py": ("sm_deferrable", {"validate_linear": [], "validate_tree": []}),
     "mapping.py": (

@@ -52,5 +52,19 @@ def test_a_source_that_is_a_list_becomes_numbered_inputs(finished: Run):
         assert f"read {IN}/{index}/name.txt {name}" in finished.logs["source"]
 
 
+@pytest.mark.parametrize("task", ["join", "mapped_join[0]"])
+def test_a_join_reads_what_ran(finished: Run, request_of: Callable[[str], Any], task: str):
+    assert (finished.states["left"], finished.states["empty"]) == ("skipped", "skipped")
+    assert "o" in finished.xcoms["empty"]  # of its submission
+    inputs = [item for item in request_of(task)["ProcessingInputs"] if item["InputName"] != "code"]
+    assert [item["S3Input"]["S3Uri"].rstrip("/") for item in inputs] == [finished.xcoms["taken"]["o"]]
+    assert f"read {IN}/name.txt taken" in finished.logs[task]
+
+
+def test_a_template_that_gives_nothing_is_an_error_without_a_retry(finished: Run):
+    assert finished.states["nothing"] == "failed"
+    assert "the template \"{{ ti.xcom_pull('left', key='o') }}\" gave nothing" in finished.logs["nothing"]
+
+
 def test_a_function_reads_them(finished: Run):
     assert finished.xcoms["function"]["return_value"] == [mapped_uris(finished), ["a", "b"]]

@@ -31,6 +31,26 @@ with DAG("language", schedule=None):
         task_id="source", inputs=[ProcessingInput(mapped.output["o"], IN, "parts")], arguments=[IN], **common
     )
 
+    @task.branch
+    def choose():
+        return "taken"
+
+    branches = [
+        ScriptProcessingOperator(task_id=name, arguments=[name], outputs=outputs, **common)
+        for name in ("taken", "left")
+    ]
+    choose() >> branches
+    empty = ScriptProcessingOperator(  # skips itself, after its submission
+        task_id="empty", outputs=outputs, **{**common, "command": ["false"], "skip_on_exit_code": 1, "deferrable": True}
+    )
+    joined = {**common, "trigger_rule": "none_failed_min_one_success", "arguments": [IN]}
+    inputs = [ProcessingInput(made.output["o"], IN, optional=True) for made in (*branches, empty)]
+    ScriptProcessingOperator(task_id="join", inputs=inputs, **joined)
+    ScriptProcessingOperator.partial(task_id="mapped_join", **joined).expand(inputs=[inputs])
+    pulled = "{{ ti.xcom_pull('left', key='o') }}"
+    nothing = ScriptProcessingOperator(task_id="nothing", inputs=[ProcessingInput(pulled, IN)], **joined)
+    branches >> nothing
+
     @task.sm_processing(**{name: common[name] for name in ("role", "image_uri", "instance_type", "poll_interval")})
     def function(uris, folder):
         return [uris, sorted(file.read_text() for file in folder.rglob("name.txt"))]

@@ -1,0 +1,102 @@
+"""References of optional inputs: to a task that may be skipped."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.definitions._internal.mixins import ResolveMixin
+
+from airflow_sm_processing.operators.truths import truth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["IfRan", "with_optional_references"]
+
+log = logging.getLogger(__name__)
+
+_DID_NOT_RUN = frozenset({"skipped", "upstream_failed", "removed", "None"})
+
+
+class IfRan(ResolveMixin):
+    """A reference that resolves to None if the task that it is to was skipped.
+
+    Airflow is asked for the task's state: a task that skipped itself has left XComs, and one that is skipped by a
+    branch now may have left some before it was cleared.
+    """
+
+    def __init__(self, reference: Any) -> None:
+        self.reference = getattr(reference, "reference", reference)
+        """Airflow's own, without what wraps it where tasks are mapped."""
+
+    def __repr__(self) -> str:
+        return repr(self.reference)
+
+    def iter_references(self) -> Iterable[Any]:
+        """Give the tasks and XCom keys that are referred to."""
+        yield from self.reference.iter_references()
+
+    def resolve(self, context: Mapping[str, Any]) -> Any:
+        """Give the XCom; of a mapped task, those of the instances that ran; None if there is nothing."""
+        from airflow.sdk.exceptions import XComNotFound
+
+        ti = context["ti"]
+        references = [*self.iter_references()]
+        states = {operator.task_id: _states(ti, operator) for operator, _ in references}
+        if any(found and not any(found.values()) for found in states.values()):
+            return None
+        (operator, key), *others = references
+        ran = states[operator.task_id]
+        if operator.is_mapped and not others and not all(ran.values()):
+            indexes = [index for index, has_run in ran.items() if has_run and index >= 0]
+            return ti.xcom_pull(task_ids=operator.task_id, key=key, map_indexes=indexes)
+        try:
+            return self.reference.resolve(context)
+        except XComNotFound:
+            return None
+
+
+def with_optional_references(inputs: Any) -> Any:
+    """Return inputs, plain, whose optional ones refer to tasks that may be skipped."""
+    if not isinstance(inputs, (list, tuple)):
+        return inputs
+    fields = [_with_optional_references(item) for item in inputs]
+    return fields if any(new is not old for new, old in zip(fields, inputs, strict=True)) else inputs
+
+
+def _with_optional_references(item: Any) -> Any:
+    if not isinstance(item, dict) or truth(item.get("optional")) is False or "optional" not in item:
+        return item
+    nested = item.get("s3_input")
+    if isinstance(nested, dict):
+        return {**item, "s3_input": _wrapped(nested, "s3_uri")}
+    return _wrapped(item, "source")
+
+
+def _wrapped(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    value = fields.get(name)
+    is_reference = isinstance(value, ResolveMixin) and not isinstance(value, IfRan)
+    return {**fields, name: IfRan(value)} if is_reference else fields
+
+
+def _states(ti: Any, operator: Any) -> dict[int, bool]:
+    """Tell of each instance of a task that this one may refer to whether it ran; nothing if Airflow doesn't say."""
+    try:
+        answer = ti.get_task_states(dag_id=ti.dag_id, task_ids=[operator.task_id], run_ids=[ti.run_id])
+        states = answer.get(ti.run_id) or {}
+    except Exception as error:  # noqa: BLE001  # of Airflow's many kinds: then the XCom alone tells
+        log.warning("Airflow doesn't say whether task %s was skipped: %r", operator.task_id, error)
+        return {}
+    ran = {_map_index(name, operator.task_id): _has_run(state) for name, state in states.items()}
+    is_beside = operator.get_closest_mapped_task_group() is not None and ti.map_index in ran
+    return {ti.map_index: ran[ti.map_index]} if is_beside and not operator.is_mapped else ran
+
+
+def _map_index(name: str, task_id: str) -> int:
+    rest = name.removeprefix(f"{task_id}_")
+    return int(rest) if name != task_id and rest.isdecimal() else -1
+
+
+def _has_run(state: Any) -> bool:
+    return str(getattr(state, "value", state)) not in _DID_NOT_RUN
