@@ -35,7 +35,5 @@ class DefinitionReader(reading.DefinitionReader):
             return inputs
         items = enumerate(self.structure("inputs", inputs, "list"))
         return [
-            fields
-            for index, item in items
-            for fields in one_for_each_source(f"inputs[{index}]", item, self.problems)
+            fields for index, item in items for fields in one_for_each_source(f"inputs[{index}]", item, self.problems)
         ]
