@@ -21,7 +21,7 @@ def as_input(result):
     return {"source": uri, "destination": f"{IN}/{uri.split('/')[-3]}"}
 
 
-with DAG("language", schedule=None):
+with DAG("language_lists", schedule=None):
     mapped = ScriptProcessingOperator.partial(task_id="mapped", outputs=outputs, **common).expand(
         arguments=[["a"], ["b"]]
     )
@@ -30,6 +30,14 @@ with DAG("language", schedule=None):
     ScriptProcessingOperator(
         task_id="source", inputs=[ProcessingInput(mapped.output["o"], IN, "parts")], arguments=[IN], **common
     )
+
+    @task.sm_processing(**{name: common[name] for name in ("role", "image_uri", "instance_type", "poll_interval")})
+    def function(uris, folder):
+        return [uris, sorted(file.read_text() for file in folder.rglob("name.txt"))]
+
+    function(mapped.output["o"], ProcessingInput(mapped.output["o"]))
+
+with DAG("language_branches", schedule=None):
 
     @task.branch
     def choose():
@@ -50,9 +58,3 @@ with DAG("language", schedule=None):
     pulled = "{{ ti.xcom_pull('left', key='o') }}"
     nothing = ScriptProcessingOperator(task_id="nothing", inputs=[ProcessingInput(pulled, IN)], **joined)
     branches >> nothing
-
-    @task.sm_processing(**{name: common[name] for name in ("role", "image_uri", "instance_type", "poll_interval")})
-    def function(uris, folder):
-        return [uris, sorted(file.read_text() for file in folder.rglob("name.txt"))]
-
-    function(mapped.output["o"], ProcessingInput(mapped.output["o"]))

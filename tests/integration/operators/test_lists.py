@@ -1,4 +1,4 @@
-"""Airflow's own language in a DAG run of Airflow's own (`airflow dags test`)."""
+"""Lists that Airflow resolves lazily, in a DAG run of Airflow's own (`airflow dags test`)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.local import LocalSageMaker
 
-pytestmark = pytest.mark.xdist_group("language")
+pytestmark = pytest.mark.xdist_group("language-lists")
 IN = "/opt/ml/processing/in"
 
 
 @pytest.fixture(scope="module")
 def finished(run_dag: Callable[[str], Run]) -> Run:
-    return run_dag("language")
+    return run_dag("language_lists")
 
 
 @pytest.fixture
@@ -50,20 +50,6 @@ def test_inputs_are_made_of_a_mapped_tasks_results(finished: Run, request_of: Ca
 def test_a_source_that_is_a_list_becomes_numbered_inputs(finished: Run):
     for index, name in enumerate("ab"):
         assert f"read {IN}/{index}/name.txt {name}" in finished.logs["source"]
-
-
-@pytest.mark.parametrize("task", ["join", "mapped_join[0]"])
-def test_a_join_reads_what_ran(finished: Run, request_of: Callable[[str], Any], task: str):
-    assert (finished.states["left"], finished.states["empty"]) == ("skipped", "skipped")
-    assert "o" in finished.xcoms["empty"]  # of its submission
-    inputs = [item for item in request_of(task)["ProcessingInputs"] if item["InputName"] != "code"]
-    assert [item["S3Input"]["S3Uri"].rstrip("/") for item in inputs] == [finished.xcoms["taken"]["o"]]
-    assert f"read {IN}/name.txt taken" in finished.logs[task]
-
-
-def test_a_template_that_gives_nothing_is_an_error_without_a_retry(finished: Run):
-    assert finished.states["nothing"] == "failed"
-    assert "the template \"{{ ti.xcom_pull('left', key='o') }}\" gave nothing" in finished.logs["nothing"]
 
 
 def test_a_function_reads_them(finished: Run):
