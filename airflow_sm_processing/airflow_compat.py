@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         AirflowSensorTimeout,
         AirflowSkipException,
         AirflowTaskTimeout,
+        XComNotFound,
     )
     from airflow.sdk.execution_time.xcom import XCom
 
@@ -28,6 +29,7 @@ __all__ = [
     "AirflowTaskTimeout",
     "Stats",
     "XCom",
+    "XComNotFound",
     "conf",
 ]
 
@@ -37,6 +39,7 @@ _MODULES = {  # the newest first: an older one may warn
     "AirflowSensorTimeout": _EXCEPTIONS,
     "AirflowSkipException": _EXCEPTIONS,
     "AirflowTaskTimeout": _EXCEPTIONS,
+    "XComNotFound": _EXCEPTIONS,
     "Stats": ("airflow.sdk.observability.stats", "airflow.observability.stats", "airflow.stats"),
     "XCom": ("airflow.sdk.execution_time.xcom",),
     "conf": ("airflow.sdk.configuration", "airflow.configuration"),

@@ -39,7 +39,7 @@ class IfRan(ResolveMixin):
 
     def resolve(self, context: Mapping[str, Any]) -> Any:
         """Give the XCom; of a mapped task, those of the instances that ran; None if there is nothing."""
-        from airflow.sdk.exceptions import XComNotFound
+        from airflow_sm_processing.airflow_compat import XComNotFound
 
         ti = context["ti"]
         references = [*self.iter_references()]
