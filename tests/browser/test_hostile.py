@@ -25,7 +25,7 @@ def test_markup_in_a_record_is_text(eyes: Eyes, runs: dict[str, Run]) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["period=__proto__", "period=constructor", "sort=__proto__", "status=toString", "page=9e99", "size=-1"]
+    "query", ["period=__proto__", "period=constructor", "sort=__proto__", "status=toString", "page=-7", "size=-1"]
 )
 def test_an_address_that_anybody_wrote_shows_the_jobs_all_the_same(
     eyes: Eyes, runs: dict[str, Run], query: str
