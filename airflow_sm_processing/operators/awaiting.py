@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import WaitTimeoutError
+from airflow_sm_processing.exceptions import TransientError, WaitTimeoutError
 from airflow_sm_processing.metrics import job_ended
 from airflow_sm_processing.operators.assets import tell_assets
 from airflow_sm_processing.operators.lineage import TracedJob, TracedTask
@@ -61,7 +61,7 @@ class AwaitingTask(TracedTask):
             max_transient_seconds=modes.max_transient_seconds,
         )
         try:
-            with self._stopped_if_it_fails(context, job, modes):
+            with self._let_go_if_it_fails(context, job, modes):
                 description = job.wait_for_end(
                     logs=modes.logs,
                     settings=settings,
@@ -84,23 +84,39 @@ class AwaitingTask(TracedTask):
         return self._is_stopping
 
     @contextmanager
-    def _stopped_if_it_fails(self, context: Context, job: ProcessingJob, modes: Modes) -> Iterator[None]:
-        """Stop the job when the block fails: nobody waits for it any more.
+    def _let_go_if_it_fails(self, context: Context, job: ProcessingJob, modes: Modes) -> Iterator[None]:
+        """Leave the job to the task's next try when the block fails; without one, stop it, for nobody waits any more.
 
-        Not where the supervisor has died, or the worker shuts down: then the next try waits for it, or does already.
+        A job that couldn't be seen may be well: it isn't stopped in either case. Nor is one whose worker shuts down.
         """
         try:
             yield
-        except Exception:
-            attempt = self._attempt
+        except Exception as error:
             if self._is_left():
                 self.log.warning("Processing job %s goes on without this try.", job.job_name)
-            elif attempt is not None and attempt.is_orphaned and attempt.is_followed:
+            elif self._is_left_to_next_try(error, modes):
                 self.log.warning("Processing job %s is left to the task's next try.", job.job_name)
+            elif isinstance(error, TransientError):
+                self.log.error(  # noqa: TRY400  # the error itself is raised
+                    "Processing job %s goes on, and no try follows that would wait for it: it couldn't be seen for "
+                    "max_transient_seconds, which is no reason to stop it. Look at it in the AWS console. Clear the "
+                    "task to stop it and start another.",
+                    job.job_name,
+                )
             else:
                 self._stop(job)
                 record_as_left(self, context, job, modes)
             raise
+
+    def _is_left_to_next_try(self, error: Exception, modes: Modes) -> bool:
+        """Tell whether Airflow will start another try, which takes the job over."""
+        from airflow_sm_processing.airflow_compat import AirflowFailException
+
+        attempt = self._attempt
+        if attempt is None or not attempt.is_followed or self._is_stopping:
+            return False
+        is_over = isinstance(error, (WaitTimeoutError, AirflowFailException))
+        return attempt.is_orphaned or (not is_over and modes.on_existing_job == "reattach")
 
     def _finish(
         self, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes
@@ -117,7 +133,7 @@ class AwaitingTask(TracedTask):
         if description.status is not JobStatus.STOPPED or modes.on_stopped != "succeed":
             job.raise_unless_completed(description)
         if description.status.is_success:
-            push_result_files(self, context, description)
+            push_result_files(self, context, description, max_transient_seconds=modes.max_transient_seconds)
             tell_assets(self, context, description, sizes)
         return results.ended_result(description)
 

@@ -189,7 +189,8 @@ class BaseProcessingOperator(JobTask):
             poll_interval: Seconds between two looks at the job.
             max_wait: The longest to wait for the job, as a timedelta or in seconds; then it is stopped and the task
                 fails. None leaves it to `execution_timeout` and to the job's own `max_runtime_in_seconds`.
-            max_transient_seconds: How long throttling, 5xx and lost connections are waited out.
+            max_transient_seconds: How long throttling, 5xx, lost connections and answers that can't be read are waited
+                out.
             max_capacity_wait: How long to wait for room when the job is created, as a timedelta or in seconds: while
                 creations are throttled, a quota is used up, or AWS has no such instances. A deferrable task waits in
                 the triggerer.

@@ -7,7 +7,13 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import DefinitionError, JobExistsError, ProcessingError, TransientError
+from airflow_sm_processing.exceptions import (
+    DefinitionError,
+    JobExistsError,
+    MalformedResponseError,
+    ProcessingError,
+    TransientError,
+)
 from airflow_sm_processing.links import LinkedTask
 from airflow_sm_processing.operators.bounds import wait_deadline
 from airflow_sm_processing.operators.definitions import read_task
@@ -104,7 +110,9 @@ class ClaimingTask(LinkedTask, MaskedEnvironment):
             return claim.job()
         except BaseException as error:  # Airflow's time-out is no Exception
             will_try_again = isinstance(error, TransientError) and is_pressure(error)
-            if not will_try_again and not self._is_for_next_try(attempt):
+            if isinstance(error, MalformedResponseError) and not self._killed:
+                self.log.warning("%s A job may have been made; if so, it goes on.", error)
+            elif not will_try_again and not self._is_for_next_try(attempt):
                 self._stop_unseen(claim)
             raise
 

@@ -132,7 +132,7 @@ class JobTask(AwaitingTask):
         claimed, modes, refusals = self._claimed(context, attempt, refusals)
         job, found = claimed
         since = asked_at if found is None or found.created_at is None else found.created_at.timestamp()
-        with self._stopped_if_it_fails(context, job, modes):
+        with self._let_go_if_it_fails(context, job, modes):
             publish(context, job)
             is_deferred = is_deferrable(modes) and not (found is not None and found.status.is_terminal)
             self._passes_on = is_deferred or not modes.wait_for_completion

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import Problem
@@ -63,7 +64,9 @@ def _bound_problems(value: Any) -> Iterator[Problem]:
         yield Problem("max_result_file_bytes", value, "must be a positive number of bytes")
 
 
-def push_result_files(task: ClaimingTask, context: Context, description: JobDescription) -> None:
+def push_result_files(
+    task: ClaimingTask, context: Context, description: JobDescription, *, max_transient_seconds: float
+) -> None:
     """Read each file of a completed job, then push them: all, or none if one can't be read.
 
     Raises:
@@ -76,12 +79,16 @@ def push_result_files(task: ClaimingTask, context: Context, description: JobDesc
     from airflow_sm_processing.exceptions import ResultFileError
     from airflow_sm_processing.operators.errors import UnusableResultError
     from airflow_sm_processing.processing.result_files import read_result_file, result_files
+    from airflow_sm_processing.processing.waiting import patiently
 
     places = description.output_uris
     limit = int(task.max_result_file_bytes)
     try:
         values = {
-            file.name: read_result_file(task.hook.session, file, places.get(file.output_name), max_bytes=limit)
+            file.name: patiently(
+                partial(read_result_file, task.hook.session, file, places.get(file.output_name), max_bytes=limit),
+                max_transient_seconds=max_transient_seconds,
+            )
             for file in result_files(named)
         }
     except ResultFileError as error:

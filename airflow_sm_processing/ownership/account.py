@@ -11,7 +11,7 @@ from airflow_sm_processing.exceptions import AccessDeniedError, JobNotFoundError
 from airflow_sm_processing.processing.answers import new_token, readable, summaries
 from airflow_sm_processing.processing.aws_errors import answer_read, aws_call
 from airflow_sm_processing.processing.job import ProcessingJob
-from airflow_sm_processing.processing.waiting import Patience
+from airflow_sm_processing.processing.waiting import Patience, patiently
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,18 +19,13 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.session import Session
 
-__all__ = ["Account", "pause"]
+__all__ = ["Account"]
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _PAUSE = 5.0  # between two looks at a job that is stopping: that takes it up to some minutes
 _STOP_SECONDS = 1800.0
-
-
-def pause() -> float:
-    """Give the seconds until something is tried again: with jitter, for many tasks may be waiting."""
-    return random.uniform(0.5, _PAUSE)  # noqa: S311  # no secret
 
 
 class Account:
@@ -133,10 +128,4 @@ class Account:
         return ProcessingJob(self.session, job_name, inputs=None, outputs=None)
 
     def _answered(self, ask: Callable[[], _T]) -> _T:
-        patience = Patience(self._max_transient_seconds)
-        while True:
-            try:
-                return ask()
-            except TransientError as error:
-                patience.bear(error)
-            self._sleep(pause())
+        return patiently(ask, max_transient_seconds=self._max_transient_seconds, sleep=self._sleep)

@@ -14,8 +14,13 @@ import time
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
 
-from airflow_sm_processing.exceptions import AccessDeniedError, JobExistsError, JobNameInUseError
-from airflow_sm_processing.ownership.account import Account, pause
+from airflow_sm_processing.exceptions import (
+    AccessDeniedError,
+    JobExistsError,
+    JobNameInUseError,
+    MalformedResponseError,
+)
+from airflow_sm_processing.ownership.account import Account
 from airflow_sm_processing.ownership.finding import find, newest
 from airflow_sm_processing.ownership.intents import Intent, NoIntents
 from airflow_sm_processing.ownership.making import JobMaker
@@ -24,6 +29,7 @@ from airflow_sm_processing.ownership.standing import Claimant, Standing
 from airflow_sm_processing.processing.boto3_versions import needs_newer_boto3
 from airflow_sm_processing.processing.job import ProcessingJob
 from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.processing.waiting import pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,14 +141,24 @@ class JobClaim:
         for _ in range(_MOST_STRANGERS):
             try:
                 return Claimed(self._create(), None)
-            except JobNameInUseError:
-                met = self._find(self._name)
-                if met is not None and self._is_to_be_taken(met):
-                    log.info("Processing job %s was created already.", self._name)
-                    return self._attached(met.description)
-                if met is None:  # deleted, by us it may be, and its name isn't free yet
-                    self._sleep(pause())
+            except (JobNameInUseError, MalformedResponseError) as error:
+                met = self._met(error)
+                if met is not None:
+                    return met
         raise JobExistsError(self._name, f"Names like {self._name} were in use {_MOST_STRANGERS} times, by other jobs.")
+
+    def _met(self, error: JobNameInUseError | MalformedResponseError) -> Claimed | None:
+        """Give the job that a creation met, or made though its answer can't be read; None to try again."""
+        is_taken = isinstance(error, JobNameInUseError)
+        met = self._find(self._name) if is_taken else self._asked_for(self._account)
+        if met is not None and self._is_to_be_taken(met):
+            log.info("Processing job %s was created already.", self._name)
+            return self._attached(met.description)
+        if not is_taken:
+            raise error
+        if met is None:  # deleted, by us it may be, and its name isn't free yet
+            self._sleep(pause())
+        return None
 
     def unseen_job(self) -> ProcessingJob | None:
         """Give a job that runs though `job` didn't give it: it broke off while a creation wasn't answered.
@@ -150,11 +166,15 @@ class JobClaim:
         Raises:
             ServiceError: AWS doesn't say at once whether there is one.
         """
-        name = self._maker.unanswered
-        found = None if name is None else find(Account(self._account.session), name, self._claimant)
+        found = self._asked_for(Account(self._account.session))
         if found is None or found.standing is not Standing.OURS or found.description.status.is_terminal:
             return None
         return self._attached(found.description).job
+
+    def _asked_for(self, account: Account) -> Found | None:
+        """Give the job whose creation wasn't answered; None if there is none."""
+        name = self._maker.unanswered
+        return None if name is None else find(account, name, self._claimant)
 
     # What earlier tries left
 

@@ -13,13 +13,12 @@ from airflow_sm_processing.exceptions import (
     TransientError,
     UploadError,
 )
-from airflow_sm_processing.ownership.account import pause
 from airflow_sm_processing.ownership.tagging import forbids_tags, with_owner_tags
 from airflow_sm_processing.processing.aws_errors import is_pressure
 from airflow_sm_processing.processing.creation import create_job
 from airflow_sm_processing.processing.job import ProcessingJob
 from airflow_sm_processing.processing.submission import checked_plan, upload_files
-from airflow_sm_processing.processing.waiting import Patience
+from airflow_sm_processing.processing.waiting import Patience, pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -136,7 +136,12 @@ def answer_read(operation: str, subject: str) -> Iterator[None]:
 
 def _malformed(error: Exception, *, operation: str, subject: str) -> MalformedResponseError:
     what = one_line(str(error.args[0] if isinstance(error, KeyError) and error.args else error) or type(error).__name__)
-    reason = f"it has no {what}" if isinstance(error, KeyError) else what
+    if isinstance(error, KeyError):
+        reason = f"it has no {what}"
+    elif isinstance(error, (AttributeError, TypeError)):
+        reason = f"one of its fields is of another kind than the service's model says ({what})"
+    else:
+        reason = what
     if len(reason) > _SHOWN_CHARACTERS:
         reason = f"{reason[:_SHOWN_CHARACTERS]}…"
     message = f"{operation} for {subject} was answered with something that can't be read: {reason}. It may work later."

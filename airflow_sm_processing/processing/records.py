@@ -108,7 +108,8 @@ def _progress(description: JobDescription | None) -> dict[str, Any]:
         texts = ("exit_message", "failure_reason")
         return {"status": JobStatus.IN_PROGRESS.value, **dict.fromkeys((*nothing, *texts))}
     return {
-        "status": description.status.value,
+        # One that isn't known is none that a job ends with.
+        "status": (description.status if description.status.is_known else JobStatus.IN_PROGRESS).value,
         "created_at": moment(description.created_at),
         "started_at": moment(description.started_at),
         "ended_at": moment(description.ended_at),

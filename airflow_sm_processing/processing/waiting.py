@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_sm_processing.exceptions import ServiceError, TransientError, UploadError, WaitTimeoutError
 from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.logs import JobLogs, LogLine
 
-__all__ = ["ChangeSink", "LineSink", "Patience", "WaitSettings", "Waiter"]
+__all__ = ["ChangeSink", "LineSink", "Patience", "WaitSettings", "Waiter", "patiently", "pause"]
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +26,8 @@ LineSink = Callable[["LogLine"], None]
 ChangeSink = Callable[["JobDescription"], None]
 """Takes a job when it is first seen to run, or to be stopping; not at its end, unless this process ends before."""
 
+_T = TypeVar("_T")
+_LONGEST_PAUSE = 5.0  # between two tries
 _SLICE_SECONDS = 0.5  # of a pause in which something may be urgent: a signal's handler can't end a sleep
 _PASSES_IN_TROUBLE = 10  # over the logs of an ended job; botocore has tried each call several times already
 
@@ -68,6 +70,31 @@ class Patience:
         if self._since is not None:
             log.info("The service answers again after %.0f s.", self._clock() - self._since)
         self._since = None
+
+
+def pause() -> float:
+    """Give the seconds until something is tried again: with jitter, for many tasks may be waiting."""
+    return random.uniform(0.5, _LONGEST_PAUSE)  # noqa: S311  # no secret
+
+
+def patiently(
+    ask: Callable[[], _T], *, max_transient_seconds: float, sleep: Callable[[float], None] = time.sleep
+) -> _T:
+    """Give the answer to a question, which is asked again through transient errors.
+
+    Raises:
+        TransientError: It lasted longer than `max_transient_seconds`.
+    """
+    patience = Patience(max_transient_seconds)
+    while True:
+        try:
+            answer = ask()
+        except TransientError as error:
+            patience.bear(error)
+        else:
+            patience.reset()
+            return answer
+        sleep(pause())
 
 
 class Waiter:

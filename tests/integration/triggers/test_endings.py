@@ -171,7 +171,7 @@ def test_what_fails_between_submission_and_deferral_stops_the_job(
     runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE", "perhaps")
-    assert runner.run(task_factory(SLEEPS)).error is not None
+    assert runner.run(task_factory(SLEEPS), retries_left=False).error is not None
     assert status_of(sagemaker, runner) in {"Stopping", "Stopped"}
 
 

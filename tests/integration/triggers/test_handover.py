@@ -230,13 +230,14 @@ def test_a_job_that_the_triggerer_cannot_watch_is_watched_by_the_worker(
     )
 
 
-def test_a_job_that_the_worker_cannot_watch_either_is_stopped(
-    runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker
+@pytest.mark.parametrize(("retries_left", "left"), [(True, {"InProgress"}), (False, STOPPED)])
+def test_a_job_that_the_worker_cannot_watch_either_is_left_to_the_next_try_or_stopped(
+    runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker, retries_left: bool, left: set[str]
 ):
     task = task_factory(SLEEPS, deferrable=True, max_transient_seconds=1)
     deferred = runner.run(task)
     sagemaker.set_faults(Fault(operation="DescribeProcessingJob", error="AccessDeniedException"))
-    ended = resumed(runner, task, deferred, event_of(deferred))
+    ended = resumed(runner, task, deferred, event_of(deferred), retries_left=retries_left)
     sagemaker.set_faults()
     assert isinstance(ended.error, AccessDeniedError)
-    assert status_of(sagemaker, job_of(runner)) in STOPPED
+    assert status_of(sagemaker, job_of(runner)) in left

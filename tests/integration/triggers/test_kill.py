@@ -1,4 +1,4 @@
-"""A task that is ended from outside, or that breaks, leaves no job running."""
+"""A task that is ended from outside, or that breaks, leaves no job running that no other try takes over."""
 
 from __future__ import annotations
 
@@ -166,30 +166,64 @@ def test_a_stop_that_fails_does_not_hide_why_the_task_ended(
         Fault(operation="DescribeProcessingJob", error="AccessDeniedException", message="no describing"),
         Fault(operation="StopProcessingJob", error="AccessDeniedException", message="no stopping"),
     )
-    ended = runner.run(task_factory("pass", base_job_name="not-stoppable"))
+    ended = runner.run(task_factory("pass", base_job_name="not-stoppable"), retries_left=False)
     assert isinstance(ended.error, AccessDeniedError)
     assert "no describing" in str(ended.error)
     assert "may go on, for it could not be stopped: StopProcessingJob" in capfd.readouterr().out
 
 
-def test_a_wait_that_breaks_stops_the_job(runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker):
-    sagemaker.set_faults(Fault(operation="DescribeProcessingJob", error="AccessDeniedException"))
-    ended = runner.run(task_factory(SLEEPS, base_job_name="unwatched"))
-    sagemaker.set_faults()
-    assert (ended.state, type(ended.error)) == ("up_for_retry", AccessDeniedError)
-    assert statuses(sagemaker, "unwatched") in (["Stopping"], ["Stopped"])
+RETRIES = pytest.mark.parametrize(
+    ("retries_left", "on_existing_job", "state", "left"),
+    [
+        (True, "reattach", "up_for_retry", {"InProgress"}),
+        (True, "new", "up_for_retry", {"Stopping", "Stopped"}),
+        (False, "reattach", "failed", {"Stopping", "Stopped"}),
+    ],
+    ids=["the next try takes it over", "the next try wants another", "no try follows"],
+)
 
 
-def test_an_xcom_that_cannot_be_pushed_stops_the_job(
-    runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker
+@RETRIES
+def test_a_wait_that_breaks_leaves_the_job_to_the_next_try_or_stops_it(
+    runner: Runner,
+    task_factory: TaskFactory,
+    sagemaker: LocalSageMaker,
+    retries_left: bool,
+    on_existing_job: str,
+    state: str,
+    left: set[str],
 ):
+    base = f"unwatched-{retries_left}-{on_existing_job}"
+    sagemaker.set_faults(Fault(operation="DescribeProcessingJob", error="AccessDeniedException"))
+    task = task_factory(SLEEPS, base_job_name=base, on_existing_job=on_existing_job)
+    ended = runner.run(task, retries_left=retries_left)
+    sagemaker.set_faults()
+    assert (ended.state, type(ended.error)) == (state, AccessDeniedError)
+    (status,) = statuses(sagemaker, base)
+    assert status in left
+
+
+@RETRIES
+def test_an_xcom_that_cannot_be_pushed_leaves_the_job_to_the_next_try_or_stops_it(
+    runner: Runner,
+    task_factory: TaskFactory,
+    sagemaker: LocalSageMaker,
+    retries_left: bool,
+    on_existing_job: str,
+    state: str,
+    left: set[str],
+):
+    base = f"unpublished-{retries_left}-{on_existing_job}"
+
     def refuse(_key: str) -> None:
         raise ConnectionError("the API server is away")
 
     runner.supervisor.on_xcom = refuse
-    ended = runner.run(task_factory(SLEEPS, base_job_name="unpublished", wait_for_completion=False))
-    assert (ended.state, str(ended.error)) == ("up_for_retry", "the API server is away")
-    assert statuses(sagemaker, "unpublished") in (["Stopping"], ["Stopped"])
+    task = task_factory(SLEEPS, base_job_name=base, wait_for_completion=False, on_existing_job=on_existing_job)
+    ended = runner.run(task, retries_left=retries_left)
+    assert (ended.state, str(ended.error)) == (state, "the API server is away")
+    (status,) = statuses(sagemaker, base)
+    assert status in left
 
 
 @pytest.mark.parametrize(
