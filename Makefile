@@ -49,7 +49,7 @@ docs: $(STAMP) ## Build the documentation into site/, and check its links
 parity: $(STAMP) ## Byte for byte against the SageMaker SDK, in an environment of its own
 	$(BIN)/pytest tests/parity
 
-compat: $(STAMP) ## The older Airflows that are supported, in environments of their own
+compat: $(STAMP) ## The older Airflows, and what else users have installed, in environments of their own
 	$(BIN)/pytest tests/compat
 
 lint: $(STAMP) ## ruff, mypy --strict, and the laws of the architecture

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+from .environments import HERE, ROOT, environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session", params=["3.1", "3.2"])
 def commands(request: pytest.FixtureRequest) -> Path:
     """The folder of the version's commands."""
     constraints = HERE / f"airflow-{request.param}-constraints.txt"
-    environment = ROOT / f".venv-airflow-{request.param}"
-    stamp = environment / ".installed"
-    wanted = (constraints, ROOT / "pyproject.toml")  # the latter has the entry points
-    if not stamp.exists() or any(stamp.stat().st_mtime < file.stat().st_mtime for file in wanted):
-        uv = [sys.executable, "-m", "uv"]
-        subprocess.run([*uv, "venv", "--quiet", "--clear", "--python", sys.executable, environment], check=True)
-        install = [*uv, "pip", "install", "--quiet", "--python", environment / "bin" / "python"]
-        airflow = f"apache-airflow=={request.param}.*"
-        subprocess.run([*install, "--constraint", constraints, "--editable", ROOT, airflow], check=True)
-        stamp.touch()
-    return environment / "bin"
+    airflow = f"apache-airflow=={request.param}.*"
+    return environment(
+        f"airflow-{request.param}", "--constraint", constraints, "--editable", ROOT, airflow, wanted=constraints
+    )

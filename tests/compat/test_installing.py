@@ -1,0 +1,130 @@
+"""The package beside what its users have: Airflow's own pins, aiobotocore, the oldest and the newest of everything.
+
+The pins in `pins/` are what Airflow's releases were made with, as far as this package and aiobotocore need it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .dag_tested import dag_tested
+from .environments import HERE, ROOT, environment, install
+from .trainer import LOOKS, running_trainer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PACKAGE = ("--editable", f"{ROOT}[crt,local]")
+AIOBOTOCORE = "apache-airflow-providers-amazon[aiobotocore]"
+RELEASES = ("3.1.0", "3.2.0", "3.3.0")
+FLOOR = re.compile(r'"([a-z0-9-]+)(?:\[[a-z0-9,]+\])?>=([0-9.]+)"')
+# What goes with a floor: each is pinned by the package that stands in front of it.
+DEPENDENTS = {"botocore", "s3transfer", "awscrt", "aiobotocore"}
+# An older model has other words in some of its patterns, and no preferences and no DeleteProcessingJob.
+DIFFERS = "broken_rule or preferences or pattern or lists_above"
+UNIT = ("processing/test_boto3_versions.py", "processing/test_validation.py", "processing/test_limits.py",
+    "processing/test_plan.py", "processing/test_aws_errors.py", "processing/test_description.py",
+    "local/test_shapes.py")  # fmt: skip
+
+
+def released(version: str) -> Path:
+    """Return the commands of an environment as an Airflow was released."""
+    pins = HERE / "pins" / f"airflow-{version}.txt"
+    needed = ("--constraint", pins, *PACKAGE, f"apache-airflow=={version}", AIOBOTOCORE)
+    return environment(f"pins-{version}", *needed, wanted=pins)
+
+
+def floors() -> dict[str, str]:
+    """Return the oldest versions that the package asks for, as pyproject.toml has them."""
+    text = (ROOT / "pyproject.toml").read_text()
+    return dict(FLOOR.findall(text[text.index("\ndependencies = [") : text.index("[dependency-groups]")]))
+
+
+@pytest.fixture(scope="module")
+def lowest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The oldest that the package asks for, on what Airflow 3.1.0 has beside it."""
+    exact = floors() | {"apache-airflow": "3.1.0"}
+    pins = HERE / "pins" / "airflow-3.1.0.txt"
+    others = [
+        line for line in pins.read_text().splitlines() if line.partition("==")[0] not in exact.keys() | DEPENDENTS
+    ]
+    constraints = tmp_path_factory.mktemp("lowest") / "constraints.txt"
+    constraints.write_text("\n".join([*others, *(f"{name}=={version}" for name, version in exact.items())]))
+    return environment("lowest", "--constraint", constraints, *PACKAGE, AIOBOTOCORE, wanted=pins)
+
+
+@pytest.fixture(scope="module", params=[*RELEASES, "lowest", "newest", "newest beside aiobotocore"])
+def commands(request: pytest.FixtureRequest) -> Path:
+    """The commands of each environment."""
+    if request.param == "lowest":
+        commands: Path = request.getfixturevalue("lowest")
+        return commands
+    if request.param in RELEASES:
+        return released(request.param)
+    beside = [AIOBOTOCORE] if "beside" in request.param else []
+    return environment(str(request.param).replace(" ", "-"), *PACKAGE, *beside)
+
+
+def run(home: Path, *command: str | Path) -> str:
+    """Run a command with an Airflow home of its own; return what it prints."""
+    environ = os.environ | {"AIRFLOW_HOME": str(home), "PYTHONWARNINGS": "ignore", "PYTEST_ADDOPTS": ""}
+    ran = subprocess.run(command, capture_output=True, text=True, env=environ, cwd=ROOT, timeout=240, check=False)
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    return ran.stdout
+
+
+def test_every_module_is_imported_and_the_command_starts(commands: Path, tmp_path: Path):
+    printed: dict[str, Any] = json.loads(run(tmp_path, commands / "python", HERE / "imports.py").splitlines()[-1])
+    assert printed == {}
+    assert "usage: airflow-sm-processing" in run(tmp_path, commands / "airflow-sm-processing", "--help")
+
+
+def test_the_oldest_are_what_is_asked_for(lowest: Path, tmp_path: Path):
+    text = (
+        "import boto3, importlib.metadata as m; print(boto3.__version__, m.version('apache-airflow-providers-amazon'))"
+    )
+    boto3, amazon = run(tmp_path, lowest / "python", "-c", text).split()[-2:]
+    assert (boto3, amazon.removesuffix(".0")) == (floors()["boto3"], floors()["apache-airflow-providers-amazon"])
+
+
+def test_definitions_are_checked_on_the_oldest_boto3_too(lowest: Path, tmp_path: Path):
+    tools = ("pytest", "pytest-timeout", "hypothesis", "blockbuster", "greenlet")
+    install(lowest, "--constraint", ROOT / "constraints.txt", *tools)
+    files = [ROOT / "tests" / "unit" / name for name in UNIT]
+    pytest_ = (lowest / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", f"not ({DIFFERS})")
+    assert " passed" in run(tmp_path, *pytest_, *files, "tests/unit/processing/test_boto3_versions.py")
+
+
+def test_the_celery_provider_works_with_our_constraints(tmp_path: Path):
+    constraints = ROOT / "constraints.txt"
+    celery = environment(
+        "celery", "--constraint", constraints, *PACKAGE, "apache-airflow-providers-celery", wanted=constraints
+    )
+    text = (
+        "import airflow_sm_processing, airflow.providers.celery.executors.celery_executor as c; print(c.CeleryExecutor)"
+    )
+    assert "CeleryExecutor" in run(tmp_path, celery / "python", "-c", text)
+    assert "celery worker" in run(tmp_path, celery / "airflow", "celery", "worker", "--help")
+
+
+def test_a_deferrable_training_job_follows_a_deferrable_processing_job(tmp_path: Path):
+    """Both wait in one triggerer; the amazon provider's trigger asks through aiobotocore."""
+    with running_trainer() as trainer:
+        connection = {
+            "conn_type": "aws",
+            "extra": {"service_config": {"sagemaker": {"endpoint_url": trainer.endpoint_url}}},
+        }
+        trained = {"AIRFLOW_CONN_TRAINER": json.dumps(connection)}
+        with dag_tested(released("3.3.0"), tmp_path, dags="training_dags", dag_id="training", **trained) as log:
+            text = log.read_text()
+    assert re.findall(r"new_state=(success|failed)", text) == ["success", "success"], text
+    (channel,) = trainer.request["InputDataConfig"]
+    assert re.fullmatch(r"s3://sagemaker-.*/output/train/?", channel["DataSource"]["S3DataSource"]["S3Uri"])
+    assert len(trainer.clients) >= LOOKS
+    assert [client for client in trainer.clients if "aiobotocore" in client.lower()]
