@@ -16,6 +16,7 @@ from airflow_sm_processing.decorators.container.values import KIND, VALUE, Carry
 from airflow_sm_processing.decorators.large_results import LargeResult
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.assets import with_uris
+from airflow_sm_processing.operators.folder_references import with_folder_references
 from airflow_sm_processing.operators.if_ran import with_optional_references
 from airflow_sm_processing.operators.nothing import nothing_problems, without_left_out
 from airflow_sm_processing.operators.resolved import resolved
@@ -50,7 +51,7 @@ class InputArgument(ResolveMixin):
     def __init__(self, definition: ProcessingInput) -> None:
         self.definition: dict[str, Any] = to_plain(definition)
         """The input's fields, an asset among them maybe."""
-        (self.fields,) = with_optional_references([with_uris(self.definition)])
+        (self.fields,) = with_optional_references([with_folder_references(with_uris(self.definition))])
 
     def __repr__(self) -> str:
         return f"ProcessingInput({', '.join(f'{name}={value!r}' for name, value in self.fields.items())})"

@@ -40,6 +40,7 @@ class IfRan(ResolveMixin):
     def resolve(self, context: Mapping[str, Any]) -> Any:
         """Give the XCom; of a mapped task, those of the instances that ran; None if there is nothing."""
         from airflow_sm_processing.airflow_compat import XComNotFound
+        from airflow_sm_processing.operators.folder_references import FolderReference, as_folders
 
         ti = context["ti"]
         references = [*self.iter_references()]
@@ -50,7 +51,8 @@ class IfRan(ResolveMixin):
         ran = states[operator.task_id]
         if operator.is_mapped and not others and not all(ran.values()):
             indexes = [index for index, has_run in ran.items() if has_run and index >= 0]
-            return ti.xcom_pull(task_ids=operator.task_id, key=key, map_indexes=indexes)
+            found = ti.xcom_pull(task_ids=operator.task_id, key=key, map_indexes=indexes)
+            return as_folders(found) if isinstance(self.reference, FolderReference) else found
         try:
             return self.reference.resolve(context)
         except XComNotFound:

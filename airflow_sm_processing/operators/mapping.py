@@ -14,6 +14,7 @@ from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
 
 from airflow_sm_processing.operators.assets import with_uris
+from airflow_sm_processing.operators.folder_references import with_folder_references
 from airflow_sm_processing.processing.values import to_plain
 
 __all__ = ["ProcessingPartial", "wrap_references"]
@@ -30,7 +31,7 @@ class ProcessingPartial(OperatorPartial):
 
     def expand(self, **mapped_kwargs: Any) -> MappedOperator:
         """Map over the arguments' elements."""
-        return super().expand(**{name: _mappable(value) for name, value in mapped_kwargs.items()})
+        return super().expand(**{name: _mappable(value, name) for name, value in mapped_kwargs.items()})
 
     def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> MappedOperator:
         """Map over whole dicts of keyword arguments."""
@@ -59,16 +60,19 @@ class _Reference(ResolveMixin):
         return self.reference.resolve(context)
 
 
-def _mappable(value: Any) -> Any:
-    """Give what is mapped over, its elements plain; the value itself may be an XComArg."""
+def _mappable(value: Any, name: str) -> Any:
+    """Return what is mapped over, its elements plain; the value itself may be an XComArg."""
     plain = with_uris(to_plain(value))
+    if isinstance(plain, (dict, list)):
+        plain = with_folder_references(plain, name)
     if isinstance(plain, dict):
         return _mappable_dict(plain)
     return [wrap_references(item) for item in plain] if isinstance(plain, list) else plain
 
 
 def _mappable_dict(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: wrap_references(with_uris(to_plain(item))) for key, item in value.items()}
+    plain = with_folder_references({key: with_uris(to_plain(item)) for key, item in value.items()})
+    return {key: wrap_references(item) for key, item in plain.items()}
 
 
 def wrap_references(value: Any) -> Any:

@@ -13,6 +13,7 @@ from airflow.sdk.definitions.xcom_arg import PlainXComArg, XComArg
 
 from airflow_sm_processing.operators.base import BaseProcessingOperator
 from airflow_sm_processing.operators.expansions import mapped_sets, shared_parameters
+from airflow_sm_processing.operators.folder_references import FolderReference
 from airflow_sm_processing.operators.mode_parameters import MODE_PARAMETERS, read_modes
 from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS, DefinitionReader
 from airflow_sm_processing.operators.plans import outputs_read, ways_of
@@ -22,6 +23,7 @@ from airflow_sm_processing.planning.needs import JobNeeds, locations
 from airflow_sm_processing.planning.places import ANY, Place, account_in, partition_of
 from airflow_sm_processing.processing.names import base_name_from_image, legal_name
 from airflow_sm_processing.processing.plan import default_keys, plan_submission
+from airflow_sm_processing.processing.s3_uris import as_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,7 +196,10 @@ class _Reading:
         if not isinstance(reference, PlainXComArg):
             return ANY
         upstream = next(_parameter_sets(reference.operator), None)
-        return ANY if upstream is None else _Reading(upstream, *self._given).output_uri(reference.key)
+        if upstream is None:
+            return ANY
+        uri = _Reading(upstream, *self._given).output_uri(reference.key)
+        return as_folder(uri) if isinstance(reference, FolderReference) and uri != _ANYWHERE else uri
 
 
 def _somewhere(text: str, field: str) -> str:

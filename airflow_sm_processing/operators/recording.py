@@ -80,10 +80,10 @@ def measured(task: ClaimingTask, description: JobDescription) -> dict[str, Size 
 
     if not conf.getboolean("sm_processing", "measure_data", fallback=True):
         return {}
-    uris = [item.s3_input and item.s3_input.s3_uri for item in description.inputs]
-    uris += [item.destination for item in description.outputs]
+    read = [str(item.s3_input.s3_uri) for item in description.inputs if item.s3_input and item.s3_input.s3_uri]
+    written = [str(item.destination) for item in description.outputs if item.destination]
     try:
-        return measure_all(task.hook.single_attempt_client("s3"), [str(uri) for uri in uris if uri])
+        return measure_all(task.hook.single_attempt_client("s3"), [*read, *written], folders=written)
     except Exception as error:  # noqa: BLE001  # as with a record
         log.warning("The sizes of what job %s read and wrote aren't known: %r", description.job_name, error)
         return {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_sm_processing.operators.base import BaseProcessingOperator
+from airflow_sm_processing.operators.folder_references import with_folder_references
 from airflow_sm_processing.processing.values import to_plain
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class ScriptProcessingOperator(BaseProcessingOperator):
             kwargs: Those of `BaseProcessingOperator`.
         """
         super().__init__(**kwargs)
-        self.code = to_plain(code)
+        self.code = with_folder_references(to_plain(code), "code")
         self.command = command
         self.script_name = script_name
         self._check_early()

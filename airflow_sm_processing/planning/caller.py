@@ -8,7 +8,9 @@ from airflow_sm_processing.planning.kms import key_statements
 from airflow_sm_processing.planning.needs import locations
 from airflow_sm_processing.planning.places import ANY
 from airflow_sm_processing.planning.statements import Statement, listing
+from airflow_sm_processing.processing.code import CODE_INPUT_NAME
 from airflow_sm_processing.processing.console import LOG_GROUP
+from airflow_sm_processing.processing.s3_folders import may_name_folder
 from airflow_sm_processing.processing.s3_uris import S3Location
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ def caller_statements(needs: JobNeeds) -> Iterator[Statement]:
     yield from _job(needs)
     yield from _role(needs)
     yield from _files(needs)
+    yield from _folders(needs)
     if needs.ways.waits:
         yield from _log(needs)
         yield from _results(needs)
@@ -86,6 +89,19 @@ def _files(needs: JobNeeds) -> Iterator[Statement]:
             prefixes=(f"{needs.upload_prefix}/*",),
             optional=True,
         )
+
+
+def _folders(needs: JobNeeds) -> Iterator[Statement]:
+    """Yield what it takes to tell an input's folder from a prefix, whose neighbours SageMaker would read along."""
+    for item in needs.request.get("ProcessingInputs", ()):
+        s3_input = item.get("S3Input", {})
+        is_prefix = s3_input.get("S3DataType", "S3Prefix") == "S3Prefix" and not item.get("AppManaged")
+        if item["InputName"] == CODE_INPUT_NAME or not is_prefix or not may_name_folder(s3_input.get("S3Uri")):
+            continue
+        data = S3Location.parse(s3_input["S3Uri"])
+        is_uploaded = needs.upload_prefix is not None and data.key.startswith(f"{needs.upload_prefix}/")
+        if data.bucket.strip(ANY) and not is_uploaded:
+            yield listing(needs.place, data, "TellFoldersFromPrefixes", optional=True)
 
 
 def _results(needs: JobNeeds) -> Iterator[Statement]:

@@ -15,7 +15,9 @@ from airflow_sm_processing.planning.job_role import job_role_statements
 from airflow_sm_processing.planning.needs import JobNeeds
 from airflow_sm_processing.planning.places import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from airflow_sm_processing.planning.statements import grouped
+from airflow_sm_processing.processing.code import CODE_INPUT_NAME
 from airflow_sm_processing.processing.plan import default_keys, plan_submission
+from airflow_sm_processing.processing.s3_folders import open_uri
 from airflow_sm_processing.processing.s3_uris import S3Location, join
 from airflow_sm_processing.processing.validation import check_definition
 from airflow_sm_processing.signed_urls import without_signatures
@@ -65,12 +67,22 @@ class JobPlan:
             for file in upload.content.files if upload.content else ():
                 yield {"path": str(file.path), "s3_uri": f"{upload.s3_uri}/{file.name}", "bytes": file.size}
 
+    def _open_uris(self) -> Iterator[str]:
+        """Yield the inputs' URIs that S3 is asked about before the job is created."""
+        uploaded = tuple(f"{upload.s3_uri}/" for upload in self.submission.uploads)
+        for item in self.submission.inputs:
+            uri = open_uri(item)
+            if uri is not None and item.input_name != CODE_INPUT_NAME and not uri.startswith(uploaded):
+                yield uri
+
     def _unknown(self, plan: dict[str, Any]) -> Iterator[dict[str, str]]:
         text, role = str(plan), self.needs.role
         if UNKNOWN_ACCOUNT in text:
             yield {"value": UNKNOWN_ACCOUNT, "is": "the account of the connection's credentials: sts:GetCallerIdentity"}
         if UNKNOWN_REGION in text:
             yield {"value": UNKNOWN_REGION, "is": "the region of the connection, which the process that runs it knows"}
+        for uri in self._open_uris():
+            yield {"value": uri, "is": "a folder, an object or a prefix: if S3 has keys below it, a slash ends it"}
         if "/" not in role:
             arn = self.submission.request["RoleArn"]
             yield {"value": arn, "is": f"the ARN of the role {role}, whose path may be another: iam:GetRole"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.processing.inputs import ProcessingInput
 from airflow_sm_processing.processing.local_paths import local_path
-from airflow_sm_processing.processing.s3_uris import S3Location, is_s3_uri, names_no_bucket
+from airflow_sm_processing.processing.s3_uris import S3Location, as_folder, is_s3_uri, names_no_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,13 +28,16 @@ def with_code(definition: JobDefinition) -> JobDefinition:
     if definition.code is None:
         return definition
     script = definition.script_name or _file_name(str(definition.code))
+    source = definition.code
+    if isinstance(source, str) and is_s3_uri(source) and _file_name(source) != script:
+        source = as_folder(source)  # which the script is in
     return dataclasses.replace(
         definition,
         code=None,
         entrypoint=[*(definition.command or ()), str(CODE_CONTAINER_PATH / script)],
         inputs=(
             *definition.inputs,
-            ProcessingInput(source=definition.code, destination=str(CODE_CONTAINER_PATH), input_name=CODE_INPUT_NAME),
+            ProcessingInput(source=source, destination=str(CODE_CONTAINER_PATH), input_name=CODE_INPUT_NAME),
         ),
     )
 

@@ -75,5 +75,8 @@ def _described_feature_store(response: dict[str, Any] | None) -> FeatureStoreOut
 
 
 def output_uris(outputs: Iterable[ProcessingOutput]) -> dict[str, str]:
-    """Give the S3 URI of each output that has one, by output name."""
-    return {str(item.output_name): item.destination for item in outputs if item.destination}
+    """Return the S3 URI of each output that has one, by output name.
+
+    It ends in no slash, whatever the destination ends in: people join paths to it.
+    """
+    return {str(item.output_name): item.destination.rstrip("/") for item in outputs if item.destination}

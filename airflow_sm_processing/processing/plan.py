@@ -10,7 +10,7 @@ from airflow_sm_processing.processing.code import with_code
 from airflow_sm_processing.processing.local_paths import local_path
 from airflow_sm_processing.processing.names import base_name_from_image, job_name_from_base
 from airflow_sm_processing.processing.network import NetworkConfig
-from airflow_sm_processing.processing.s3_uris import is_s3_uri, join
+from airflow_sm_processing.processing.s3_uris import as_folder, is_s3_uri, join
 from airflow_sm_processing.processing.uploads.content import read_content
 from airflow_sm_processing.processing.values import as_dict, as_list
 
@@ -128,12 +128,12 @@ class _Stage:
         if path is None:
             return named, None
         upload = self._upload(path, str(named.input_name))
-        return named.at(upload.s3_uri if path.is_dir() else f"{upload.s3_uri}/{path.name}"), upload
+        return named.at(as_folder(upload.s3_uri) if path.is_dir() else f"{upload.s3_uri}/{path.name}"), upload
 
     def _upload(self, path: Path, name: str) -> Upload:
         if self.upload_key is None:
             return Upload(path, self.key(self.job_name, "input", name))
-        # The name counts too: SageMaker reads all keys that begin with an input's, `a2/…` along with `a`.
+        # The name counts too, so that inputs of the same content are apart, as they are without an upload key.
         content = read_content(path, self.kms_key, name)
         return Upload(path, self.key(self.upload_key, "input", content.digest, name), content)
 

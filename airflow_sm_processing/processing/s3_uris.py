@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["S3Location", "below", "is_s3_uri", "join", "names_no_bucket"]
+__all__ = ["S3Location", "as_folder", "below", "is_s3_uri", "join", "names_no_bucket"]
 
 SCHEME = "s3://"
 
@@ -30,6 +30,11 @@ def is_s3_uri(text: str) -> bool:
 def names_no_bucket(value: object) -> bool:
     """Tell whether a value is an S3 URI that has nothing where the bucket should be."""
     return isinstance(value, str) and is_s3_uri(value) and not value[len(SCHEME) :].partition("/")[0]
+
+
+def as_folder(uri: str) -> str:
+    """Return the URI with a slash at its end, which keeps its neighbours out where it is a prefix."""
+    return uri if uri.endswith("/") else f"{uri}/"
 
 
 def below(uri: str, path: str) -> str:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_processing.exceptions import ServiceError, TransientError
 from airflow_sm_processing.processing.answers import readable
 from airflow_sm_processing.processing.aws_errors import answer_read, aws_call
-from airflow_sm_processing.processing.s3_uris import S3Location, is_s3_uri
+from airflow_sm_processing.processing.s3_folders import resolve_folder
+from airflow_sm_processing.processing.s3_uris import S3Location, as_folder, is_s3_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from mypy_boto3_s3 import S3Client
 __all__ = ["Size", "measure", "measure_all"]
@@ -34,13 +35,18 @@ class Size:
     """False: there are more objects than were counted."""
 
 
-def measure(client: S3Client, uri: str) -> Size:
-    """Count the objects whose keys begin with an S3 URI's, as SageMaker takes them for an `S3Prefix`; at most 10,000.
+def measure(client: S3Client, uri: str, *, is_folder: bool = False) -> Size:
+    """Count the objects of a folder, or those whose keys begin so if the URI names none; at most 10,000.
+
+    Args:
+        client: S3's.
+        uri: The place.
+        is_folder: Whether it is known to be a folder, as an output's is; else S3 is asked.
 
     Raises:
         ServiceError: S3 refused or couldn't be reached.
     """
-    bucket, prefix = S3Location.parse(uri)
+    bucket, prefix = S3Location.parse(as_folder(uri) if is_folder else resolve_folder(client, uri))
     total = objects = 0
     more: Any = {}
     for _ in range(_MOST_PAGES):
@@ -56,10 +62,15 @@ def measure(client: S3Client, uri: str) -> Size:
     return Size(total, objects, complete=False)
 
 
-def measure_all(client: S3Client, uris: Iterable[str]) -> dict[str, Size | None]:
+def measure_all(client: S3Client, uris: Iterable[str], *, folders: Collection[str] = ()) -> dict[str, Size | None]:
     """Measure what can be measured in a few seconds, for people to read: a place that can't be listed has None.
 
     After a lost connection nothing else is tried, so the client should try nothing twice: nobody waits for a number.
+
+    Args:
+        client: S3's.
+        uris: The places.
+        folders: Those that are known to be folders.
     """
     give_up_at = time.monotonic() + _SECONDS_FOR_ALL
     sizes: dict[str, Size | None] = {}
@@ -67,7 +78,7 @@ def measure_all(client: S3Client, uris: Iterable[str]) -> dict[str, Size | None]
         if time.monotonic() >= give_up_at:
             break
         try:
-            sizes[uri] = measure(client, uri)
+            sizes[uri] = measure(client, uri, is_folder=uri in folders)
         except TransientError as error:
             log.info("The sizes of the job's inputs and outputs aren't all known: %s", error)
             break

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_processing.processing.creation import create_job
 from airflow_sm_processing.processing.plan import SubmissionPlan, plan_submission
+from airflow_sm_processing.processing.s3_folders import with_folders
 from airflow_sm_processing.processing.s3_uris import S3Location, join
 from airflow_sm_processing.processing.validation import check_definition
 
@@ -89,6 +90,7 @@ def checked_plan(
     operation = session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
     check_definition(definition, operation, extra=extra_problems)
     role_arn = session.expand_role(str(definition.role))
+    definition = with_folders(definition, session)
     return plan_submission(definition, role_arn=role_arn, key=_keys_of(session), upload_key=upload_key)
 
 

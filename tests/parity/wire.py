@@ -35,6 +35,11 @@ class Wire:
         timeless: dict[str, Any] = json.loads(TIMESTAMP.sub("<time>", json.dumps(effects)))
         return timeless
 
+    def is_folder(self, uri: object) -> bool:
+        """Whether a URI of the effects, without a slash at its end, has objects below it."""
+        uris: dict[str, Any] = self.effects["objects"] if isinstance(uri, str) and uri.startswith("s3://") else {}
+        return isinstance(uri, str) and uri not in uris and any(key.startswith(f"{uri}/") for key in uris)
+
     @property
     def shown(self) -> dict[str, Any]:
         """What the user sees of the jobs; empty after an error."""

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from airflow_sm_processing.processing import ProcessingOutput, ScriptProcessor, Session
+from airflow_sm_processing.processing import (
+    ProcessingInput,
+    ProcessingJob,
+    ProcessingOutput,
+    S3Input,
+    ScriptProcessor,
+    Session,
+)
+from airflow_sm_processing.processing.s3_folders import resolve_folder
+from airflow_sm_processing.processing.sizes import Size, measure, measure_all
+from airflow_sm_processing.processing.waiting import WaitSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,9 +50,8 @@ class Workshop:
     def uri(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"
 
-    def read(self, code: str, **run: Any) -> list[str]:
-        """Run a script that lists what it finds, and return that."""
-        processor = ScriptProcessor(
+    def processor(self) -> ScriptProcessor:
+        return ScriptProcessor(
             role=self.role,
             image_uri="python",
             command=["python3"],
@@ -50,7 +59,16 @@ class Workshop:
             instance_type="ml.m5.large",
             sagemaker_session=self.session,
         )
-        job = processor.run(code, outputs=[FOUND], logs=False, **run)
+
+    def ended(self, code: str, **run: Any) -> ProcessingJob:
+        """Run a script to its end."""
+        job = self.processor().run(code, wait=False, logs=False, **run)
+        job.wait(logs=False, settings=WaitSettings(poll_interval=0.1))
+        return job
+
+    def read(self, code: str, **run: Any) -> list[str]:
+        """Run a script that lists what it finds, and return that."""
+        job = self.ended(code, outputs=[FOUND], **run)
         key = job.output_uris["found"].removeprefix(f"s3://{self.bucket}/")
         found = self.s3.get_object(Bucket=self.bucket, Key=f"{key}/found")["Body"].read().decode()
         return sorted(found.splitlines())
@@ -79,3 +97,142 @@ def test_a_module_that_is_linked_into_the_code_folder_is_there(workshop: Worksho
         "input/code/main.py",
         "input/code/shared/__init__.py",
     }
+
+
+def test_an_input_that_names_a_folder_is_without_its_neighbours(workshop: Workshop, script: str):
+    workshop.put("x/train/a", "x/train_labels/b", "x/train-0/c", "x/train.csv")
+    inputs = [
+        ProcessingInput(workshop.uri("x/train"), "/opt/ml/processing/in/1"),
+        ProcessingInput(workshop.uri("x/train/"), "/opt/ml/processing/in/2"),
+        ProcessingInput(s3_input=S3Input(workshop.uri("x/train"), "/opt/ml/processing/in/3")),
+    ]
+    found = workshop.read(script, inputs=inputs)
+    assert found == ["in/1/a", "in/2/a", "in/3/a", "input/code/ls.py"]
+
+
+def test_what_names_an_object_or_a_prefix_stays_one(workshop: Workshop, script: str, caplog: pytest.LogCaptureFixture):
+    workshop.put("raw/data.csv", "parts/part-0", "parts/part-1/x", "parts/other")
+    inputs = [
+        ProcessingInput(workshop.uri("raw/data.csv"), "/opt/ml/processing/in/1"),
+        ProcessingInput(workshop.uri("parts/part-"), "/opt/ml/processing/in/2"),
+    ]
+    with caplog.at_level("WARNING", "airflow_sm_processing"):
+        found = workshop.read(script, inputs=inputs)
+    assert found == ["in/1/data.csv", "in/2/part-0", "in/2/part-1/x", "input/code/ls.py"]
+    [record] = caplog.records
+    assert record.getMessage() == (
+        f"{workshop.uri('parts/part-')} is no object and no folder: SageMaker takes all that begins so, such as "
+        f"{workshop.uri('parts/part-0')}, {workshop.uri('parts/part-1/')}."
+    )
+
+
+def test_a_local_folder_is_without_an_input_whose_name_begins_alike(workshop: Workshop, script: str, tmp_path: Path):
+    for name in ("data", "data_test"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"of-{name}").touch()
+    inputs = [
+        ProcessingInput(str(tmp_path / name), f"/opt/ml/processing/{name}", input_name=name)
+        for name in ("data", "data_test")
+    ]
+    found = workshop.read(script, inputs=inputs)
+    assert found == ["data/of-data", "data_test/of-data_test", "input/code/ls.py"]
+
+
+def test_a_code_folder_is_without_an_input_whose_name_begins_alike(workshop: Workshop, tmp_path: Path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "ls.py").write_text(LIST)
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "t").touch()
+    tables = ProcessingInput(str(tmp_path / "tables"), "/opt/ml/processing/tables", input_name="code_tables")
+    found = workshop.read(str(tmp_path / "src"), script_name="ls.py", inputs=[tables])
+    assert found == ["input/code/ls.py", "tables/t"]
+
+
+def test_a_code_folder_in_s3_is_without_its_neighbours(workshop: Workshop):
+    workshop.put("code_tables/t")
+    workshop.s3.put_object(Bucket=workshop.bucket, Key="code/ls.py", Body=LIST.encode())
+    assert workshop.read(workshop.uri("code"), script_name="ls.py") == ["input/code/ls.py"]
+
+
+def test_a_job_reads_the_output_of_another_without_what_begins_alike(workshop: Workshop, script: str, tmp_path: Path):
+    """By the names that outputs have of themselves: the first and the tenth."""
+    (tmp_path / "w.py").write_text(
+        "import pathlib\nfor path in pathlib.Path('/opt/ml/processing/o').iterdir(): (path / path.name).touch()"
+    )
+    outputs = [ProcessingOutput(f"/opt/ml/processing/o/{number}") for number in range(1, 11)]
+    job = workshop.ended(str(tmp_path / "w.py"), outputs=outputs)
+    first = ProcessingInput(job.outputs[0].destination, "/opt/ml/processing/in")
+    assert workshop.read(script, inputs=[first]) == ["in/1", "input/code/ls.py"]
+
+
+@pytest.mark.parametrize("end", ["", "/", "//"])
+def test_paths_can_be_joined_to_an_outputs_uri(workshop: Workshop, script: str, end: str):
+    """Whatever slash the destination ended in; `read` itself joins one."""
+    destination = workshop.uri("results/r") + end
+    out = ProcessingOutput("/opt/ml/processing/out", destination, output_name="found")
+    job = workshop.ended(script, outputs=[out])
+    assert job.output_uris == {"found": workshop.uri("results/r")}
+    assert job.description().output_uris == {"found": workshop.uri("results/r")}
+    listed = workshop.s3.list_objects_v2(Bucket=workshop.bucket, Prefix="results")["Contents"]
+    assert [item["Key"] for item in listed] == ["results/r/found"]
+
+
+class TestResolving:
+    """What S3 says of a URI."""
+
+    ROWS: ClassVar[dict[str, tuple[list[str], str, str]]] = {
+        "a folder": (["a/x"], "a", "a/"),
+        "a folder by its slash": (["a/x"], "a/", "a/"),
+        "a folder with a marker alone": (["a/"], "a", "a/"),
+        "a folder beside others": (["a!/x", "a-b", "a.csv", "a/x", "a0/x", "ab"], "a", "a/"),
+        "a folder behind more neighbours than a page has": ([*(f"a-{n:03}" for n in range(120)), "a/x"], "a", "a/"),
+        "a deep folder": (["a/b/c", "a/bc"], "a/b", "a/b/"),
+        "an object": (["a.csv", "a.csv.bak"], "a.csv", "a.csv"),
+        "an object beside a folder of its name": (["a", "a/x"], "a", "a"),
+        "a prefix": (["part-1", "part-2/x"], "part-", "part-"),
+        "nothing": (["b"], "a", "a"),
+        "the whole bucket": (["b"], "", ""),
+        "an odd name": (["a b+ü?#/x", "a b+ü?#2"], "a b+ü?#", "a b+ü?#/"),
+    }
+
+    @pytest.mark.parametrize("row", ROWS)
+    def test_a_slash_ends_what_names_a_folder(self, workshop: Workshop, row: str):
+        keys, asked, answered = self.ROWS[row]
+        workshop.put(*keys)
+        assert resolve_folder(workshop.s3, workshop.uri(asked)) == workshop.uri(answered)
+
+    def test_an_empty_object_marks_the_folder_of_its_name(self, workshop: Workshop):
+        workshop.s3.put_object(Bucket=workshop.bucket, Key="a", Body=b"")
+        assert resolve_folder(workshop.s3, workshop.uri("a")) == workshop.uri("a")
+        workshop.put("a/x")
+        assert resolve_folder(workshop.s3, workshop.uri("a")) == workshop.uri("a/")
+
+    def test_a_folder_is_measured_without_its_neighbours(self, workshop: Workshop):
+        workshop.put("x/train/a", "x/train_labels/b", "x/data.csv", "x/data.csv.bak")
+        assert measure(workshop.s3, workshop.uri("x/train")) == Size(bytes=9, objects=1)
+        assert measure(workshop.s3, workshop.uri("x/train/")) == Size(bytes=9, objects=1)
+        assert measure(workshop.s3, workshop.uri("x/tr")).objects == 2
+        assert measure(workshop.s3, workshop.uri("x/data.csv")).objects == 2  # as SageMaker takes them
+        uri = workshop.uri("x/trai")
+        assert measure_all(workshop.s3, [uri], folders=[uri]) == {uri: Size(bytes=0, objects=0)}
+
+
+@pytest.mark.parametrize(
+    "fault", ["ListObjectsV2:error=AccessDenied,status=403", "ListObjectsV2:error=InternalError,status=500"]
+)
+def test_no_job_fails_for_what_s3_does_not_say(
+    workshop: Workshop, script: str, sagemaker: LocalSageMaker, caplog: pytest.LogCaptureFixture, fault: str
+):
+    workshop.put("x/train/a")
+    sagemaker.set_faults(fault)
+    with caplog.at_level("WARNING", "airflow_sm_processing"):
+        job = workshop.processor().run(
+            script,
+            inputs=[ProcessingInput(workshop.uri("x/train"), "/opt/ml/processing/in")],
+            outputs=[FOUND],
+            wait=False,
+            logs=False,
+        )
+    sagemaker.set_faults()
+    job.wait(logs=False, settings=WaitSettings(poll_interval=0.1))
+    assert f"Whether {workshop.uri('x/train')} is a folder can't be seen" in caplog.text

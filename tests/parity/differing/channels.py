@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.parity.case import FOLDER, Case, processing_input, processing_output, s3_input
 from tests.parity.difference import Difference, left_behind, outcome
+
+if TYPE_CHECKING:
+    from tests.parity.wire import Wire
 
 IN = "/opt/ml/processing/input/data"
 OUT = "/opt/ml/processing/output"
@@ -17,7 +20,66 @@ def _case(name: str, **run: Any) -> Case:
     return Case(name=name, runs=(run,))
 
 
+TREE = {"data/a.csv": "a", "data_test/b.csv": "b", "elsewhere/shared.csv": "c"}
+
+
+def _places(wire: Wire) -> list[str]:
+    """Name where the last job reads."""
+    return [item["S3Input"]["S3Uri"] for item in wire.effects["requests"][-1]["ProcessingInputs"]]
+
+
 DIFFERENCES = (
+    Difference(
+        case=Case(
+            name="local folders whose names begin alike",
+            files=TREE,
+            runs=(
+                {
+                    "job_name": "job",
+                    "inputs": [
+                        processing_input(source=name, destination=f"{IN}/{name}", input_name=name)
+                        for name in ("data", "data_test")
+                    ],
+                },
+            ),
+        ),
+        reason="SageMaker takes every key that begins so: the SDK's `data` has the files of `data_test` too",
+        see=_places,
+        sdk=[f"s3://{DEFAULT}/job/input/data", f"s3://{DEFAULT}/job/input/data_test"],
+        ours=[f"s3://{DEFAULT}/job/input/data/", f"s3://{DEFAULT}/job/input/data_test/"],
+    ),
+    Difference(
+        case=Case(
+            name="a folder in S3, and an object",
+            files=TREE,
+            runs=(
+                {"job_name": "one", "inputs": [processing_input(source="data", destination=IN)]},
+                {
+                    "job_name": "two",
+                    "inputs": [
+                        processing_input(source=f"s3://{DEFAULT}/one/input/input-1{rest}", destination=f"{IN}/{number}")
+                        for number, rest in enumerate(("", "/a.csv", "/a"))
+                    ],
+                },
+            ),
+        ),
+        reason="whoever names a folder must not get what begins alike; objects and prefixes stay what they are",
+        see=_places,
+        sdk=[f"s3://{DEFAULT}/one/input/input-1{rest}" for rest in ("", "/a.csv", "/a")],
+        ours=[f"s3://{DEFAULT}/one/input/input-1{rest}" for rest in ("/", "/a.csv", "/a")],
+    ),
+    Difference(
+        case=Case(
+            name="input from a folder with a link to another",
+            files=TREE,
+            links={"data/more": "../elsewhere"},
+            runs=({"job_name": "job", "inputs": [processing_input(source="data", destination=IN)]},),
+        ),
+        reason="the SDK leaves the linked folder out and doesn't say so",
+        see=lambda wire: sorted(key.rpartition("input-1/")[2] for _, key in wire.account.objects),
+        sdk=["a.csv"],
+        ours=["a.csv", "more/shared.csv"],
+    ),
     Difference(
         case=_case("outputs as strings", outputs=[OUT]),
         reason="the SDK's documentation allows them",

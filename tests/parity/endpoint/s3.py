@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
 
 from .account import ACCOUNT_ID, Account, Bucket, Refusal, kept_headers
 from .request import Reply, Request, content_of, xml_reply
@@ -77,7 +78,15 @@ def _location(request: Request, account: Account) -> Reply:
 
 def _list_objects(request: Request, account: Account) -> Reply:
     name, _ = _checked(request, account)
-    return xml_reply(f"<ListBucketResult><Name>{name}</Name><KeyCount>0</KeyCount></ListBucketResult>")
+    prefix, delimiter = request.query.get("prefix", ""), request.query.get("delimiter")
+    keys = sorted(key for bucket, key in account.objects if bucket == name and key.startswith(prefix))
+    heads = {key: prefix + key[len(prefix) :].partition(delimiter)[0] for key in keys} if delimiter else {}
+    folders = sorted({f"{head}/" for key, head in heads.items() if head != key})
+    objects = [key for key in keys if heads.get(key, key) == key]
+    rows = [f"<Contents><Key>{escape(key)}</Key><Size>1</Size></Contents>" for key in objects]
+    rows += [f"<CommonPrefixes><Prefix>{escape(folder)}</Prefix></CommonPrefixes>" for folder in folders]
+    head = f"<Name>{name}</Name><KeyCount>{len(rows)}</KeyCount><IsTruncated>false</IsTruncated>"
+    return xml_reply(f"<ListBucketResult>{head}{''.join(rows)}</ListBucketResult>")
 
 
 def _put_object(request: Request, account: Account) -> Reply:

@@ -125,5 +125,5 @@ def test_it_is_a_command_of_airflows_own_that_needs_no_database(tmp_path):
     run = subprocess.run(airflow, env=os.environ | settings, capture_output=True, text=True, check=False, timeout=120)
     assert run.returncode == 0, run.stderr
     source = json.loads(run.stdout)["request"]["ProcessingInputs"][0]["S3Input"]["S3Uri"]
-    assert source == "s3://<output train of task preprocess>"
+    assert source == "s3://<output train of task preprocess>/"
     assert not database.exists()

@@ -115,7 +115,7 @@ def test_a_policy_counts_functions_and_what_they_are_mapped_over(dag, valid):
         "arn:aws:s3:::mapped/x*",
         "arn:aws:s3:::raw/*/*",
         f"{outputs}/outcome*",  # a large result
-        f"{outputs}/table*",
+        f"{outputs}/table/*",
         f"arn:aws:s3:::{BUCKET}/python-????????????/input/*",
     ]
     assert role["WriteOutputs"] == [f"{outputs}/outcome/*", f"{outputs}/table/*"]

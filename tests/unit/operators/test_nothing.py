@@ -90,7 +90,7 @@ def test_what_a_skipped_task_left_in_xcom_doesnt_count(runner, task_factory, bra
 def test_a_task_that_ran_counts(runner, task_factory, branch, state):
     made = task_factory(inputs=[optional(branch.output["train"])])
     ran(runner, state=state)
-    assert sources(runner, made) == ["s3://b/branch/-1"]
+    assert sources(runner, made) == ["s3://b/branch/-1/"]
 
 
 def test_an_airflow_that_tells_no_states_has_the_xcom_tell(runner, task_factory, branch, monkeypatch):
@@ -98,7 +98,7 @@ def test_an_airflow_that_tells_no_states_has_the_xcom_tell(runner, task_factory,
     monkeypatch.delattr("tests.task_runner.Supervisor._states_of")
     assert sources(runner, made) == []
     runner.supervisor.xcoms["branch", -1] = {"train": "s3://b/k"}
-    assert sources(runner, made) == ["s3://b/k"]
+    assert sources(runner, made) == ["s3://b/k/"]
 
 
 def test_it_stays_a_dependency_and_can_be_copied_and_serialised(dag, task_factory, branch):
@@ -123,7 +123,7 @@ def test_mapped_tasks_have_optional_inputs_too(runner, valid, branch, way):
     assert made.upstream_task_ids == {"branch"}
     assert sources(runner, made, map_index=0) == ["s3://b/full"]
     ran(runner)
-    assert sources(runner, made, map_index=0) == ["s3://b/branch/-1", "s3://b/full"]
+    assert sources(runner, made, map_index=0) == ["s3://b/branch/-1/", "s3://b/full"]
 
 
 def test_of_a_mapped_task_the_instances_count_that_ran(runner, valid, task_factory, dag):
@@ -133,7 +133,7 @@ def test_of_a_mapped_task_the_instances_count_that_ran(runner, valid, task_facto
     assert sources(runner, made) == []
     for index, state in enumerate(["success", "skipped", "success"]):
         ran(runner, "mapped", index, state)
-    assert sources(runner, made) == ["s3://b/mapped/0", "s3://b/mapped/2"]
+    assert sources(runner, made) == ["s3://b/mapped/0/", "s3://b/mapped/2/"]
     for index in range(3):
         ran(runner, "mapped", index, "skipped")
     assert sources(runner, made) == []
@@ -151,7 +151,7 @@ def test_a_function_gets_none_for_it(runner, valid, branch, dag):
     assert operator.upstream_task_ids == {"branch"}
     assert runner.rendered(operator).op_args == [None, None]
     ran(runner)
-    assert [item.source for item in runner.rendered(operator).op_args] == ["s3://b/branch/-1"] * 2
+    assert [item.source for item in runner.rendered(operator).op_args] == ["s3://b/branch/-1/", "s3://b/branch/-1"]
 
 
 def test_a_function_is_not_called_with_a_source_that_is_nothing(runner, valid, dag):
@@ -174,7 +174,7 @@ def test_of_two_branches_one_may_take_the_others_place(runner, task_factory, bra
     other = task_factory(task_id="other", outputs=[ProcessingOutput("/opt/ml/processing/out", output_name="train")])
     made = task_factory(inputs=[optional(branch.output["train"]), optional(other.output["train"])])
     ran(runner, "other")
-    assert sources(runner, made) == ["s3://b/other/-1"]
+    assert sources(runner, made) == ["s3://b/other/-1/"]
     ran(runner)
     (problem,) = definition_problems(read_task(runner.rendered(made))[0])
     assert problem.rule == "is the container path of inputs[0].destination as well"

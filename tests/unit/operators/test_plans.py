@@ -103,7 +103,7 @@ def test_outputs_of_other_tasks_are_placeholders_that_name_them(dag, task_factor
     )
     request = planned(dag, show_env=True)["request"]
     assert [item["S3Input"]["S3Uri"] for item in request["ProcessingInputs"][:2]] == [
-        "s3://<output train of task upstream>",
+        "s3://<output train of task upstream>/",
         "s3://<return_value of task extract>",
     ]
     assert request["AppSpecification"]["ContainerArguments"] == [

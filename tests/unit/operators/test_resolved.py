@@ -128,19 +128,19 @@ def test_a_mapped_task_takes_them_too(runner, valid, mapped, way):
     [
         (
             lambda made: ProcessingInput(made, IN, "parts"),
-            (ProcessingInput("s3://b/a", f"{IN}/0", "parts-0"), ProcessingInput("s3://b/b", f"{IN}/1", "parts-1")),
+            (ProcessingInput("s3://b/a/", f"{IN}/0", "parts-0"), ProcessingInput("s3://b/b/", f"{IN}/1", "parts-1")),
         ),
         (
             lambda made: {"source": made, "destination": f"{IN}/", "s3_data_distribution_type": "ShardedByS3Key"},
             tuple(
-                ProcessingInput(f"s3://b/{letter}", f"{IN}/{index}", s3_data_distribution_type="ShardedByS3Key")
+                ProcessingInput(f"s3://b/{letter}/", f"{IN}/{index}", s3_data_distribution_type="ShardedByS3Key")
                 for index, letter in enumerate("ab")
             ),
         ),
         (
             lambda made: ProcessingInput(s3_input=S3Input(made, IN), input_name="parts"),
             tuple(
-                ProcessingInput(s3_input=S3Input(f"s3://b/{letter}", f"{IN}/{index}"), input_name=f"parts-{index}")
+                ProcessingInput(s3_input=S3Input(f"s3://b/{letter}/", f"{IN}/{index}"), input_name=f"parts-{index}")
                 for index, letter in enumerate("ab")
             ),
         ),
@@ -202,8 +202,8 @@ def test_a_function_takes_them(runner, valid, mapped, dag):
     assert rendered.op_args[1] == [as_input({"outputs": {"o": f"s3://b/{letter}"}}) for letter in "ab"]
     inputs = read_task(rendered)[0].inputs
     assert [(item.source, item.destination) for item in inputs] == [
-        ("s3://b/a", "/opt/ml/processing/arguments/folder/0"),
-        ("s3://b/b", "/opt/ml/processing/arguments/folder/1"),
+        ("s3://b/a/", "/opt/ml/processing/arguments/folder/0"),
+        ("s3://b/b/", "/opt/ml/processing/arguments/folder/1"),
     ]
 
 

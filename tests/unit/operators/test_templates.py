@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 TEMPLATE = "s3://bucket/{{ 1 + 1 }}"
 PATH = "/opt/ml/processing/in"
 PLAIN = {"source": TEMPLATE, "destination": PATH}
+FOLDER = {**PLAIN, "source": f"{TEMPLATE}/"}
+"""What the reference to an output makes of it, where it is an input."""
 RESULT = {"job_name": "a-job", "outputs": {"train": TEMPLATE}, "exit_message": TEMPLATE}
 
 TaskFactory = Callable[..., ScriptProcessingOperator]
@@ -58,7 +60,7 @@ def test_templates_are_rendered_at_any_depth(runner, task_factory):
 def test_what_upstream_wrote_is_data_and_no_template(runner, task_factory, upstream):
     task = task_factory(inputs=[ProcessingInput(upstream.output["train"], PATH)], arguments=[upstream.output["train"]])
     rendered = runner.rendered(task)
-    assert (rendered.inputs, rendered.arguments) == ([PLAIN], [TEMPLATE])
+    assert (rendered.inputs, rendered.arguments) == ([FOLDER], [TEMPLATE])
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_a_reference_inside_a_mapped_task_is_data_and_no_template(runner, valid,
         mapped = begin(task_id="mapped", **valid).expand(inputs=[source])
     else:
         mapped = begin(task_id="mapped", **valid).expand_kwargs([{"inputs": source}])
-    assert runner.rendered(mapped, map_index=0).inputs == [PLAIN]
+    assert runner.rendered(mapped, map_index=0).inputs == [FOLDER]
 
 
 def test_expand_kwargs_over_an_xcom_is_rendered_as_by_every_operator_of_airflow(runner, valid, upstream):

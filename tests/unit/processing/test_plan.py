@@ -135,7 +135,7 @@ def test_a_code_folder_is_uploaded_whole(tmp_path: Path, code: str) -> None:
     planned = plan(script(code=code.format(tmp_path), script_name="jobs/run.py"))
 
     assert planned.uploads == (Upload(tmp_path, "s3://bucket/job/input/code"),)
-    assert planned.inputs == (ProcessingInput("s3://bucket/job/input/code", CODE, "code"),)
+    assert planned.inputs == (ProcessingInput("s3://bucket/job/input/code/", CODE, "code"),)
     assert planned.request["AppSpecification"]["ContainerEntrypoint"] == ["python3", f"{CODE}/jobs/run.py"]
 
 
@@ -157,7 +157,7 @@ def test_local_inputs_are_uploaded_under_their_names(tmp_path: Path) -> None:
     )
     assert planned.inputs == (
         an_input(source="s3://bucket/job/input/input-1/a b.csv", input_name="input-1"),
-        an_input(source="s3://bucket/job/input/folder", input_name="folder"),
+        an_input(source="s3://bucket/job/input/folder/", input_name="folder"),
         an_input(source="s3://bucket/job/input/uri/a b.csv", input_name="uri"),
     )
 
@@ -176,7 +176,7 @@ def test_with_an_upload_key_local_files_go_where_only_their_content_is(tmp_path:
     assert planned.uploads == tuple(uploads)
     folder, one, code = (upload.s3_uri for upload in uploads)
     assert planned.inputs == (
-        an_input(source=folder, input_name="input-1"),
+        an_input(source=f"{folder}/", input_name="input-1"),
         an_input(source=f"{one}/run.py", input_name="file"),
         ProcessingInput(f"{code}/run.py", CODE, "code"),
     )
