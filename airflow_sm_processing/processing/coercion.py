@@ -97,9 +97,11 @@ def from_json(text: str) -> Any:
 def rule_of_structure(value: object, wanted: str) -> str:
     """Return what to say of a value that is no list or dict where one is `wanted`."""
     rule = f"must be a {wanted}"
-    if not isinstance(value, str) or value.lstrip()[:1] not in {"{", "[", "("}:
+    if not isinstance(value, str):
         return rule
     rule += ", or the JSON of one"
+    if value.lstrip()[:1] not in {"{", "[", "("}:
+        return rule
     try:
         json.loads(value)
     except (ValueError, RecursionError) as error:

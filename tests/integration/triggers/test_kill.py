@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import threading
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -87,12 +86,14 @@ def test_a_task_that_is_killed_before_it_submits_makes_no_job(
 def test_a_task_that_is_killed_while_it_submits_stops_the_job_that_it_made(
     runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker
 ):
-    sagemaker.set_faults(Fault(operation="CreateProcessingJob", latency=6.0))
     task = task_factory(SLEEPS, base_job_name="killed-submitting")
-    killing = threading.Timer(3.0, sigterm, [None])
-    task.pre_execute = lambda context: killing.start()
+
+    def kill_at_creation(context: Any) -> None:
+        events = context["task"].hook.session.sagemaker_client.meta.events
+        events.register("before-send.sagemaker.CreateProcessingJob", lambda **_: sigterm(None))
+
+    task.pre_execute = kill_at_creation
     ended = runner.run(task)
-    killing.join()
     assert isinstance(ended.error, JobStoppedError)
     assert statuses(sagemaker, "killed-submitting") == ["Stopped"]
 

@@ -77,7 +77,7 @@ def test_what_an_environment_in_json_has_is_hidden(runner: Runner, task_factory:
 def test_what_is_no_environment_is_hidden_whole_and_in_the_error(runner: Runner, task_factory: TaskFactory):
     task = runner.rendered(task_factory(env="{{ 'LOGIN=' }}correct-horse"))
     assert shown(task)["env"] == "***"
-    with pytest.raises(DefinitionError, match=r"env=\(hidden, 19 characters\): must be a dict$"):
+    with pytest.raises(DefinitionError, match=r"env=\(hidden, 19 characters\): must be a dict, or the JSON of one$"):
         read_task(task)
 
 
@@ -159,7 +159,7 @@ def test_a_mask_for_many_tasks_bears_one_without_an_environment(task_factory: Ta
 
 
 def test_the_values_that_a_parse_error_could_show_are_hidden(task_factory: TaskFactory):
-    with pytest.raises(DefinitionError, match=r"env=\(hidden, a list\): must be a dict$"):
+    with pytest.raises(DefinitionError, match=r"env=\(hidden, a list\): must be a dict, or the JSON of one$"):
         task_factory(env=[WORD])
 
 
