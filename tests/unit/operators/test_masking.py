@@ -159,7 +159,7 @@ def test_a_mask_for_many_tasks_bears_one_without_an_environment(task_factory: Ta
 
 
 def test_the_values_that_a_parse_error_could_show_are_hidden(task_factory: TaskFactory):
-    with pytest.raises(DefinitionError, match=r"env=\(hidden, a list\): must be a dict, or the JSON of one$"):
+    with pytest.raises(DefinitionError, match=r"env=\(hidden, a list\): must be a dict$"):
         task_factory(env=[WORD])
 
 
