@@ -17,7 +17,7 @@ from airflow_sm_processing.operators.truths import truth
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["gave_nothing", "nothing_problems", "without_left_out"]
+__all__ = ["described", "gave_nothing", "nothing_problems", "without_left_out"]
 
 _PLACES = frozenset({"source", "s3_uri", "destination", "local_path", "code", "role", "image_uri"})
 """What has to be something: of another text parameter, an empty one is as good as none."""
@@ -106,7 +106,7 @@ def _problems(path: str, field: str, written: Any, rendered: Any) -> Iterator[Pr
         for index, (before, after) in enumerate(zip(written, rendered, strict=False)):
             yield from _problems(f"{path}[{index}]", field, before, after)
     elif gave_nothing(written, rendered) and (field in _PLACES or str(rendered or "").strip()):
-        yield Problem(path, rendered, f"{_described(written)} gave nothing{_way_out(path)}")
+        yield Problem(path, rendered, f"{described(written)} gave nothing{_way_out(path)}")
 
 
 def _is_left_out(item: Mapping[str, Any]) -> bool:
@@ -119,7 +119,7 @@ def _way_out(path: str) -> str:
     return "; if its upstream task may be skipped, optional=True leaves the input out then" if is_source else ""
 
 
-def _described(written: Any) -> str:
+def described(written: Any) -> str:
     """Name a template as its author wrote it, or a reference by what it refers to."""
     if isinstance(written, ResolveMixin):
         named = [f"XCom {key!r} of task {operator.task_id}" for operator, key in written.iter_references()]

@@ -14,6 +14,7 @@ from airflow_sm_processing.exceptions import DefinitionError, Problem, Transient
 from airflow_sm_processing.links import LinkedTask
 from airflow_sm_processing.operators.inherited import inherited
 from airflow_sm_processing.operators.mode_parameters import read_modes
+from airflow_sm_processing.operators.nothing import described, gave_nothing
 from airflow_sm_processing.operators.resolved import ResolvedFields
 from airflow_sm_processing.operators.supervisor import ask_in_whole
 from airflow_sm_processing.processing.coercion import ValueReader
@@ -274,6 +275,10 @@ class ProcessingJobSensor(ResolvedFields, LinkedTask, BaseSensorOperator):
             found = "none is" if not given else f"{' and '.join(given)} are"
             rule = f"exactly one of {', '.join(_SOUGHT_BY)} must be given, and {found}"
             raise DefinitionError([Problem("job_name", self.job_name, rule)], subject=f"task {self.task_id}")
+        written = self.written.get(given[0])
+        if gave_nothing(written, values[given[0]]):
+            problem = Problem(given[0], values[given[0]], f"{described(written)} gave nothing")
+            raise DefinitionError([problem], subject=f"task {self.task_id}")
         if isinstance(values[given[0]], (list, tuple)):
             rule = (
                 f"is a list, and a sensor waits for one job: map it over them, such as "

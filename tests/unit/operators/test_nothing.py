@@ -13,6 +13,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow_sm_processing import (
     DefinitionError,
     ProcessingInput,
+    ProcessingJobSensor,
     ProcessingOutput,
     S3Input,
     ScriptProcessingOperator,
@@ -256,6 +257,13 @@ def test_elsewhere_nothing_may_be_meant(runner, task_factory, parameters, name, 
 def test_a_folder_that_is_called_none_in_the_dag_file_is_one(runner, task_factory):
     (source,) = sources(runner, task_factory(inputs=[ProcessingInput("None", IN)]))
     assert source.endswith("/None")
+
+
+@pytest.mark.parametrize("name", ["job_name", "job_arn", "job_name_prefix"])
+def test_a_sensor_waits_for_no_job_called_none(runner, dag, name):
+    sensor = ProcessingJobSensor(task_id="sensor", **{name: "{{ none }}"})
+    with pytest.raises(DefinitionError, match=rf"{name}='None': the template '\{{\{{ none \}}\}}' gave nothing"):
+        runner.rendered(sensor)._check_which()
 
 
 def test_in_a_mapped_group_the_branch_of_the_same_index_counts(runner, valid, dag):
