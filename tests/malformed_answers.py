@@ -34,6 +34,8 @@ class Malformed:
     status: int = 200
     length: str | None = None
     """What Content-Length says; None says the truth. The connection is closed after the answer."""
+    pause: float = 0.0
+    """Seconds before each byte of the body."""
 
     def __str__(self) -> str:
         return self.id

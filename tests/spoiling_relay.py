@@ -8,7 +8,7 @@ import time
 from collections import defaultdict, deque
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class SpoilingRelay:
         self._lock = threading.Lock()
         self._to_spoil: dict[str, deque[Malformed | None]] = defaultdict(deque)
         self._calls: list[str] = []
+        self._drips = 0
+        self._dry = threading.Event()
         self._server = _Server(self)
 
     @property
@@ -44,6 +46,7 @@ class SpoilingRelay:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self.end_drips()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -75,6 +78,31 @@ class SpoilingRelay:
         with self._lock:
             return list(self._calls)
 
+    @property
+    def drips(self) -> int:
+        """How many answers drip at the moment."""
+        return self._drips
+
+    def pass_on(self, body: bytes, to: IO[bytes], pause: float) -> None:
+        """Write a body; with a pause before each byte until `end_drips`, which cuts it off."""
+        if not pause:
+            to.write(body)
+            return
+        with self._lock:
+            self._drips += 1
+        try:
+            for byte in body:
+                if self._dry.wait(pause):
+                    return
+                to.write(bytes([byte]))
+        finally:
+            with self._lock:
+                self._drips -= 1
+
+    def end_drips(self) -> None:
+        """Close the connections whose answers drip."""
+        self._dry.set()
+
     def next_for(self, operation: str, status: int) -> Malformed | None:
         with self._lock:
             self._calls.append(operation)
@@ -98,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
                 answer = spoilt.spoil(answer)
                 status, length = spoilt.status, spoilt.length or str(len(answer))
                 headers = headers if spoilt.headers is None else spoilt.headers
-            self._send(status, headers, length, answer)
+            self._send(status, headers, length, answer, pause=0.0 if spoilt is None else spoilt.pause)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve  # noqa: N815  # http.server's own names
 
@@ -117,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             connection.close()
 
-    def _send(self, status: int, headers: Mapping[str, str], length: str, body: bytes) -> None:
+    def _send(self, status: int, headers: Mapping[str, str], length: str, body: bytes, *, pause: float) -> None:
         self.send_response_only(status)
         for name, value in headers.items():
             if name.lower() not in _HOP_BY_HOP | {"content-length", "x-amz-crc32"}:
@@ -127,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.server.relay.pass_on(body, self.wfile, pause)
 
     def log_message(self, *_: object) -> None:
         """Say nothing: `SpoilingRelay.calls` has it."""

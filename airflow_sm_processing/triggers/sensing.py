@@ -13,10 +13,12 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_sm_processing.exceptions import JobNotFoundError, ProcessingError, TransientError
 from airflow_sm_processing.hooks.connection import AwsConnection
+from airflow_sm_processing.processing.aws_errors import answer_read
 from airflow_sm_processing.processing.defaults import DEFAULT_POLL_INTERVAL
 from airflow_sm_processing.processing.sought import NewestJob, SoughtJob
 from airflow_sm_processing.triggers.settling import settled
 from airflow_sm_processing.triggers.sharing import shared_lookout
+from airflow_sm_processing.watcher.listing import checked_page, status_of
 from airflow_sm_processing.watcher.watches import JobEnd, Verdict, Watch
 
 if TYPE_CHECKING:
@@ -114,8 +116,12 @@ class SoughtJobTrigger(BaseTrigger):
                 answer = await lookout.calls.sagemaker("describe_processing_job", name, request)
             except JobNotFoundError:
                 return None
-            return str(answer["ProcessingJobName"])
+            with answer_read("DescribeProcessingJob", name):
+                status_of(name, answer)
+                return str(answer["ProcessingJobName"])
         search = NewestJob(self.sought)
         while search.request is not None:
-            search.take(await lookout.calls.sagemaker("list_processing_jobs", str(self.sought), search.request))
+            answer = await lookout.calls.sagemaker("list_processing_jobs", str(self.sought), search.request)
+            with answer_read("ListProcessingJobs", str(self.sought)):
+                search.take(checked_page(answer))
         return search.found

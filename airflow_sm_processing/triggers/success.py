@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.metrics import job_ended
+from airflow_sm_processing.processing.aws_errors import answer_read
 from airflow_sm_processing.processing.description import JobDescription
 from airflow_sm_processing.processing.records import ended_record
 from airflow_sm_processing.processing.results import RECORD_KEY, RESULT_KEY, ended_result
+from airflow_sm_processing.watcher.listing import status_of
 
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
@@ -32,10 +34,13 @@ async def success_event(
 
     try:
         answer = await lookout.calls.sagemaker("describe_processing_job", job_name, {"ProcessingJobName": job_name})
+        with answer_read("DescribeProcessingJob", job_name):
+            status_of(job_name, answer)
+            described = JobDescription.from_response(answer)
     except ProcessingError as error:
         log.info("A worker ends the task, for the job's result couldn't be read: %s", error)
         return None
-    description = secrets.hide_in_description(JobDescription.from_response(answer))
+    description = secrets.hide_in_description(described)
     live_log.tell_environment(description.environment)
     if not description.status.is_success or not await live_log.finish():
         return None

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.assets.receipts import RECEIPT
 from airflow_sm_processing.exceptions import JobNotFoundError, TransientError
+from airflow_sm_processing.processing.aws_errors import answer_read
 from airflow_sm_processing.processing.description import JobDescription
 from airflow_sm_processing.processing.results import ended_result
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.watcher.clock import now
 from airflow_sm_processing.watcher.completions import Ledger, beginning, look_for_completions
+from airflow_sm_processing.watcher.listing import status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -118,11 +120,12 @@ class Teller:
         request = {"ProcessingJobName": completion.job_name}
         try:
             answer = await self._calls.sagemaker("describe_processing_job", completion.job_name, request)
+            with answer_read("DescribeProcessingJob", completion.job_name):
+                status_of(completion.job_name, answer)
+                description = JobDescription.from_response(answer)
         except JobNotFoundError:  # its record was deleted meanwhile, and with it what there was to say of its outputs
             return ended_result(completion.to_description())
-        return ended_result(
-            JobSecrets(answer.get("Environment")).hide_in_description(JobDescription.from_response(answer))
-        )
+        return ended_result(JobSecrets(description.environment).hide_in_description(description))
 
     async def _remember_before_the_pause(self) -> None:
         """Save what was told before the trouble: the pause after it may be long."""

@@ -14,12 +14,26 @@ __all__ = ["Threads"]
 _T = TypeVar("_T")
 
 
-class Threads:
-    """A pool of threads, made as they are needed; one connection's calls that hang don't hold up another's."""
+_LONG_SECONDS = 5.0
 
-    def __init__(self, count: int = 4) -> None:
-        """Take the number of calls under way at a time: a call takes tens of milliseconds, a poll interval seconds."""
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="airflow-sm-processing")
+
+class Threads:
+    """A pool of threads, made as they are needed; one connection's calls that hang don't hold up another's.
+
+    Nor do they hold up the same connection's: the place of a call that takes long is given to another thread, as often
+    as there are spare ones. A thread can't be interrupted.
+    """
+
+    def __init__(self, count: int = 4, *, spare: int = 16) -> None:
+        """Make an empty pool.
+
+        Args:
+            count: Calls under way at a time: a call takes tens of milliseconds, a poll interval seconds.
+            spare: Threads that may be busy with calls that take long, besides.
+        """
+        self._pool = ThreadPoolExecutor(count + spare, thread_name_prefix="airflow-sm-processing")
+        self._places = asyncio.Semaphore(count)
+        self._spare = spare
         self._calls: set[asyncio.Future[Any]] = set()
 
     async def run(self, function: Callable[..., _T], *args: Any) -> _T:
@@ -30,9 +44,11 @@ class Threads:
         """
         from asgiref.sync import sync_to_async
 
+        await self._places.acquire()
         call = asyncio.ensure_future(sync_to_async(function, thread_sensitive=False, executor=self._pool)(*args))
         self._calls.add(call)  # the loop itself keeps none
         call.add_done_callback(self._note_done)
+        self._keep_place(call)
         try:
             return await asyncio.shield(call)
         except asyncio.CancelledError:
@@ -40,6 +56,27 @@ class Threads:
             # not be cancelled: Airflow 3.1 gives its answer to the next who asks, and the whole triggerer ends.
             await asyncio.wait({call})
             raise
+
+    def _keep_place(self, call: asyncio.Future[Any]) -> None:
+        """Keep the call's place until it is done, or until it has taken long and a spare thread can take its place."""
+        is_spared = False
+
+        def spare() -> None:
+            nonlocal is_spared
+            if self._spare:
+                self._spare -= 1
+                is_spared = True
+                self._places.release()
+
+        def leave(_: asyncio.Future[Any]) -> None:
+            timer.cancel()
+            if is_spared:
+                self._spare += 1
+            else:
+                self._places.release()
+
+        timer = asyncio.get_running_loop().call_later(_LONG_SECONDS, spare)
+        call.add_done_callback(leave)
 
     def _note_done(self, call: asyncio.Future[Any]) -> None:
         self._calls.discard(call)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import AccessDeniedError, ServiceError
-from airflow_sm_processing.processing.aws_errors import aws_call, is_throttle
+from airflow_sm_processing.exceptions import AccessDeniedError, ServiceError, TransientError
+from airflow_sm_processing.processing.answers import readable
+from airflow_sm_processing.processing.aws_errors import answer_read, aws_call, is_throttle
 from airflow_sm_processing.watcher.clock import now
 from airflow_sm_processing.watcher.permits import Permits, Priority
 
@@ -23,6 +24,11 @@ _LOG_CALLS_A_SECOND = 4.2
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html"""
 _RENEWAL_SECONDS = 60.0
 _CONNECTION = "the connection"
+_CALL_SECONDS = 30.0
+"""For a whole call: a time-out of the socket's begins anew with each byte."""
+_SLOW_SECONDS = 2.5
+_CHECKED_BY_READERS = frozenset({"ListProcessingJobs", "FilterLogEvents"})
+"""Of one that can't be read among many, the others are: a summary's job, or an event, isn't the page's fault."""
 
 
 class AwsCalls:
@@ -50,13 +56,20 @@ class AwsCalls:
         self._made: dict[str, asyncio.Future[Any]] = {}
         self._making: set[asyncio.Future[Any]] = set()
         self._connected_at = 0.0
+        self._running: set[asyncio.Future[Any]] = set()
 
     async def prepare(self) -> None:
         """Make the client that will be needed first."""
         await self._client("sagemaker")
 
     async def sagemaker(
-        self, method: str, subject: str, request: Mapping[str, Any], *, priority: Priority = Priority.STATUS
+        self,
+        method: str,
+        subject: str,
+        request: Mapping[str, Any],
+        *,
+        priority: Priority = Priority.STATUS,
+        on_slow: Callable[[], None] | None = None,
     ) -> Mapping[str, Any]:
         """Call SageMaker.
 
@@ -65,14 +78,15 @@ class AwsCalls:
             subject: What an error says that the call was about.
             request: The call's parameters.
             priority: Who goes first.
+            on_slow: Is called if the answer is long in coming, once the call was let through.
 
         Raises:
-            TransientError: The same call may work later.
+            TransientError: The same call may work later: so may one whose answer can't be read, or isn't whole in time.
             ServiceError: It won't.
         """
         await self.permits.acquire(priority)
         try:
-            answer = await self._renewed_if_denied("sagemaker", method, subject, request)
+            answer = await self._renewed_if_denied("sagemaker", method, subject, request, on_slow)
         except ServiceError as error:
             if is_throttle(error.code):
                 self.permits.throttled()
@@ -96,27 +110,65 @@ class AwsCalls:
         return answer
 
     async def _renewed_if_denied(
-        self, service: str, method: str, subject: str, request: Mapping[str, Any]
+        self,
+        service: str,
+        method: str,
+        subject: str,
+        request: Mapping[str, Any],
+        on_slow: Callable[[], None] | None = None,
     ) -> Mapping[str, Any]:
         client = await self._client(service)
         connected_at = self._connected_at
         try:
-            return await self._call(client, method, subject, request)
+            return await self._call(client, method, subject, request, on_slow)
         except AccessDeniedError:
             if connected_at == self._connected_at:  # otherwise another call has renewed them meanwhile
                 if now() - connected_at < _RENEWAL_SECONDS:
                     raise
                 self._made = {}
-            return await self._call(await self._client(service), method, subject, request)
+            return await self._call(await self._client(service), method, subject, request, on_slow)
 
-    async def _call(self, client: Any, method: str, subject: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _call(
+        self,
+        client: Any,
+        method: str,
+        subject: str,
+        request: Mapping[str, Any],
+        on_slow: Callable[[], None] | None,
+    ) -> Mapping[str, Any]:
+        operation = client.meta.method_to_api_mapping[method]
+
         def call() -> Mapping[str, Any]:
-            with aws_call(client.meta.method_to_api_mapping[method], subject):
+            with aws_call(operation, subject):
                 answer: Mapping[str, Any] = getattr(client, method)(**request)
-                return answer
+            with answer_read(operation, subject):
+                return answer if operation in _CHECKED_BY_READERS else readable(client, operation, answer)
 
-        answer: Mapping[str, Any] = await self._in_thread(call)
+        running = asyncio.ensure_future(self._in_thread(call))
+        self._running.add(running)  # the loop itself keeps none, and a call may be left behind
+        running.add_done_callback(self._note_done)
+        timer = None if on_slow is None else asyncio.get_running_loop().call_later(_SLOW_SECONDS, on_slow)
+        try:
+            await asyncio.wait({running}, timeout=_CALL_SECONDS)
+        except asyncio.CancelledError:
+            running.cancel()
+            await asyncio.wait({running}, timeout=_CALL_SECONDS)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if not running.done():  # its thread is busy with it until the connection ends; another takes its place
+            message = (
+                f"{operation} for {subject} was not answered in full within {_CALL_SECONDS:.0f} s. It may work later."
+            )
+            raise TransientError(message, operation=operation, code="CallTimeout")
+        answer: Mapping[str, Any] = running.result()
         return answer
+
+    def _note_done(self, running: asyncio.Future[Any]) -> None:
+        self._running.discard(running)
+        if not running.cancelled():
+            running.exception()  # it is known to whoever waits for it; nobody does for a call that was left behind
 
     async def close(self) -> None:
         """Forget the clients; those being made are waited for, since threads can't be interrupted."""

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.processing.status import JobStatus
-from airflow_sm_processing.watcher.listing import PAGE, is_terminal
+from airflow_sm_processing.watcher.listing import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -64,6 +64,12 @@ class Changes:
         self._make_room()
         for job_name, status in statuses.items():
             self._remembered.setdefault(job_name, status)
+
+    def doubt(self, page: Page) -> None:
+        """Forget the jobs of a page of which it says nothing that can be read, and have them looked at."""
+        for job_name in page.unreadable:
+            self._remembered.pop(job_name, None)
+            self._watches.doubt(job_name)
 
     async def look(self, *, max_pages: int, hurry: bool) -> bool:
         """List what changed.
@@ -124,7 +130,7 @@ class Changes:
         """Tell whether a job's end can't have been missed, and tell its waiters if it was seen."""
         status = self._remembered.get(job_name)
         if status is not None:
-            self._watches.seen(job_name, has_ended=is_terminal(status))
+            self._watches.shown(job_name, status)
             return True
         if since is None or self._known_since is None:
             return False
@@ -135,6 +141,7 @@ class Changes:
         count = 0
         async for page in listing:
             self._note(page.statuses)
+            self.doubt(page)
             count += len(page.statuses)
             max_pages -= 1
             if page.is_last:
@@ -152,4 +159,5 @@ class Changes:
         self._new += sum(self._remembered.get(job_name) != status for job_name, status in statuses.items())
         self._remembered.update(statuses)
         for job_name, status in statuses.items():
-            self._watches.seen(job_name, has_ended=is_terminal(status))
+            if job_name in self._watches:
+                self._watches.shown(job_name, status)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_processing.processing.answers import new_token
+from airflow_sm_processing.processing.aws_errors import answer_read
 from airflow_sm_processing.processing.description import JobDescription
 from airflow_sm_processing.processing.status import JobStatus
-from airflow_sm_processing.watcher.listing import PAGE, server_time
+from airflow_sm_processing.watcher.listing import PAGE, checked_page, server_time
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
     from airflow_sm_processing.watcher.calls import AwsCalls
 
 __all__ = ["OVERLAP", "Completion", "JobFilter", "Ledger", "Look", "beginning", "look_for_completions"]
+
+log = logging.getLogger(__name__)
 
 OVERLAP = 300.0
 """Seconds that each look goes back beyond the last one: for a listing that shows a job late."""
@@ -71,13 +76,16 @@ class Completion:
     @classmethod
     def from_summary(cls, summary: Mapping[str, Any]) -> Completion:
         """Read a job of ListProcessingJobs that has completed."""
-        created_at: datetime = summary["CreationTime"]
-        ended_at: datetime = summary.get("ProcessingEndTime") or summary.get("LastModifiedTime") or created_at
+        created_at = _seconds(summary["CreationTime"])
+        ended_at = summary.get("ProcessingEndTime") or summary.get("LastModifiedTime")
+        job_name, job_arn = summary["ProcessingJobName"], summary["ProcessingJobArn"]
+        if not (job_name and isinstance(job_name, str) and isinstance(job_arn, str)):
+            raise ValueError("it has no name, or no ARN")
         return cls(
-            job_name=summary["ProcessingJobName"],
-            job_arn=summary["ProcessingJobArn"],
-            created_at=created_at.timestamp(),
-            ended_at=ended_at.timestamp(),
+            job_name=job_name,
+            job_arn=job_arn,
+            created_at=created_at,
+            ended_at=created_at if ended_at is None else _seconds(ended_at),
         )
 
 
@@ -155,7 +163,7 @@ async def look_for_completions(calls: AwsCalls, job_filter: JobFilter, ledger: L
     found: dict[str, Completion] = {}
     async for answer in _pages(calls, job_filter, ledger):
         began_at = began_at or server_time(answer)
-        for completion in map(Completion.from_summary, answer["ProcessingJobSummaries"]):
+        for completion in _completions(answer):
             if job_filter.fits_name(completion.job_name) and ledger.is_news(completion):
                 found[completion.id] = completion
     news = []
@@ -167,6 +175,22 @@ async def look_for_completions(calls: AwsCalls, job_filter: JobFilter, ledger: L
     return Look(news, ledger.looked_at if began_at is None else began_at)
 
 
+def _completions(answer: Mapping[str, Any]) -> Iterator[Completion]:
+    """Yield the jobs of a page; one that can't be read is left to the next look, and keeps back no other."""
+    for summary in answer["ProcessingJobSummaries"]:
+        try:
+            yield Completion.from_summary(summary)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            name = summary.get("ProcessingJobName") if isinstance(summary, dict) else None
+            log.warning("ListProcessingJobs showed %s in a way that can't be read: %r", name or "a job", error)
+
+
+def _seconds(moment: datetime) -> float:
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment.timestamp()
+
+
 async def _pages(calls: AwsCalls, job_filter: JobFilter, ledger: Ledger) -> AsyncIterator[Mapping[str, Any]]:
     request: dict[str, Any] = {
         "StatusEquals": JobStatus.COMPLETED.value,
@@ -175,20 +199,26 @@ async def _pages(calls: AwsCalls, job_filter: JobFilter, ledger: Ledger) -> Asyn
     }
     if job_filter.job_name_prefix:
         request["NameContains"] = job_filter.job_name_prefix
+    seen: set[str] = set()
     while True:
         answer = await calls.sagemaker("list_processing_jobs", "completed processing jobs", request)
+        with answer_read("ListProcessingJobs", "completed processing jobs"):
+            token = new_token(checked_page(answer).get("NextToken"), seen)
         yield answer
-        if not answer.get("NextToken"):
+        if token is None:
             return
-        request["NextToken"] = answer["NextToken"]
+        request["NextToken"] = token
 
 
 async def _tags(calls: AwsCalls, completion: Completion) -> dict[str, str]:
     request = {"ResourceArn": completion.job_arn}
     tags: dict[str, str] = {}
+    seen: set[str] = set()
     while True:
         answer = await calls.sagemaker("list_tags", completion.job_name, request)
-        tags.update((tag["Key"], tag["Value"]) for tag in answer["Tags"])
-        if not answer.get("NextToken"):
+        with answer_read("ListTags", completion.job_name):
+            tags.update((tag["Key"], tag["Value"]) for tag in answer["Tags"])
+            token = new_token(answer.get("NextToken"), seen)
+        if token is None:
             return tags
-        request["NextToken"] = answer["NextToken"]
+        request["NextToken"] = token

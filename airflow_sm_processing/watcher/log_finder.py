@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError, TransientError
+from airflow_sm_processing.processing.answers import new_token
+from airflow_sm_processing.processing.aws_errors import answer_read
 from airflow_sm_processing.processing.console import LOG_GROUP
 from airflow_sm_processing.watcher.clock import now
 from airflow_sm_processing.watcher.log_prefixes import Prefixes
@@ -97,20 +99,22 @@ class StreamFinder:
         """Read the pages of a prefix, as long as they are worth it; the jobs that aren't reached stay due."""
         began = now()
         request: dict[str, Any] = {"logGroupName": LOG_GROUP, "logStreamNamePrefix": prefix}
-        left = set(names)
+        left, seen = set(names), set[str]()
         while left:
             page = await self._page(request)
-            found = _by_job(page["logStreams"])
+            with answer_read("DescribeLogStreams", prefix):
+                found = _by_job(page["logStreams"], prefix)
+                token = new_token(page.get("nextToken"), seen)
             useful = sum(len(streams) for name, streams in found.items() if name in left)
-            left = self._note(left, found, began, is_last="nextToken" not in page)
-            if "nextToken" not in page:
+            left = self._note(left, found, began, is_last=token is None)
+            if token is None:
                 return
             is_barren = useful < _USEFUL_PART * len(page["logStreams"]) and len(names) > 1
             if is_barren:
                 self._prefixes.is_barren(prefix)
             if is_barren or self.calls >= end:
                 return
-            request["nextToken"] = page["nextToken"]
+            request["nextToken"] = token
 
     async def _page(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         self.calls += 1
@@ -136,8 +140,11 @@ class StreamFinder:
         return [job for name in names for job in self._by_name.get(name, ())]
 
 
-def _by_job(streams: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+def _by_job(streams: Iterable[Mapping[str, Any]], prefix: str) -> dict[str, list[str]]:
     by_job = defaultdict(list)
     for stream in streams:
-        by_job[stream["logStreamName"].partition("/")[0]].append(stream["logStreamName"])
+        name = stream["logStreamName"]
+        if not name.startswith(prefix):
+            raise ValueError(f"it has streams that don't begin with {prefix}")
+        by_job[name.partition("/")[0]].append(name)
     return by_job

@@ -5,8 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import AccessDeniedError, JobNotFoundError, ServiceError, TransientError
+from airflow_sm_processing.exceptions import (
+    AccessDeniedError,
+    JobNotFoundError,
+    MalformedResponseError,
+    ServiceError,
+    TransientError,
+)
+from airflow_sm_processing.processing.answers import new_token
+from airflow_sm_processing.processing.aws_errors import answer_read
 from airflow_sm_processing.processing.console import LOG_GROUP
+from airflow_sm_processing.processing.log_lines import readable_events
 from airflow_sm_processing.watcher.clock import now
 from airflow_sm_processing.watcher.listing import server_time
 from airflow_sm_processing.watcher.log_batches import Batch
@@ -45,6 +54,8 @@ class BatchReader:
             return
         try:
             await self._read_pages(alive)
+        except MalformedResponseError:
+            await self._read_halves(alive)
         except TransientError:
             raise
         except AccessDeniedError as error:
@@ -64,33 +75,38 @@ class BatchReader:
             "logStreamNames": batch.names,
             "startTime": start,
         }
-        pages = 0
+        pages, seen = 0, set[str]()
         # A page may be empty, or of one moment only: who stopped before it has come further would never get further.
         while pages < _PAGES or reached <= start:
             page = await self._page(batch, request)
             if page is None:
                 break
             pages += 1
+            with answer_read("FilterLogEvents", str(batch)):
+                token = new_token(page.get("nextToken"), seen)
             await self._hand_out(batch, page["events"])
             reached = page["events"][-1]["timestamp"] if page["events"] else reached
-            if "nextToken" not in page:
+            if token is None:
                 batch.reached_the_end(began)
                 return
             if reached > start and _is_still_being_written(reached, page):
                 batch.left_the_newest()
                 return
-            request["nextToken"] = page["nextToken"]
+            request["nextToken"] = token
         batch.fell_behind(reached)
 
     async def _page(self, batch: Batch, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Give the next page; None if the token isn't good any more, so that reading has to begin anew."""
         self.calls += 1
         try:
-            return await self._call("filter_log_events", str(batch), request)
+            page = await self._call("filter_log_events", str(batch), request)
         except ServiceError as error:
             if "nextToken" in request and error.code == "InvalidParameterException":
                 return None
             raise
+        with answer_read("FilterLogEvents", str(batch)):
+            _check(page)
+        return page
 
     async def _hand_out(self, batch: Batch, events: Sequence[Mapping[str, Any]]) -> None:
         by_job: dict[Followed, list[Mapping[str, Any]]] = {stream.job: [] for stream in batch.streams}
@@ -103,6 +119,24 @@ class BatchReader:
         for job, its_events in by_job.items():
             await job.hand_out(its_events)
 
+    async def _read_halves(self, batch: Batch) -> None:
+        """Read the halves of a batch whose answer can't be read: it may be of one stream alone.
+
+        Raises:
+            MalformedResponseError: One couldn't be read either.
+        """
+        if len(batch.streams) == 1:
+            await self._read_pages(batch)
+            return
+        failure: MalformedResponseError | None = None
+        for half in batch.halves():
+            try:
+                await self.read(half)
+            except MalformedResponseError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+
     async def _isolate(self, batch: Batch, error: ServiceError) -> None:
         """Find the stream that a call fails for, so that the others don't suffer."""
         if len(batch.streams) > 1:
@@ -112,6 +146,17 @@ class BatchReader:
             batch.streams[0].job.drop(batch.streams[0])
         else:
             batch.streams[0].job.fail(error)
+
+
+def _check(page: Mapping[str, Any]) -> None:
+    """Raise ValueError if a page isn't what can be handed out."""
+    if not isinstance(page, dict) or not isinstance(page.get("events"), list):
+        raise ValueError("it has no list of events")  # noqa: TRY004  # read like the other faults
+    if not isinstance(page.get("nextToken"), (str, type(None))):
+        raise ValueError("its nextToken is no text")  # noqa: TRY004  # the same
+    for event in readable_events(page["events"]):
+        if not isinstance(event["message"], str) or not isinstance(event.get("logStreamName"), str):
+            raise ValueError("an event has no text, or no stream")  # noqa: TRY004  # the same
 
 
 def _is_still_being_written(reached: int, page: Mapping[str, Any]) -> bool:

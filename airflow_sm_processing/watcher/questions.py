@@ -9,15 +9,21 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import AccessDeniedError, JobNotFoundError, ServiceError, TransientError
-from airflow_sm_processing.processing.aws_errors import is_throttle
+from airflow_sm_processing.exceptions import (
+    AccessDeniedError,
+    JobNotFoundError,
+    ProcessingError,
+    ServiceError,
+    TransientError,
+)
+from airflow_sm_processing.processing.aws_errors import answer_read, is_throttle
 from airflow_sm_processing.watcher.clock import now
-from airflow_sm_processing.watcher.listing import is_terminal, pages, server_time
+from airflow_sm_processing.watcher.listing import checked_page, pages, server_time, status_of
 from airflow_sm_processing.watcher.permits import Priority
 from airflow_sm_processing.watcher.watches import JobEnd, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
     from airflow_sm_processing.watcher.calls import AwsCalls
     from airflow_sm_processing.watcher.listing import Page
@@ -32,7 +38,22 @@ _WORTH_A_LINE = 30.0
 _DENIAL_LASTS = 600.0  # before listing is tried again
 _CLOCK_SKEW = 60.0  # between this machine's clock and the service's, if it doesn't tell its own
 _ATTEMPTS = 3  # at one call in one round
+_MOST_ASKED = 3  # listings under way at a time, of which none is answered yet
+_TOLD_EACH, _MOST_TOLD = 600.0, 1000
+_OPERATIONS = {"describe_processing_job": "DescribeProcessingJob", "list_processing_jobs": "ListProcessingJobs"}
 _AT_ONCE = 50  # descriptions asked for together; their permits space them
+
+
+class _Slow:
+    """Whether an answer is long in coming."""
+
+    def __init__(self) -> None:
+        self.noted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def note(self) -> None:
+        """Note that it is."""
+        if not self.noted.done():
+            self.noted.set_result(None)
 
 
 class Questions:
@@ -43,6 +64,9 @@ class Questions:
         self._watches = watches
         self._trouble_since: float | None = None
         self._denied_at = -math.inf
+        self._slow: dict[str, asyncio.Future[None]] = {}
+        self._late_pages: set[asyncio.Future[Any]] = set()
+        self._told: dict[str, float] = {}
         self._answered: tuple[float | None, float] = None, 0.0
         self.answered_at: float | None = None
         """The service's clock at the first answer since this was last set to None."""
@@ -69,7 +93,7 @@ class Questions:
         """Yield the pages of a listing; see `listing.pages`."""
 
         async def call(request: Mapping[str, Any]) -> Mapping[str, Any]:
-            return await self._ask("list_processing_jobs", "the account's jobs", request, priority)
+            return await self._asked_again_if_slow("list_processing_jobs", "the account's jobs", request, priority)
 
         return pages(
             call,
@@ -90,29 +114,98 @@ class Questions:
                     raise failure
 
     async def _describe(self, job_name: str, priority: Priority) -> None:
-        if job_name not in self._watches:
+        """Look at a job; one whose answer is long in coming is left to itself, and the others go on."""
+        if job_name not in self._watches or job_name in self._slow:
             return
+        slow = _Slow()
+        looking = asyncio.ensure_future(self._look_at(job_name, priority, slow.note))
+        try:
+            await asyncio.wait({looking, slow.noted}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            looking.cancel()
+            await asyncio.wait({looking})
+            raise
+        finally:
+            slow.noted.cancel()
+        if looking.done():
+            looking.result()  # raises what concerns all
+        else:
+            self._slow[job_name] = looking
+            looking.add_done_callback(lambda _: self._slow.pop(job_name, None))
+            looking.add_done_callback(_take)
+
+    async def close(self) -> None:
+        """Leave no task behind."""
+        tasks = [*self._slow.values(), *self._late_pages]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look_at(self, job_name: str, priority: Priority, on_slow: Callable[[], None]) -> None:
         request = {"ProcessingJobName": job_name}
         try:
-            answer = await self._ask("describe_processing_job", job_name, request, priority)
+            answer = await self._ask("describe_processing_job", job_name, request, priority, on_slow)
         except (TransientError, AccessDeniedError) as error:  # of this job alone, it may be: the others mustn't wait
             self._watches.failed(job_name, error)
         except JobNotFoundError as error:
             self._watches.unknown(job_name, str(error))
         except ServiceError as error:
             self._watches.over(job_name, JobEnd(Verdict.TROUBLE, str(error)))
+        except ProcessingError:  # of the connection, such as settings that are wrong
+            raise
+        except Exception as error:
+            # One job's trouble isn't the others': its worker shall look for itself.
+            log.exception("The watcher failed. Only the watch of processing job %s is over.", job_name)
+            self._watches.over(job_name, JobEnd(Verdict.TROUBLE, f"{type(error).__name__}: {error}"))
         else:
-            self._watches.seen(job_name, has_ended=is_terminal(answer["ProcessingJobStatus"]))
+            self._watches.shown(job_name, answer["ProcessingJobStatus"])
+
+    async def _asked_again_if_slow(
+        self, method: str, subject: str, request: Mapping[str, Any], priority: Priority
+    ) -> Mapping[str, Any]:
+        """Ask again where an answer is long in coming, and take what comes first: all watched jobs wait for it."""
+        asked: set[asyncio.Future[Any]] = set()
+        try:
+            for _ in range(_MOST_ASKED):
+                slow = _Slow()
+                asked.add(asyncio.ensure_future(self._ask(method, subject, request, priority, slow.note)))
+                await asyncio.wait({*asked, slow.noted}, return_when=asyncio.FIRST_COMPLETED)
+                slow.noted.cancel()
+                if any(task.done() for task in asked):
+                    break
+            answered: set[asyncio.Future[Any]] = set()
+            left = asked
+            while left and not any(task.exception() is None for task in answered):
+                answered, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            for task in asked:
+                task.cancel()
+            await asyncio.wait(asked)
+            raise
+        for task in asked - answered:  # their threads can't be interrupted, and are waited for by nobody
+            task.cancel()
+            self._late_pages.add(task)
+            task.add_done_callback(self._late_pages.discard)
+            task.add_done_callback(_take)
+        answer: Mapping[str, Any] = min(answered, key=lambda task: task.exception() is not None).result()
+        return answer
 
     async def _ask(
-        self, method: str, subject: str, request: Mapping[str, Any], priority: Priority
+        self,
+        method: str,
+        subject: str,
+        request: Mapping[str, Any],
+        priority: Priority,
+        on_slow: Callable[[], None] | None = None,
     ) -> Mapping[str, Any]:
         attempts, pause = _ATTEMPTS, _PAUSE
         while True:
             try:
-                answer = await self._calls.sagemaker(method, subject, request, priority=priority)
+                answer = await self._calls.sagemaker(method, subject, request, priority=priority, on_slow=on_slow)
+                with answer_read(_OPERATIONS[method], subject):
+                    _check(method, subject, answer)
             except TransientError as error:
-                self._bear(error)
+                self._bear(error, subject)
                 if is_throttle(error.code):  # the permits' pace answers those
                     continue
                 attempts -= 1
@@ -124,17 +217,26 @@ class Questions:
                 self._note_success(answer)
                 return answer
 
-    def _bear(self, error: TransientError) -> None:
+    def _bear(self, error: TransientError, subject: str) -> None:
         """Let those go whose patience is over."""
         moment = now()
         if self._trouble_since is None:
             self._trouble_since = moment
-            if not is_throttle(error.code):
+            if not is_throttle(error.code) and self._is_worth_a_line(subject, moment):
                 log.warning("%s Processing jobs are watched on, %d of them.", error, len(self._watches))
         for watch in self._watches:
             lasted = moment - max(self._trouble_since, watch.began)
             if lasted >= watch.max_transient_seconds:
                 self._watches.out_of_patience(watch, error, lasted)
+
+    def _is_worth_a_line(self, subject: str, moment: float) -> bool:
+        """Tell whether nothing was said of this subject's trouble lately: it may come again in each round."""
+        if len(self._told) > _MOST_TOLD:
+            self._told.clear()
+        lately = moment - self._told.get(subject, -math.inf) < _TOLD_EACH
+        if not lately:
+            self._told[subject] = moment
+        return not lately
 
     def _note_success(self, answer: Mapping[str, Any]) -> None:
         if self._trouble_since is not None:
@@ -155,3 +257,16 @@ class Questions:
         """Give how far the service's clock is ahead of this machine's, in seconds; 0 while that isn't known."""
         told = self.server_now()
         return 0.0 if told is None else told - time.time()
+
+
+def _take(task: asyncio.Future[Any]) -> None:
+    """Take the outcome of what nobody waits for any more: the event loop would say that nobody did."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _check(method: str, subject: str, answer: Mapping[str, Any]) -> None:
+    if method == "list_processing_jobs":
+        checked_page(answer)
+    else:
+        status_of(subject, answer)

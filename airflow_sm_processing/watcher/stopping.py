@@ -8,8 +8,9 @@ import random
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import ServiceError, TransientError
+from airflow_sm_processing.processing.aws_errors import answer_read
 from airflow_sm_processing.processing.status import JobStatus
-from airflow_sm_processing.watcher.listing import is_terminal
+from airflow_sm_processing.watcher.listing import is_terminal, status_of
 
 if TYPE_CHECKING:
     from airflow_sm_processing.processing.waiting import Patience
@@ -38,11 +39,11 @@ async def _status(calls: AwsCalls, job_name: str, patience: Patience) -> str:
     while True:
         try:
             answer = await calls.sagemaker("describe_processing_job", job_name, {"ProcessingJobName": job_name})
+            with answer_read("DescribeProcessingJob", job_name):
+                return status_of(job_name, answer)
         except TransientError as error:
             patience.bear(error)
             await _pause()
-        else:
-            return str(answer["ProcessingJobStatus"])
 
 
 async def stop_job(calls: AwsCalls, job_name: str, patience: Patience) -> None:

@@ -6,10 +6,10 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError, ServiceError
+from airflow_sm_processing.exceptions import AccessDeniedError, MalformedResponseError, ProcessingError, ServiceError
 from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.watcher.clock import now, set_within
-from airflow_sm_processing.watcher.listing import PAGE, is_terminal, named_alike
+from airflow_sm_processing.watcher.listing import PAGE, named_alike
 from airflow_sm_processing.watcher.permits import Priority
 
 if TYPE_CHECKING:
@@ -101,14 +101,17 @@ class Sweep:
         shown: set[str] = set()
         calls = 0
         if self._questions.may_list and len(job_names) > 1:
-            async for page in self._questions.pages(priority=priority, status=JobStatus.IN_PROGRESS.value):
-                calls += 1
-                if self._permits.is_scarce and priority is Priority.SWEEP:
-                    await asyncio.sleep(_SHARE / self._permits.rate)
-                self._changes.remember(page.statuses)
-                shown.update(name for name in page.statuses if name in job_names)
-                if calls >= len(job_names):
-                    break
+            try:
+                async for page in self._questions.pages(priority=priority, status=JobStatus.IN_PROGRESS.value):
+                    calls += 1
+                    if self._permits.is_scarce and priority is Priority.SWEEP:
+                        await asyncio.sleep(_SHARE / self._permits.rate)
+                    self._changes.remember(page.statuses)
+                    shown.update(name for name in page.statuses if name in job_names)
+                    if calls >= len(job_names):
+                        break
+            except MalformedResponseError as error:  # what it didn't show is looked at in another way
+                log.debug("The listing of jobs in progress was not finished: %s", error)
         for job_name in shown:
             self._watches.seen(job_name, has_ended=False)
         return [name for name in job_names if name not in shown], calls
@@ -169,7 +172,7 @@ class Sweep:
             self._changes.remember(page.statuses)
             shown = left & page.statuses.keys()
             for job_name in shown:
-                self._watches.seen(job_name, has_ended=is_terminal(page.statuses[job_name]))
+                self._watches.shown(job_name, page.statuses[job_name])
             left -= shown
             if not left or len(shown) < _WORTH_A_PAGE:
                 break

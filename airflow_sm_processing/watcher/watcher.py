@@ -50,6 +50,7 @@ class JobWatcher:
         self._sweep = Sweep(self._questions, self._watches, self._changes, calls.permits)
         self._rounds_to_describe = 0
         self._described_rounds = 0
+        self._listing_failed = False
         self._round_seconds = 0.0
         self._round_began = now()
         self._faster = asyncio.Event()
@@ -88,6 +89,7 @@ class JobWatcher:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await self._questions.close()
 
     async def _pause(self) -> None:
         """Wait for the next round; all of a round's time counts twice, since a job may end at its start or its end."""
@@ -164,11 +166,15 @@ class JobWatcher:
         try:
             if await self._changes.look(max_pages=known, hurry=hurry):
                 self._described_rounds = 0
+                self._listing_failed = False
                 return True
         except AccessDeniedError as error:
             self._questions.note_denied(error)
             return False
         except ServiceError as error:
+            if not self._described_rounds and not self._listing_failed:  # the next round lists what this one didn't
+                self._listing_failed = True
+                return True
             log.debug("Jobs are described, for they can't be listed: %s", error)
         self._described_rounds = min(max(2 * self._described_rounds, 1), _MOST_ROUNDS_DESCRIBING)
         self._rounds_to_describe = self._described_rounds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import AccessDeniedError
 from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
+from airflow_sm_processing.processing.status import JobStatus
 from airflow_sm_processing.watcher.clock import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["JobEnd", "Verdict", "Watch", "Watches"]
+
+log = logging.getLogger(__name__)
 
 _DENIED_SECONDS = 300.0  # rotated keys and an instance's own credentials take minutes to arrive
 
@@ -66,6 +70,8 @@ class Watch:
     """Why the job's last description failed; None if it didn't."""
     failing_since: float | None = None
     """When the job's description first failed, by the event loop's clock; None if the last one didn't."""
+    odd_status: str | None = None
+    """A status that the job was last shown in, and that this version doesn't know."""
     end: asyncio.Future[JobEnd] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def over(self, end: JobEnd) -> None:
@@ -130,6 +136,29 @@ class Watches:
             watch.failure = watch.failing_since = None
         if has_ended:
             self.over(job_name, JobEnd(Verdict.ENDED))
+
+    def shown(self, job_name: str, status: str) -> None:
+        """Note the status in which the service showed a job; say once that it isn't known, and doesn't end the job."""
+        for watch in self.of(job_name):
+            if not JobStatus(status).is_known and watch.odd_status != status:
+                log.warning(
+                    "Processing job %s is %s, a status that this version doesn't know: still waiting for its end.",
+                    job_name,
+                    status,
+                )
+                watch.odd_status = status
+        self.seen(job_name, has_ended=JobStatus(status).is_terminal)
+
+    def doubt(self, job_name: str) -> None:
+        """Note that what a listing said of a job can't be read: it is looked at by itself."""
+        for watch in self.of(job_name):
+            if watch.looked_at:
+                log.warning(
+                    "ListProcessingJobs shows processing job %s with no status that can be read: describing it.",
+                    job_name,
+                )
+            watch.looked_at = False
+            watch.since = None  # that nothing was missed since then is no longer sure
 
     def failed(self, job_name: str, error: Exception) -> None:
         """Note that a job couldn't be looked at, and let those go whose patience is over: with denials, it is short."""

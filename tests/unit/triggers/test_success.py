@@ -12,6 +12,7 @@ from airflow.triggers.base import TaskSuccessEvent
 
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.triggers import success
+from airflow_sm_processing.triggers.live_log import NoLog
 
 COMPLETED = {
     "ProcessingJobName": "job",
@@ -43,3 +44,19 @@ def test_a_job_is_counted_where_its_task_ends(monkeypatch: pytest.MonkeyPatch, s
     task: Any = SimpleNamespace(dag_id="dag", task_id="task", xcom=asynchronous(None), set_xcom=asynchronous(stored))
     event = asyncio.run(success.success_event(lookout, "job", log, task, JobSecrets({})))
     assert (isinstance(event, TaskSuccessEvent), counted) == (bool(counts), counts)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {**COMPLETED, "ProcessingJobName": "another"},
+        {**COMPLETED, "ProcessingJobStatus": 7},
+        {name: value for name, value in COMPLETED.items() if name != "ProcessingJobArn"},
+        {**COMPLETED, "ProcessingInputs": [{}]},
+        {**COMPLETED, "ProcessingResources": {"ClusterConfig": 7}},
+    ],
+)
+def test_a_description_that_cannot_be_read_leaves_the_end_to_a_worker(answer: dict[str, Any]):
+    lookout: Any = SimpleNamespace(calls=SimpleNamespace(sagemaker=asynchronous(answer)))
+    assert asyncio.run(success.success_event(lookout, "job", NoLog(), None, JobSecrets({}))) is None

@@ -107,3 +107,28 @@ def test_calls_that_hang_on_one_connection_do_not_hold_up_another():
         return answer
 
     assert asyncio.run(both()) == "answered"
+
+
+def test_calls_that_take_long_give_their_places_to_others_as_long_as_there_are_spare_threads(monkeypatch):
+    monkeypatch.setattr("airflow_sm_processing.triggers.threads._LONG_SECONDS", 0.05)
+    release = threading.Event()
+    threads = Threads(2, spare=3)
+
+    async def ask():
+        stuck = [asyncio.ensure_future(threads.run(release.wait)) for _ in range(4)]
+        assert await threads.run(lambda: "answered") == "answered"
+        stuck.append(asyncio.ensure_future(threads.run(release.wait)))
+        waiting = asyncio.ensure_future(threads.run(lambda: "at last"))
+        _, pending = await asyncio.wait({*stuck, waiting}, timeout=0.5)
+        assert len(pending) == 6
+        assert len(threads._pool._threads) <= 5
+        release.set()
+        assert await waiting == "at last"
+        await asyncio.gather(*stuck)
+        assert [await threads.run(int, n) for n in "01234"] == [0, 1, 2, 3, 4]
+
+    try:
+        asyncio.run(ask())
+    finally:
+        release.set()
+        threads.close()

@@ -170,15 +170,16 @@ def test_a_bug_in_a_round_ends_every_wait_and_the_next_round_is_as_any(
     run(main())
 
 
-def test_a_bug_in_one_description_leaves_no_other_under_way() -> None:
+def test_a_bug_in_one_description_ends_that_jobs_wait_alone_and_leaves_nothing_under_way() -> None:
     async def main() -> None:
         account = Account.of_ends(3, 300, 400)
         account.faults.append(on(DESCRIBE, KeyError("bug"), job_name="job-0"))
         world = World(account, latency=2.0)
-        await world.ends_of(account.jobs)
+        ends = await world.ends_of(account.jobs)
         await world.lookout.close()
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        assert account.counts()[DESCRIBE] <= 3
+        assert ends.pop("job-0")[::2] == (Verdict.TROUBLE, "KeyError: 'bug'")
+        assert lateness(account, ends)[-1] <= 5 + 2 * 2.0
 
     run(main())
 

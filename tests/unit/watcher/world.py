@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow_sm_processing.exceptions import TransientError
 from airflow_sm_processing.watcher.lookout import Lookout
 from airflow_sm_processing.watcher.watches import Verdict, Watch
 
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from .account import Account
+
+
+class Hang(BaseException):
+    """A fault: the call isn't answered for so many seconds, and then fails; a thread can't be interrupted."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
 
 
 class Seen(NamedTuple):
@@ -59,6 +67,9 @@ class World:
         await asyncio.sleep(self._latency / 2)
         try:
             return function()
+        except Hang as hang:
+            await asyncio.sleep(hang.seconds)
+            raise TransientError("The connection was lost.", operation="any", code="ConnectionClosedError") from None
         finally:
             await asyncio.sleep(self._latency / 2)
 
