@@ -95,14 +95,14 @@ def tell_assets(task: Any, context: Context, description: JobDescription, sizes:
     An outlet is an output's if it is an alias or asset of the output's name, or an asset of its URI.
     """
     outputs = {name: uri for name, uri in description.output_uris.items() if name not in task.own_outputs}
-    measured = {str(item.output_name): sizes.get(str(item.destination)) for item in description.outputs}
-    extras = {name: _extra(description, name, uri, measured.get(name)) for name, uri in outputs.items()}
+    places = {str(item.output_name): str(item.destination) for item in description.outputs}  # as their user wrote them
+    extras = {name: _extra(description, name, uri, sizes.get(places[name])) for name, uri in outputs.items()}
     own_alias = outputs_alias(task) if truth(task.emit_assets) else None
     for outlet in task.outlets:
         if isinstance(outlet, AssetAlias):
-            for name, uri in outputs.items():
+            for name in outputs:
                 if outlet.name == name or outlet == own_alias:
-                    _add(context, outlet, uri, extras[name])
+                    _add(context, outlet, places[name], extras[name])
         elif isinstance(outlet, Asset):
             for name, uri in outputs.items():
                 if outlet.name == name or _asset_uri(uri) == outlet.uri:

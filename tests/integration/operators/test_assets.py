@@ -114,6 +114,6 @@ def test_an_input_is_where_its_asset_is(finished: Run, sagemaker: LocalSageMaker
         job = client.describe_processing_job(ProcessingJobName=finished.xcoms[task]["job_name"])
         inputs[task] = [item["S3Input"]["S3Uri"] for item in job["ProcessingInputs"][:-1]]  # the last is the code
     assert inputs == {
-        "reads": ["s3://asset-reports/assets/", "s3://asset-raw/rows"],  # a named asset has lost its slash
-        "mapped[0]": ["s3://asset-raw/rows"],
+        "reads": ["s3://asset-reports/assets/", "s3://asset-raw/rows/"],  # a named asset had lost its slash
+        "mapped[0]": ["s3://asset-raw/rows/"],
     }

@@ -144,7 +144,7 @@ def test_the_end_tells_what_the_job_read_and_wrote_local_files_where_they_were_u
         "eventType": "COMPLETE",
         "inputs": [
             dataset("s3://lineage-raw/rows/lineage", read=(10, 2)),
-            dataset(inputs["local"], read=(sum(scripts), len(scripts))),
+            dataset(inputs["local"].removesuffix("/"), read=(sum(scripts), len(scripts))),
         ],
         "outputs": [
             dataset("s3://lineage-reports/e", written=(75, 3)),
