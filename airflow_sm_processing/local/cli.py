@@ -92,6 +92,12 @@ def _command(
     add("--keep-jobs", action="store_true", help="keep job folders after their end")
     add("--pass-env", action="append", default=[], metavar="GLOB", help="variables that scripts may see, e.g. 'PIP_*'")
     add("--isolation", choices=["namespace", "mount", "folder"], help="(default: the strongest that works)")
+    add(
+        "--network",
+        choices=["auto", "own", "shared"],
+        default="auto",
+        help="an own network for the hosts of jobs that have several, of each job, or of none (default: auto)",
+    )
     add("--verbose", action="store_true", help="log every call")
     return command
 
@@ -117,6 +123,7 @@ def _server(options: argparse.Namespace) -> LocalSageMaker:
         keep_jobs=options.keep_jobs,
         pass_environment=options.pass_env,
         isolation=options.isolation,
+        network=options.network,
         seed=options.seed,
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.local import sandbox
+from airflow_sm_processing.local import sandbox, script_paths
 from airflow_sm_processing.local.folders import make_private, open_beneath, write_private
 from airflow_sm_processing.local.logs import LogPump, LogStream
 from airflow_sm_processing.local.rules import outputs_of
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.local.images import Interpreter
     from airflow_sm_processing.local.jobs import Job
+    from airflow_sm_processing.local.network import Endpoint, Network, NetworkMode
 
 ML = PurePosixPath("/opt/ml")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -37,6 +38,8 @@ class Setting:
     mode: sandbox.Mode
     aws_environment: Mapping[str, str]
     """What leads an AWS client in the script to this server."""
+    endpoint: Endpoint
+    network: NetworkMode = "auto"
     pass_environment: tuple[str, ...] = ()
     """Globs over names of the server's own environment that scripts may see too."""
 
@@ -44,13 +47,14 @@ class Setting:
 class Instance:
     """One host, `algo-N`."""
 
-    def __init__(self, job: Job, number: int, root: Path, setting: Setting) -> None:
+    def __init__(self, job: Job, number: int, root: Path, setting: Setting, network: Network) -> None:
         self.job = job
         self.number = number
         self.host = f"algo-{number}"
         self.exit_code: int | None = None
         self._root = root
         self._setting = setting
+        self._network = network
         self._sandbox: sandbox.Sandbox | None = None
         self._pump: LogPump | None = None
         self._stream: LogStream | None = None
@@ -67,7 +71,7 @@ class Instance:
     def prepare(self) -> None:
         """Make the folders and files that the container contract promises."""
         hosts = [f"algo-{number}" for number in range(1, self.job.instance_count + 1)]
-        addresses = "".join(f"127.0.1.{number} {host}\n" for number, host in enumerate(hosts, start=1))
+        addresses = "".join(f"{self._network.address(number)} {host}\n" for number, host in enumerate(hosts, start=1))
         sandbox.make_root(self._root, hosts=addresses)
         for name in ("home", "tmp", "work", "ml/config", "ml/output", "ml/processing"):
             make_private(self._root / name)
@@ -105,29 +109,54 @@ class Instance:
         """Start the command; its output goes to the host's log stream from now on."""
         stream = self._stream = LogStream(logs, f"{self.job.name}/{self.host}-{int(time.time())}")
         stream.put(self._remarks(image))
-        specification = self.job.request["AppSpecification"]
-        arguments = [*specification["ContainerEntrypoint"], *specification.get("ContainerArguments", [])]
         command = sandbox.Command(
             root=self._root,
             directory=self._root / "work",
-            arguments=[self._rewritten(argument) for argument in arguments],
+            arguments=[self._rewritten(argument) for argument in self._arguments()],
             environment=self._environment(image),
         )
-        self._sandbox = sandbox.Sandbox(command, self._setting.mode)
+        place = self._network.host(self.number, self._setting.endpoint)
+        self._sandbox = sandbox.Sandbox(command, self._setting.mode, place)
         self._pump = LogPump(self._sandbox.output, stream)
         self._pump.start()
 
     def _remarks(self, image: Interpreter) -> list[str]:
+        """Say what isn't as in the service."""
         uri = self.job.request["AppSpecification"]["ImageUri"]
-        remarks = [f"[local] {uri} isn't pulled: the command runs with {image.python}."]
+        remarks = [f"{uri} isn't pulled: the command runs with {image.python}."]
         if self._is_rewritten:
+            remarks += self._remarks_on_paths()
+        if self._network.is_own:
             remarks.append(
-                f"[local] This machine permits no private {ML}: the command, its environment and its config files "
-                f"say {self._root / 'ml'} instead. Paths written inside scripts aren't changed."
+                "This host has a network of its own: it reaches this server and the job's other hosts, nothing else."
+            )
+        elif self.job.instance_count > 1:
+            remarks.append(
+                "The hosts of this job share this machine's network: no two of them can listen on the same port of all "
+                f"addresses (0.0.0.0). Listen on the host's own name, {self.host}, instead."
             )
         if self.job.request.get("NetworkConfig", {}).get("EnableNetworkIsolation"):
-            remarks.append("[local] EnableNetworkIsolation isn't enforced here.")
+            remarks.append("EnableNetworkIsolation isn't enforced here.")
+        return [f"[local] {remark}" for remark in remarks]
+
+    def _remarks_on_paths(self) -> list[str]:
+        text = (
+            f"This machine permits no private {ML}, or was told to make none: the command, its environment and its "
+            f"config files say {self.ml} instead. Paths written inside scripts aren't changed."
+        )
+        remarks = [text]
+        if found := script_paths.find(self.ml, self._arguments()):
+            remarks.append(
+                f"These scripts say {ML} themselves, where they will find nothing of this job's: {'; '.join(found)}. "
+                "Take the paths from arguments or the environment, or write them without the first slash (opt/ml/…), "
+                "which leads there from the working directory; or run where isolation by namespaces works (Linux, as "
+                "root or with user namespaces)."
+            )
         return remarks
+
+    def _arguments(self) -> list[str]:
+        specification = self.job.request["AppSpecification"]
+        return [*specification["ContainerEntrypoint"], *specification.get("ContainerArguments", [])]
 
     def _environment(self, image: Interpreter) -> dict[str, str]:
         passed = (*_INHERITED, *self._setting.pass_environment)

@@ -59,6 +59,15 @@ class HttpServer(ThreadedWSGIServer):
         """Serve in a thread of its own."""
         self._thread.start()
 
+    def serve_also(self, listener: socket.socket) -> None:
+        """Serve who connects to another socket, until it is shut down."""
+        while True:
+            try:
+                connection, address = listener.accept()
+            except OSError:
+                return
+            self.process_request(connection, address)
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """Note the connection, to be able to end it."""
         with self._lock:

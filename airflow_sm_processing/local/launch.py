@@ -10,12 +10,16 @@ Isolation modes, from the strongest:
     namespace   mount and PID namespace: private /opt/ml, and the kernel ends all processes together
     mount       mount namespace: private /opt/ml; processes are found by the subreaper's eye and killed
     folder      no namespace: /opt/ml isn't private, and the caller rewrites the paths
+
+With `network` in what it reads, the instance has a network namespace too: `host_network.py` says how. With the mode
+`switch` it makes the network that a job's instances then join, and ends.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.util
 import json
 import os
 import select
@@ -24,7 +28,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
+_CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x10000000, 0x20000000, 0x40000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_BIND, _MS_REC, _MS_PRIVATE = 2, 4, 8, 4096, 16384, 1 << 18
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _COULD_NOT_EXECUTE, _NOT_FOUND, _KILLED = 126, 127, 128
@@ -36,8 +40,11 @@ def main() -> None:
     # The command's init inherits this, and so loses no SIGTERM that comes before it can hand it on.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
+        if spec["mode"] == "switch":
+            _make_switch(spec)
+            return
         if spec["mode"] != "folder":
-            _enter_namespaces(with_pids=spec["mode"] == "namespace")
+            _enter_namespaces(with_pids=spec["mode"] == "namespace", network=spec.get("network"))
             _mount_private_paths(Path(spec["root"]))
         child = _start(spec)
         if wanted:
@@ -75,8 +82,32 @@ def _libc(name: str, *arguments: Any, about: str = "") -> None:
         raise OSError(code, os.strerror(code), f"{name} {about}".strip())
 
 
-def _enter_namespaces(*, with_pids: bool) -> None:
-    flags = _CLONE_NEWNS | (_CLONE_NEWPID if with_pids else 0)
+def _make_switch(spec: dict[str, Any]) -> None:
+    has_own_user = _unshare(_CLONE_NEWNET)
+    _host_network().make_switch(spec["channel"], has_own_user=has_own_user)
+    _report(spec, exit_code=0)
+
+
+def _host_network() -> Any:
+    """Load the module beside this file: its folder isn't on the path, as it has names of the standard library's."""
+    found = importlib.util.spec_from_file_location("host_network", Path(__file__).with_name("host_network.py"))
+    assert found is not None  # noqa: S101  # it is a file's
+    assert found.loader is not None  # noqa: S101  # it is a file's
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+def _enter_namespaces(*, with_pids: bool, network: dict[str, Any] | None) -> None:
+    host = _host_network().Host(network, _libc) if network else None
+    _unshare(_CLONE_NEWNS | (_CLONE_NEWPID if with_pids else 0) | (_CLONE_NEWNET if network else 0))
+    if host:
+        host.attach()
+    _mount("none", "/", "", _MS_REC | _MS_PRIVATE)
+
+
+def _unshare(flags: int) -> bool:
+    """Leave namespaces, and return whether it took one of users."""
     uid, gid = os.getuid(), os.getgid()
     try:
         _libc("unshare", flags)
@@ -86,7 +117,8 @@ def _enter_namespaces(*, with_pids: bool) -> None:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
         Path("/proc/self/gid_map").write_text(f"{gid} {gid} 1")
-    _mount("none", "/", "", _MS_REC | _MS_PRIVATE)
+        return True
+    return False
 
 
 def _mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:

@@ -11,6 +11,7 @@ from airflow_sm_processing.local.container import Instance, Setting
 from airflow_sm_processing.local.crew import Crew
 from airflow_sm_processing.local.faults import RUN, Call, Faults
 from airflow_sm_processing.local.jobs import Job, Status
+from airflow_sm_processing.local.network import Network, network_of
 from airflow_sm_processing.local.outputs import Output, OutputError
 from airflow_sm_processing.local.rules import outputs_of
 
@@ -54,11 +55,10 @@ class JobRunner:
         self._workshop = workshop
         # The name alone won't do: a deleted job's name may be used again while its folder is being removed.
         self._folder = workshop.folder / f"{job.name}-{int(job.created.timestamp() * 1000)}"
-        self._instances = [
-            Instance(job, number, self._folder / f"algo-{number}", workshop.setting)
-            for number in range(1, job.instance_count + 1)
-        ]
-        self._crew = Crew(job, self._instances, closing=closing)
+        self._closing = closing
+        self._network = Network()
+        self._instances: list[Instance] = []
+        self._crew = Crew(job, [], closing=closing)
         self._outputs: list[Output] = []
 
     def run(self) -> None:
@@ -76,6 +76,7 @@ class JobRunner:
             reason = "InternalServerError: We encountered an internal error. Please try again."
         finally:
             self._crew.kill()
+            self._network.close()
             self._end(status, reason)
             self._clean()
 
@@ -130,6 +131,13 @@ class JobRunner:
 
     def _prepare(self) -> None:
         folders.make_job_folder(self._folder)
+        setting, count = self._workshop.setting, self._job.instance_count
+        self._network = network_of(count, setting.network, setting.mode)
+        self._instances = [
+            Instance(self._job, number, self._folder / f"algo-{number}", setting, self._network)
+            for number in range(1, count + 1)
+        ]
+        self._crew = Crew(self._job, self._instances, closing=self._closing)
         for instance in self._instances:
             instance.prepare()
         s3 = self._workshop.client("s3", self._job)

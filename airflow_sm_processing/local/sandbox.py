@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from airflow_sm_processing.local.folders import PROBE_PREFIX, make_private
+from airflow_sm_processing.local.network import receive_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from airflow_sm_processing.local.network import HostNetwork
 
 Mode = Literal["namespace", "mount", "folder"]
 """What `launch.py` says about its modes."""
@@ -39,22 +43,17 @@ class Command:
 class Sandbox:
     """A command that runs, with the helper around it."""
 
-    def __init__(self, command: Command, mode: Mode) -> None:
+    def __init__(self, command: Command, mode: Mode, network: HostNetwork | None = None) -> None:
         report, result = os.pipe()
         self._report = os.fdopen(report, "rb")
         self._lifeline = threading.Lock()
+        self._network = network
         try:
-            self._helper = subprocess.Popen(  # noqa: S603  # the helper's own path
-                [sys.executable, "-I", "-S", str(_LAUNCH)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=[result],
-                start_new_session=True,
-                env={},
-            )
+            self._helper = _start_helper([result, *(network.descriptors if network else ())])
         finally:
             os.close(result)
+        if network:
+            network.start()
         self._send(command, mode, result)
 
     def _send(self, command: Command, mode: Mode, report: int) -> None:
@@ -65,6 +64,7 @@ class Sandbox:
             "directory": str(command.directory),
             "command": list(command.arguments),
             "environment": dict(command.environment),
+            "network": self._network.spec if self._network else None,
         }
         self._write(json.dumps(spec).encode() + b"\n")
 
@@ -111,6 +111,43 @@ class Sandbox:
         self.kill()
         self._helper.stdout.close()
         self._report.close()
+        if self._network:
+            self._network.close()
+
+
+def _start_helper(descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603  # the helper's own path
+        [sys.executable, "-I", "-S", str(_LAUNCH)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=descriptors,
+        start_new_session=True,
+        env={},
+    )
+
+
+def make_switch() -> tuple[int, ...]:
+    """Make the network of a job's hosts, and give descriptors of its namespaces, for whoever is to join it.
+
+    Raises:
+        OSError: this machine permits none.
+    """
+    ours, theirs = socket.socketpair()
+    report, result = os.pipe()
+    with ours, theirs, os.fdopen(report, "rb") as answer:
+        try:
+            helper = _start_helper([result, theirs.fileno()])
+        finally:
+            os.close(result)
+        spec = {"mode": "switch", "channel": theirs.fileno(), "report": result}
+        helper.communicate(json.dumps(spec).encode() + b"\n")
+        theirs.close()
+        namespaces = receive_descriptors(ours)
+        said = answer.read()
+    if not namespaces:
+        raise OSError(f"The network of the job's hosts couldn't be made: {said.decode(errors='replace')}")
+    return tuple(namespaces)
 
 
 @cache
@@ -122,6 +159,11 @@ def strongest_mode() -> Mode:
 
 def works(mode: Mode) -> bool:
     """Try a mode out."""
+    return runs(mode, None)
+
+
+def runs(mode: Mode, network: HostNetwork | None) -> bool:
+    """Try a mode out in a network."""
     with tempfile.TemporaryDirectory(prefix=PROBE_PREFIX) as folder:
         root = Path(folder)
         make_root(root)
@@ -130,7 +172,7 @@ def works(mode: Mode) -> bool:
         command = Command(
             root=root, directory=root, arguments=[str(shell), "-c", "test -f /opt/ml/probe"], environment={}
         )
-        sandbox = Sandbox(command, mode)
+        sandbox = Sandbox(command, mode, network)
         try:
             return sandbox.wait() == 0
         except OSError:

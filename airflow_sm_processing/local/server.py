@@ -19,6 +19,7 @@ from airflow_sm_processing.local.gate import Gate
 from airflow_sm_processing.local.http import LOOPBACK, HttpServer
 from airflow_sm_processing.local.images import Images
 from airflow_sm_processing.local.keys import Key, Keyring
+from airflow_sm_processing.local.network import Endpoint
 from airflow_sm_processing.local.runner import Workshop
 from airflow_sm_processing.local.sandbox import strongest_mode
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from airflow_sm_processing.local.jobs import Job
+    from airflow_sm_processing.local.network import NetworkMode
     from airflow_sm_processing.local.sandbox import Mode
 
 STOP_GRACE = 120.0
@@ -67,6 +69,8 @@ class LocalSageMaker:
         keep_jobs: Keep job folders after the jobs' end.
         pass_environment: Globs over names of the server's own environment that scripts may see.
         isolation: `namespace`, `mount` or `folder`; None takes the strongest that works here.
+        network: `auto` gives the hosts of a job that has several a network of their own, if that works here; `own`
+            does so for each job, `shared` for none.
         seed: Makes chances in faults repeatable.
 
     Raises:
@@ -90,6 +94,7 @@ class LocalSageMaker:
         keep_jobs: bool = False,
         pass_environment: Iterable[str] = (),
         isolation: Mode | None = None,
+        network: NetworkMode = "auto",
         seed: int = 0,
     ) -> None:
         _check_numbers(port=port, max_jobs=max_jobs, stop_grace=stop_grace)
@@ -109,6 +114,7 @@ class LocalSageMaker:
         self._keep_jobs = keep_jobs
         self._pass_environment = tuple(pass_environment)
         self.isolation = isolation or strongest_mode()
+        self._network = network
         self._running: ExitStack | None = None
 
     def __enter__(self) -> Self:
@@ -121,6 +127,7 @@ class LocalSageMaker:
             http = HttpServer(self._port, gate)
             gate.hosts = frozenset(f"{host}:{http.port}" for host in (LOOPBACK, "localhost"))
             self.endpoint_url = f"http://{LOOPBACK}:{http.port}"
+            self._endpoint = Endpoint(port=http.port, serve=http.serve_also)
             stack.enter_context(moto_app.tenancy())
             http.start()
             stack.callback(http.close)
@@ -170,6 +177,8 @@ class LocalSageMaker:
             setting=Setting(
                 mode=self.isolation,
                 aws_environment=aws_environment(self._folder, self.endpoint_url, self.key, self.region),
+                endpoint=self._endpoint,
+                network=self._network,
                 pass_environment=self._pass_environment,
             ),
             stop_grace=self._stop_grace,
