@@ -34,9 +34,9 @@ class ConsoleLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002  # Airflow's signature
         """Give the address that the task pushed; an empty one if it has no job, or one on a local endpoint."""
-        from airflow_sm_processing.airflow_compat import XCom
+        from airflow_sm_processing.xcoms import xcom_if_any
 
-        return XCom.get_value(ti_key=ti_key, key=self.xcom_key) or ""
+        return xcom_if_any(ti_key, self.xcom_key) or ""
 
 
 class SageMakerLink(ConsoleLink):

@@ -14,12 +14,18 @@ from airflow_sm_processing.operators.bounds import passed_deadline, wait_deadlin
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.getting import BACKSTOP, is_deferrable
 from airflow_sm_processing.operators.lineage import TracedJob
-from airflow_sm_processing.operators.own_xcoms import forget_log_position, own_xcom, publish
+from airflow_sm_processing.operators.own_xcoms import (
+    begin_log_position,
+    forget_log_position,
+    own_xcom,
+    publish,
+)
 from airflow_sm_processing.operators.recording import record_submission
 from airflow_sm_processing.operators.room import lacked_capacity, lane_of
 from airflow_sm_processing.operators.supervisor import ask_in_whole
 from airflow_sm_processing.operators.truths import truth
 from airflow_sm_processing.processing import results
+from airflow_sm_processing.xcoms import xcom_if_any
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -98,13 +104,13 @@ class JobTask(AwaitingTask):
         details = next_kwargs or {}
         is_over = details.get("error") == TriggerFailureReason.TRIGGER_TIMEOUT
         refusals = self._longest_refused() if is_over else None
-        job_name = own_xcom(context, results.JOB_NAME_KEY)
+        job_name = xcom_if_any(context["ti"], results.JOB_NAME_KEY)
         if job_name is None:  # it waited for room
             self.log.warning("The trigger failed (%s), so this worker tries again.", details.get("error"))
             self._stays = not is_over
             return self._run(context, refusals)
         job = self._take_up(context, job_name)
-        shown = own_xcom(context, results.LOG_POSITION_KEY)
+        shown = own_xcom(context, results.LOG_POSITION_KEY) if self._modes().logs is True else None
         if shown is not None:
             forget_log_position(context)
         if is_over:
@@ -148,6 +154,8 @@ class JobTask(AwaitingTask):
                 return _unawaited_result(claimed)
             deadline = wait_deadline(self, context, max_wait=modes.max_wait)
             if is_deferred:
+                if modes.logs is True:
+                    begin_log_position(context)
                 self._defer(job, modes, deadline, since=since, refusals=refusals)
         return self._end(context, job, deadline, refusals)
 

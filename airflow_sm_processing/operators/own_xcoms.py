@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.processing.job import ProcessingJob
 
-__all__ = ["forget_log_position", "own_xcom", "publish"]
+__all__ = ["begin_log_position", "forget_log_position", "own_xcom", "publish"]
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +30,26 @@ def publish(context: Context, job: ProcessingJob) -> None:
 
 
 def own_xcom(context: Context, key: str) -> Any:
-    """Give what an earlier stay of the task instance, or its trigger, left under a key."""
+    """Give what an earlier stay of the task instance, or its trigger, left under a key that it always has."""
     ti = context["ti"]
     return ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index)
+
+
+def begin_log_position(context: Context) -> None:
+    """Push a position at the log's start, for triggers to ask for and to move on.
+
+    It is written past XCom backends, as triggers write theirs.
+    """
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import SetXCom
+
+    ti = context["ti"]
+    place: dict[str, Any] = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+    comms: Any = task_runner.SUPERVISOR_COMMS
+    try:
+        comms.send(SetXCom(key=results.LOG_POSITION_KEY, value={}, **place))
+    except Exception as error:  # noqa: BLE001  # of Airflow's many kinds; none is worth a task
+        log.warning("XCom %s could not be pushed: %r", results.LOG_POSITION_KEY, error)
 
 
 def forget_log_position(context: Context) -> None:

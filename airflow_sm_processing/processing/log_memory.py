@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_processing.processing.log_position import StreamPosition, first_key, line_key, time_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["LineMemory"]
+__all__ = ["LineMemory", "ReplayMemory"]
 
 REMEMBERED_LINES = 500
 REMEMBERED_MS = 30_000
@@ -102,3 +102,47 @@ class LineMemory:
             self._counts = {key: count for key, count in self._counts.items() if key >= first}
             self.since = since
         self._forget_at = 2 * max(len(self._counts), REMEMBERED_LINES)
+
+
+class ReplayMemory:
+    """A memory that lets spans pass which were handed out before, and otherwise only what comes after a position.
+
+    A span lies between two positions. Readers use it as they use a `LineMemory`, from the first span's begin.
+    """
+
+    __slots__ = ("_met", "_resumed", "_spans")
+
+    def __init__(self, start: StreamPosition, spans: Sequence[tuple[StreamPosition, StreamPosition]]) -> None:
+        first = min((begin for begin, _ in spans), key=lambda begin: begin.since)
+        self._met = LineMemory(StreamPosition(since=first.since, until=first.since))
+        # Each of these sees every line once, in one long reading: `_met` lets none pass again.
+        self._resumed = LineMemory(start)
+        self._spans = [(LineMemory(begin), LineMemory(end)) for begin, end in spans]
+
+    @property
+    def since(self) -> int:
+        """The time, in milliseconds, from which the stream must be read again."""
+        return self._met.since
+
+    @property
+    def newest(self) -> int:
+        """The time of the newest line that was met."""
+        return self._met.newest
+
+    def begin(self) -> None:
+        """Begin to read the stream again."""
+        self._met.begin()
+
+    def is_new(self, event: Mapping[str, Any]) -> bool:
+        """Return whether an event is to be handed out, and remember that it was met."""
+        if not self._met.is_new(event):
+            return False
+        passes = [self._resumed.is_new(event)]
+        for begin, end in self._spans:
+            is_after_begin, is_after_end = begin.is_new(event), end.is_new(event)
+            passes.append(is_after_begin and not is_after_end)
+        return any(passes)
+
+    def position(self) -> StreamPosition:
+        """Return how far the stream was handed out by all its readers: a replay moves nothing back."""
+        return self._resumed.position()

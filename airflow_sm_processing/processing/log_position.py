@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import Counter
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import chain, groupby
@@ -71,6 +72,14 @@ class StreamPosition:
         since = max(self.since, self.until - milliseconds)
         return self._moved(since, tuple(key for key in self.lines if time_of(key) >= since))
 
+    def joined(self, other: StreamPosition) -> StreamPosition:
+        """Return the one that is farther on, with what the other lists beyond; if both are, the one that tells more."""
+        nearer, farther = sorted((self, other), key=lambda position: (position.until, -position.since))
+        if farther.skipped:
+            return farther
+        listed = Counter(farther.lines) | Counter(key for key in nearer.lines if time_of(key) >= farther.since)
+        return StreamPosition(since=farther.since, until=farther.until, lines=tuple(sorted(listed.elements())))
+
     def unlisted(self) -> StreamPosition:
         """Forget which lines were handed out: a reader repeats them."""
         return StreamPosition(since=self.since, until=self.until)
@@ -124,6 +133,14 @@ class LogPosition:
         if sum(len(stream.lines) for stream in recent.values()) <= COARSE_LINES:
             return LogPosition(recent)
         return LogPosition({name: stream.unlisted() for name, stream in recent.items()})
+
+    def joined(self, other: LogPosition) -> LogPosition:
+        """Return what two readers have handed out between them: of each stream, the position that is farther on."""
+        both = {
+            name: stream.joined(self.streams[name]) if name in self.streams else stream
+            for name, stream in other.streams.items()
+        }
+        return LogPosition({**self.streams, **both})
 
     def to_plain(self) -> dict[str, Any]:
         """Give plain JSON, by the stream's name."""

@@ -11,6 +11,7 @@ from airflow_sm_processing.processing.log_position import LogPosition
 from airflow_sm_processing.processing.results import LOG_POSITION_KEY
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.triggers.environment import JobEnvironment
+from airflow_sm_processing.triggers.shown_spans import add_span, forget_spans, is_log_emptied, spans_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.logs import LogLine
     from airflow_sm_processing.processing.secrets import Mask
     from airflow_sm_processing.triggers.sharing import TriggerLookout
+    from airflow_sm_processing.triggers.shown_spans import Span
     from airflow_sm_processing.triggers.supervisor import DeferredTask
     from airflow_sm_processing.watcher.log_feed import Followed
 
@@ -28,9 +30,7 @@ log = logging.getLogger(__name__)
 _FRESH_SECONDS = 10.0  # a trigger that starts so soon after the submission is the job's first
 _TURNS = 2
 _HANDED_OVER = 200  # lines: Airflow writes a trigger's event into the task's log
-_REMEMBERED = 20_000
-_begun_at: dict[tuple[str, float | None], LogPosition | None] = {}
-"""Where this process began to show a job's log, by job."""
+_STALE_SECONDS = 20.0  # a process that was frozen for longer may have lost its triggers to another one
 _SETTLE_SECONDS, _LONGEST_SETTLE = 2.0, 60.0
 
 
@@ -92,10 +92,13 @@ class LiveLog:
         )
         self._before: LogPosition | None = None
         self._followed: Followed | None = None
-        self.position_kept = False
+        self.position_kept = task is not None
+        """Whether there may be an XCom to delete; to delete what isn't there does no harm."""
         self.taken_at = 0.0
         self._taken: LogPosition | None = None
         self._is_unkept = False
+        self._is_over = False
+        self._key = (job_name, since, None if task is None else task.identity)
         self._beginning = asyncio.ensure_future(self._begin())
 
     async def close(self) -> None:
@@ -104,6 +107,10 @@ class LiveLog:
         self._keeper.forget(self)
         if self._followed is not None:
             self._followed.close()
+            if self._is_over:
+                forget_spans(self._key)
+            else:
+                add_span(self._key, self._before, self._followed.position())
         await asyncio.gather(self._beginning, return_exceptions=True)
         if self._environment is not None:
             await self._environment.close()
@@ -125,9 +132,11 @@ class LiveLog:
         self._taken = None if self._followed is None else self._followed.position().coarse()
 
     async def keep_position(self) -> None:
-        """Keep what was taken down, for the next trigger of the task."""
+        """Keep what was taken down, for the next trigger of the task; not if that may be old by now."""
+        if time.monotonic() - self.taken_at > _STALE_SECONDS:
+            self._is_unkept = True
+            return
         if self._task is not None and self._taken is not None:
-            self.position_kept = True
             try:
                 await self._task.set_xcom(LOG_POSITION_KEY, self._taken.to_plain())
             except Exception:
@@ -141,27 +150,33 @@ class LiveLog:
         await self._beginning
         if self._followed is None:
             return None if self._before is None else self._before.bounded(_HANDED_OVER).to_plain()
+        if self._followed.is_replaying:
+            await self._settle()  # a worker goes on from the position, and shows nothing of before
         self._followed.close()  # a line shown after this would be shown again
         await self._let_lines_pass()
+        self._is_over = True
         return self._followed.position().bounded(_HANDED_OVER).to_plain()
 
     async def finish(self) -> bool:
         """Show the rest of an ended job's lines; False if they can't be read."""
         await self._beginning
-        try:
-            settled = self._followed is not None and await asyncio.wait_for(
-                self._followed.settle(_SETTLE_SECONDS), _LONGEST_SETTLE
-            )
-        except asyncio.TimeoutError:
-            settled = False
-        if not settled:
+        if not await self._settle():
             return False
         self._keeper.forget(self)
         await self._let_lines_pass()
         return True
 
+    async def _settle(self) -> bool:
+        try:
+            return self._followed is not None and await asyncio.wait_for(
+                self._followed.settle(_SETTLE_SECONDS), _LONGEST_SETTLE
+            )
+        except asyncio.TimeoutError:
+            return False
+
     async def forget_position(self) -> None:
         """Delete what was kept: the task has ended."""
+        self._is_over = True
         if self.position_kept and self._task is not None:
             await self._task.delete_xcom(LOG_POSITION_KEY)
 
@@ -180,35 +195,38 @@ class LiveLog:
             log.debug("The supervisor doesn't say whether it has read the log: %r", error)
 
     async def _begin(self) -> None:
-        self._before = await self._position_before()
+        spans = spans_of(self._key)
+        self._before = await self._position_before(spans)
         if self._environment is not None and not await self._environment.is_known():
             return
         self._followed = self._feed.follow(
-            self._job_name, self._show, position=self._before, since=self._since, hosts=self._hosts
+            self._job_name,
+            self._show,
+            position=self._before,
+            since=self._since,
+            hosts=self._hosts,
+            replayed=spans if is_log_emptied() else (),
         )
         if self._task is not None:
             self._keeper.keep(self)
 
-    async def _position_before(self) -> LogPosition | None:
-        """Give where to begin: where an earlier trigger of the task left off.
+    async def _position_before(self, spans: Sequence[Span]) -> LogPosition | None:
+        """Return where to begin: where the last trigger of the task left off, here or in another triggerer.
 
-        A trigger that comes back to a triggerer begins where it began there before: Airflow empties its log.
+        This process knows its own position to the line, and the one that was kept may be another process's and newer.
         """
-        key = (self._job_name, self._since)
-        if key in _begun_at:
-            self.position_kept = self._task is not None  # it may be: to delete what isn't there does no harm
-        else:
-            if len(_begun_at) >= _REMEMBERED:
-                del _begun_at[next(iter(_begun_at))]
-            _begun_at[key] = await self._kept_position()
-        return _begun_at[key]
+        if not spans:
+            is_first = self._since is not None and time.time() - self._since < _FRESH_SECONDS
+            return None if is_first else await self._kept_position()
+        here, kept = spans[-1][1], await self._kept_position()
+        return here if kept is None else here.joined(kept)
 
     async def _kept_position(self) -> LogPosition | None:
-        if self._task is None or (self._since is not None and time.time() - self._since < _FRESH_SECONDS):
+        """Return what was kept last; the worker has pushed something, for Airflow logs an error of what isn't there."""
+        if self._task is None:
             return None
         try:
             plain = await self._task.xcom(LOG_POSITION_KEY)
-            self.position_kept = plain is not None
             return None if plain is None else LogPosition.from_plain(_own_streams(plain, self._job_name))
         except Exception as error:  # noqa: BLE001  # of Airflow's many kinds, or a value that somebody else wrote
             log.warning("The job's log is shown from its start, for how far it was shown isn't known: %r", error)

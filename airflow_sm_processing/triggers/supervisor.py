@@ -18,8 +18,12 @@ class DeferredTask:
     the next question.
     """
 
-    def __init__(self, *, dag_id: str, run_id: str, task_id: str, map_index: int) -> None:
+    def __init__(
+        self, *, dag_id: str, run_id: str, task_id: str, map_index: int, try_number: int | None = None
+    ) -> None:
         self.dag_id = dag_id
+        self.identity = (dag_id, run_id, task_id, map_index, try_number)
+        """What tells one try of a task instance from all others."""
         self.task_id = task_id
         self._place: dict[str, Any] = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
 
@@ -31,7 +35,8 @@ class DeferredTask:
         ti: Any = trigger.task_instance
         if ti is None or not hasattr(getattr(task_runner, "SUPERVISOR_COMMS", None), "asend"):
             return None
-        return cls(dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index)
+        number = getattr(ti, "try_number", None)
+        return cls(dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index, try_number=number)
 
     async def state(self) -> str | None:
         """Give the task's state; None if it has none."""

@@ -14,6 +14,8 @@ from airflow_sm_processing.watcher.log_followed import Followed
 from airflow_sm_processing.watcher.log_rounds import LogRounds
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from botocore.model import ListShape, StructureShape
 
     from airflow_sm_processing.processing.log_position import LogPosition
@@ -54,6 +56,7 @@ class LogFeed:
         position: LogPosition | None = None,
         since: float | None = None,
         hosts: int | None = None,
+        replayed: Sequence[tuple[LogPosition | None, LogPosition]] = (),
     ) -> Followed:
         """Hand out a job's lines as they come, each once and in order per host, until `close`.
 
@@ -63,8 +66,11 @@ class LogFeed:
             position: Where to go on; streams that it doesn't name are read from `since`.
             since: A time before the job's first line, in seconds since the epoch; it spares CloudWatch a search.
             hosts: How many hosts the job has; None looks for more for as long as the job is followed.
+            replayed: What to hand out again, of what was handed out before: from where to where.
         """
-        job = Followed(job_name, sink, position=position, since=since, hosts=hosts, on_change=self._update)
+        job = Followed(
+            job_name, sink, position=position, since=since, hosts=hosts, on_change=self._update, replayed=replayed
+        )
         self._jobs.add(job)
         self._update(job)
         if self._task is None:

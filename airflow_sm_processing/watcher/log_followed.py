@@ -54,6 +54,7 @@ class Followed:
         since: float | None,
         hosts: int | None,
         on_change: Callable[[Followed], None],
+        replayed: Sequence[tuple[LogPosition | None, LogPosition]] = (),
     ) -> None:
         self.job_name = job_name
         self._hosts = hosts
@@ -73,7 +74,7 @@ class Followed:
         self._settling: _Settling | None = None
         self._progress = asyncio.Event()
         for name, start in (position or LogPosition()).streams.items():
-            self._add_stream(name, start)
+            self._add_stream(name, start, self._spans_of(name, replayed))
 
     def position(self) -> LogPosition:
         """Give how far the log was handed out."""
@@ -96,6 +97,11 @@ class Followed:
             self._settling = None
             self._on_change(self)
         return not self.is_off
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether lines are still to come that were handed out before."""
+        return any(stream.is_replaying for stream in self.streams.values())
 
     def close(self) -> None:
         """Hand out no more lines; the position stays what it is."""
@@ -177,6 +183,22 @@ class Followed:
             self._context.run(log.exception, "The live log of %s is off: its lines can't be shown.", self.job_name)
             self.close()
 
-    def _add_stream(self, name: str, start: StreamPosition) -> None:
-        self.streams[name] = FollowedStream.starting_at(start, name=name, job=self)
+    def _spans_of(
+        self, name: str, replayed: Sequence[tuple[LogPosition | None, LogPosition]]
+    ) -> list[tuple[StreamPosition, StreamPosition]]:
+        unread = StreamPosition(since=self._start, until=self._start)
+        return [
+            (begin.streams.get(name, unread) if begin else unread, end.streams[name])
+            for begin, end in replayed
+            if name in end.streams
+        ]
+
+    def _add_stream(
+        self, name: str, start: StreamPosition, spans: Sequence[tuple[StreamPosition, StreamPosition]] = ()
+    ) -> None:
+        self.streams[name] = (
+            FollowedStream.replaying(start, spans, name=name, job=self)
+            if spans
+            else FollowedStream.starting_at(start, name=name, job=self)
+        )
         self.has_all_hosts = self._hosts is not None and len(self.streams) >= self._hosts

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.processing.log_lines import host_of
-from airflow_sm_processing.processing.log_memory import LineMemory
+from airflow_sm_processing.processing.log_memory import LineMemory, ReplayMemory
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_sm_processing.processing.log_position import StreamPosition
     from airflow_sm_processing.watcher.log_followed import Followed
 
@@ -25,7 +27,7 @@ class FollowedStream:
 
     name: str
     job: Followed
-    memory: LineMemory
+    memory: LineMemory | ReplayMemory
     host: str
     reached: int | None
     """The time that the last reading came to, if it didn't come to the end."""
@@ -35,12 +37,27 @@ class FollowedStream:
     """When the last reading that came to the end began, in the event loop's time."""
     rate: float = 0.0
     """Roughly how much is written in a second, in lines of at most 100 characters."""
+    is_replaying: bool = False
+    """Whether spans of it are being read that were handed out before."""
     _unrated: float = 0.0
 
     @classmethod
     def starting_at(cls, start: StreamPosition, *, name: str, job: Followed) -> FollowedStream:
         """Give a stream of which nothing after `start` has been read."""
         return cls(name, job, LineMemory(start), host_of(name), start.since)
+
+    @classmethod
+    def replaying(
+        cls,
+        start: StreamPosition,
+        spans: Sequence[tuple[StreamPosition, StreamPosition]],
+        *,
+        name: str,
+        job: Followed,
+    ) -> FollowedStream:
+        """Return a stream of which nothing after `start` has been read, and that hands out these spans again."""
+        memory = ReplayMemory(start, spans)
+        return cls(name, job, memory, host_of(name), memory.since, is_replaying=True)
 
     @property
     def caught_up(self) -> bool:
@@ -72,7 +89,7 @@ class FollowedStream:
     def left_the_newest(self) -> None:
         """Note that the newest lines were left: the next reading begins before them, as after an end."""
         self.reached = None
-        self.is_new = False
+        self.is_new = self.is_replaying = False
 
     def count(self, weight: float) -> None:
         """Note what was read for the first time."""
@@ -85,5 +102,5 @@ class FollowedStream:
             self.rate += _RATE_WEIGHT * (rate - self.rate)
         self._unrated = 0.0
         self.reached = None
-        self.is_new = False
+        self.is_new = self.is_replaying = False
         self.read_at = began

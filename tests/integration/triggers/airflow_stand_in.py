@@ -49,7 +49,11 @@ class StandIn:
 
     async def was_set(self, key: str) -> None:
         """Wait until a trigger has set an XCom."""
-        while key not in self.xcoms:
+        await self.was_changed(key, None)
+
+    async def was_changed(self, key: str, *before: Any) -> None:
+        """Wait until an XCom is something else than what it was."""
+        while self.xcoms.get(key) in before:
             self._changed.clear()
             await self._changed.wait()
 

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.processing.log_position import LogPosition
-from airflow_sm_processing.triggers import live_log
+from airflow_sm_processing.triggers import shown_spans
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 
 from .airflow_stand_in import StandIn
@@ -52,7 +52,7 @@ def test_a_trigger_that_is_lost_is_followed_by_one_that_loses_no_line_and_ends_t
     asyncio.run(lost())
     before = numbers(capfd.readouterr().out)
     assert LogPosition.from_plain(airflow.xcoms["log_position"]).streams.keys() != set()
-    live_log._begun_at.clear()  # the next one is in another process
+    shown_spans._spans.clear()  # the next one is in another process
     event = asyncio.run(first_event(airflow.adopt(ProcessingJobTrigger(job.job_name, **arguments | {"since": 1.0}))))
     after = numbers(capfd.readouterr().out)
     repeated = before[-1] + 1 - after[0]
@@ -82,3 +82,38 @@ def test_a_trigger_that_comes_back_shows_again_what_airflow_has_emptied(
     event = asyncio.run(cancelled_once())
     assert numbers(capfd.readouterr().out) == [0, 0]
     assert event.payload["position_kept"] is True
+
+
+def test_wherever_a_trigger_moves_only_the_last_seconds_before_a_move_are_shown_twice(
+    monkeypatch: pytest.MonkeyPatch, job_factory: JobFactory, capfd: pytest.CaptureFixture[str]
+):
+    """Of a triggerer's log file there is what was written since its trigger came to it last: Airflow empties it."""
+    job = job_factory(WRITES)
+    airflow = StandIn(["deferred"], {"job_name": job.job_name, "log_position": {}})
+    airflow.install(monkeypatch)
+    arguments: dict[str, Any] = {"poll_interval": 1, "logs": True, "since": 1.0, "hosts": 1, "end_task": True}
+    memories: dict[str, dict[Any, Any]] = {"A": {}, "B": {}}
+    files: dict[str, list[int]] = {}
+
+    async def stay(*, lasts: bool) -> None:
+        running = asyncio.create_task(first_event(airflow.adopt(ProcessingJobTrigger(job.job_name, **arguments))))
+        if lasts:
+            await running
+            return
+        await airflow.was_changed("log_position", {}, airflow.xcoms["log_position"])
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    for triggerer, lasts in (("A", False), ("B", False), ("A", True)):
+        monkeypatch.setattr(shown_spans, "_spans", memories[triggerer])
+        asyncio.run(stay(lasts=lasts))
+        shown = numbers(capfd.readouterr().out)
+        assert len(shown) == len(set(shown))
+        files[triggerer] = shown
+
+    twice = set(files["A"]) & set(files["B"])
+    assert set(files["A"]) | set(files["B"]) == set(range(120))
+    assert set(files["B"]) - twice
+    assert len(twice) < 120 - len(twice)
+    assert memories["A"] == {}
+    assert airflow.xcoms.keys() == {"job_name", "return_value"}

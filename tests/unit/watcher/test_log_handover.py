@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_sm_processing.processing import JobLogs
-from airflow_sm_processing.processing.log_position import LogPosition
+from airflow_sm_processing.processing.log_position import LogPosition, StreamPosition
+from airflow_sm_processing.triggers import shown_spans
 
 from .log_world import Follower, World, logs, texts
 from .virtual_time import run
@@ -138,3 +139,46 @@ def test_a_line_that_comes_after_the_trigger_has_ended_is_shown_though_later_one
         assert await shown_by_worker(world, follower.log.position()) == ["late"]
 
     run(main())
+
+
+@given(logs, st.integers(1, 7), st.lists(st.tuples(st.sampled_from("ABC"), st.floats(0.5, 8)), max_size=6))
+def test_however_often_readers_that_lose_their_pages_change_each_line_stands_once(
+    events: Sequence[Written], page_size: int, stays: list[tuple[str, float]]
+) -> None:
+    """A reader that comes back writes its page anew: what it had written, then what nobody has."""
+
+    async def main() -> None:
+        world = World(page_size=page_size)
+        write(world, events)
+        position, pages = None, dict[str, Counter[str]]()
+        for reader, seconds in [*stays, (stays[-1][0] if stays else "A", 60.0)]:
+            spans = shown_spans.spans_of(reader)
+            here = spans[-1][1] if spans else LogPosition()
+            begin = here if position is None else here.joined(position)
+            follower = Follower(world.new_feed(), "job", position=begin, replayed=spans)
+            await asyncio.sleep(seconds)
+            if follower.log.is_replaying:
+                assert await follower.log.settle(3)
+            follower.log.close()
+            position = follower.log.position()
+            shown_spans.add_span(reader, begin, position)
+            position, pages[reader] = through_json(position), Counter(follower.messages)
+
+        assert sum(pages.values(), Counter[str]()) == texts(events, "job")
+
+    try:
+        run(main())
+    finally:
+        shown_spans._spans.clear()
+
+
+def test_many_moves_of_a_trigger_leave_few_spans() -> None:
+    try:
+        for number in range(200):
+            end = LogPosition({ONE: StreamPosition(since=number, until=number + 1)})
+            shown_spans.add_span("log", LogPosition({ONE: StreamPosition(since=number, until=number)}), end)
+        spans = shown_spans.spans_of("log")
+        assert len(spans) == 50
+        assert (spans[0][0], spans[-1][1]) == (LogPosition({ONE: StreamPosition(since=0, until=0)}), end)
+    finally:
+        shown_spans.forget_spans("log")
