@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_sm_processing.exceptions import DefinitionError
 from airflow_sm_processing.operators.assets import declare, declare_partial, with_uris
 from airflow_sm_processing.operators.definitions import early_problems
-from airflow_sm_processing.operators.folder_references import with_folder_references
+from airflow_sm_processing.operators.folder_references import with_folder_parameters, with_folder_references
 from airflow_sm_processing.operators.if_ran import with_optional_references
 from airflow_sm_processing.operators.inherited import CONTRADICTABLE, inherited, own_over_inherited
 from airflow_sm_processing.operators.lifecycle import JobTask
@@ -274,7 +274,7 @@ class BaseProcessingOperator(JobTask):
 
         partial = super().partial(**{name: to_plain(value) for name, value in kwargs.items()})
         declare_partial(partial.kwargs)
-        partial.kwargs.update(with_folder_references(partial.kwargs))
+        partial.kwargs.update(with_folder_parameters(partial.kwargs))
         return ProcessingPartial.of(partial)
 
     @property

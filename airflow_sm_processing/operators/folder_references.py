@@ -13,7 +13,10 @@ from airflow_sm_processing.processing.s3_uris import as_folder, is_s3_uri
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FolderReference", "as_folders", "with_folder_references"]
+__all__ = ["FolderReference", "as_folders", "with_folder_parameters", "with_folder_references"]
+
+_PARAMETERS = frozenset({"inputs", "code"})
+"""What a job reads: a variable of `env` that is called `source` is text like any other."""
 
 _PLACES = frozenset({"source", "s3_uri", "code"})
 """The fields that say where data is."""
@@ -30,6 +33,14 @@ class FolderReference(PlainXComArg):
     def resolve(self, context: Mapping[str, Any]) -> Any:
         """Return the URI as an input's place."""
         return as_folders(super().resolve(context))
+
+
+def with_folder_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a task's plain parameters in which each reference to an output that the job reads is one to a folder."""
+    return {
+        name: with_folder_references(value, name) if name in _PARAMETERS else value
+        for name, value in parameters.items()
+    }
 
 
 def with_folder_references(value: Any, field: str = "") -> Any:

@@ -10,7 +10,7 @@ from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow_sm_processing.operators.truths import truth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["IfRan", "with_optional_references"]
 
@@ -39,24 +39,56 @@ class IfRan(ResolveMixin):
 
     def resolve(self, context: Mapping[str, Any]) -> Any:
         """Give the XCom; of a mapped task, those of the instances that ran; None if there is nothing."""
-        from airflow_sm_processing.airflow_compat import XComNotFound
-        from airflow_sm_processing.operators.folder_references import FolderReference, as_folders
+        return _if_ran(self.reference, context)
 
-        ti = context["ti"]
-        references = [*self.iter_references()]
-        states = {operator.task_id: _states(ti, operator) for operator, _ in references}
-        if any(found and not any(found.values()) for found in states.values()):
-            return None
-        (operator, key), *others = references
-        ran = states[operator.task_id]
-        if operator.is_mapped and not others and not all(ran.values()):
-            indexes = [index for index, has_run in ran.items() if has_run and index >= 0]
-            found = ti.xcom_pull(task_ids=operator.task_id, key=key, map_indexes=indexes)
-            return as_folders(found) if isinstance(self.reference, FolderReference) else found
-        try:
-            return self.reference.resolve(context)
-        except XComNotFound:
-            return None
+
+def _if_ran(reference: Any, context: Mapping[str, Any]) -> Any:
+    """Return what a reference gives: of `.concat()` the parts that ran, and of `.map()` what it makes of those."""
+    from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg
+
+    if isinstance(reference, ConcatXComArg):
+        parts = [_elements(_if_ran(part, context), "concat") for part in reference.args]
+        return [item for part in parts for item in part] or None
+    if isinstance(reference, MapXComArg):
+        before = _if_ran(reference.arg, context)
+        return None if before is None else [_mapped(item, reference.callables) for item in _elements(before, "map")]
+    return _pulled_if_ran(reference, context)
+
+
+def _elements(value: Any, way: str) -> list[Any]:
+    from airflow_sm_processing.operators.resolved import resolved
+
+    plain = [] if value is None else resolved(value)
+    if not isinstance(plain, (list, tuple)):
+        raise TypeError(f"XCom {way} expects a list, not {type(plain).__name__}")
+    return [*plain]
+
+
+def _mapped(item: Any, callables: Iterable[Callable[[Any], Any]]) -> Any:
+    for function in callables:
+        item = function(item)
+    return item
+
+
+def _pulled_if_ran(reference: Any, context: Mapping[str, Any]) -> Any:
+    from airflow_sm_processing.airflow_compat import XComNotFound
+    from airflow_sm_processing.operators.folder_references import FolderReference, as_folders
+
+    ti = context["ti"]
+    references = [*reference.iter_references()]
+    states = {operator.task_id: _states(ti, operator) for operator, _ in references}
+    if any(found and not any(found.values()) for found in states.values()):
+        return None
+    (operator, key), *others = references
+    ran = states[operator.task_id]
+    if operator.is_mapped and not others and not all(ran.values()):
+        indexes = [index for index, has_run in ran.items() if has_run and index >= 0]
+        found = ti.xcom_pull(task_ids=operator.task_id, key=key, map_indexes=indexes)
+        return as_folders(found) if isinstance(reference, FolderReference) else found
+    try:
+        return reference.resolve(context)
+    except XComNotFound:
+        return None
 
 
 def with_optional_references(inputs: Any) -> Any:

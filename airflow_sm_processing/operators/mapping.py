@@ -14,7 +14,7 @@ from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
 
 from airflow_sm_processing.operators.assets import with_uris
-from airflow_sm_processing.operators.folder_references import with_folder_references
+from airflow_sm_processing.operators.folder_references import with_folder_parameters
 from airflow_sm_processing.processing.values import to_plain
 
 __all__ = ["ProcessingPartial", "wrap_references"]
@@ -31,12 +31,12 @@ class ProcessingPartial(OperatorPartial):
 
     def expand(self, **mapped_kwargs: Any) -> MappedOperator:
         """Map over the arguments' elements."""
-        return super().expand(**{name: _mappable(value, name) for name, value in mapped_kwargs.items()})
+        return super().expand(**{name: _mappable(value) for name, value in _plain(mapped_kwargs).items()})
 
     def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> MappedOperator:
         """Map over whole dicts of keyword arguments."""
         if not isinstance(kwargs, XComArg):
-            kwargs = [_mappable_dict(item) if isinstance(item, Mapping) else item for item in kwargs]
+            kwargs = [_mappable(_plain(item)) if isinstance(item, Mapping) else item for item in kwargs]
         return super().expand_kwargs(kwargs, strict=strict)
 
 
@@ -60,19 +60,15 @@ class _Reference(ResolveMixin):
         return self.reference.resolve(context)
 
 
-def _mappable(value: Any, name: str) -> Any:
-    """Return what is mapped over, its elements plain; the value itself may be an XComArg."""
-    plain = with_uris(to_plain(value))
-    if isinstance(plain, (dict, list)):
-        plain = with_folder_references(plain, name)
+def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return with_folder_parameters({name: with_uris(to_plain(value)) for name, value in parameters.items()})
+
+
+def _mappable(plain: Any) -> Any:
+    """Return what is mapped over; the value itself may be an XComArg."""
     if isinstance(plain, dict):
-        return _mappable_dict(plain)
+        return {key: wrap_references(item) for key, item in plain.items()}
     return [wrap_references(item) for item in plain] if isinstance(plain, list) else plain
-
-
-def _mappable_dict(value: Mapping[str, Any]) -> dict[str, Any]:
-    plain = with_folder_references({key: with_uris(to_plain(item)) for key, item in value.items()})
-    return {key: wrap_references(item) for key, item in plain.items()}
 
 
 def wrap_references(value: Any) -> Any:

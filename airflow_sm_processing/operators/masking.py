@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import Problem
-from airflow_sm_processing.operators.late import LATE, hide_late
+from airflow_sm_processing.operators.late import hide_late, is_known
 from airflow_sm_processing.operators.resolved import ResolvedFields
 from airflow_sm_processing.operators.truths import TRUTHS
 from airflow_sm_processing.processing.secrets import JobSecrets, secret_forms, strings_in
@@ -70,7 +70,7 @@ class MaskedEnvironment(ResolvedFields):
 def mask_problems(mask_env: Any, env: Any) -> Iterator[Problem]:
     """Yield what is wrong with `mask_env`; a name that isn't in `env` would leave the one that was meant unmasked."""
     mask_env, env = hide_late(mask_env), hide_late(env)
-    if mask_env is LATE:
+    if not is_known(mask_env):
         return
     try:
         mask = read_mask(mask_env)

@@ -100,7 +100,7 @@ def _as_written(value: Any, text: str) -> Any:
 
 def _literal(node: ast.expr, text: str) -> Any:
     if isinstance(node, ast.Dict):
-        pairs: Mapping[Any, ast.expr] = dict(zip(map(ast.literal_eval, node.keys), node.values, strict=True))  # type: ignore[arg-type]  # Jinja has read it: no `**` in it
+        pairs: Mapping[Any, ast.expr] = dict(zip((_literal(key, text) for key in node.keys), node.values, strict=True))  # type: ignore[arg-type]  # Jinja has read it: no `**` in it
         return {key: _literal(item, text) for key, item in pairs.items()}
     if isinstance(node, (ast.List, ast.Tuple)):
         items = [_literal(item, text) for item in node.elts]

@@ -53,6 +53,12 @@ class NativeFloat(float):
     written: str
 
 
+class _JsonInt(int):
+    """A number of a JSON text that Python writes otherwise: `-0`."""
+
+    written: str
+
+
 class _JsonFloat(float):
     """A number of a JSON text, which says how it is written where a string is wanted."""
 
@@ -74,7 +80,7 @@ def as_text(value: object) -> str:
         return str(value)
     if isinstance(value, (NativeInt, NativeFloat)):
         raise ValueError(NATIVE_NUMBER_RULE)  # noqa: TRY004  # it is its text that is wrong
-    if isinstance(value, _JsonFloat):
+    if isinstance(value, (_JsonFloat, _JsonInt)):
         return value.written
     if isinstance(value, bool):
         return str(value)
@@ -91,7 +97,9 @@ def from_json(text: str) -> Any:
     Raises:
         ValueError: It isn't JSON, or a dict in it has a key twice.
     """
-    return json.loads(text, parse_float=_json_float, object_pairs_hook=_unique)
+    return json.loads(
+        text, parse_float=_json_float, parse_int=_json_int, parse_constant=_json_float, object_pairs_hook=_unique
+    )
 
 
 def rule_of_structure(value: object, wanted: str) -> str:
@@ -139,7 +147,8 @@ class ValueReader:
     def text_map(self, path: str, value: Any, *, secret: bool = False) -> dict[str, Any]:
         """Return a dict whose values are strings."""
         items = self.structure(path, value, "dict", secret=secret)
-        return {key: self.text(f"{path}[{key!r}]", item, secret=secret) for key, item in items.items()}
+        named = ((self.text(path, key), f"{path}[{key!r}]", item) for key, item in items.items())
+        return {name: self.text(place, item, secret=secret) for name, place, item in named}
 
     def structure(self, path: str, value: Any, wanted: str, *, secret: bool = False) -> Any:
         """Return a list or a dict, as `wanted` says, that may be given as JSON, as a tuple or as something like it."""
@@ -196,6 +205,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _json_float(text: str) -> _JsonFloat:
     number = _JsonFloat(text)
+    number.written = text
+    return number
+
+
+def _json_int(text: str) -> int:
+    number = int(text)
+    if str(number) == text:
+        return number
+    number = _JsonInt(number)
     number.written = text
     return number
 

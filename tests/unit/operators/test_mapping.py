@@ -9,6 +9,7 @@ import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_sm_processing import ProcessingInput, ProcessingOutput, ScriptProcessingOperator
+from airflow_sm_processing.operators.definitions import read_task
 
 INPUT = ProcessingInput("s3://b/{{ ds }}", "/opt/ml/processing/in")
 PLAIN = {"source": "s3://b/{{ ds }}", "destination": "/opt/ml/processing/in"}
@@ -39,6 +40,25 @@ def test_a_reference_inside_makes_the_dependency(dag, valid, task_factory):
     in_kwargs = ScriptProcessingOperator.partial(task_id="in_kwargs", **valid).expand_kwargs([{"inputs": [source]}])
     over_xcom = ScriptProcessingOperator.partial(task_id="over_xcom", **valid).expand(inputs=upstream.output)
     assert [task.upstream_task_ids for task in (in_partial, in_expand, in_kwargs, over_xcom)] == [{"upstream"}] * 4
+
+
+@pytest.mark.parametrize("way", ["partial", "expand", "expand_kwargs"])
+def test_only_what_the_job_reads_gets_a_folders_slash(runner, dag, valid, task_factory, way):
+    """A variable that is called `source` is text, in a mapped task as in any other."""
+    upstream = task_factory(task_id="upstream", outputs=[ProcessingOutput("/opt/ml/processing/o", None, "train")])
+    runner.supervisor.xcoms["upstream", -1] = {"train": "s3://b/train"}
+    train = upstream.output["train"]
+    env, inputs = {"source": train}, [{"source": train, "destination": "/opt/ml/processing/in"}]
+    begin = ScriptProcessingOperator.partial
+    if way == "partial":
+        mapped = begin(task_id="mapped", env=env, inputs=inputs, **valid).expand(arguments=[["a"]])
+    elif way == "expand":
+        mapped = begin(task_id="mapped", **valid).expand(env=[env], inputs=[inputs])
+    else:
+        mapped = begin(task_id="mapped", **valid).expand_kwargs([{"env": env, "inputs": inputs}])
+    definition, _ = read_task(runner.rendered(mapped, map_index=0))
+    assert definition.env == {"source": "s3://b/train"}
+    assert [item.source for item in definition.inputs] == ["s3://b/train/"]
 
 
 def test_mapped_tasks_survive_airflows_serialisation(dag, valid, task_factory):

@@ -158,6 +158,11 @@ def test_a_mask_for_many_tasks_bears_one_without_an_environment(task_factory: Ta
     assert task_factory(mask_env=["LOGIN"]).trigger_mask is False
 
 
+def test_a_name_may_come_from_a_template(runner: Runner, task_factory: TaskFactory):
+    task = runner.rendered(task_factory(env={"LOGIN": "correct-horse"}, mask_env=["{{ 'LOGIN' }}"]))
+    assert task.trigger_mask == ["LOGIN"]
+
+
 def test_the_values_that_a_parse_error_could_show_are_hidden(task_factory: TaskFactory):
     with pytest.raises(DefinitionError, match=r"env=\(hidden, a list\): must be a dict$"):
         task_factory(env=[WORD])

@@ -177,6 +177,8 @@ def test_a_number_in_a_list_that_a_template_wrote_is_an_error_too(runner: Runner
 def test_a_number_in_a_dict_that_a_template_wrote_is_an_error_too(runner: Runner, native: Any):
     task = native(given="1.10", env="{'A': {{ given }}, 'B': 2}")
     assert [name for name, _ in problems_of(runner.rendered(task))] == ["env['A']"]
+    task = native(given="1.10", env="{'A': 'x', {{ given }}: 'y'}")
+    assert [name for name, _ in problems_of(runner.rendered(task))] == ["env"]
 
 
 @pytest.mark.parametrize(

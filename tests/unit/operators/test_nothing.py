@@ -140,6 +140,31 @@ def test_of_a_mapped_task_the_instances_count_that_ran(runner, valid, task_facto
     assert sources(runner, made) == []
 
 
+@pytest.mark.parametrize(
+    ("refer", "expected"),
+    [
+        (lambda first, _: first.map(_folder), ["s3://b/first/0/sub", "s3://b/first/2/sub"]),
+        (lambda first, second: first.concat(second).map(_folder), ["s3://b/first/0/sub", "s3://b/first/2/sub"]),
+        (lambda first, second: second.map(_folder).concat(first.map(_folder)), ["s3://b/first/0/sub", "s3://b/first/2/sub"]),
+        (lambda first, second: first.zip(second).map(lambda pair: _folder(pair[0])), []),
+        (lambda _, second: second.concat(second), []),
+    ],
+)  # fmt: skip
+def test_what_is_made_of_references_is_of_the_instances_that_ran(runner, valid, task_factory, dag, refer, expected):
+    """Of two mapped tasks, the second was skipped, and an instance of the first."""
+    begin = ScriptProcessingOperator.partial
+    first, second = (begin(task_id=name, **valid).expand(arguments=[["a"]] * 3) for name in ("first", "second"))
+    for index, state in enumerate(["success", "skipped", "success"]):
+        ran(runner, "first", index, state)
+        runner.supervisor.xcoms["first", index]["return_value"] = {"train": f"s3://b/first/{index}"}
+        runner.supervisor.states["second", index] = "skipped"
+    assert sources(runner, task_factory(inputs=[optional(refer(first.output, second.output))])) == expected
+
+
+def _folder(result: dict[str, str]) -> str:
+    return f"{result['train']}/sub"
+
+
 def test_a_function_gets_none_for_it(runner, valid, branch, dag):
     script = {name: value for name, value in valid.items() if name != "code"}
 

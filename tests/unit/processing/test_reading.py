@@ -108,6 +108,11 @@ def test_a_value_has_one_spelling_wherever_text_is_wanted(value: Any, text: str)
     assert (read.base_job_name, read.inputs) == (text, (ProcessingInput(text, IN),))
 
 
+def test_a_name_has_the_same_spelling_as_a_value() -> None:
+    assert defined(env={7: "x", True: "y"}).env == {"7": "x", "True": "y"}
+    assert problems_of(env={None: "x"}) == [("env", "is None, which has no text: leave it out")]
+
+
 def test_a_tag_in_a_list_has_the_same_spelling() -> None:
     assert defined(tags=[{"Key": "a", "Value": 7}]).tags == [{"Key": "a", "Value": "7"}]
 
@@ -192,7 +197,7 @@ def test_json_text_is_taken_wherever_a_list_or_a_dict_is(parameters: dict[str, A
     assert {name: getattr(read, name) for name in fields} == fields
 
 
-@pytest.mark.parametrize("numbers", ["1.10", "1e5", "0.10", "-0.0"])
+@pytest.mark.parametrize("numbers", ["1.10", "1e5", "0.10", "-0.0", "-0", "NaN", "-Infinity"])
 def test_a_number_of_a_json_text_is_spelt_as_it_stands_there(numbers: str) -> None:
     assert defined(arguments=f"[{numbers}]", env=f'{{"A": {numbers}}}').env == {"A": numbers}
 
