@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.truths import truth
+from airflow_sm_processing.processing.coercion import from_json, rule_of_structure
 
 __all__ = ["one_for_each_source"]
 
@@ -20,8 +21,12 @@ def one_for_each_source(path: str, item: Any, problems: list[Problem]) -> list[A
     """
     nested = item.get("s3_input") if isinstance(item, dict) else None
     fields, field = (nested, "s3_uri") if isinstance(nested, dict) else (item, "source")
-    sources = fields.get(field) if isinstance(fields, dict) else None
+    sources = _read(fields.get(field)) if isinstance(fields, dict) else None
     if not isinstance(sources, (list, tuple)):
+        if _is_pythons_text(sources):
+            rule = rule_of_structure(sources, "place or a list of places")
+            problems.append(Problem(f"{path}.{field}", sources, rule))
+            return []
         return [item]
     if truth(item.get("optional")) is True:
         sources = [source for source in sources if source is not None]
@@ -40,6 +45,23 @@ def one_for_each_source(path: str, item: Any, problems: list[Problem]) -> list[A
         _numbered(item, position, s3_input=_in_folder({**fields, "s3_uri": source}, "local_path", position))
         for position, source in enumerate(sources)
     ]
+
+
+def _read(source: Any) -> Any:
+    """Return the places that JSON text lists, such as a template makes of a list; anything else as it is."""
+    if not isinstance(source, str) or source.lstrip()[:1] != "[":
+        return source
+    try:
+        places = from_json(source)
+    except (ValueError, RecursionError):
+        return source
+    are_texts = isinstance(places, list) and all(isinstance(place, str) for place in places)
+    return places if are_texts else source  # `[1]` is a folder
+
+
+def _is_pythons_text(source: Any) -> bool:
+    """Return whether a place is the text that Python has for a list of texts."""
+    return isinstance(source, str) and source.lstrip()[:2] == "['" and source.rstrip()[-2:] == "']"
 
 
 def _may_be_place(source: Any) -> bool:

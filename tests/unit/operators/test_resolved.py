@@ -184,6 +184,22 @@ def test_a_list_that_names_no_places_is_an_error(runner, task_factory, mapped, s
     assert rule in problem.rule
 
 
+def test_a_template_may_write_a_list_of_sources_as_json(runner, task_factory, mapped):
+    pulled = "ti.xcom_pull('mapped', key='o', map_indexes=[0, 1])"
+    made = task_factory(inputs=[ProcessingInput(f"{{{{ {pulled} | list | tojson }}}}", IN)])
+    assert [(item.source, item.destination) for item in read(runner, made).inputs] == [
+        ("s3://b/a", f"{IN}/0"),
+        ("s3://b/b", f"{IN}/1"),
+    ]
+    with pytest.raises(DefinitionError, match=r"inputs\[0\].source=.*this is Python's own text of one: .* tojson"):
+        read(runner, task_factory(task_id="other", inputs=[ProcessingInput(f"{{{{ {pulled} | list }}}}", IN)]))
+
+
+def test_a_folder_whose_name_is_a_list_of_numbers_is_one(runner, task_factory):
+    (item,) = read(runner, task_factory(inputs=[ProcessingInput("[1]", IN)])).inputs
+    assert str(item.source).endswith("/[1]")
+
+
 def test_lists_inside_arguments_are_named(runner, task_factory, mapped):
     made = task_factory(env={"URIS": mapped.output["o"]})
     assert runner.rendered(made).env == {"URIS": ["s3://b/a", "s3://b/b"]}
