@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.decorators.errors import FunctionFailedError, FunctionRefusedError, UnusableReturnError
@@ -9,9 +10,12 @@ from airflow_sm_processing.decorators.large_results import LargeResult, Maker
 from airflow_sm_processing.decorators.results import OUTCOME, read_raised, read_returned, rule_of_airflow
 from airflow_sm_processing.exceptions import ServiceError
 from airflow_sm_processing.operators.exit_codes import read_exit_codes
-from airflow_sm_processing.printable import printable
+from airflow_sm_processing.printable import one_line, printable
 from airflow_sm_processing.processing.results import RESERVED_KEYS
-from airflow_sm_processing.processing.xcom_values import XComValueError, check_xcom_value
+from airflow_sm_processing.processing.waiting import patiently
+from airflow_sm_processing.processing.xcom_values import XComValueError, check_xcom_value, key_rule
+
+_SHOWN_CHARACTERS = 200  # of a key
 
 if TYPE_CHECKING:
     from airflow_sm_processing.decorators.operator import FunctionProcessingOperator
@@ -23,7 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["end_of_failure", "returned"]
 
 
-def returned(task: FunctionProcessingOperator, job: ProcessingJob, description: JobDescription, ti: Any) -> Any:
+def returned(
+    task: FunctionProcessingOperator,
+    job: ProcessingJob,
+    description: JobDescription,
+    ti: Any,
+    *,
+    max_transient_seconds: float,
+) -> Any:
     """Return what the function returned.
 
     Args:
@@ -31,6 +42,7 @@ def returned(task: FunctionProcessingOperator, job: ProcessingJob, description: 
         job: Its job.
         description: How the job ended.
         ti: Airflow's task instance.
+        max_transient_seconds: How long S3 may be in trouble.
 
     Raises:
         UnusableReturnError: It left nothing, or something else wrote what is there; it left what no XCom can carry or
@@ -40,7 +52,10 @@ def returned(task: FunctionProcessingOperator, job: ProcessingJob, description: 
     """
     place = _outcome_uri(job, description)
     try:
-        found = read_returned(job.sagemaker_session, place, Maker.of(ti))
+        found = patiently(
+            partial(read_returned, job.sagemaker_session, place, Maker.of(ti)),
+            max_transient_seconds=max_transient_seconds,
+        )
         check_xcom_value(found.value, other_rule=rule_of_airflow)
     except ServiceError as error:
         if error.code != "NoSuchKey":
@@ -87,12 +102,17 @@ def _check_can_be_mapped_over(value: Any, task: FunctionProcessingOperator, ti: 
 
 
 def end_of_failure(
-    task: FunctionProcessingOperator, job: ProcessingJob, description: JobDescription, error: JobFailedError
+    task: FunctionProcessingOperator,
+    job: ProcessingJob,
+    description: JobDescription,
+    error: JobFailedError,
+    *,
+    max_transient_seconds: float,
 ) -> Exception:
     """Give what the task raises for a failed job: what the function raised, or the job's own error if it left none."""
     from airflow_sm_processing.airflow_compat import AirflowSkipException
 
-    raised = _raised(task, job, description)
+    raised = _raised(task, job, description, max_transient_seconds)
     code = _exit_code(raised, description)
     name = task.python_callable.__name__
     if code is not None and code in read_exit_codes(task.skip_on_exit_code):
@@ -104,10 +124,13 @@ def end_of_failure(
     return cls.of(error, raised, function=name, hide=job.sagemaker_session.secrets.hide)
 
 
-def _raised(task: FunctionProcessingOperator, job: ProcessingJob, description: JobDescription) -> Raised | None:
+def _raised(
+    task: FunctionProcessingOperator, job: ProcessingJob, description: JobDescription, max_transient_seconds: float
+) -> Raised | None:
     try:
         place = _outcome_uri(job, description)
-        return read_raised(job.sagemaker_session, place, hosts=description.instance_count or 1)
+        read = partial(read_raised, job.sagemaker_session, place, hosts=description.instance_count or 1)
+        return patiently(read, max_transient_seconds=max_transient_seconds)
     except (ServiceError, UnusableReturnError, ValueError) as error:
         # Not raised: the job's own error says what is known without it.
         text = printable(job.sagemaker_session.secrets.hide(str(error)))
@@ -130,7 +153,17 @@ def _outcome_uri(job: ProcessingJob, description: JobDescription) -> str:
     )
 
 
-def _check_keys(value: dict[str, Any], job: ProcessingJob) -> None:
+def _check_keys(value: Any, job: ProcessingJob) -> None:
+    if not isinstance(value, dict):
+        raise UnusableReturnError(
+            f"Processing job {job.job_name} completed, but what the function returned is of type "
+            f"{type(value).__name__}: with multiple_outputs it must be a dict."
+        )
+    for key in value:
+        rule = key_rule(key)
+        if rule is not None:
+            shown = one_line(job.sagemaker_session.secrets.hide(key))[:_SHOWN_CHARACTERS]
+            raise UnusableReturnError(f"The function returned the key {shown!r}, which {rule}.")
     taken = sorted(value.keys() & (RESERVED_KEYS | job.output_uris.keys()))
     if taken:
         raise UnusableReturnError(

@@ -190,10 +190,18 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
 
     def _finish(self, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes) -> Any:
         """Make the task's end of the function's: its result, or its error."""
-        from airflow_sm_processing.decorators.endings import end_of_failure, returned
+        from airflow_sm_processing.decorators.endings import end_of_failure
 
         try:
-            super()._finish(context, job, description, modes)
+            return super()._finish(context, job, description, modes)
         except JobFailedError as error:
-            raise end_of_failure(self, job, description, error) from None
-        return returned(self, job, description, context["ti"]) if description.status.is_success else None
+            bound = modes.max_transient_seconds
+            raise end_of_failure(self, job, description, error, max_transient_seconds=bound) from None
+
+    def _result(self, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes) -> Any:
+        """Return what the function returned."""
+        from airflow_sm_processing.decorators.endings import returned
+
+        if not description.status.is_success:
+            return None
+        return returned(self, job, description, context["ti"], max_transient_seconds=modes.max_transient_seconds)

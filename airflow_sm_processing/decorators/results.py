@@ -58,7 +58,7 @@ class Returned(NamedTuple):
     value: Any
     """A value that stayed in S3 is a dict; see `large_results`."""
     bytes: int
-    """The size of all that is in XCom itself, as the container wrote it in JSON."""
+    """The size of all that is in XCom itself, as Airflow writes it in JSON."""
 
 
 def read_returned(session: Session, outcome_uri: str, maker: Maker) -> Returned:
@@ -84,11 +84,19 @@ def read_returned(session: Session, outcome_uri: str, maker: Maker) -> Returned:
 def _part(plain: Any, outcome_uri: str, maker: Maker) -> Returned:
     """Return a value as the container wrote it: by itself, or the name and size of its file."""
     if not (isinstance(plain, dict) and plain.get(KIND) == "file"):
-        return Returned(decode(plain), len(json.dumps(plain).encode()))
+        value = decode(plain)
+        return Returned(value, _bytes_in_xcom(value))
     name, size = plain[VALUE]
     if not VALUE_FILE.fullmatch(name) or not isinstance(size, int):
         raise ValueError(f"{name!r} is no file of a value")
     return Returned(LargeResult(below(outcome_uri, name), size, *maker).to_plain(), 0)
+
+
+def _bytes_in_xcom(value: Any) -> int:
+    try:
+        return len(json.dumps(_airflow_serde().serialize(value)))
+    except Exception:  # noqa: BLE001  # of Airflow's serialisers; `check_xcom_value` then says what it is about
+        return 0
 
 
 def rule_of_airflow(value: Any) -> str | None:

@@ -118,9 +118,7 @@ class AwaitingTask(TracedTask):
         is_over = isinstance(error, (WaitTimeoutError, AirflowFailException))
         return attempt.is_orphaned or (not is_over and modes.on_existing_job == "reattach")
 
-    def _finish(
-        self, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes
-    ) -> dict[str, Any]:
+    def _finish(self, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes) -> Any:
         """Make the task's end of the job's: the same in every mode."""
         from airflow_sm_processing.processing.status import JobStatus
 
@@ -132,9 +130,14 @@ class AwaitingTask(TracedTask):
             self._skip(f"Processing job {job.job_name} ended with exit code {description.exit_code}.")
         if description.status is not JobStatus.STOPPED or modes.on_stopped != "succeed":
             job.raise_unless_completed(description)
+        result = self._result(context, job, description, modes)  # before anything is pushed: it may be refused
         if description.status.is_success:
             push_result_files(self, context, description, max_transient_seconds=modes.max_transient_seconds)
             tell_assets(self, context, description, sizes)
+        return result
+
+    def _result(self, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes) -> Any:  # noqa: ARG002  # others need them
+        """Return the task's result, of a job that has ended well or was stopped."""
         return results.ended_result(description)
 
     def _skip(self, reason: str) -> NoReturn:

@@ -10,6 +10,7 @@ from airflow_sm_processing.processing.answers import in_utc, readable
 from airflow_sm_processing.processing.inputs import ProcessingInput
 from airflow_sm_processing.processing.outputs import ProcessingOutput, output_uris
 from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.processing.xcom_values import storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,7 @@ class JobDescription:
     output_kms_key: str | None = None
     failure_reason: str | None = None
     exit_message: str | None = None
-    """What the script wrote to `/opt/ml/output/message`, at most 1 KB."""
+    """What the script wrote to `/opt/ml/output/message`, at most 1 KB; what no XCom can carry of it is escaped."""
     created_at: datetime | None = None
     started_at: datetime | None = None
     """When the instances were up and the container started; None for a job that never did."""
@@ -73,8 +74,8 @@ class JobDescription:
             inputs=tuple(ProcessingInput.from_boto(item) for item in response.get("ProcessingInputs") or ()),
             outputs=tuple(ProcessingOutput.from_boto(item) for item in output_config.get("Outputs") or ()),
             output_kms_key=output_config.get("KmsKeyId"),
-            failure_reason=response.get("FailureReason"),
-            exit_message=response.get("ExitMessage"),
+            failure_reason=storable(response.get("FailureReason")),
+            exit_message=storable(response.get("ExitMessage")),
             created_at=in_utc(response.get("CreationTime")),
             started_at=in_utc(response.get("ProcessingStartTime")),
             ended_at=in_utc(response.get("ProcessingEndTime")),

@@ -18,7 +18,7 @@ from airflow_sm_processing.printable import one_line, printable
 from airflow_sm_processing.processing.coercion import rule_of_structure
 from airflow_sm_processing.processing.results import RESERVED_KEYS
 from airflow_sm_processing.processing.s3_uris import S3Location, below
-from airflow_sm_processing.processing.xcom_values import XComValueError, check_xcom_value, json_bytes
+from airflow_sm_processing.processing.xcom_values import XComValueError, check_xcom_value, json_bytes, key_rule
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -63,7 +63,10 @@ def result_file_problems(plain: Any, outputs: Collection[object]) -> Iterator[Pr
         return
     for name, place in plain.items():
         where = f"result_files[{name!r}]"
-        if name in RESERVED_KEYS or name in outputs:
+        broken = key_rule(name)
+        if broken is not None:
+            yield Problem(where, name, broken)
+        elif name in RESERVED_KEYS or name in outputs:
             yield Problem(where, name, "is an XCom key of the task already; choose another name")
         yield from _place_problems(where, place, outputs)
 
@@ -105,7 +108,8 @@ def read_result_file(session: Session, file: ResultFile, output_uri: str | None,
     except XComValueError as error:
         reason = f"{uri} has what no XCom can carry: {error}"
     except (ValueError, RecursionError, csv.Error) as error:
-        kind = uri.rpartition(".")[2] if uri.endswith((".json", ".csv")) else "text"
+        kind = uri.lower().rpartition(".")[2]
+        kind = kind if kind in {"json", "csv"} else "text"
         reason = f"{uri} is no proper {kind} in UTF-8: {error}"
     raise ResultFileError(file.name, printable(session.secrets.hide(reason)))  # it quotes what the file has
 
@@ -159,9 +163,10 @@ def _missing(session: Session, uri: str, error: ServiceError) -> str:
 
 
 def _parsed(text: str, uri: str, max_bytes: int) -> Any:
-    if uri.endswith(".json"):
+    name = uri.lower()
+    if name.endswith(".json"):
         return json.loads(text, parse_constant=_refuse, object_pairs_hook=_without_repeated_keys)
-    if uri.endswith(".csv"):
+    if name.endswith(".csv"):
         return list(_rows(text, max_bytes))
     return text
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["MAX_DEPTH", "XComValueError", "check_xcom_value", "json_bytes"]
+__all__ = ["MAX_DEPTH", "XComValueError", "check_xcom_value", "json_bytes", "key_rule", "storable"]
 
 MAX_DEPTH = 200
 """Levels of lists and dicts; Airflow's messages between task and supervisor end at some 255 (pydantic-core)."""
@@ -19,6 +20,10 @@ _MAX_INTEGER = 2**64 - 1
 _SHORT_ESCAPES = '\n\r\t\b\f"\\'
 _RESERVED_KEYS = frozenset({"__classname__", "__id__", "__type"})
 """By which Airflow recognises its own serialised objects (`airflow.sdk.serde`), the old form included."""
+_LONGEST_KEY = 512  # of a key's column in Airflow's database
+# Airflow's task supervisor puts a key into an address as it is: these end it, or make another key or task of it.
+_CHANGED_IN_ADDRESS = re.compile(r"[?#\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}|(?:^|/)\.{1,2}(?:/|$)")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class XComValueError(ValueError):
@@ -74,6 +79,25 @@ def json_bytes(value: Any) -> int:
     """
     size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
     return size - 2 - sum(map(value.count, _SHORT_ESCAPES)) if isinstance(value, str) else size
+
+
+def key_rule(key: object) -> str | None:
+    """Return the rule that an XCom's key breaks; None if it can be one."""
+    if not isinstance(key, str):
+        return "must be a string, to be an XCom's key"
+    if not 0 < len(key) <= _LONGEST_KEY:
+        return f"must have 1 to {_LONGEST_KEY} characters, to be an XCom's key"
+    if _text_rule(key) is not None or _CHANGED_IN_ADDRESS.search(key):
+        return (
+            "can't be an XCom's key, for Airflow makes an address of it: choose one without ?, #, % before two "
+            "hexadecimal digits, control characters, and the parts . and .. between slashes"
+        )
+    return None
+
+
+def storable(text: str | None) -> str | None:
+    """Return a text of others with what no XCom can carry written as an escape."""
+    return text and _UNSTORABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def _inside(place: _Place) -> Iterator[_Place]:

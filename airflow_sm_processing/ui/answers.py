@@ -5,13 +5,14 @@ from datetime import datetime, timezone
 from typing import Annotated, Any
 
 from fastapi import Depends, HTTPException, Query, Request, status
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from airflow_sm_processing.ui.hostile import YEARS
 from airflow_sm_processing.ui.plugin import PREFIX
 from airflow_sm_processing.ui.selection import Filters
 
-__all__ = ["Answer", "BasePath", "FiltersOfRequest"]
+__all__ = ["Answer", "BasePath", "FiltersOfRequest", "refusal"]
 
 _EARLIEST, _LATEST = (datetime(year, 1, 1, tzinfo=timezone.utc) for year in (YEARS.start, YEARS.stop))
 Text = Annotated[str, Query(max_length=500)]
@@ -23,6 +24,13 @@ class Answer(JSONResponse):
     def render(self, content: Any) -> bytes:
         """Give the body."""
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def refusal(_: Request, error: Exception) -> Answer:
+    """Answer a request that isn't as it should be: with what is wrong, and not with what it holds."""
+    errors = error.errors() if isinstance(error, RequestValidationError) else []
+    said = [{name: item[name] for name in ("type", "loc", "msg")} for item in errors]
+    return Answer({"detail": said}, status_code=422)
 
 
 def _base_path(request: Request) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
 
 from airflow_sm_processing.ui import job_api, jobs_api, pages, stop_api
+from airflow_sm_processing.ui.answers import refusal
 from airflow_sm_processing.ui.headers import SafeHeaders
 from airflow_sm_processing.ui.security import reads_jobs
 
@@ -21,6 +23,7 @@ def create_app() -> FastAPI:
         openapi_url=None,
     )
     app.add_middleware(SafeHeaders)
+    app.add_exception_handler(RequestValidationError, refusal)
     for module in (pages, jobs_api, job_api, stop_api):
         app.include_router(module.router)
     return app

@@ -125,8 +125,13 @@ class Asker:
         Raises:
             ProcessingError: It couldn't be asked, or refused, or the job isn't the task instance's.
         """
-        self._owned(job)
-        self._sessions.job(job).stop()
+        try:
+            self._owned(job)
+            self._sessions.job(job).stop()
+        except ProcessingError:
+            raise
+        except Exception as error:
+            raise ProcessingError(_not_asked(job, error)) from error
         with self._lock:
             self._asked.pop(job, None)
 
@@ -160,9 +165,8 @@ class Asker:
             return self._owned(job)
         except ProcessingError as error:
             return str(error)
-        except Exception as error:  # of connections' and secrets backends' many kinds
-            log.warning("SageMaker couldn't be asked for job %s.", job.job_name, exc_info=True)
-            return f"SageMaker couldn't be asked: {type(error).__name__}. The API server's log says more."
+        except Exception as error:  # noqa: BLE001  # logged there
+            return _not_asked(job, error)
 
     def _owned(self, job: AskedJob) -> JobDescription:
         """Return how a job is, which must be the task instance's by its own tags or name: a record is no authority.
@@ -189,6 +193,12 @@ class Asker:
         if job.owner.is_named_by(tags):
             return True
         return not job.owner.is_denied_by(tags) and number_of(job.job_name, job.owner.digest) is not None
+
+
+def _not_asked(job: AskedJob, error: Exception) -> str:
+    """Say and log that SageMaker couldn't be asked, by an error of connections' and secrets backends' many kinds."""
+    log.warning("SageMaker couldn't be asked for job %s.", job.job_name, exc_info=error)
+    return f"SageMaker couldn't be asked: {type(error).__name__}. The API server's log says more."
 
 
 def told(record: dict[str, Any], answer: JobDescription | str) -> dict[str, Any]:

@@ -21,6 +21,8 @@ __all__ = ["Outcome"]
 
 _MESSAGE_BYTES = 1024  # SageMaker keeps the first of /opt/ml/output/message
 _WORTH_A_FILE = 1024  # bytes; a tenth of that says where a file is
+_BYTES_OF_A_KIND = 50  # that `airflow.sdk.serde` writes about a tuple, a date and the like, beyond those here
+_BYTES_OF_A_ZONE = 130  # and about a datetime's zone
 _TRACEBACK_CHARACTERS = 60_000
 _MAX_DEPTH = 200  # Airflow's messages between task and supervisor end at some 255 levels
 _RESERVED_KEYS = frozenset({"__classname__", "__id__", "__type"})  # of `airflow.sdk.serde`
@@ -53,13 +55,13 @@ class Outcome:
 
         Many small ones stay together, however large that makes them: each file is an upload, and stands for one value.
         """
-        sizes = {key: len(json.dumps(part).encode()) for key, part in parts.items()}
+        sizes = {key: _bytes_in_xcom(json.dumps(part)) for key, part in parts.items()}
         left = sum(sizes.values())
         for key in sorted(sizes, key=sizes.__getitem__, reverse=True):
             if left <= most_bytes or sizes[key] <= min(most_bytes, _WORTH_A_FILE):
                 return
             self._write(files[key], parts[key])
-            parts[key] = {KIND: "file", VALUE: [files[key], sizes[key]]}
+            parts[key] = {KIND: "file", VALUE: [files[key], len(json.dumps(parts[key]))]}
             left -= sizes[key]
 
     def put_error(self, error: BaseException, message_file: pathlib.Path) -> str:
@@ -86,6 +88,15 @@ class Outcome:
         part = self._folder / (name + ".part")
         part.write_text(json.dumps(content), encoding="utf-8")
         os.replace(str(part), str(self._folder / name))  # noqa: PTH105  # whole or not at all: it is uploaded meanwhile
+
+
+def _bytes_in_xcom(written: str) -> int:
+    """Return at most how many bytes a value has in XCom, where Airflow writes more of what JSON hasn't got."""
+    return (
+        len(written)
+        + _BYTES_OF_A_KIND * written.count(f'{{"{KIND}": "')
+        + _BYTES_OF_A_ZONE * written.count(f'{{"{KIND}": "datetime"')
+    )
 
 
 def _encoded(value: Any, where: str) -> Any:

@@ -11,10 +11,10 @@ import pytest
 from airflow.sdk import task
 from airflow.sdk.serde import deserialize
 
-from airflow_sm_processing import JobFailedError, ProcessingInput
-from airflow_sm_processing.decorators import sm_processing_task
-from airflow_sm_processing.decorators.errors import FunctionRefusedError, UnusableReturnError
-from airflow_sm_processing.exceptions import AccessDeniedError
+from airflow_sm_processing import JobFailedError, ProcessingInput, ProcessingOutput
+from airflow_sm_processing.decorators import results, sm_processing_task
+from airflow_sm_processing.decorators.errors import FunctionFailedError, FunctionRefusedError, UnusableReturnError
+from airflow_sm_processing.exceptions import AccessDeniedError, TransientError
 from airflow_sm_processing.local import Fault, LocalSageMaker
 from airflow_sm_processing.operators.errors import TaskDefinitionError
 
@@ -309,3 +309,84 @@ def test_functions_run_where_a_machine_permits_no_private_opt_ml(dag, on_sagemak
         ended = runner.run(read(ProcessingInput("s3://folder-mode/a.txt")).operator)
     assert ended.state == "success", ended.error
     assert runner.supervisor.xcoms["read", -1]["return_value"] == "text"
+
+
+def test_what_airflow_writes_at_length_is_measured_as_it_writes_it(dag, on_sagemaker, runner):
+    @task.sm_processing(max_xcom_bytes=2000, **on_sagemaker)
+    def moments():
+        import datetime as dt
+
+        return [dt.datetime(2026, 1, 2, tzinfo=dt.timezone.utc)] * 9  # 500 bytes as the container writes them
+
+    made = moments()
+    assert runner.run(made.operator).state == "success"
+    assert runner.supervisor.xcoms["moments", -1]["return_value"]["kind"] == "sm_processing_result"
+    runner.run(moments.override(task_id="fitting", max_xcom_bytes=2500)().operator)
+    assert 2000 < len(json.dumps(runner.supervisor.xcoms["fitting", -1]["return_value"])) < 2500
+
+
+@pytest.mark.parametrize(
+    ("left", "text"),
+    [
+        ({"each": {"a?b": 1}}, "The function returned the key 'a?b', which can't be an XCom's key"),
+        ({"returned": 7}, "is of type int: with multiple_outputs it must be a dict"),
+    ],
+)
+def test_a_key_that_airflow_would_change_fails_the_task(dag, on_sagemaker, runner, left, text):
+    @task.sm_processing(multiple_outputs=True, **on_sagemaker)
+    def several(content):
+        import json
+        import os
+        import pathlib
+
+        folder = pathlib.Path("/opt/ml/processing/outcome")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "result.json").write_text(json.dumps(content))
+        os._exit(0)
+
+    ended = runner.run(several(left).operator)
+    assert isinstance(ended.error, UnusableReturnError), ended.error
+    assert text in str(ended.error)
+    assert "return_value" not in runner.supervisor.xcoms["several", -1]
+
+
+def test_a_passing_trouble_of_s3_costs_a_function_neither_its_result_nor_its_error(
+    dag, on_sagemaker, runner, monkeypatch
+):
+    @task.sm_processing(**on_sagemaker)
+    def give():
+        return 1
+
+    @task.sm_processing(**on_sagemaker)
+    def fail():
+        raise ValueError("no")
+
+    read_object, asked = results.read_object, []
+
+    def read_at_second_try(session, uri, *, max_bytes):
+        asked.append(uri)
+        if asked.count(uri) == 1:
+            raise TransientError("later", operation="GetObject", code="InternalError")
+        return read_object(session, uri, max_bytes=max_bytes)
+
+    monkeypatch.setattr(results, "read_object", read_at_second_try)
+    assert runner.run(give().operator).state == "success"
+    assert isinstance(runner.run(fail().operator).error, FunctionFailedError)
+    assert len(asked) == 4
+
+
+def test_of_a_task_whose_return_is_refused_no_file_is_an_xcom(dag, on_sagemaker, runner):
+    outputs = [ProcessingOutput(source="/opt/ml/processing/metrics", output_name="metrics")]
+
+    @task.sm_processing(
+        multiple_outputs=True, outputs=outputs, result_files={"loss": "metrics/loss.json"}, **on_sagemaker
+    )
+    def train():
+        import pathlib
+
+        pathlib.Path("/opt/ml/processing/metrics/loss.json").write_text("1")
+        return {"job_name": "mine"}
+
+    ended = runner.run(train().operator)
+    assert isinstance(ended.error, UnusableReturnError), ended.error
+    assert "loss" not in runner.supervisor.xcoms["train", -1]

@@ -54,6 +54,7 @@ def read(session: Session, output: str | None, path: str, max_bytes: int = 1000)
     ("path", "content", "value"),
     [
         ("a.json", b'{"accuracy": 0.5, "name": "\xc3\xa9"}', {"accuracy": 0.5, "name": "é"}),
+        ("A.JSON", b"[1, 2]", [1, 2]),
         ("marked.json", b"\xef\xbb\xbf[1, 2]", [1, 2]),
         ("a.csv", b'name,count\r\n"a, b",1\r\nc,2\r\n', [{"name": "a, b", "count": "1"}, {"name": "c", "count": "2"}]),
         ("only_names.csv", b"name,count\n", []),

@@ -141,6 +141,14 @@ def test_only_the_present_job_is_stopped_and_only_while_it_runs(server: Server, 
     assert (answer.status_code, answer.json()) == (409, {"detail": said})
 
 
+@pytest.mark.parametrize("body", [rb'{"job_name": "\ud800"}', b'{"job_name": NaN}', b"\xff", b"[" * 10_000])
+def test_a_request_whose_content_no_answer_could_repeat_is_refused(server: Server, body: bytes):
+    headers = {**STOP, "Content-Type": "application/json"}
+    with server.client("editor") as client:
+        answer = client.post("/api/dags/open_dag/job/stop?run_id=one&task_id=preprocess", content=body, headers=headers)
+    assert 400 <= answer.status_code < 500, answer.text
+
+
 def test_a_get_changes_nothing(server: Server):
     from airflow.models.taskinstance import TaskInstance
 

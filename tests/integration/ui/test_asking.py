@@ -144,6 +144,8 @@ def test_a_connection_that_is_broken_becomes_a_note(asker: Asker, monkeypatch: p
     asked = AskedJob("broken", "us-east-1", "any", OWNER)
     note = "SageMaker couldn't be asked: NotImplementedError. The API server's log says more."
     assert asker.ask([asked]) == {asked: note}
+    with pytest.raises(ProcessingError, match=note.replace(".", r"\.")):
+        asker.stop(asked)
 
 
 def test_an_ended_job_is_not_asked_for(asker: Asker):

@@ -107,3 +107,10 @@ def test_the_selected_type_is_the_one_where_there_were_preferences(
     described = JobDescription.from_response(response(**cluster(**config)))
 
     assert (described.instance_type, described.instance_count) == instances
+
+
+def test_a_message_that_no_xcom_can_carry_is_escaped():
+    texts = {"ExitMessage": "a\0b\ud800é\r\n", "FailureReason": "\udfff exit code: 3"}
+    found = JobDescription.from_response({**response(), **texts})
+    assert (found.exit_message, found.failure_reason) == ("a\\x00b\\ud800é\r\n", "\\udfff exit code: 3")
+    assert found.exit_code == 3
