@@ -19,7 +19,7 @@ from airflow_sm_processing.operators.bounds import wait_deadline
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.masking import MaskedEnvironment
 from airflow_sm_processing.operators.mode_parameters import read_modes
-from airflow_sm_processing.operators.room import bear, lane_of, pause_after
+from airflow_sm_processing.operators.room import bear, is_used_up, lane_of, pause_after
 from airflow_sm_processing.processing.aws_errors import is_pressure
 
 if TYPE_CHECKING:
@@ -158,11 +158,13 @@ class ClaimingTask(LinkedTask, MaskedEnvironment):
 
             raise AirflowTaskTimeout(f"execution_timeout is over, and there was no room for the job: {error}") from None
         if is_deferrable(modes) and not self._stays:
-            self._defer_for_room(counted, modes, deadline)
+            self._defer_for_room(counted, modes, deadline, refused_at=time.time() if is_used_up(error) else None)
         self._sleep_unless_killed(pause_after(counted))
         return counted
 
-    def _defer_for_room(self, refusals: Refusals, modes: Modes, deadline: Deadline | None) -> NoReturn:
+    def _defer_for_room(
+        self, refusals: Refusals, modes: Modes, deadline: Deadline | None, *, refused_at: float | None
+    ) -> NoReturn:
         from airflow_sm_processing.triggers.capacity import CapacityTrigger
 
         room_until = refusals.since + modes.max_capacity_wait
@@ -172,6 +174,7 @@ class ClaimingTask(LinkedTask, MaskedEnvironment):
                 connection=self._trigger_connection(),
                 lane=lane_of(read_task(self)[0]),
                 until=until,
+                refused_at=refused_at,
                 **refusals.to_payload(),
             ),
             method_name="execute_when_there_is_room",

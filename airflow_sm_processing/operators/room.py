@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from airflow_sm_processing.exceptions import CapacityError
 
 if TYPE_CHECKING:
+    from airflow_sm_processing.exceptions import TransientError
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.triggers.capacity import Refusals
 
-__all__ = ["bear", "lacked_capacity", "lane_of", "pause_after"]
+__all__ = ["bear", "is_used_up", "lacked_capacity", "lane_of", "pause_after"]
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,11 @@ def lane_of(definition: JobDefinition) -> str:
     if definition.instance_type is not None:
         return str(definition.instance_type)
     return ",".join(str(preference.instance_type) for preference in definition.instance_preferences)
+
+
+def is_used_up(error: TransientError) -> bool:
+    """Return whether a quota is used up: then nothing but the end of another job of the account leaves room."""
+    return error.code == "ResourceLimitExceeded"
 
 
 def lacked_capacity(description: JobDescription) -> CapacityError | None:

@@ -45,6 +45,7 @@ class CapacityTrigger(BaseTrigger):
         since: float = 0.0,
         count: int = 1,
         until: float | None = None,
+        refused_at: float | None = None,
     ) -> None:
         """Take plain values only: they go through Airflow's database.
 
@@ -54,6 +55,8 @@ class CapacityTrigger(BaseTrigger):
             since: A field of `Refusals`.
             count: Another.
             until: When to fire at the latest, in seconds since the epoch.
+            refused_at: When the last refusal was, in seconds since the epoch, if its reason was a quota: then there is
+                no room until another job has ended.
         """
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
         self.connection = AwsConnection(**(connection or {}))
@@ -61,6 +64,7 @@ class CapacityTrigger(BaseTrigger):
         self.since = since
         self.count = count
         self.until = until
+        self.refused_at = refused_at
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class path and the arguments that make an equal trigger."""
@@ -70,6 +74,7 @@ class CapacityTrigger(BaseTrigger):
             "since": self.since,
             "count": self.count,
             "until": self.until,
+            "refused_at": self.refused_at,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -82,7 +87,7 @@ class CapacityTrigger(BaseTrigger):
             await settled(began)
             self.log.info("Waiting for room for the job, as one of %d.", len(turns) + 1)
             try:
-                await asyncio.wait_for(turns.wait(self.since), self._seconds_left())
+                await asyncio.wait_for(turns.wait(self.since, self.refused_at), self._seconds_left())
             except asyncio.TimeoutError:
                 self.log.info("The time to wait for room is over.")
         refusals = Refusals(since=self.since, count=self.count)

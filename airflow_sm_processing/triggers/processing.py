@@ -137,7 +137,7 @@ class ProcessingJobTrigger(BaseTrigger):
                 turns.made()
             try:
                 end = await lookout.jobs.end_of(self._watch())
-                turns.room()
+                turns.room(self.job_name)
                 if end.verdict is Verdict.ENDED and self.end_task:
                     success = await success_event(
                         lookout, self.job_name, live_log, DeferredTask.of(self), JobSecrets(mask=self.mask_env)

@@ -11,6 +11,7 @@ from airflow_sm_processing.triggers.garbage import without_collections
 from airflow_sm_processing.triggers.log_positions import PositionKeeper
 from airflow_sm_processing.triggers.threads import Threads
 from airflow_sm_processing.watcher.lookout import Lookout
+from airflow_sm_processing.watcher.room import EndedJobs
 from airflow_sm_processing.watcher.turns import Turns
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ class TriggerLookout(Lookout):
 
     def turns(self, lane: str) -> Turns:
         """Give the queue of those for whose jobs there was no room."""
-        return self._turns.setdefault(lane, Turns())
+        if lane not in self._turns:
+            self._turns[lane] = Turns(EndedJobs(self.calls, lane))
+        return self._turns[lane]
 
     async def close(self) -> None:
         """End, and leave neither task nor thread behind."""

@@ -140,3 +140,120 @@ def test_an_idle_queue_keeps_no_timer() -> None:
         assert len(turns) == 0
 
     virtual_time.run(main())
+
+
+class Ends:
+    """Ended jobs as a look finds them, and the times of the looks."""
+
+    def __init__(self, *, are_known: bool = True) -> None:
+        self.ended: dict[str, float] = {}
+        self.looks: list[float] = []
+        self._are_known = are_known
+        self._seen: set[str] = set()
+
+    def note(self, job_name: str) -> None:
+        self._seen.add(job_name)
+
+    async def since(self, moment: float) -> int | None:
+        self.looks.append(now())
+        await asyncio.sleep(0.1)
+        if not self._are_known:
+            return None
+        news = {name for name, at in self.ended.items() if at >= moment - 10} - self._seen
+        self._seen |= news
+        return len(news)
+
+
+async def jobs_run(turns: Turns, ends: Ends, tasks: int, *, quota: int, is_watched_here: bool) -> tuple[int, float]:
+    """Run a job of 90 s for each task, with room for a few at once; return the refusals and how long it took."""
+    running: set[str] = set()
+    refusals = 0
+
+    async def ends_in_time(name: str) -> None:
+        await asyncio.sleep(90)
+        running.discard(name)
+        ends.ended[name] = now()
+        if is_watched_here:
+            turns.room(name)
+
+    async def task(number: int) -> None:
+        nonlocal refusals
+        name, tries = f"job-{number}", 0
+        while len(running) >= quota:
+            refusals += 1
+            refused_at = now()
+            await asyncio.sleep(5)  # until the trigger starts
+            if tries:
+                turns.refused()
+            tries += 1
+            await turns.wait(float(number), refused_at)
+            await asyncio.sleep(8)  # a worker's start
+        running.add(name)
+        await asyncio.sleep(5)
+        turns.made()
+        await ends_in_time(name)
+
+    await asyncio.gather(*map(task, range(tasks)))
+    turns.close()
+    return refusals, now()
+
+
+@pytest.mark.parametrize("is_watched_here", [True, False])
+def test_where_a_quota_is_used_up_a_try_is_hardly_ever_refused_again(is_watched_here: bool) -> None:
+    async def main() -> tuple[int, float]:
+        ends = Ends()
+        return await jobs_run(Turns(ends), ends, 20, quota=2, is_watched_here=is_watched_here)  # type: ignore[arg-type]
+
+    refusals, seconds = virtual_time.run(main())
+    assert refusals == 18  # each task's first; without looks it is some 50
+    assert seconds <= 10 * (90 + 8 + 5 + 12) + 60
+
+
+def test_where_ended_jobs_cannot_be_known_tries_go_on_as_ever() -> None:
+    async def main() -> tuple[int, float]:
+        ends = Ends(are_known=False)
+        return await jobs_run(Turns(ends), ends, 20, quota=2, is_watched_here=False)  # type: ignore[arg-type]
+
+    refusals, seconds = virtual_time.run(main())
+    assert refusals > 18 + 20
+    assert seconds < 3600
+
+
+def test_where_no_job_ends_there_is_a_try_each_five_minutes() -> None:
+    async def main() -> list[float]:
+        turns, tries = Turns(Ends()), []  # type: ignore[arg-type]
+        for _ in range(5):
+            await turns.wait(0.0, now())
+            tries.append(now())
+            turns.refused()
+        turns.close()
+        return tries
+
+    tries = virtual_time.run(main())
+    assert all(290 <= later - earlier <= 320 for earlier, later in itertools.pairwise([0.0, *tries]))
+
+
+def test_those_who_come_put_no_look_off() -> None:
+    async def main() -> list[float]:
+        ends = Ends()
+        turns = Turns(ends)  # type: ignore[arg-type]
+        waiting = []
+        for number in range(40):
+            waiting.append(asyncio.ensure_future(turns.wait(float(number), now())))
+            await asyncio.sleep(1)
+        for task in waiting:
+            task.cancel()
+        turns.close()
+        return ends.looks
+
+    assert len(virtual_time.run(main())) >= 3
+
+
+def test_a_throttled_one_among_those_who_wait_is_not_kept_waiting_by_looks() -> None:
+    async def main() -> float:
+        turns = Turns(Ends())  # type: ignore[arg-type]
+        await asyncio.gather(turns.wait(0.0, 0.0), turns.wait(1.0))
+        turns.close()
+        return now()
+
+    assert virtual_time.run(main()) < 400

@@ -1,0 +1,44 @@
+"""Jobs that have ended, which leave room for others of their kind, on the local SageMaker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.hooks.connection import AwsConnection
+from airflow_sm_processing.triggers.sharing import shared_lookout
+from airflow_sm_processing.watcher.room import EndedJobs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_sm_processing.local import LocalSageMaker
+    from airflow_sm_processing.processing import ProcessingJob
+
+    JobFactory = Callable[[str], ProcessingJob]
+
+
+async def counts(lane: str, *moments: float, noted: str | None = None) -> list[int | None]:
+    async with shared_lookout(AwsConnection()) as lookout:
+        ended = EndedJobs(lookout.calls, lane)
+        if noted is not None:
+            ended.note(noted)
+        return [await ended.since(moment) for moment in moments]
+
+
+def test_an_ended_job_of_the_lane_is_found_once(job_factory: JobFactory) -> None:
+    began = time.time()
+    job, running = job_factory("pass"), job_factory("import time; time.sleep(60)")
+    job.wait(logs=False)
+    kind = running.description().instance_type
+    assert kind is not None
+    assert asyncio.run(counts(f"ml.none,{kind}", began, began, time.time() + 60)) == [1, 0, 0]
+    assert asyncio.run(counts("ml.none", began)) == [0]
+    assert asyncio.run(counts(kind, began, noted=job.job_name)) == [0]
+
+
+def test_where_listing_is_denied_nothing_is_known(sagemaker: LocalSageMaker, job_factory: JobFactory) -> None:
+    job_factory("pass").wait(logs=False)
+    sagemaker.set_faults("ListProcessingJobs:error=AccessDeniedException")
+    assert asyncio.run(counts("ml.m5.xlarge", time.time())) == [None]
