@@ -29,11 +29,11 @@ def test_the_pipeline_hands_each_output_to_the_next_job(examples: dict[str, Run]
     assert states(run) == {"preprocess": "success", "train": "success", "evaluate": "success"}
     preprocess, train, evaluate = (run.xcoms(task_id) for task_id in ("preprocess", "train", "evaluate"))
     assert run.rendered("train")["inputs"] == [
-        {"destination": "/opt/ml/processing/train", "source": preprocess["train"]},
+        {"destination": "/opt/ml/processing/train", "source": f"{preprocess['train']}/"},
     ]
     assert run.rendered("evaluate")["inputs"] == [
-        {"destination": "/opt/ml/processing/model", "source": train["model"]},
-        {"destination": "/opt/ml/processing/test", "source": preprocess["test"]},
+        {"destination": "/opt/ml/processing/model", "source": f"{train['model']}/"},
+        {"destination": "/opt/ml/processing/test", "source": f"{preprocess['test']}/"},
     ]
     metrics = read_json(sagemaker, f"{evaluate['evaluation']}/evaluation.json")
     assert metrics == {
@@ -76,7 +76,7 @@ def test_a_join_reads_what_the_branch_that_ran_wrote(examples: dict[str, Run]) -
     run = examples["sm_branch"]
     assert states(run) == {"choose": "success", "full": "skipped", "daily": "success", "train": "success"}
     inputs: Any = run.rendered("train")["inputs"]
-    assert [item["source"] for item in inputs] == [None, run.xcoms("daily")["train"]]
+    assert [item["source"] for item in inputs] == [None, f"{run.xcoms('daily')['train']}/"]
 
 
 def test_deferrable_tasks_give_their_jobs_outputs(examples: dict[str, Run], sagemaker: LocalSageMaker) -> None:
