@@ -116,7 +116,7 @@ def test_a_mapped_task_reads_what_its_references_resolve_to(finished: Run, sagem
     for index, upstream in enumerate(("succeed_defer", "succeed_wait")):
         job = finished.xcoms[f"mapped[{index}]"]["job_name"]
         request = sagemaker.client("sagemaker").describe_processing_job(ProcessingJobName=job)
-        assert request["ProcessingInputs"][0]["S3Input"]["S3Uri"] == finished.xcoms[upstream]["result"]
+        assert request["ProcessingInputs"][0]["S3Input"]["S3Uri"] == f"{finished.xcoms[upstream]['result']}/"
 
 
 def test_what_a_job_read_and_wrote_and_its_last_lines_are_recorded(finished: Run):
