@@ -206,7 +206,7 @@ def test_of_a_script_processing_operator(runner: Runner, dag: DAG, sagemaker: Lo
     ]
     (code,) = (item["S3Input"]["S3Uri"] for item in asked["ProcessingInputs"])
     assert re.fullmatch(rf"s3://a-bucket/{job_name.removesuffix('-1')}/input/[0-9a-f]{{32}}/code/", code)
-    key = code.removeprefix("s3://a-bucket/") + "/jobs/run.py"
+    key = code.removeprefix("s3://a-bucket/") + "jobs/run.py"
     uploaded = sagemaker.client("s3").head_object(Bucket="a-bucket", Key=key)
     assert (uploaded["ServerSideEncryption"], uploaded["SSEKMSKeyId"]) == ("aws:kms", KEY.format("upload"))
 
