@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -288,4 +289,8 @@ def test_no_thread_is_left(many, target, s3, engine, refusal):
 
 def native_threads() -> list[str]:
     """Name the process's threads as the kernel knows them: the CRT's are none of Python's."""
-    return [comm.read_text().strip() for comm in Path("/proc/self/task").glob("*/comm")]
+    names = []
+    for comm in Path("/proc/self/task").glob("*/comm"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # one may end while it is looked at
+            names.append(comm.read_text().strip())
+    return names
