@@ -88,7 +88,7 @@ class JobTask(AwaitingTask):
 
         arrived = JobEvent.from_payload(event)
         job = self._take_up(context, arrived.job_name)
-        if arrived.position_kept:
+        if arrived.position_kept or self._modes().logs is True:  # which began one
             forget_log_position(context)
         if arrived.outcome in {Verdict.TROUBLE, Verdict.UNKNOWN}:  # the triggerer may look with older credentials
             self.log.warning("The triggerer could not watch the job, so this worker waits: %s", arrived.message)

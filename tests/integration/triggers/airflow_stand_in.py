@@ -54,7 +54,7 @@ class StandIn:
     async def was_changed(self, key: str, *before: Any) -> None:
         """Wait until an XCom is something else than what it was."""
         while self.xcoms.get(key) in before:
-            self._changed.clear()
+            self._changed = asyncio.Event()  # each of a test's loops needs its own
             await self._changed.wait()
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,13 +59,13 @@ def task_factory(dag: DAG, common: dict[str, Any]) -> Callable[..., ProcessingOp
 @pytest.fixture
 def job_factory(
     hook: ProcessingHook, common: dict[str, Any], sagemaker: LocalSageMaker
-) -> Iterator[Callable[[str], ProcessingJob]]:
+) -> Iterator[Callable[..., ProcessingJob]]:
     """Starts jobs that run a line of Python; those still running at the end are stopped."""
     jobs: list[ProcessingJob] = []
     fields = {name: value for name, value in common.items() if name != "poll_interval"}
 
-    def start(line: str) -> ProcessingJob:
-        processor = hook.processor(**fields)
+    def start(line: str, **changes: Any) -> ProcessingJob:
+        processor = hook.processor(**{**fields, **changes})
         jobs.append(processor.run(arguments=[line], wait=False, logs=False))
         return jobs[-1]
 
