@@ -20,18 +20,18 @@ if TYPE_CHECKING:
     from airflow_sm_processing.hooks.processing import ProcessingHook
     from airflow_sm_processing.operators.processing import ProcessingOperator
     from airflow_sm_processing.operators.script_processing import ScriptProcessingOperator
-    from airflow_sm_processing.processing.datasets import (
+    from airflow_sm_processing.processing.description import JobStatus
+    from airflow_sm_processing.processing.models import (
         AthenaDatasetDefinition,
         DatasetDefinition,
+        FeatureStoreOutput,
+        InstancePreference,
+        NetworkConfig,
+        ProcessingInput,
+        ProcessingOutput,
         RedshiftDatasetDefinition,
+        S3Input,
     )
-    from airflow_sm_processing.processing.feature_store import FeatureStoreOutput
-    from airflow_sm_processing.processing.inputs import ProcessingInput
-    from airflow_sm_processing.processing.instances import InstancePreference
-    from airflow_sm_processing.processing.network import NetworkConfig
-    from airflow_sm_processing.processing.outputs import ProcessingOutput
-    from airflow_sm_processing.processing.s3_input import S3Input
-    from airflow_sm_processing.processing.status import JobStatus
     from airflow_sm_processing.sensors.processing import ProcessingJobSensor
     from airflow_sm_processing.triggers.completions import CompletedJobsTrigger
     from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
@@ -39,26 +39,26 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
-    "AthenaDatasetDefinition": "processing.datasets",
+    "AthenaDatasetDefinition": "processing.models",
     "CompletedJobsTrigger": "triggers.completions",
-    "DatasetDefinition": "processing.datasets",
+    "DatasetDefinition": "processing.models",
     "DefinitionError": "exceptions",
-    "FeatureStoreOutput": "processing.feature_store",
-    "InstancePreference": "processing.instances",
+    "FeatureStoreOutput": "processing.models",
+    "InstancePreference": "processing.models",
     "JobEndedError": "exceptions",
     "JobFailedError": "exceptions",
-    "JobStatus": "processing.status",
+    "JobStatus": "processing.description",
     "JobStoppedError": "exceptions",
-    "NetworkConfig": "processing.network",
+    "NetworkConfig": "processing.models",
     "ProcessingError": "exceptions",
     "ProcessingHook": "hooks.processing",
-    "ProcessingInput": "processing.inputs",
+    "ProcessingInput": "processing.models",
     "ProcessingJobSensor": "sensors.processing",
     "ProcessingJobTrigger": "triggers.processing",
     "ProcessingOperator": "operators.processing",
-    "ProcessingOutput": "processing.outputs",
-    "RedshiftDatasetDefinition": "processing.datasets",
-    "S3Input": "processing.s3_input",
+    "ProcessingOutput": "processing.models",
+    "RedshiftDatasetDefinition": "processing.models",
+    "S3Input": "processing.models",
     "ScriptProcessingOperator": "operators.script_processing",
 }
 

@@ -27,8 +27,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_sm_processing.printable import one_line, printable
-from airflow_sm_processing.signed_urls import without_signatures
+from airflow_sm_processing.redaction import one_line, printable, without_signatures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

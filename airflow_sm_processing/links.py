@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator, BaseOperatorLink
 
-from airflow_sm_processing.processing.results import LINK_KEYS
+from airflow_sm_processing.xcoms import LINK_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -50,7 +50,7 @@ def count_calls(client: Any) -> None:
 
 def _count(event_name: str, parsed_response: dict[str, Any] | None = None, **_: Any) -> None:
     """Take botocore's event `response-received.<service>.<operation>`."""
-    from airflow_sm_processing.processing.aws_errors import is_throttle
+    from airflow_sm_processing.processing.aws_calls import is_throttle
 
     operation = event_name.rpartition(".")[2]
     throttled = is_throttle(str((parsed_response or {}).get("Error", {}).get("Code")))

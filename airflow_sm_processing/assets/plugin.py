@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_sm_processing.assets import receipts
+from airflow_sm_processing.assets import listener
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ def listeners_of(command: Sequence[str]) -> list[Any]:
 
     None in the others: where DAGs are parsed, Airflow refuses `end_from_trigger` if there is any listener.
     """
-    return [receipts] if "triggerer" in command[1:2] else []
+    return [listener] if "triggerer" in command[1:2] else []
 
 
 class AssetsPlugin(AirflowPlugin):

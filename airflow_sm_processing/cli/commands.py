@@ -1,4 +1,4 @@
-"""The commands: what they take, what they print."""
+"""The commands: their options, and what they print."""
 
 from __future__ import annotations
 
@@ -12,13 +12,72 @@ from airflow_sm_processing.exceptions import ProcessingError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from airflow.sdk import DAG
 
-    from airflow_sm_processing.planning.statements import Statement
+    from airflow_sm_processing.iam.statements import Statement
 
-__all__ = ["iam_policy", "moment", "plan"]
+
+__all__ = ["iam_policy", "moment", "plan", "shown"]
+
+
+def shown(plan: Mapping[str, Any], form: str) -> str:
+    """Give a plan as `json`, `yaml` or a `table`."""
+    return _FORMS[form](plan)
+
+
+def _json(plan: Mapping[str, Any]) -> str:
+    return json.dumps(plan, indent=2, ensure_ascii=False)
+
+
+def _yaml(plan: Mapping[str, Any]) -> str:
+    import yaml  # type: ignore[import-untyped]  # Airflow brings it without its types
+
+    text: str = yaml.safe_dump(dict(plan), sort_keys=False, allow_unicode=True, width=120)
+    return text.rstrip()
+
+
+def _table(plan: Mapping[str, Any]) -> str:
+    return "\n\n".join(_sections(plan))
+
+
+def _sections(plan: Mapping[str, Any]) -> Iterator[str]:
+    yield _section("REQUEST", list(_flat(plan["request"])))
+    uploads = [(item["path"], f"{item['s3_uri']}  ({item['bytes']:,} bytes)") for item in plan["uploads"]]
+    if uploads:
+        yield _section("UPLOADS", uploads)
+    for who, title in (("caller", "PERMISSIONS OF THE CONNECTION"), ("job_role", "PERMISSIONS OF THE JOB'S ROLE")):
+        yield _section(title, [row for item in plan["permissions"][who] for row in _allowed(item)])
+    if plan["unknown"]:
+        yield _section("NOT KNOWN WITHOUT AWS", [(item["value"], item["is"]) for item in plan["unknown"]])
+
+
+def _section(title: str, rows: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows)
+    return "\n".join([title, *(f"  {name:<{width}}  {value}".rstrip() for name, value in rows)])
+
+
+def _allowed(statement: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for index, action in enumerate(statement["Action"]):
+        yield action, " ".join(statement["Resource"]) if index == 0 else '"'
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each value of nested dicts and lists with its path."""
+    if isinstance(value, dict) and value.keys() == {"Key", "Value"}:
+        yield path, f"{value['Key']} = {value['Value']}"
+    elif isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _flat(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        for index, item in enumerate(value):
+            yield from _flat(item, f"{path}[{index}]")
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+_FORMS = {"json": _json, "yaml": _yaml, "table": _table}
 
 
 def plan(options: argparse.Namespace) -> None:
@@ -47,9 +106,7 @@ def _run(command: Callable[[argparse.Namespace], str], options: argparse.Namespa
 
 
 def _plan(options: argparse.Namespace) -> str:
-    from airflow_sm_processing.cli.dags import find_dag
-    from airflow_sm_processing.cli.made_up import RunFields, rendered
-    from airflow_sm_processing.cli.showing import shown
+    from airflow_sm_processing.cli.dry_run import RunFields, find_dag, rendered
     from airflow_sm_processing.operators.plans import plan_task
 
     run = RunFields(options.run_id, options.logical_date, options.map_index)
@@ -61,10 +118,9 @@ def _plan(options: argparse.Namespace) -> str:
 
 
 def _iam_policy(options: argparse.Namespace) -> str:
-    from airflow_sm_processing.cli.dags import read_dags
-    from airflow_sm_processing.planning.caller import caller_statements
-    from airflow_sm_processing.planning.job_role import job_role_statements
-    from airflow_sm_processing.planning.statements import policy_document
+    from airflow_sm_processing.cli.dry_run import read_dags
+    from airflow_sm_processing.iam.permissions import caller_statements, job_role_statements
+    from airflow_sm_processing.iam.statements import policy_document
 
     statements, left_out = job_role_statements if options.job_role else caller_statements, dict[str, None]()
     allowed: list[Statement] = []
@@ -82,15 +138,15 @@ def _iam_policy(options: argparse.Namespace) -> str:
 
 
 def _prospects(dags: list[DAG], options: argparse.Namespace) -> Iterator[Any]:
-    from airflow_sm_processing.operators.prospects import prospects
+    from airflow_sm_processing.cli.dag_policies import prospects
 
     for dag in dags:
         yield from prospects(dag, account=options.account, region=options.region)
 
 
 def _sensing(dags: list[DAG], options: argparse.Namespace) -> Iterator[Statement]:
-    from airflow_sm_processing.planning.watching import sensing_statements
-    from airflow_sm_processing.sensors.prospects import sought_jobs
+    from airflow_sm_processing.cli.dag_policies import sought_jobs
+    from airflow_sm_processing.iam.permissions import sensing_statements
 
     for dag in dags:
         for sought in sought_jobs(dag, account=options.account, region=options.region):
@@ -98,9 +154,9 @@ def _sensing(dags: list[DAG], options: argparse.Namespace) -> Iterator[Statement
 
 
 def _watching(dags: list[DAG], options: argparse.Namespace) -> Iterator[Statement]:
-    from airflow_sm_processing.operators.watchers import job_watchers
-    from airflow_sm_processing.planning.places import place_of_jobs
-    from airflow_sm_processing.planning.watching import watching_statements
+    from airflow_sm_processing.cli.dag_policies import job_watchers
+    from airflow_sm_processing.iam.permissions import watching_statements
+    from airflow_sm_processing.iam.statements import place_of_jobs
 
     for trigger in (trigger for dag in dags for trigger in job_watchers(dag)):
         place = place_of_jobs(account=options.account, region=trigger.region_name or options.region)

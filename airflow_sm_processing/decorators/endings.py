@@ -5,15 +5,23 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.decorators.errors import FunctionFailedError, FunctionRefusedError, UnusableReturnError
-from airflow_sm_processing.decorators.large_results import LargeResult, Maker
-from airflow_sm_processing.decorators.results import OUTCOME, read_raised, read_returned, rule_of_airflow
+from airflow_sm_processing.decorators.results import (
+    OUTCOME,
+    FunctionFailedError,
+    FunctionRefusedError,
+    LargeResult,
+    Maker,
+    UnusableReturnError,
+    read_raised,
+    read_returned,
+    rule_of_airflow,
+)
 from airflow_sm_processing.exceptions import ServiceError
 from airflow_sm_processing.operators.exit_codes import read_exit_codes
-from airflow_sm_processing.printable import one_line, printable
-from airflow_sm_processing.processing.results import RESERVED_KEYS
-from airflow_sm_processing.processing.waiting import patiently
+from airflow_sm_processing.processing.waiter import patiently
 from airflow_sm_processing.processing.xcom_values import XComValueError, check_xcom_value, key_rule
+from airflow_sm_processing.redaction import one_line, printable
+from airflow_sm_processing.xcoms import RESERVED_KEYS
 
 _SHOWN_CHARACTERS = 200  # of a key
 

@@ -14,14 +14,14 @@ from airflow_sm_processing.decorators.arguments import (
     carry,
     input_arguments,
     inputs_of,
+    own_problems,
+    read_requirements,
+    with_own,
     with_references,
 )
-from airflow_sm_processing.decorators.call import CONTAINER, SCRIPT, FunctionCall
 from airflow_sm_processing.decorators.container.values import CarryError
-from airflow_sm_processing.decorators.function import FunctionSource
-from airflow_sm_processing.decorators.large_results import broken_reference
-from airflow_sm_processing.decorators.parameters import own_problems, read_requirements, with_own
-from airflow_sm_processing.decorators.results import OUTCOME
+from airflow_sm_processing.decorators.results import OUTCOME, broken_reference
+from airflow_sm_processing.decorators.source import CONTAINER, SCRIPT, FunctionCall, FunctionSource
 from airflow_sm_processing.exceptions import DefinitionError, JobFailedError, Problem
 from airflow_sm_processing.operators.assets import declare
 from airflow_sm_processing.operators.base import BaseProcessingOperator
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.operators.attempt import Attempt
     from airflow_sm_processing.operators.modes import Modes
-    from airflow_sm_processing.ownership.claiming import Claimed
+    from airflow_sm_processing.ownership.claim import Claimed
     from airflow_sm_processing.processing.description import JobDescription
-    from airflow_sm_processing.processing.inputs import ProcessingInput
     from airflow_sm_processing.processing.job import ProcessingJob
+    from airflow_sm_processing.processing.models import ProcessingInput
     from airflow_sm_processing.processing.values import Late
     from airflow_sm_processing.triggers.capacity import Refusals
 

@@ -1,33 +1,173 @@
-"""What a function's job left behind: the value that it returned, or the error that it raised."""
+"""The outcome of a function's job: the value that it returned, or the error that it raised.
+
+Values too large for XCom stay in S3. An XCom may hold any dict, also one that another author wrote, so a reference
+names the task instance that made it, and is followed only where that task, a function's task of the same DAG, says that
+its results are in that place.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from airflow_sm_processing.airflow_compat import AirflowFailException  # only a running task loads this
 from airflow_sm_processing.decorators.container.values import KIND, VALUE, decode
-from airflow_sm_processing.decorators.large_results import VALUE_FILE, LargeResult
-from airflow_sm_processing.exceptions import ServiceError
-from airflow_sm_processing.processing.outputs import ProcessingOutput
-from airflow_sm_processing.processing.s3_objects import may_be_absent, read_object
-from airflow_sm_processing.processing.s3_uris import below
+from airflow_sm_processing.exceptions import JobFailedError, ProcessingError, ServiceError
+from airflow_sm_processing.processing.models import ProcessingOutput
+from airflow_sm_processing.processing.s3 import may_be_absent, read_object
+from airflow_sm_processing.processing.s3_uris import below, is_s3_uri
 from airflow_sm_processing.processing.xcom_values import check_xcom_value
+from airflow_sm_processing.redaction import one_line, printable
 
 if TYPE_CHECKING:
-    from airflow_sm_processing.decorators.large_results import Maker
+    from collections.abc import Callable, Mapping
+
     from airflow_sm_processing.processing.session import Session
 
-__all__ = ["OUTCOME", "Raised", "Returned", "read_raised", "read_returned", "rule_of_airflow"]
+
+__all__ = [
+    "OUTCOME",
+    "VALUE_FILE",
+    "FunctionFailedError",
+    "FunctionRefusedError",
+    "LargeResult",
+    "Maker",
+    "Raised",
+    "Returned",
+    "UnusableReturnError",
+    "broken_reference",
+    "read_raised",
+    "read_returned",
+    "rule_of_airflow",
+]
+
+
+class FunctionFailedError(JobFailedError):
+    """The function raised, in its container; `raised` has the type, the text and the traceback."""
+
+    raised: Raised
+
+    @classmethod
+    def of(
+        cls, error: JobFailedError, raised: Raised, *, function: str, hide: Callable[[str], str]
+    ) -> FunctionFailedError:
+        """Give the error of a failed job as its function's.
+
+        Args:
+            error: The job's.
+            raised: What the container left.
+            function: The function's name.
+            hide: Takes out of a text what must not be shown.
+        """
+        new = cls.__new__(cls)
+        shown = Raised._make(hide(item) if isinstance(item, str) else item for item in raised)
+        new.__dict__.update(error.__dict__, raised=shown)
+        lines = [
+            f"{function} raised {one_line(shown.type)} on {one_line(shown.host)} of processing job {error.job_name}.",
+            *(f"    {printable(line)}" for line in shown.traceback.splitlines()),
+            *(f"  {title}: {url}" for title, url in error.links.items()),
+        ]
+        ProcessingError.__init__(new, "\n".join(lines))
+        return new
+
+
+class FunctionRefusedError(FunctionFailedError, AirflowFailException):
+    """The function ended with an exit code that the task takes for a reason not to retry."""
+
+
+class UnusableReturnError(ProcessingError, AirflowFailException):
+    """The job completed, and what the function returned can't be the task's result: a retry would find the same."""
+
+
+_KIND = "sm_processing_result"
+
+VALUE_FILE = re.compile(r"value(-[1-9][0-9]{0,8})?\.json")
+
+"""The names of the files that hold large values."""
+
+_OUTPUT_NAME = "outcome"
+
+"""Of the output that a function's result is in; its URI is an XCom of the task, from the job's submission on."""
+
+
+class Maker(NamedTuple):
+    """The task instance that ran a function."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+
+    @classmethod
+    def of(cls, ti: Any) -> Maker:
+        """Return the one that Airflow's task instance is."""
+        return cls(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
+
+
+class LargeResult(NamedTuple):
+    """Where a returned value is, and which task instance made it."""
+
+    s3_uri: str
+    bytes: int
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int
+
+    @classmethod
+    def read(cls, value: object) -> LargeResult | None:
+        """Return the reference that a dict of XCom is; None for every other value."""
+        if not isinstance(value, dict) or value.get("kind") != _KIND or value.keys() != {"kind", *cls._fields}:
+            return None
+        found = cls(**{name: value[name] for name in cls._fields})
+        texts = (found.s3_uri, found.dag_id, found.run_id, found.task_id)
+        numbers = (found.bytes, found.map_index)
+        is_one = all(type(item) is str for item in texts) and all(type(item) is int for item in numbers)
+        return found if is_one and is_s3_uri(found.s3_uri) else None
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the reference as XCom has it."""
+        return {"kind": _KIND, **self._asdict()}
+
+
+def broken_reference(reference: LargeResult, context: Mapping[str, Any]) -> str | None:
+    """Return why a reference must not be followed by the running task; None if the task that it names made it."""
+    ti, dag = context["ti"], context["dag"]
+    instead = "to read what is there all the same, give the task an input: ProcessingInput(value['s3_uri'])"
+    if reference.dag_id != ti.dag_id:
+        return f"refers to a large result of another DAG, {reference.dag_id!r}: {instead}"
+    maker = dag.task_dict.get(reference.task_id)
+    kind = getattr(maker, "operator_class", type(maker))
+    if _OUTPUT_NAME not in getattr(kind, "own_outputs", ()):
+        return (
+            f"refers to a large result of {reference.task_id!r}, which is no @task.sm_processing of this DAG: {instead}"
+        )
+    made = ti.xcom_pull(
+        task_ids=reference.task_id,
+        key=_OUTPUT_NAME,
+        map_indexes=reference.map_index if reference.map_index >= 0 else None,
+        run_id=reference.run_id,
+    )
+    folder, _, name = reference.s3_uri.rpartition("/")
+    if isinstance(made, str) and VALUE_FILE.fullmatch(name) and below(made, name) == f"{folder}/{name}":
+        return None
+    return f"refers to a large result that task {reference.task_id!r} did not make, or has made anew since: {instead}"
+
 
 OUTCOME = ProcessingOutput(
     source="/opt/ml/processing/outcome",
     output_name="outcome",
     s3_upload_mode="Continuous",  # the one mode in which SageMaker uploads what a failed job wrote
 )
+
 _MOST_HOSTS = 20  # that are asked for an error; any of them fails the job
+
 _MOST_RESULT_BYTES = 64 * 1024**2  # without the large values; far more than a database takes well as an XCom
+
 _MOST_ERROR_BYTES = 4_000_000  # more than `container.outcome` leaves, however its characters are written
+
 _RAISED_TYPES: dict[str, type | tuple[type, ...]] = {
     "type": str,
     "summary": str,

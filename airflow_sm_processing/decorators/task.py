@@ -10,8 +10,8 @@ from airflow.sdk import XComArg
 from airflow.sdk.bases.decorator import _TaskDecorator
 
 from airflow_sm_processing.decorators.arguments import with_references
-from airflow_sm_processing.decorators.function import check_function
 from airflow_sm_processing.decorators.operator import FunctionProcessingOperator
+from airflow_sm_processing.decorators.source import check_function
 from airflow_sm_processing.operators.assets import declare_partial
 from airflow_sm_processing.operators.mapping import wrap_references
 from airflow_sm_processing.processing.values import to_plain
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk.bases.decorator import Task
 
-    from airflow_sm_processing.processing.inputs import ProcessingInput
-    from airflow_sm_processing.processing.instances import InstancePreference
-    from airflow_sm_processing.processing.outputs import ProcessingOutput
+    from airflow_sm_processing.processing.models import InstancePreference, ProcessingInput, ProcessingOutput
     from airflow_sm_processing.processing.values import Late
 
     P = ParamSpec("P")

@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.metrics import count_calls
 from airflow_sm_processing.processing import ProcessingJob, Processor, ScriptProcessor, Session
-from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.processing.aws_calls import aws_call
 from airflow_sm_processing.processing.secrets import hidden
 
 if TYPE_CHECKING:

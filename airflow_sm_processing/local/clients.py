@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow_sm_processing.local.keys import Key
+    from airflow_sm_processing.local.auth import Key
 
 # Like botocore's own table of where settings come from, with the user's files and profile taken out of it.
 _NOTHING_OF_THE_USERS = {

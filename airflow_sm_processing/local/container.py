@@ -1,29 +1,172 @@
-"""One instance of a job: its folders, the container contract's files, its environment, its process."""
+"""One instance of a job: its interpreter, folders, configuration files, environment and process."""
 
 from __future__ import annotations
 
 import fnmatch
 import json
 import os
+import re
 import stat
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.local import sandbox, script_paths
+from airflow_sm_processing.local import sandbox
+from airflow_sm_processing.local.errors import validation_error
 from airflow_sm_processing.local.folders import make_private, open_beneath, write_private
 from airflow_sm_processing.local.logs import LogPump, LogStream
-from airflow_sm_processing.local.rules import outputs_of
+from airflow_sm_processing.local.validation import outputs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from airflow_sm_processing.local.images import Interpreter
     from airflow_sm_processing.local.jobs import Job
     from airflow_sm_processing.local.network import Endpoint, Network, NetworkMode
 
+
 ML = PurePosixPath("/opt/ml")
+
+_NAMED = re.compile(r"/opt/ml/[^\s'\"`;,:|&<>()]+")
+
+_ABSOLUTE = re.compile(rb"/opt/ml\b")
+
+_SCRIPTS = frozenset({".py", ".sh", ".bash", ".r", ".jl", ".pl", ".rb", ".ipynb"})
+
+_SHEBANG = b"#!"
+
+_MAX_FILES, _MAX_BYTES, _MAX_SHOWN = 500, 1024 * 1024, 5
+
+
+def find(ml: Path, arguments: Iterable[str]) -> list[str]:
+    """Find the scripts that a command starts, and those beside them, that say /opt/ml.
+
+    Args:
+        ml: The real folder behind /opt/ml.
+        arguments: The command, before its paths are rewritten.
+
+    Returns:
+        `/opt/ml/processing/input/code/script.py (lines 3, 7)`, one for each script.
+    """
+    named = {PurePosixPath(path).relative_to(ML) for argument in arguments for path in _NAMED.findall(argument)}
+    starts = [ml / path for path in sorted(named) if ".." not in path.parts and _is_script(ml / path)]
+    scripts = dict.fromkeys(script for start in starts for script in _scripts_beside(start))
+    found = []
+    for script in list(scripts)[:_MAX_FILES]:
+        if lines := _lines(script):
+            shown = ", ".join(map(str, lines[:_MAX_SHOWN])) + ", …" * (len(lines) > _MAX_SHOWN)
+            found.append(f"{ML / script.relative_to(ml).as_posix()} (line{'s' * (len(lines) > 1)} {shown})")
+    return found
+
+
+def _is_script(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return path.suffix.lower() in _SCRIPTS or file.read(len(_SHEBANG)) == _SHEBANG
+
+
+def _scripts_beside(start: Path) -> Iterator[Path]:
+    yield start
+    yield from sorted(path for path in start.parent.rglob("*") if path.suffix.lower() in _SCRIPTS and path.is_file())
+
+
+def _lines(script: Path) -> list[int]:
+    with script.open("rb") as file:
+        text = file.read(_MAX_BYTES)
+    return [number for number, line in enumerate(text.splitlines(), start=1) if _ABSOLUTE.search(line)]
+
+
+_QUERY = """
+import json, site, sys
+base = getattr(sys, "_base_executable", None) or sys.executable
+sites = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+print(json.dumps({"base": base, "sites": sites, "version": "%d.%d" % sys.version_info[:2]}))
+"""
+
+_PIP = """#!{python}
+import sys
+from pip._internal.cli.main import main
+sys.exit(main())
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpreter:
+    """A Python, and what is installed for it."""
+
+    python: Path
+    base: Path
+    """The interpreter that a virtual environment of it must start."""
+    sites: tuple[str, ...]
+    version: str
+    """Major and minor, such as 3.11."""
+
+    def layer(self, folder: Path) -> Path:
+        """Make a virtual environment in `folder` that sees the image's packages and takes its own `pip install`s.
+
+        Returns:
+            The folder to put first on PATH.
+        """
+        binaries, site = folder / "bin", folder / "lib" / f"python{self.version}" / "site-packages"
+        make_private(binaries)
+        make_private(site)
+        home = f"home = {self.base.parent}\ninclude-system-site-packages = false\nversion = {self.version}\n"
+        (folder / "pyvenv.cfg").write_text(home)
+        for name in ("python", "python3", f"python{self.version}"):
+            (binaries / name).symlink_to(self.base)
+        # addsitedir, not a plain path: the image's own .pth files (editable installs) count too.
+        lines = "".join(f"import site; site.addsitedir({path!r})\n" for path in self.sites)
+        (site / "_image.pth").write_text(lines)
+        for name in ("pip", "pip3"):
+            (binaries / name).write_text(_PIP.format(python=binaries / "python"))
+            (binaries / name).chmod(0o755)
+        return binaries
+
+
+@cache
+def interpreter(python: str) -> Interpreter:
+    """Ask a Python what it is.
+
+    Raises:
+        ValueError: it can't be run.
+    """
+    try:
+        asked = subprocess.run([python, "-c", _QUERY], capture_output=True, check=True, text=True, timeout=60)  # noqa: S603  # the user's own mapping
+        found = json.loads(asked.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise ValueError(f"The image's interpreter {python!r} can't be run: {error}. Give a Python's path.") from error
+    return Interpreter(
+        python=Path(python), base=Path(found["base"]), sites=tuple(found["sites"]), version=found["version"]
+    )
+
+
+class Images:
+    """The mapping from image URIs to interpreters: the first pattern that matches, or the server's own Python."""
+
+    def __init__(self, pythons: Mapping[str, str] | None = None) -> None:
+        self._pythons = dict(pythons or {})
+        for python in self._pythons.values():
+            interpreter(python)
+
+    def resolve(self, image_uri: str) -> Interpreter:
+        """Find the interpreter for an image.
+
+        Raises:
+            ServiceError: ValidationException, for an image URI that is no image's name.
+        """
+        if not image_uri or image_uri != image_uri.strip() or " " in image_uri:
+            raise validation_error(f"Invalid image URI {image_uri!r}. Please provide a valid Amazon ECR image path.")
+        for pattern, python in self._pythons.items():
+            if fnmatchcase(image_uri, pattern):
+                return interpreter(python)
+        return interpreter(sys.executable)
+
+
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What AWS's own images set.
 _IMAGE_ENVIRONMENT = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "UTF-8"}
@@ -145,7 +288,7 @@ class Instance:
             f"config files say {self.ml} instead. Paths written inside scripts aren't changed."
         )
         remarks = [text]
-        if found := script_paths.find(self.ml, self._arguments()):
+        if found := find(self.ml, self._arguments()):
             remarks.append(
                 f"These scripts say {ML} themselves, where they will find nothing of this job's: {'; '.join(found)}. "
                 "Take the paths from arguments or the environment, or write them without the first slash (opt/ml/…), "

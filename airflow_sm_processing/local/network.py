@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.local.sandbox import Mode
 
+
 NetworkMode = Literal["auto", "own", "shared"]
+
 """`auto`: an own network for the hosts of a job that has several; `own`: for each job; `shared`: for none."""
+
 _MAX_DESCRIPTORS = 2
 
 

@@ -1,29 +1,179 @@
-"""A job's life on its instances: inputs, commands, supervision, outputs, the end."""
+"""Run jobs: queue them, start their instances, supervise the commands, and collect the outputs."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.local import folders, inputs
-from airflow_sm_processing.local.container import Instance, Setting
-from airflow_sm_processing.local.crew import Crew
+from airflow_sm_processing.local import folders, storage
+from airflow_sm_processing.local.container import Instance
+from airflow_sm_processing.local.errors import ServiceError
 from airflow_sm_processing.local.faults import RUN, Call, Faults
 from airflow_sm_processing.local.jobs import Job, Status
 from airflow_sm_processing.local.network import Network, network_of
-from airflow_sm_processing.local.outputs import Output, OutputError
-from airflow_sm_processing.local.rules import outputs_of
+from airflow_sm_processing.local.storage import Output, OutputError
+from airflow_sm_processing.local.validation import outputs_of
 
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from airflow_sm_processing.local.images import Images
+    from airflow_sm_processing.local.container import Images, Interpreter, Setting
+
+
+class Dispatcher:
+    """Runs at most so many jobs at once, first come, first served."""
+
+    def __init__(self, workshop: Callable[[], Workshop], *, max_jobs: int, closing: threading.Event) -> None:
+        self._workshop = workshop
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(max_jobs, thread_name_prefix="job")
+        self._futures: dict[Job, Future[None]] = {}
+        self._closing = closing
+
+    def submit(self, job: Job) -> None:
+        """Run a job when there is room for it.
+
+        Raises:
+            ServiceError: ServiceUnavailable, when the server is about to end.
+        """
+        with self._lock:
+            if self._closing.is_set():
+                raise ServiceError("ServiceUnavailable", "The local SageMaker is ending.", status=503)
+            self._futures[job] = self._pool.submit(self._run, job)
+
+    def _run(self, job: Job) -> None:
+        try:
+            JobRunner(job, self._workshop(), closing=self._closing).run()
+        finally:
+            with self._lock:
+                del self._futures[job]
+
+    def stop(self, job: Job) -> None:
+        """Stop a job; one that still waits for its turn is Stopped at once."""
+        job.stop()
+        with self._lock:
+            future = self._futures.get(job)
+            if future is None or not future.cancel():
+                return
+            del self._futures[job]
+        job.end(Status.STOPPED)
+
+    def close(self) -> None:
+        """Stop all jobs, without the grace that a user's stop gives, and wait for their end."""
+        with self._lock:
+            self._closing.set()
+            jobs = list(self._futures)
+        for job in jobs:
+            with contextlib.suppress(ServiceError):  # it has just ended by itself
+                self.stop(job)
+            with job.wake:
+                job.wake.notify_all()
+        self._pool.shutdown()
+
+
+CONTINUOUS_SECONDS = 1.0
+
+"""How often a Continuous output is looked at."""
+
+CLOSING_GRACE = 1.0
+
+"""Seconds between SIGTERM and SIGKILL when the server itself ends."""
+
+
+class Crew:
+    """Waits for all of a job's instances at once, on the job's own condition."""
+
+    def __init__(self, job: Job, instances: Sequence[Instance], *, closing: threading.Event) -> None:
+        self._job = job
+        self._instances = instances
+        self._closing = closing
+        self._waiters: list[threading.Thread] = []
+        self._errors: list[Exception] = []
+        self._running = 0
+        self.failed: Instance | None = None
+        """The first whose command failed; the others were stopped because of it."""
+
+    def start(self, image: Interpreter, logs: Any) -> None:
+        """Start every instance's command."""
+        for instance in self._instances:
+            instance.start(image, logs)
+            waiter = threading.Thread(target=self._wait, args=[instance], name=f"wait-{self._job.name}", daemon=True)
+            self._waiters.append(waiter)
+            with self._job.wake:
+                self._running += 1
+            waiter.start()
+
+    def _wait(self, instance: Instance) -> None:
+        error = None
+        try:
+            instance.wait()
+        except Exception as caught:  # noqa: BLE001  # dismiss raises it, in the thread that runs the job
+            error = caught
+        with self._job.wake:
+            if error:
+                self._errors.append(error)
+            if instance.exit_code and self.failed is None:
+                self.failed = instance
+            self._running -= 1
+            self._job.wake.notify_all()
+
+    def watch(self, limit: float | None, continuous: Sequence[Output]) -> bool:
+        """Upload Continuous outputs until the commands end, one fails, or the job is to stop.
+
+        Returns:
+            False if `limit` seconds passed first.
+
+        Raises:
+            OutputError: an output can't be uploaded.
+        """
+        deadline = time.monotonic() + limit if limit is not None else float("inf")
+        tick = CONTINUOUS_SECONDS if continuous else threading.TIMEOUT_MAX
+        while (left := deadline - time.monotonic()) > 0:
+            with self._job.wake:
+                if self._job.wake.wait_for(self._is_over, timeout=min(tick, left)):
+                    return True
+            for output in continuous:
+                output.upload()
+        return False
+
+    def _is_over(self) -> bool:
+        is_stopping = self._job.status is Status.STOPPING
+        return is_stopping or not self._running or self.failed is not None or bool(self._errors)
+
+    def dismiss(self, grace: float) -> None:
+        """Send SIGTERM to whoever still runs, and SIGKILL after `grace` seconds.
+
+        Raises:
+            Exception: what kept an instance from running.
+        """
+        for instance in self._instances:
+            instance.terminate()
+        with self._job.wake:
+            self._job.wake.wait_for(lambda: not self._running or self._closing.is_set(), timeout=grace)
+            if self._closing.is_set():
+                self._job.wake.wait_for(lambda: not self._running, timeout=CLOSING_GRACE)
+        self.kill()
+        if self._errors:
+            raise self._errors[0]
+
+    def kill(self) -> None:
+        """End all processes and wait for their end."""
+        for instance in self._instances:
+            instance.kill()
+        for waiter in self._waiters:
+            waiter.join()
+
 
 EXIT_MESSAGE_BYTES = 1024
+
 """https://docs.aws.amazon.com/sagemaker/latest/dg/byoc-metadata.html"""
+
 _log = logging.getLogger(__name__)
 
 
@@ -66,7 +216,7 @@ class JobRunner:
         status, reason = Status.FAILED, None
         try:
             status, reason = self._run()
-        except (_JobFailedError, inputs.InputError, OutputError) as error:
+        except (_JobFailedError, storage.InputError, OutputError) as error:
             reason = str(error)
         except OSError as error:  # such as a full disk, or a sandbox that couldn't be made
             _log.warning("The local SageMaker couldn't run %s: %s", self._job.name, error)
@@ -153,8 +303,8 @@ class JobRunner:
             if path is None or self._job.status is Status.STOPPING:
                 continue
             for index, instance in enumerate(self._instances):
-                shard = inputs.Shard(index=index, count=len(self._instances))
-                inputs.download(s3, item, instance.folder(path), shard, role=self._job.request["RoleArn"])
+                shard = storage.Shard(index=index, count=len(self._instances))
+                storage.download(s3, item, instance.folder(path), shard, role=self._job.request["RoleArn"])
 
     def _execute(self) -> bool:
         """Run the commands to their end, and say whether the time ran out."""

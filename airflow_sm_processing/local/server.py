@@ -1,43 +1,193 @@
-"""The local SageMaker, put together: one object that serves while its `with` block lasts."""
+"""The local SageMaker as one object that serves HTTP on loopback while its `with` block lasts."""
 
 from __future__ import annotations
 
 import json
+import logging
+import os
 import re
+import socket
 import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.local import folders, moto_app
+from moto.core.request import PRESERVED_HEADER_NAMES_ENVIRON_KEY, environ_key_for_header
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+
+from airflow_sm_processing.local import folders, moto
 from airflow_sm_processing.local.api import ProcessingApi
+from airflow_sm_processing.local.app import Gate
+from airflow_sm_processing.local.auth import Key, Keyring
 from airflow_sm_processing.local.clients import Clients, ignoring
-from airflow_sm_processing.local.container import Setting
-from airflow_sm_processing.local.dispatcher import Dispatcher
-from airflow_sm_processing.local.environment import airflow_environment, aws_environment, write_aws_files
+from airflow_sm_processing.local.container import Images, Setting
 from airflow_sm_processing.local.faults import Fault, Faults
-from airflow_sm_processing.local.gate import Gate
-from airflow_sm_processing.local.http import LOOPBACK, HttpServer
-from airflow_sm_processing.local.images import Images
-from airflow_sm_processing.local.keys import Key, Keyring
+from airflow_sm_processing.local.folders import make_private, write_private
 from airflow_sm_processing.local.network import Endpoint
-from airflow_sm_processing.local.runner import Workshop
+from airflow_sm_processing.local.runner import Dispatcher, Workshop
 from airflow_sm_processing.local.sandbox import strongest_mode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from _typeshed.wsgi import WSGIApplication
     from typing_extensions import Self
 
     from airflow_sm_processing.local.jobs import Job
     from airflow_sm_processing.local.network import NetworkMode
     from airflow_sm_processing.local.sandbox import Mode
 
+
+_SERVICES = ("S3", "STS", "IAM", "SAGEMAKER", "CLOUDWATCH_LOGS")
+
+_LOOPBACK = ("127.0.0.1", "localhost")
+
+
+def write_aws_files(folder: Path, key: Key, region: str) -> None:
+    """Write an AWS configuration and credentials, each with a default profile, for `aws_environment` to name.
+
+    An empty AWS_PROFILE is an error to botocore, and a variable can't be unset by setting others: so the
+    user's profile is replaced by one that exists.
+    """
+    aws = folder / "aws"
+    make_private(aws)
+    write_private(aws / "config", f"[default]\nregion = {region}\n")
+    pair = f"aws_access_key_id = {key.access_key_id}\naws_secret_access_key = {key.secret_access_key}\n"
+    write_private(aws / "credentials", f"[default]\n{pair}")
+
+
+def aws_environment(folder: Path, endpoint_url: str, key: Key, region: str) -> dict[str, str]:
+    """Give what any AWS client reads."""
+    no_proxy = ",".join(dict.fromkeys([*filter(None, os.environ.get("NO_PROXY", "").split(",")), *_LOOPBACK]))
+    return {
+        "AWS_ENDPOINT_URL": endpoint_url,
+        **{f"AWS_ENDPOINT_URL_{service}": endpoint_url for service in _SERVICES},
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+        "AWS_ACCESS_KEY_ID": key.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+        "AWS_SESSION_TOKEN": "",
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_PROFILE": "default",
+        "AWS_DEFAULT_PROFILE": "default",
+        "AWS_CONFIG_FILE": str(folder / "aws" / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws" / "credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
+    }
+
+
+def airflow_environment(endpoint_url: str, key: Key, region: str) -> dict[str, str]:
+    """Give Airflow's connection `aws_default`."""
+    connection = {
+        "conn_type": "aws",
+        "login": key.access_key_id,
+        "password": key.secret_access_key,
+        "extra": {"endpoint_url": endpoint_url, "region_name": region},
+    }
+    return {"AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection)}
+
+
+LOOPBACK = "127.0.0.1"
+
+_log = logging.getLogger(__name__)
+
+
+class _Handler(WSGIRequestHandler):
+    # Header and body are written apart; without this the body waits for the header's acknowledgement.
+    disable_nagle_algorithm = True
+
+    def make_environ(self) -> dict[str, Any]:
+        """Keep S3 metadata names with underscores, which werkzeug drops and moto wants spelled as sent."""
+        environ = super().make_environ()
+        names: dict[str, str] = {}
+        for name, value in self.headers.items():
+            if "_" in name and name.lower().startswith("x-amz-meta-"):
+                key = environ_key_for_header(name)
+                names[key] = name
+                environ[key] = value
+        environ[PRESERVED_HEADER_NAMES_ENVIRON_KEY] = names
+        return environ
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002  # werkzeug's own name
+        """Log calls for who debugs; werkzeug would colour them on stderr."""
+        level = logging.ERROR if type == "error" else logging.DEBUG
+        _log.log(level, "%s", message % args if args else message)
+
+
+class HttpServer(ThreadedWSGIServer):
+    """Serves until it is closed; closing ends every open connection and waits for every thread."""
+
+    daemon_threads = False
+    block_on_close = True
+
+    def __init__(self, port: int, application: WSGIApplication) -> None:
+        # werkzeug takes the protocol from the handler's class: 1.1 keeps connections open.
+        handler = type("Handler", (_Handler,), {"protocol_version": "HTTP/1.1"})
+        self._connections: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        # Made here, as werkzeug ends the whole process when a port is taken.
+        with _listen(port) as listener:
+            super().__init__(LOOPBACK, port, application, handler, fd=listener.fileno())
+        self._thread = threading.Thread(target=self.serve_forever, args=[0.05], name="local-sagemaker", daemon=True)
+
+    def start(self) -> None:
+        """Serve in a thread of its own."""
+        self._thread.start()
+
+    def serve_also(self, listener: socket.socket) -> None:
+        """Serve who connects to another socket, until it is shut down."""
+        while True:
+            try:
+                connection, address = listener.accept()
+            except OSError:
+                return
+            self.process_request(connection, address)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Note the connection, to be able to end it."""
+        with self._lock:
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a connection that has ended."""
+        with self._lock:
+            self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def close(self) -> None:
+        """Stop serving."""
+        self.shutdown()
+        with self._lock:
+            connections = list(self._connections)
+        for connection in connections:
+            _shut(connection)
+        self._thread.join()  # serve_forever ends with server_close, which waits for the connections' threads
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server((LOOPBACK, port), backlog=128)
+    except OSError as error:
+        raise ValueError(f"Port {port} is in use. Choose another, or 0 for any: {error.strerror}.") from error
+
+
+def _shut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        _log.debug("A connection had ended already")
+
+
 STOP_GRACE = 120.0
+
 """Seconds from SIGTERM to SIGKILL, as for SageMaker's jobs:
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html"""
 
 _MAX_PORT = 65535
+
 _TRUST = json.dumps(
     {
         "Version": "2012-10-17",
@@ -128,7 +278,7 @@ class LocalSageMaker:
             gate.hosts = frozenset(f"{host}:{http.port}" for host in (LOOPBACK, "localhost"))
             self.endpoint_url = f"http://{LOOPBACK}:{http.port}"
             self._endpoint = Endpoint(port=http.port, serve=http.serve_also)
-            stack.enter_context(moto_app.tenancy())
+            stack.enter_context(moto.tenancy())
             http.start()
             stack.callback(http.close)
             self._clients = Clients(self.endpoint_url)
@@ -206,7 +356,7 @@ def _check_numbers(*, port: int, max_jobs: int, stop_grace: float) -> None:
 def _check_names(*, account_id: str, region: str, roles: tuple[str, ...]) -> None:
     if not re.fullmatch(r"[0-9]{12}", account_id):
         raise ValueError(f"account_id is {account_id!r}, and must have 12 digits.")
-    if region not in moto_app.regions("sagemaker"):
+    if region not in moto.regions("sagemaker"):
         raise ValueError(f"region is {region!r}, which is no region of AWS's.")
     for role in roles:
         if not re.fullmatch(r"[\w+=,.@-]{1,64}", role, re.ASCII):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_sm_processing.processing.description import JobDescription
-    from airflow_sm_processing.processing.sizes import Size
+    from airflow_sm_processing.processing.s3 import Size
 
 __all__ = ["declare", "declare_partial", "outputs_alias", "problems_of_assets", "tell_assets", "with_uris"]
 

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.operators.supervisor import supervisor
-from airflow_sm_processing.ownership.claiming import Try
-from airflow_sm_processing.ownership.intents import Intent, NoIntents
-from airflow_sm_processing.ownership.owner import Life, Owner
+from airflow_sm_processing.ownership.claim import Try
+from airflow_sm_processing.ownership.owner import Intent, Life, NoIntents, Owner
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_sm_processing.ownership.intents import Intents
+    from airflow_sm_processing.ownership.owner import Intents
 
 __all__ = ["Attempt", "Termination", "deployment"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_processing import xcoms
 from airflow_sm_processing.exceptions import TransientError, WaitTimeoutError
 from airflow_sm_processing.metrics import job_ended
 from airflow_sm_processing.operators.assets import tell_assets
 from airflow_sm_processing.operators.lineage import TracedJob, TracedTask
 from airflow_sm_processing.operators.recording import measured, record_as_left, record_end, record_progress
 from airflow_sm_processing.operators.result_files import push_result_files
-from airflow_sm_processing.processing import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from airflow_sm_processing.operators.modes import Modes
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.job import ProcessingJob
-    from airflow_sm_processing.processing.sizes import Size
-    from airflow_sm_processing.triggers.deadlines import Deadline
+    from airflow_sm_processing.processing.s3 import Size
+    from airflow_sm_processing.triggers.events import Deadline
 
 __all__ = ["AwaitingTask"]
 
@@ -51,9 +51,9 @@ class AwaitingTask(TracedTask):
             shown: The position that the trigger left in the log.
             gave_up: Whether the trigger has stopped the job at its deadline.
         """
-        from airflow_sm_processing.processing.log_position import LogPosition
-        from airflow_sm_processing.processing.status import JobStatus
-        from airflow_sm_processing.processing.waiting import WaitSettings
+        from airflow_sm_processing.processing.description import JobStatus
+        from airflow_sm_processing.processing.log_events import LogPosition
+        from airflow_sm_processing.processing.waiter import WaitSettings
 
         settings = WaitSettings(
             poll_interval=modes.poll_interval,
@@ -120,7 +120,7 @@ class AwaitingTask(TracedTask):
 
     def _finish(self, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes) -> Any:
         """Make the task's end of the job's: the same in every mode."""
-        from airflow_sm_processing.processing.status import JobStatus
+        from airflow_sm_processing.processing.description import JobStatus
 
         sizes = self._note_end(context, job, description, modes)
         self._job = None
@@ -138,7 +138,7 @@ class AwaitingTask(TracedTask):
 
     def _result(self, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes) -> Any:  # noqa: ARG002  # others need them
         """Return the task's result, of a job that has ended well or was stopped."""
-        return results.ended_result(description)
+        return xcoms.ended_result(description)
 
     def _skip(self, reason: str) -> NoReturn:
         from airflow_sm_processing.airflow_compat import AirflowSkipException

@@ -14,12 +14,12 @@ from airflow_sm_processing.operators.lifecycle import JobTask
 from airflow_sm_processing.operators.mode_parameters import MODE_PARAMETERS
 from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS
 from airflow_sm_processing.operators.result_files import DEFAULT_MAX_RESULT_FILE_BYTES
-from airflow_sm_processing.processing.defaults import (
+from airflow_sm_processing.processing.values import (
     DEFAULT_MAX_CAPACITY_WAIT,
     DEFAULT_MAX_TRANSIENT_SECONDS,
     DEFAULT_POLL_INTERVAL,
+    to_plain,
 )
-from airflow_sm_processing.processing.values import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
     from airflow_sm_processing.hooks.connection import AwsConnection
-    from airflow_sm_processing.processing.inputs import ProcessingInput
-    from airflow_sm_processing.processing.instances import InstancePreference
-    from airflow_sm_processing.processing.network import NetworkConfig
-    from airflow_sm_processing.processing.outputs import ProcessingOutput
+    from airflow_sm_processing.processing.models import (
+        InstancePreference,
+        NetworkConfig,
+        ProcessingInput,
+        ProcessingOutput,
+    )
     from airflow_sm_processing.processing.values import Late
 
 __all__ = ["BaseProcessingOperator"]

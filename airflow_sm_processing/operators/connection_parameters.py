@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.operators.truths import TRUTHS
-from airflow_sm_processing.processing.coercion import ValueReader, rule_of_structure
 from airflow_sm_processing.processing.secrets import hidden
+from airflow_sm_processing.processing.values import ValueReader, rule_of_structure
 
 if TYPE_CHECKING:
     from airflow_sm_processing.hooks.connection import AwsConnection

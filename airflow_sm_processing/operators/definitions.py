@@ -14,9 +14,9 @@ from airflow_sm_processing.operators.mode_parameters import mode_problems, read_
 from airflow_sm_processing.operators.nothing import nothing_problems, without_left_out
 from airflow_sm_processing.operators.parameters import DefinitionReader
 from airflow_sm_processing.operators.result_files import problems_of_results
-from airflow_sm_processing.processing.local_paths import local_path
-from airflow_sm_processing.processing.results import reserved_name_problems
-from airflow_sm_processing.processing.rules import definition_problems
+from airflow_sm_processing.processing.definition import local_path
+from airflow_sm_processing.processing.validation import definition_problems
+from airflow_sm_processing.xcoms import reserved_name_problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -20,7 +20,7 @@ from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.masking import MaskedEnvironment
 from airflow_sm_processing.operators.mode_parameters import read_modes
 from airflow_sm_processing.operators.room import bear, is_used_up, lane_of, pause_after
-from airflow_sm_processing.processing.aws_errors import is_pressure
+from airflow_sm_processing.processing.aws_calls import is_pressure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from airflow_sm_processing.operators.attempt import Attempt
     from airflow_sm_processing.operators.modes import Modes
     from airflow_sm_processing.operators.release import Release
-    from airflow_sm_processing.ownership.claiming import Claimed, JobClaim
+    from airflow_sm_processing.ownership.claim import Claimed, JobClaim
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.job import ProcessingJob
     from airflow_sm_processing.triggers.capacity import Refusals
-    from airflow_sm_processing.triggers.deadlines import Deadline
+    from airflow_sm_processing.triggers.events import Deadline
 
 __all__ = ["BACKSTOP", "ClaimingTask", "is_deferrable"]
 
@@ -135,7 +135,7 @@ class ClaimingTask(LinkedTask, MaskedEnvironment):
             self._stop(job)
 
     def _claim(self, definition: JobDefinition, modes: Modes, attempt: Attempt) -> JobClaim:
-        from airflow_sm_processing.ownership.claiming import JobClaim
+        from airflow_sm_processing.ownership.claim import JobClaim
 
         return JobClaim(
             definition,

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.truths import truth
-from airflow_sm_processing.processing.coercion import from_json, rule_of_structure
+from airflow_sm_processing.processing.values import from_json, rule_of_structure
 
 __all__ = ["one_for_each_source"]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
+from airflow_sm_processing import xcoms
 from airflow_sm_processing.operators.awaiting import AwaitingTask
 from airflow_sm_processing.operators.bounds import passed_deadline, wait_deadline
 from airflow_sm_processing.operators.definitions import read_task
@@ -24,7 +25,6 @@ from airflow_sm_processing.operators.recording import record_submission
 from airflow_sm_processing.operators.room import lacked_capacity, lane_of
 from airflow_sm_processing.operators.supervisor import ask_in_whole
 from airflow_sm_processing.operators.truths import truth
-from airflow_sm_processing.processing import results
 from airflow_sm_processing.xcoms import xcom_if_any
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
     from airflow_sm_processing.operators.modes import Modes
-    from airflow_sm_processing.ownership.claiming import Claimed
+    from airflow_sm_processing.ownership.claim import Claimed
     from airflow_sm_processing.processing.job import ProcessingJob
     from airflow_sm_processing.triggers.capacity import Refusals
-    from airflow_sm_processing.triggers.deadlines import Deadline
+    from airflow_sm_processing.triggers.events import Deadline
 
 __all__ = ["JobTask"]
 
@@ -104,13 +104,13 @@ class JobTask(AwaitingTask):
         details = next_kwargs or {}
         is_over = details.get("error") == TriggerFailureReason.TRIGGER_TIMEOUT
         refusals = self._longest_refused() if is_over else None
-        job_name = xcom_if_any(context["ti"], results.JOB_NAME_KEY)
+        job_name = xcom_if_any(context["ti"], xcoms.JOB_NAME_KEY)
         if job_name is None:  # it waited for room
             self.log.warning("The trigger failed (%s), so this worker tries again.", details.get("error"))
             self._stays = not is_over
             return self._run(context, refusals)
         job = self._take_up(context, job_name)
-        shown = own_xcom(context, results.LOG_POSITION_KEY) if self._modes().logs is True else None
+        shown = own_xcom(context, xcoms.LOG_POSITION_KEY) if self._modes().logs is True else None
         if shown is not None:
             forget_log_position(context)
         if is_over:
@@ -244,5 +244,5 @@ def _is_time_out() -> bool:
 def _unawaited_result(claimed: Claimed) -> dict[str, Any]:
     job, found = claimed
     if found is not None:
-        return results.ended_result(found)
-    return results.submitted_result(job.job_name, job.job_arn, job.output_uris)
+        return xcoms.ended_result(found)
+    return xcoms.submitted_result(job.job_name, job.job_arn, job.output_uris)

@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.getting import ClaimingTask
-from airflow_sm_processing.processing.code import CODE_INPUT_NAME
-from airflow_sm_processing.processing.results import moment
+from airflow_sm_processing.processing.definition import CODE_INPUT_NAME
+from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.processing.s3_uris import S3Location, is_s3_uri
-from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.xcoms import moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from airflow_sm_processing.processing.description import JobDescription
-    from airflow_sm_processing.processing.inputs import ProcessingInput
     from airflow_sm_processing.processing.job import ProcessingJob
-    from airflow_sm_processing.processing.outputs import ProcessingOutput
-    from airflow_sm_processing.processing.sizes import Size
+    from airflow_sm_processing.processing.models import ProcessingInput, ProcessingOutput
+    from airflow_sm_processing.processing.s3 import Size
 
 __all__ = ["TracedJob", "TracedTask", "dataset_name"]
 

@@ -12,7 +12,7 @@ from airflow_sm_processing.operators.late import hide_late, is_known
 from airflow_sm_processing.operators.resolved import ResolvedFields
 from airflow_sm_processing.operators.truths import TRUTHS
 from airflow_sm_processing.processing.secrets import JobSecrets, secret_forms, strings_in
-from airflow_sm_processing.signed_urls import signed_queries
+from airflow_sm_processing.redaction import signed_queries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

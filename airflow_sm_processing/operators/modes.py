@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from airflow_sm_processing.processing.defaults import (
+from airflow_sm_processing.processing.description import JobStatus
+from airflow_sm_processing.processing.values import (
     DEFAULT_MAX_CAPACITY_WAIT,
     DEFAULT_MAX_TRANSIENT_SECONDS,
     DEFAULT_POLL_INTERVAL,
+    Value,
+    value_object,
 )
-from airflow_sm_processing.processing.status import JobStatus
-from airflow_sm_processing.processing.values import Value, value_object
 
 if TYPE_CHECKING:
     from airflow_sm_processing.processing.description import JobDescription

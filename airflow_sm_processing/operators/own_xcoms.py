@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_processing import xcoms
 from airflow_sm_processing.links import push_links
-from airflow_sm_processing.processing import results
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 def publish(context: Context, job: ProcessingJob) -> None:
     """Push what is known of the job as soon as there is one, so that a failed task keeps it."""
     ti = context["ti"]
-    ti.xcom_push(key=results.JOB_NAME_KEY, value=job.job_name)
-    ti.xcom_push(key=results.JOB_ARN_KEY, value=job.job_arn)
+    ti.xcom_push(key=xcoms.JOB_NAME_KEY, value=job.job_name)
+    ti.xcom_push(key=xcoms.JOB_ARN_KEY, value=job.job_arn)
     for name, uri in job.output_uris.items():
-        if name not in results.RESERVED_KEYS:  # as an output of somebody else's job may be called
+        if name not in xcoms.RESERVED_KEYS:  # as an output of somebody else's job may be called
             ti.xcom_push(key=name, value=uri)
     push_links(ti, job.links())
 
@@ -47,9 +47,9 @@ def begin_log_position(context: Context) -> None:
     place: dict[str, Any] = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
     comms: Any = task_runner.SUPERVISOR_COMMS
     try:
-        comms.send(SetXCom(key=results.LOG_POSITION_KEY, value={}, **place))
+        comms.send(SetXCom(key=xcoms.LOG_POSITION_KEY, value={}, **place))
     except Exception as error:  # noqa: BLE001  # of Airflow's many kinds; none is worth a task
-        log.warning("XCom %s could not be pushed: %r", results.LOG_POSITION_KEY, error)
+        log.warning("XCom %s could not be pushed: %r", xcoms.LOG_POSITION_KEY, error)
 
 
 def forget_log_position(context: Context) -> None:
@@ -59,6 +59,6 @@ def forget_log_position(context: Context) -> None:
     ti = context["ti"]
     place = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
     try:
-        XCom.delete(key=results.LOG_POSITION_KEY, **place)
+        XCom.delete(key=xcoms.LOG_POSITION_KEY, **place)
     except Exception as error:  # noqa: BLE001  # of Airflow's and XCom backends' many kinds; none is worth a task
-        log.warning("XCom %s stays, for it could not be deleted: %r", results.LOG_POSITION_KEY, error)
+        log.warning("XCom %s stays, for it could not be deleted: %r", xcoms.LOG_POSITION_KEY, error)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.operators.assets import with_uris
 from airflow_sm_processing.operators.input_lists import one_for_each_source
-from airflow_sm_processing.processing import reading
-from airflow_sm_processing.processing.reading import DEFINITION_PARAMETERS
+from airflow_sm_processing.processing import parsing
+from airflow_sm_processing.processing.parsing import DEFINITION_PARAMETERS
 from airflow_sm_processing.processing.values import LATE, to_plain
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFINITION_PARAMETERS", "DefinitionReader"]
 
 
-class DefinitionReader(reading.DefinitionReader):
+class DefinitionReader(parsing.DefinitionReader):
     """Reads a definition from a task's parameters, in which assets stand for their URIs."""
 
     def read(self, parameters: Mapping[str, Any]) -> JobDefinition:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError
+from airflow_sm_processing.iam.permissions import Ways
+from airflow_sm_processing.iam.plan import plan_job
+from airflow_sm_processing.iam.statements import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Place, account_in, partition_of
 from airflow_sm_processing.operators.attempt import Attempt
 from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.operators.errors import TaskDefinitionError
 from airflow_sm_processing.operators.result_files import read_result_files
-from airflow_sm_processing.planning.job_plan import plan_job
-from airflow_sm_processing.planning.needs import Ways
-from airflow_sm_processing.planning.places import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Place, account_in, partition_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_sm_processing.exceptions import Problem
+    from airflow_sm_processing.iam.plan import JobPlan
     from airflow_sm_processing.operators.lifecycle import JobTask
     from airflow_sm_processing.operators.modes import Modes
-    from airflow_sm_processing.planning.job_plan import JobPlan
 
 __all__ = ["PLACEHOLDER", "outputs_read", "plan_task", "ways_of"]
 

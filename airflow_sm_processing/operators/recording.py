@@ -9,9 +9,9 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_processing import xcoms
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.operators.own_xcoms import own_xcom
-from airflow_sm_processing.processing import results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.operators.modes import Modes
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.job import ProcessingJob
-    from airflow_sm_processing.processing.sizes import Size
+    from airflow_sm_processing.processing.s3 import Size
 
 __all__ = ["STORED_RECORD", "measured", "record_as_left", "record_end", "record_progress", "record_submission"]
 
@@ -76,7 +76,7 @@ def record_as_left(task: ClaimingTask, context: Context, job: ProcessingJob, mod
 def measured(task: ClaimingTask, description: JobDescription) -> dict[str, Size | None]:
     """Measure what an ended job read and wrote, by its S3 URIs; nothing where `[sm_processing] measure_data` is off."""
     from airflow_sm_processing.airflow_compat import conf
-    from airflow_sm_processing.processing.sizes import measure_all
+    from airflow_sm_processing.processing.s3 import measure_all
 
     if not conf.getboolean("sm_processing", "measure_data", fallback=True):
         return {}
@@ -101,7 +101,7 @@ def _record(
     with_details: bool = True,
     with_log: bool = False,
 ) -> None:
-    from airflow_sm_processing.processing.records import Circumstances, job_details, job_record
+    from airflow_sm_processing.xcoms import Circumstances, job_details, job_record
 
     ti: Any = context["ti"]
     circumstances = Circumstances(
@@ -114,10 +114,10 @@ def _record(
         record = job_record(job, description, circumstances)
         is_shown = is_new or not _shows_a_later_try(context)
         if is_shown:
-            ti.xcom_push(key=results.RECORD_KEY, value=record)
+            ti.xcom_push(key=xcoms.RECORD_KEY, value=record)
         if is_shown and with_details:
             tails = dict(islice(job.log_tails.items(), _MOST_HOSTS)) if with_log else None
-            ti.xcom_push(key=results.DETAILS_KEY, value=job_details(job, sizes=sizes, log_tail=tails))
+            ti.xcom_push(key=xcoms.DETAILS_KEY, value=job_details(job, sizes=sizes, log_tail=tails))
         store: Any = context.get("task_state_store")  # since Airflow 3.3
         if store is not None:
             store.set(f"{STORED_RECORD}{job.job_name}", record)
@@ -127,6 +127,6 @@ def _record(
 
 def _shows_a_later_try(context: Context) -> bool:
     """Tell whether the task was cleared and tried again, and the new try has a job, while this one still ends."""
-    found = own_xcom(context, results.RECORD_KEY)
+    found = own_xcom(context, xcoms.RECORD_KEY)
     number = found.get("try_number") if isinstance(found, dict) else None
     return isinstance(number, int) and number > context["ti"].try_number

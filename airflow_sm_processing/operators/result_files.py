@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.late import LATE, hide_late
 from airflow_sm_processing.operators.truths import truth
-from airflow_sm_processing.processing.coercion import from_json
+from airflow_sm_processing.processing.values import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.operators.getting import ClaimingTask
     from airflow_sm_processing.processing.description import JobDescription
-    from airflow_sm_processing.processing.outputs import ProcessingOutput
+    from airflow_sm_processing.processing.models import ProcessingOutput
 
 __all__ = ["DEFAULT_MAX_RESULT_FILE_BYTES", "problems_of_results", "push_result_files", "read_result_files"]
 
@@ -31,7 +31,7 @@ def problems_of_results(task: ClaimingTask, outputs: Sequence[ProcessingOutput])
     plain = read_result_files(hide_late(task.result_files))
     if not plain or plain is LATE:
         return
-    from airflow_sm_processing.processing.result_files import result_file_problems
+    from airflow_sm_processing.result_files import result_file_problems
 
     is_own = not task.inherited & {"result_files", "wait_for_completion"}
     if is_own and truth(task.mode_parameters()["wait_for_completion"]) is False:
@@ -78,8 +78,8 @@ def push_result_files(
         return
     from airflow_sm_processing.exceptions import ResultFileError
     from airflow_sm_processing.operators.errors import UnusableResultError
-    from airflow_sm_processing.processing.result_files import read_result_file, result_files
-    from airflow_sm_processing.processing.waiting import patiently
+    from airflow_sm_processing.processing.waiter import patiently
+    from airflow_sm_processing.result_files import read_result_file, result_files
 
     places = description.output_uris
     limit = int(task.max_result_file_bytes)

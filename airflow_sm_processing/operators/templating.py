@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from airflow_sm_processing.processing.coercion import NativeFloat, NativeInt
+from airflow_sm_processing.processing.values import NativeFloat, NativeInt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_sm_processing.processing.coercion import TRUTHS
+from airflow_sm_processing.processing.values import TRUTHS
 
 __all__ = ["TRUTHS", "truth"]
 

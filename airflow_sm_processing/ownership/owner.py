@@ -1,22 +1,112 @@
-"""Who a job belongs to, and how the job says so."""
+"""The owner of a job: a task instance, the names and tags of its jobs, and its write-ahead intents."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_sm_processing.processing.definition import MAX_LENGTH, base_name_from_image, legal_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
-__all__ = ["CLAIM_TAG", "Life", "Owner", "described_owner", "life_of", "try_of"]
+    from botocore.model import OperationModel
+
+    from airflow_sm_processing.exceptions import ProcessingError
+    from airflow_sm_processing.processing.definition import JobDefinition
+
+
+__all__ = [
+    "CLAIM_TAG",
+    "Claimant",
+    "Intent",
+    "Intents",
+    "Life",
+    "NoIntents",
+    "Owner",
+    "Standing",
+    "described_owner",
+    "forbids_tags",
+    "job_name",
+    "life_of",
+    "number_of",
+    "stem",
+    "try_of",
+    "with_owner_tags",
+]
+
+
+_NUMBER_CHARACTERS = 4  # nobody retries a task ten thousand times
+
+
+def stem(definition: JobDefinition, digest: str) -> str:
+    """Give what the names of a task instance's jobs have in common: a readable base and the owner's digest."""
+    base = legal_name(str(definition.base_job_name or base_name_from_image(str(definition.image_uri or ""))))
+    room = MAX_LENGTH - len(digest) - _NUMBER_CHARACTERS - 2
+    return f"{base[:room].rstrip('-')}-{digest}"
+
+
+def job_name(stem: str, number: int) -> str:
+    """Give the name of a task instance's job; numbers count from 1."""
+    return f"{stem}-{number}"
+
+
+def number_of(name: str, digest: str) -> int | None:
+    """Give the number of a job of the owner with that digest; None if the name isn't one of its."""
+    found = re.search(rf"-{digest}-(\d+)$", name)
+    return int(found[1]) if found else None
+
+
+log = logging.getLogger(__name__)
+
+
+def with_owner_tags(
+    tags: Sequence[Mapping[str, str]] | None, own: Mapping[str, str], operation: OperationModel
+) -> list[Mapping[str, str]]:
+    """Add an owner's tags to the user's, which stay as they are; what doesn't fit is left out, the last first.
+
+    Args:
+        tags: The user's, as the request has them.
+        own: The owner's, the most telling first.
+        operation: CreateProcessingJob's model, which has the limit.
+    """
+    given = list(tags or ())
+    taken = {tag.get("Key") for tag in given}
+    wanted = [{"Key": key, "Value": value} for key, value in own.items() if key not in taken]
+    most: int = _tag_list(operation).metadata["max"]
+    room = max(0, most - len(given))
+    if len(wanted) > room:
+        names = ", ".join(tag["Key"] for tag in wanted[room:])
+        log.warning("A job has at most %d tags, and the task gives %d: left out are %s.", most, len(given), names)
+    return [*given, *wanted[:room]]
+
+
+def forbids_tags(error: ProcessingError) -> bool:
+    """Tell whether CreateProcessingJob was refused for the tags in it."""
+    text = str(error).lower()
+    return "addtags" in text or "tag polic" in text or "requesttag" in text
+
+
+def _tag_list(operation: OperationModel) -> Any:
+    shape: Any = operation.input_shape
+    return shape.members["Tags"]
+
 
 _PREFIX = "airflow:"
+
 CLAIM_TAG = f"{_PREFIX}claim"
+
 _LIFE_TAG = f"{_PREFIX}life"
+
 _TRY_TAG = f"{_PREFIX}try-number"
+
 _DIGEST_CHARACTERS = 12
+
 _ILLEGAL_IN_TAGS = re.compile(r"[^\w .:/=+\-@]")
 
 
@@ -133,3 +223,147 @@ def described_owner(tags: Mapping[str, str]) -> str | None:
 
 def _tag_value(text: str) -> str:
     return _ILLEGAL_IN_TAGS.sub("_", text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intent:
+    """That a job of this name is about to be made."""
+
+    job_name: str
+    number: int
+    """Which of the task instance's jobs it is, counted from 1."""
+    claim: str
+    """A random word, in the job's tags as well: what has it was made on this intent."""
+    life: Life
+    noted: float
+    """When this life's first intent was noted, in seconds since the epoch."""
+    former: tuple[str, ...] = ()
+    """The claims of lives before: a call that left in one may make its job in the next."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give the intent as JSON."""
+        return {
+            "job_name": self.job_name,
+            "number": self.number,
+            "claim": self.claim,
+            "life": self.life.to_plain(),
+            "noted": self.noted,
+            "former": list(self.former),
+        }
+
+    @classmethod
+    def from_plain(cls, fields: Mapping[str, Any]) -> Intent:
+        """Read what `to_plain` gave."""
+        return cls(
+            job_name=fields["job_name"],
+            number=fields["number"],
+            claim=fields["claim"],
+            life=Life(*fields["life"]),
+            noted=fields["noted"],
+            former=tuple(fields.get("former", ())),
+        )
+
+
+class Intents(Protocol):
+    """Where a task instance keeps its intent: it must survive the task's process, retries and clears."""
+
+    @property
+    def available(self) -> bool:
+        """Whether what is written is there later; else the jobs' names and tags have to do."""
+
+    def read(self) -> Intent | None:
+        """Give the last intent."""
+
+    def write(self, intent: Intent) -> bool:
+        """Keep the intent instead of the last one; tell whether that worked."""
+
+
+class NoIntents:
+    """For an Airflow that keeps nothing between tries."""
+
+    available = False
+
+    def read(self) -> Intent | None:
+        """Give none."""
+        return None
+
+    def write(self, intent: Intent) -> bool:  # noqa: ARG002  # the protocol has it
+        """Keep nothing."""
+        return False
+
+
+_CLOCK_SKEW = 60.0  # between AWS and this Airflow
+
+
+class Standing(Enum):
+    """What a job is to a task instance that meets it."""
+
+    OURS = "ours"
+    """Made in this life of the task instance, by this try or an earlier one."""
+    EARLIER = "earlier"
+    """Made by the task instance before a user cleared it; without notes, also in a run of the same id before this."""
+    FOREIGN = "foreign"
+    """Somebody else's; with notes, also that of a run of the same id before this, or of an Airflow of the same name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimant:
+    """A task instance in its present life."""
+
+    owner: Owner
+    life: Life
+    run_started: float | None
+    """When the DAG run began or was begun anew, in seconds since the epoch."""
+    claim: str | None
+    """The word that this life's jobs have in their tags; None where Airflow can't keep it."""
+    noted: float | None = None
+    """When this life's first intent was noted, in seconds since the epoch."""
+    earlier: Intent | None = None
+    """The last intent of the life before, if it is known."""
+    former: tuple[str, ...] = ()
+    """The claims of all lives before that are known."""
+
+    def standing(
+        self, job_name: str, *, tags: Mapping[str, str] | None, created_at: datetime | None, own_name: bool
+    ) -> Standing:
+        """Judge a job by its tags, and where they don't tell, by its name and time.
+
+        Args:
+            job_name: The job's.
+            tags: The job's; None if they can't be read.
+            created_at: When it was made, as SageMaker says.
+            own_name: Whether its name has the owner's digest in it, which nobody else's has.
+        """
+        tags = tags or {}
+        claim = tags.get(CLAIM_TAG)
+        if claim is not None and self.claim is not None:
+            return self._by_claim(claim, tags)
+        if self.owner.is_denied_by(tags):
+            return Standing.FOREIGN
+        life = life_of(tags)
+        if life is None and not own_name:
+            return Standing.FOREIGN
+        if life is not None:
+            is_ours = self.life.continues(life) and not _is_before(created_at, self.run_started)
+        else:
+            is_earlier = self.earlier is not None and job_name == self.earlier.job_name
+            is_ours = not is_earlier and not _is_before(created_at, self.noted or self.run_started)
+        return Standing.OURS if is_ours else Standing.EARLIER
+
+    def _by_claim(self, claim: str, tags: Mapping[str, str]) -> Standing:
+        """Judge by the word; a process beside this one may have noted another one at the same moment."""
+        if claim in self.former:
+            return Standing.EARLIER
+        is_ours = claim == self.claim or self._is_of_a_process_beside(tags)
+        return Standing.OURS if is_ours else Standing.FOREIGN
+
+    def _is_of_a_process_beside(self, tags: Mapping[str, str]) -> bool:
+        life = life_of(tags)
+        if life is None or not self.owner.is_named_by(tags):
+            return False
+        # Airflow renews the trace with a run: not in a clear that leaves the run as it is.
+        return self.life.has_trace_of(life) and self.life.continues(life)
+
+
+def _is_before(moment: datetime | None, bound: float | None) -> bool:
+    return moment is not None and bound is not None and moment.timestamp() < bound - _CLOCK_SKEW

@@ -9,46 +9,45 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_sm_processing.processing.datasets import (
-        AthenaDatasetDefinition,
-        DatasetDefinition,
-        RedshiftDatasetDefinition,
-    )
     from airflow_sm_processing.processing.definition import JobDefinition
-    from airflow_sm_processing.processing.description import JobDescription
-    from airflow_sm_processing.processing.feature_store import FeatureStoreOutput
-    from airflow_sm_processing.processing.inputs import ProcessingInput
-    from airflow_sm_processing.processing.instances import InstancePreference
+    from airflow_sm_processing.processing.description import JobDescription, JobStatus
     from airflow_sm_processing.processing.job import ProcessingJob
     from airflow_sm_processing.processing.logs import JobLogs, LogLine
-    from airflow_sm_processing.processing.network import NetworkConfig
-    from airflow_sm_processing.processing.outputs import ProcessingOutput
+    from airflow_sm_processing.processing.models import (
+        AthenaDatasetDefinition,
+        DatasetDefinition,
+        FeatureStoreOutput,
+        InstancePreference,
+        NetworkConfig,
+        ProcessingInput,
+        ProcessingOutput,
+        RedshiftDatasetDefinition,
+        S3Input,
+    )
     from airflow_sm_processing.processing.processor import Processor, ScriptProcessor
-    from airflow_sm_processing.processing.s3_input import S3Input
     from airflow_sm_processing.processing.session import Session
-    from airflow_sm_processing.processing.status import JobStatus
-    from airflow_sm_processing.processing.waiting import WaitSettings
+    from airflow_sm_processing.processing.waiter import WaitSettings
 
 _MODULES = {
-    "AthenaDatasetDefinition": "datasets",
-    "DatasetDefinition": "datasets",
-    "FeatureStoreOutput": "feature_store",
-    "InstancePreference": "instances",
+    "AthenaDatasetDefinition": "models",
+    "DatasetDefinition": "models",
+    "FeatureStoreOutput": "models",
+    "InstancePreference": "models",
     "JobDefinition": "definition",
     "JobDescription": "description",
     "JobLogs": "logs",
-    "JobStatus": "status",
-    "LogLine": "logs",
-    "NetworkConfig": "network",
-    "ProcessingInput": "inputs",
+    "JobStatus": "description",
+    "LogLine": "log_events",
+    "NetworkConfig": "models",
+    "ProcessingInput": "models",
     "ProcessingJob": "job",
-    "ProcessingOutput": "outputs",
+    "ProcessingOutput": "models",
     "Processor": "processor",
-    "RedshiftDatasetDefinition": "datasets",
-    "S3Input": "s3_input",
+    "RedshiftDatasetDefinition": "models",
+    "S3Input": "models",
     "ScriptProcessor": "processor",
     "Session": "session",
-    "WaitSettings": "waiting",
+    "WaitSettings": "waiter",
 }
 
 __all__ = [

@@ -1,22 +1,68 @@
-"""DescribeProcessingJob's response, parsed once."""
+"""Parse DescribeProcessingJob's response once, including what the job's status means."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.processing.answers import in_utc, readable
-from airflow_sm_processing.processing.inputs import ProcessingInput
-from airflow_sm_processing.processing.outputs import ProcessingOutput, output_uris
-from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.processing.aws_calls import in_utc, readable
+from airflow_sm_processing.processing.models import ProcessingInput, ProcessingOutput, output_uris
 from airflow_sm_processing.processing.xcom_values import storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-__all__ = ["REQUEST_PARAMETERS", "JobDescription"]
+
+__all__ = ["REQUEST_PARAMETERS", "JobDescription", "JobStatus"]
+
+
+class JobStatus(str, Enum):
+    """The values of SageMaker's ProcessingJobStatus."""
+
+    IN_PROGRESS = "InProgress"
+    """Queued, starting, running, or uploading outputs."""
+    STOPPING = "Stopping"
+    """A stop was asked for; outputs may still be uploaded."""
+    STOPPED = "Stopped"
+    """Ended by a stop or by MaxRuntimeInSeconds; outputs may be partial."""
+    COMPLETED = "Completed"
+    """Ended in success; outputs are in S3."""
+    FAILED = "Failed"
+    """Ended by the script's exit code, or by an error of the service."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> JobStatus | None:
+        """Return a status that the service has learnt since this version: no member, and nothing that ends a job."""
+        if not isinstance(value, str):
+            return None
+        status = str.__new__(cls, value)
+        status._name_ = f"UNKNOWN_{value}"
+        status._value_ = value
+        return status
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this version knows what the status means."""
+        return self.value in JobStatus._value2member_map_
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job has ended for good."""
+        return self in _TERMINAL
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the job ended as its author meant it to."""
+        return self is JobStatus.COMPLETED
+
+    def __str__(self) -> str:
+        return self.value
+
+
+_TERMINAL = frozenset({JobStatus.STOPPED, JobStatus.COMPLETED, JobStatus.FAILED})
 
 REQUEST_PARAMETERS = (
     "ProcessingJobName",
@@ -30,10 +76,15 @@ REQUEST_PARAMETERS = (
     "StoppingCondition",
     "ExperimentConfig",
 )
+
 """Of CreateProcessingJob, but the tags: what DescribeProcessingJob gives back."""
+
 _REQUIRED = ("ProcessingJobName", "ProcessingJobArn", "ProcessingJobStatus")
+
 _STATUS = re.compile("[A-Za-z]{1,64}")  # one of `JobStatus`, or of a later version of the service
+
 _EXIT_CODE = re.compile(r"exit code: (\d+)")
+
 _SELECTED = "Selected"  # begins what SageMaker adds to the cluster of a job with preferences
 
 

@@ -13,28 +13,26 @@ from airflow_sm_processing.exceptions import (
     JobStoppedError,
     ServiceError,
 )
-from airflow_sm_processing.processing.aws_errors import answer_read, aws_call
-from airflow_sm_processing.processing.console import is_aws, job_links
-from airflow_sm_processing.processing.description import JobDescription
+from airflow_sm_processing.processing.aws_calls import answer_read, aws_call
+from airflow_sm_processing.processing.description import JobDescription, JobStatus
 from airflow_sm_processing.processing.logs import JobLogs
-from airflow_sm_processing.processing.outputs import output_uris
-from airflow_sm_processing.processing.reading import DEFINITION_PARAMETERS, DefinitionReader
-from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.processing.models import output_uris
+from airflow_sm_processing.processing.parsing import DEFINITION_PARAMETERS, DefinitionReader
+from airflow_sm_processing.processing.s3_uris import is_aws, job_links
 from airflow_sm_processing.processing.submission import submit
-from airflow_sm_processing.processing.waiting import Waiter, WaitSettings
+from airflow_sm_processing.processing.waiter import Waiter, WaitSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from airflow_sm_processing.exceptions import Problem
     from airflow_sm_processing.processing.definition import JobDefinition
-    from airflow_sm_processing.processing.inputs import ProcessingInput
-    from airflow_sm_processing.processing.log_position import LogPosition
-    from airflow_sm_processing.processing.outputs import ProcessingOutput
-    from airflow_sm_processing.processing.plan import SubmissionPlan
+    from airflow_sm_processing.processing.log_events import LogPosition
+    from airflow_sm_processing.processing.models import ProcessingInput, ProcessingOutput
     from airflow_sm_processing.processing.processor import Processor
+    from airflow_sm_processing.processing.request import SubmissionPlan
     from airflow_sm_processing.processing.session import Session
-    from airflow_sm_processing.processing.waiting import ChangeSink, LineSink
+    from airflow_sm_processing.processing.waiter import ChangeSink, LineSink
 
 __all__ = ["ProcessingJob"]
 

@@ -8,12 +8,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import JobNotFoundError
-from airflow_sm_processing.processing.answers import readable
-from airflow_sm_processing.processing.aws_errors import answer_read, aws_call
-from airflow_sm_processing.processing.console import LOG_GROUP
-from airflow_sm_processing.processing.log_lines import LogLine, event_lines, host_of, readable_events
-from airflow_sm_processing.processing.log_memory import LineMemory
-from airflow_sm_processing.processing.log_position import LogPosition, StreamPosition
+from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, readable
+from airflow_sm_processing.processing.log_events import (
+    LineMemory,
+    LogLine,
+    LogPosition,
+    StreamPosition,
+    event_lines,
+    host_of,
+    readable_events,
+)
+from airflow_sm_processing.processing.s3_uris import LOG_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError
-from airflow_sm_processing.processing.instances import InstancePreference
 from airflow_sm_processing.processing.job import ProcessingJob
-from airflow_sm_processing.processing.reading import DefinitionReader
-from airflow_sm_processing.processing.rules import definition_problems, wait_problems
+from airflow_sm_processing.processing.models import InstancePreference, format_tags
+from airflow_sm_processing.processing.parsing import DefinitionReader
 from airflow_sm_processing.processing.session import Session
-from airflow_sm_processing.processing.tags import format_tags
+from airflow_sm_processing.processing.validation import definition_problems, wait_problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.exceptions import Problem
     from airflow_sm_processing.processing.definition import JobDefinition
-    from airflow_sm_processing.processing.inputs import ProcessingInput
-    from airflow_sm_processing.processing.network import NetworkConfig
-    from airflow_sm_processing.processing.outputs import ProcessingOutput
+    from airflow_sm_processing.processing.models import NetworkConfig, ProcessingInput, ProcessingOutput
 
 __all__ = ["Processor", "ScriptProcessor"]
 

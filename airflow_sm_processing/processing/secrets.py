@@ -11,15 +11,14 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from airflow_sm_processing.printable import printable
-from airflow_sm_processing.signed_urls import without_signatures
+from airflow_sm_processing.redaction import printable, without_signatures
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from typing import TypeAlias
 
     from airflow_sm_processing.processing.description import JobDescription
-    from airflow_sm_processing.processing.log_lines import LogLine
+    from airflow_sm_processing.processing.log_events import LogLine
 
     Mask: TypeAlias = bool | Collection[str]
     """Which variables have values that must not be shown: all, none, or those of these names."""

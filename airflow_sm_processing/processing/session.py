@@ -8,8 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_processing.exceptions import BucketError, DefinitionError, Problem, ServiceError
-from airflow_sm_processing.processing.answers import readable
-from airflow_sm_processing.processing.aws_errors import answer_read, aws_call
+from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, readable
 from airflow_sm_processing.processing.secrets import JobSecrets
 
 if TYPE_CHECKING:

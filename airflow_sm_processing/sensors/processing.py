@@ -17,8 +17,7 @@ from airflow_sm_processing.operators.mode_parameters import read_modes
 from airflow_sm_processing.operators.nothing import described, gave_nothing
 from airflow_sm_processing.operators.resolved import ResolvedFields
 from airflow_sm_processing.operators.supervisor import ask_in_whole
-from airflow_sm_processing.processing.coercion import ValueReader
-from airflow_sm_processing.processing.defaults import DEFAULT_POLL_INTERVAL
+from airflow_sm_processing.processing.values import DEFAULT_POLL_INTERVAL, ValueReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.hooks.processing import ProcessingHook
     from airflow_sm_processing.processing.description import JobDescription
-    from airflow_sm_processing.processing.sought import SoughtJob
+    from airflow_sm_processing.processing.search import SoughtJob
 
 __all__ = ["ProcessingJobSensor", "defers"]
 
@@ -110,7 +109,7 @@ class ProcessingJobSensor(ResolvedFields, LinkedTask, BaseSensorOperator):
     def connection(self) -> AwsConnection:
         """Which AWS the task talks to."""
         from airflow_sm_processing.operators.connection_parameters import read_connection
-        from airflow_sm_processing.processing.sought import named_by_arn
+        from airflow_sm_processing.processing.search import named_by_arn
 
         region_name = self.region_name or None
         if self.job_arn:
@@ -173,7 +172,7 @@ class ProcessingJobSensor(ResolvedFields, LinkedTask, BaseSensorOperator):
 
     def _look(self, context: Context) -> PokeReturnValue:
         from airflow_sm_processing.operators.errors import TaskDefinitionError
-        from airflow_sm_processing.processing.sought import find_job
+        from airflow_sm_processing.processing.search import find_job
 
         try:
             sought = self._sought(context)
@@ -189,7 +188,7 @@ class ProcessingJobSensor(ResolvedFields, LinkedTask, BaseSensorOperator):
         return self._seen(context, description)
 
     def _defer(self, context: Context, deadline: float) -> NoReturn:
-        from airflow_sm_processing.triggers.sensing import SoughtJobTrigger
+        from airflow_sm_processing.triggers.sensor import SoughtJobTrigger
 
         connection = {**self.connection.serialize(), "region_name": self.hook.session.boto_region_name}
         self.defer(
@@ -212,7 +211,7 @@ class ProcessingJobSensor(ResolvedFields, LinkedTask, BaseSensorOperator):
             raise TaskDefinitionError.of(error, task_id=self.task_id) from error
 
     def _sought(self, context: Context) -> SoughtJob:
-        from airflow_sm_processing.processing.sought import SoughtJob, named_by_arn
+        from airflow_sm_processing.processing.search import SoughtJob, named_by_arn
 
         self._check_which()
         if self.job_arn:
@@ -245,7 +244,7 @@ class ProcessingJobSensor(ResolvedFields, LinkedTask, BaseSensorOperator):
         from airflow_sm_processing.exceptions import JobEndedError
         from airflow_sm_processing.operators.own_xcoms import publish
         from airflow_sm_processing.processing.job import ProcessingJob
-        from airflow_sm_processing.processing.results import ended_result
+        from airflow_sm_processing.xcoms import ended_result
 
         job = ProcessingJob.described(self.hook.session, description)
         if self._last_seen != (job.job_name, description.status.value):

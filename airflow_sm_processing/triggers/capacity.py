@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_sm_processing.hooks.connection import AwsConnection
-from airflow_sm_processing.triggers.settling import settled
-from airflow_sm_processing.triggers.sharing import shared_lookout
+from airflow_sm_processing.triggers.events import settled
+from airflow_sm_processing.triggers.shared_watcher import shared_lookout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

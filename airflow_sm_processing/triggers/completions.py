@@ -13,7 +13,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.hooks.connection import AwsConnection
-from airflow_sm_processing.processing.coercion import ValueReader
+from airflow_sm_processing.processing.values import ValueReader
 from airflow_sm_processing.watcher.completions import JobFilter
 
 if TYPE_CHECKING:
@@ -116,9 +116,8 @@ class CompletedJobsTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each completion, for ever."""
-        from airflow_sm_processing.triggers.memories import memory_of
-        from airflow_sm_processing.triggers.sharing import shared_lookout
-        from airflow_sm_processing.triggers.telling import Teller
+        from airflow_sm_processing.triggers.completion_delivery import Teller, memory_of
+        from airflow_sm_processing.triggers.shared_watcher import shared_lookout
 
         async with shared_lookout(self.connection) as lookout:
             memory = memory_of(self, lookout.in_thread)

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.operators.attempt import deployment
-from airflow_sm_processing.ownership.account import Account
-from airflow_sm_processing.ownership.names import number_of
-from airflow_sm_processing.ownership.owner import Owner
-from airflow_sm_processing.processing.results import moment
-from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.ownership.client import Account
+from airflow_sm_processing.ownership.owner import Owner, number_of
+from airflow_sm_processing.processing.description import JobStatus
+from airflow_sm_processing.xcoms import moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

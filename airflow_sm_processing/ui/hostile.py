@@ -8,7 +8,7 @@ import re
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow_sm_processing.processing.console import CONSOLE_HOSTS
+from airflow_sm_processing.processing.s3_uris import CONSOLE_HOSTS
 
 __all__ = [
     "YEARS",

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_sm_processing.operators.recording import STORED_RECORD
-from airflow_sm_processing.processing.results import RECORD_KEY
 from airflow_sm_processing.ui.hostile import MalformedError
 from airflow_sm_processing.ui.shown import shown_record
 from airflow_sm_processing.ui.tables import Key, record_tables, task_states
 from airflow_sm_processing.ui.trust import judged
+from airflow_sm_processing.xcoms import RECORD_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.processing.results import LINK_KEYS
 from airflow_sm_processing.ui import hostile
 from airflow_sm_processing.ui.hostile import MalformedError, console_link, dictionary, number, parsed, text, whole
+from airflow_sm_processing.xcoms import LINK_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,9 +14,9 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import Text, case, cast, func, null, select, tuple_
 
 from airflow_sm_processing.operators.recording import STORED_RECORD
-from airflow_sm_processing.processing.results import DETAILS_KEY, RECORD_KEY
 from airflow_sm_processing.ui.rows import Place
 from airflow_sm_processing.ui.trust import TaskState
+from airflow_sm_processing.xcoms import DETAILS_KEY, RECORD_KEY
 
 try:
     from airflow.models.task_state_store import TaskStateStoreModel

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.ui.trust import UNKNOWN
 
 if TYPE_CHECKING:

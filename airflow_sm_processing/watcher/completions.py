@@ -8,16 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.processing.answers import new_token
-from airflow_sm_processing.processing.aws_errors import answer_read
-from airflow_sm_processing.processing.description import JobDescription
-from airflow_sm_processing.processing.status import JobStatus
-from airflow_sm_processing.watcher.listing import PAGE, checked_page, server_time
+from airflow_sm_processing.processing.aws_calls import answer_read, new_token
+from airflow_sm_processing.processing.description import JobDescription, JobStatus
+from airflow_sm_processing.watcher.queries import PAGE, checked_page, server_time
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 
-    from airflow_sm_processing.watcher.calls import AwsCalls
+    from airflow_sm_processing.watcher.client import AwsCalls
 
 __all__ = ["OVERLAP", "Completion", "JobFilter", "Ledger", "Look", "beginning", "look_for_completions"]
 

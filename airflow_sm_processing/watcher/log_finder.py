@@ -1,29 +1,67 @@
-"""Finding the streams of many jobs by few DescribeLogStreams calls."""
+"""Find the log streams of many jobs by few DescribeLogStreams calls."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass
+from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError, TransientError
-from airflow_sm_processing.processing.answers import new_token
-from airflow_sm_processing.processing.aws_errors import answer_read
-from airflow_sm_processing.processing.console import LOG_GROUP
-from airflow_sm_processing.watcher.clock import now
-from airflow_sm_processing.watcher.log_prefixes import Prefixes
+from airflow_sm_processing.processing.aws_calls import answer_read, new_token
+from airflow_sm_processing.processing.s3_uris import LOG_GROUP
+from airflow_sm_processing.watcher.client import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from airflow_sm_processing.watcher.log_followed import Followed
     from airflow_sm_processing.watcher.log_reader import LogCall
+    from airflow_sm_processing.watcher.log_streams import Followed
 
-__all__ = ["StreamFinder"]
+
+__all__ = ["Prefixes", "StreamFinder"]
+
+
+_BARREN_SECONDS = 600.0
+
+_AFTER_ALL = "\U0010ffff"
+
+
+class Prefixes:
+    """Chooses a prefix for a job: the shortest that it has in common with others, and that isn't known as barren.
+
+    Jobs that were made together share their base name and most of their timestamp. But so may thousands of older
+    ones that nobody looks for: then a longer prefix is tried, in the end the job's own name.
+    """
+
+    def __init__(self) -> None:
+        self._barren: dict[str, float] = {}
+
+    def around(self, name: str, names: Sequence[str]) -> tuple[str, Sequence[str]]:
+        """Give a prefix of stream names, and those of `names`, which are sorted, that it finds."""
+        for length in range(1, len(name)):
+            first = bisect_left(names, name[:length])
+            end = bisect_left(names, name[:length] + _AFTER_ALL)
+            if end - first < 2:  # noqa: PLR2004  # one job has its own prefix
+                break
+            prefix = commonprefix([names[first], names[end - 1]])  # noqa: RUF071  # names, not paths
+            if self._barren.get(prefix, 0.0) <= now():
+                return prefix, names[first:end]
+        return f"{name}/", [name]
+
+    def is_barren(self, prefix: str) -> None:
+        """Note that a prefix finds mostly the streams of other jobs: it isn't chosen again for a while."""
+        self._barren = {known: until for known, until in self._barren.items() if until > now()}
+        self._barren[prefix] = now() + _BARREN_SECONDS
+
 
 _FIRST_PAUSE = 2.0
+
 _GROWTH = 1.5
+
 _LONGEST_PAUSE = 20.0
+
 _USEFUL_PART = 0.25  # of a page's streams: below it, the prefix finds mostly those of jobs that aren't looked for
 
 

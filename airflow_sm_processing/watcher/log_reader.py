@@ -12,18 +12,17 @@ from airflow_sm_processing.exceptions import (
     ServiceError,
     TransientError,
 )
-from airflow_sm_processing.processing.answers import new_token
-from airflow_sm_processing.processing.aws_errors import answer_read
-from airflow_sm_processing.processing.console import LOG_GROUP
-from airflow_sm_processing.processing.log_lines import readable_events
-from airflow_sm_processing.watcher.clock import now
-from airflow_sm_processing.watcher.listing import server_time
-from airflow_sm_processing.watcher.log_batches import Batch
+from airflow_sm_processing.processing.aws_calls import answer_read, new_token
+from airflow_sm_processing.processing.log_events import readable_events
+from airflow_sm_processing.processing.s3_uris import LOG_GROUP
+from airflow_sm_processing.watcher.client import now
+from airflow_sm_processing.watcher.log_streams import Batch
+from airflow_sm_processing.watcher.queries import server_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from airflow_sm_processing.watcher.log_followed import Followed
+    from airflow_sm_processing.watcher.log_streams import Followed
 
     LogCall = Callable[[str, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
     """Calls CloudWatch Logs once: the client's method, the subject for errors, and the request."""

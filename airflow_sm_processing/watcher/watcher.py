@@ -1,4 +1,4 @@
-"""One watcher for all jobs of a connection."""
+"""Watch all jobs of a connection with few calls, and stop jobs from an event loop."""
 
 from __future__ import annotations
 
@@ -9,28 +9,90 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError, ServiceError
-from airflow_sm_processing.processing.waiting import Patience
-from airflow_sm_processing.watcher.changes import Changes
-from airflow_sm_processing.watcher.clock import now, set_within
-from airflow_sm_processing.watcher.questions import Questions
-from airflow_sm_processing.watcher.stopping import has_ended, stop_job
-from airflow_sm_processing.watcher.sweep import Sweep
+from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError, ServiceError, TransientError
+from airflow_sm_processing.processing.aws_calls import answer_read
+from airflow_sm_processing.processing.description import JobStatus
+from airflow_sm_processing.processing.waiter import Patience
+from airflow_sm_processing.watcher.client import now, set_within
+from airflow_sm_processing.watcher.queries import Questions, is_terminal, status_of
+from airflow_sm_processing.watcher.sweep import Changes, Sweep
 from airflow_sm_processing.watcher.watches import JobEnd, Verdict, Watches
 
 if TYPE_CHECKING:
-    from airflow_sm_processing.watcher.calls import AwsCalls
+    from airflow_sm_processing.watcher.client import AwsCalls
     from airflow_sm_processing.watcher.watches import Watch
 
-__all__ = ["JobWatcher"]
+
+__all__ = ["JobWatcher", "has_ended", "stop_job"]
+
 
 log = logging.getLogger(__name__)
 
+
+async def has_ended(calls: AwsCalls, job_name: str, patience: Patience) -> bool:
+    """Tell whether a job has a terminal status.
+
+    Raises:
+        ServiceError: There was no answer within the patience, or none will come.
+    """
+    return is_terminal(await _status(calls, job_name, patience))
+
+
+async def _status(calls: AwsCalls, job_name: str, patience: Patience) -> str:
+    """Describe a job.
+
+    Raises:
+        ServiceError: There was no answer within the patience, or none will come.
+    """
+    while True:
+        try:
+            answer = await calls.sagemaker("describe_processing_job", job_name, {"ProcessingJobName": job_name})
+            with answer_read("DescribeProcessingJob", job_name):
+                return status_of(job_name, answer)
+        except TransientError as error:
+            patience.bear(error)
+            await _pause()
+
+
+async def stop_job(calls: AwsCalls, job_name: str, patience: Patience) -> None:
+    """Ask SageMaker to stop a job; one that has ended stays as it is.
+
+    Raises:
+        ServiceError: There was no answer within the patience, or the stop was refused.
+    """
+    while True:
+        try:
+            await calls.sagemaker("stop_processing_job", job_name, {"ProcessingJobName": job_name})
+        except TransientError as error:
+            patience.bear(error)
+            await _pause()
+        except ServiceError as error:
+            if error.code != "ValidationException":
+                raise
+            status = await _status(calls, job_name, patience)
+            if status == JobStatus.IN_PROGRESS.value:
+                raise
+            log.info("Processing job %s is %s already.", job_name, status)
+            return
+        else:
+            log.info("Asked SageMaker to stop processing job %s.", job_name)
+            return
+
+
+async def _pause() -> None:
+    await asyncio.sleep(random.uniform(0, 2))  # noqa: S311  # full jitter, no secret
+
+
 _PROBES = 2
+
 _FEW = 3  # so many newcomers are described one by one: the listings that would show their ends are as many calls
+
 _LONG_AGO = 3600.0
+
 _LAST_LOOK_SECONDS = 20.0
+
 _MOST_ROUNDS_DESCRIBING = 16
+
 _ROUNDS_TO_PAUSES = 16  # however scarce calls are, some are left to sweeps and logs
 
 

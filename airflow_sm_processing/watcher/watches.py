@@ -11,9 +11,9 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import AccessDeniedError
-from airflow_sm_processing.processing.defaults import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
-from airflow_sm_processing.processing.status import JobStatus
-from airflow_sm_processing.watcher.clock import now
+from airflow_sm_processing.processing.description import JobStatus
+from airflow_sm_processing.processing.values import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
+from airflow_sm_processing.watcher.client import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_processing.assets.receipts import RECEIPT
+from airflow_sm_processing.assets.listener import RECEIPT
 from demo.airflow_api import AirflowApiError
 
 from .account import BUCKET, Account

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_processing.processing.results import DETAILS_KEY, RECORD_KEY
+from airflow_sm_processing.xcoms import DETAILS_KEY, RECORD_KEY
 
 from .conftest import ENDS_DAGS
 

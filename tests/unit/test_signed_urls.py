@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_sm_processing.exceptions import Problem, ProcessingError
-from airflow_sm_processing.signed_urls import signed_queries, without_signatures
+from airflow_sm_processing.redaction import signed_queries, without_signatures
 
 OBJECT = "https://a-bucket.s3.amazonaws.com/a/key"
 SIGNED = {

@@ -1,25 +1,33 @@
-"""What a local path uploads, and under which names."""
+"""The files of a local path: their keys, their digest, and their destination in S3."""
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import errno
+import hashlib
 import logging
 import os
 import stat
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.exceptions import UploadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["LocalFile", "Version", "holds_files", "list_files", "listed"]
+
+__all__ = ["Content", "Destination", "LocalFile", "Version", "holds_files", "list_files", "listed", "read_content"]
+
 
 log = logging.getLogger(__name__)
 
 _SHOWN = 3
+
 _MOST_LINKS = 8  # to folders, inside one another: folders that link to each other many times would grow for ever
 
 
@@ -158,3 +166,102 @@ def _reason(path: Path, error: OSError) -> str | None:
     if isinstance(error, FileNotFoundError) and path.is_symlink():
         return f"{error.strerror}: it links to {path.readlink()}"
     return error.strerror
+
+
+_BLOCK_BYTES = 1024**2
+
+_BYTES_WORTH_A_THREAD = 256 * 1024  # below, handing a file to a thread costs a good part of reading it
+
+_DIGEST_CHARACTERS = 32  # 128 bits: nobody finds two contents of one digest, and the keys stay readable
+
+
+@dataclass(frozen=True)
+class Content:
+    """The files of a path with what they held when they were read."""
+
+    digest: str
+    """Hexadecimal; the same for the same names and contents, wherever they are and whenever they were written."""
+    files: tuple[LocalFile, ...]
+
+
+class _Read(NamedTuple):
+    file: LocalFile
+    digest: bytes
+
+
+def read_content(path: Path, *context: str) -> Content:
+    """Read every file that an upload of `path` would send.
+
+    Args:
+        path: A file or a folder.
+        context: What else the digest shall depend on.
+
+    Raises:
+        UploadError: Something of `path` can't be read.
+    """
+    read = _read_all(list_files(path))
+    whole = hashlib.sha256()
+    for text in context:
+        whole.update(hashlib.sha256(text.encode()).digest())
+    for file, digest in read:
+        whole.update(hashlib.sha256(file.name.encode()).digest() + digest)
+    return Content(whole.hexdigest()[:_DIGEST_CHARACTERS], tuple(file for file, _ in read))
+
+
+def _read_all(files: Sequence[LocalFile]) -> list[_Read]:
+    if sum(file.size for file in files) < len(files) * _BYTES_WORTH_A_THREAD:
+        return [_read(file) for file in files]
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="read-content") as pool:
+        return list(pool.map(_read, files))
+
+
+def _read(file: LocalFile) -> _Read:
+    digest, checksum = hashlib.sha256(), 0
+    block = memoryview(bytearray(min(_BLOCK_BYTES, file.size + 1)))
+    try:
+        with open(file.path, "rb", buffering=0) as stream:  # noqa: PTH123  Path.open costs a small file a third more
+            version = Version.of(os.fstat(stream.fileno()))
+            while count := stream.readinto(block):
+                digest.update(block[:count])
+                checksum = zlib.crc32(block[:count], checksum)
+    except OSError as error:
+        raise UploadError(f"Can't upload {file.path}: {error.strerror}.") from error
+    crc32 = base64.b64encode(checksum.to_bytes(4, "big")).decode()
+    return _Read(dataclasses.replace(file, size=version.size, version=version, crc32=crc32), digest.digest())
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A prefix in a bucket."""
+
+    bucket: str
+    key_prefix: str
+    """Stands before each key with a `/`, as it is."""
+    kms_key: str | None = None
+    """Encrypts what is stored, in place of the bucket's default."""
+    bucket_owner: str | None = None
+    """The account that must own the bucket."""
+    checks_content: bool = True
+    """Whether S3 is told what each file held when it was read, and so stores that or nothing."""
+
+    def key(self, file: LocalFile) -> str:
+        """Give the key of a file."""
+        return f"{self.key_prefix}/{file.name}"
+
+    def uri(self, file: LocalFile) -> str:
+        """Give the S3 URI of a file."""
+        return f"s3://{self.bucket}/{self.key(file)}"
+
+    @property
+    def owner_args(self) -> dict[str, Any]:
+        """The parameters of any S3 call that make S3 check the owner."""
+        return {"ExpectedBucketOwner": self.bucket_owner} if self.bucket_owner else {}
+
+    def put_args(self, file: LocalFile) -> dict[str, str]:
+        """Give PutObject's parameters."""
+        arguments = dict(self.owner_args)
+        if self.kms_key:
+            arguments |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.kms_key}
+        if file.crc32 and self.checks_content:
+            arguments["ChecksumCRC32"] = file.crc32
+        return arguments

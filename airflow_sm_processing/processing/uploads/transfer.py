@@ -1,4 +1,4 @@
-"""One upload: from the list of files to the result."""
+"""Run one upload: compare with what S3 has, transfer the rest, log progress, and report failures."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_sm_processing.processing.uploads.access import S3Access
+from airflow_sm_processing.exceptions import BucketError, UploadError
+from airflow_sm_processing.processing.aws_calls import may_pass
 from airflow_sm_processing.processing.uploads.crt import CrtEngine, CrtUnavailableError
-from airflow_sm_processing.processing.uploads.destination import Destination
-from airflow_sm_processing.processing.uploads.engines import Engine, ThreadsEngine, Transfer
-from airflow_sm_processing.processing.uploads.failures import Failure, FileChangedError, upload_error
-from airflow_sm_processing.processing.uploads.files import LocalFile, list_files
-from airflow_sm_processing.processing.uploads.progress import Progress
-from airflow_sm_processing.processing.uploads.stored import without_stored
+from airflow_sm_processing.processing.uploads.engines import Engine, S3Access, ThreadsEngine, Transfer
+from airflow_sm_processing.processing.uploads.files import Destination, LocalFile, list_files, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,11 +23,189 @@ if TYPE_CHECKING:
     import boto3
     from mypy_boto3_s3 import S3Client
 
-    from airflow_sm_processing.processing.uploads.content import Content
+    from airflow_sm_processing.processing.uploads.files import Content, LocalFile
 
-__all__ = ["UploadResult", "upload"]
+
+__all__ = [
+    "SECONDS_BETWEEN_LINES",
+    "Failure",
+    "FileChangedError",
+    "Progress",
+    "UploadResult",
+    "upload",
+    "upload_error",
+    "without_stored",
+]
+
 
 logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LINES = 5.0
+
+"""Rare enough for a log, often enough to see that the upload lives. A shorter upload logs its end alone."""
+
+_MINUTE = 60
+
+_KIB = 1024
+
+
+class Progress:
+    """Count what has arrived in S3, and log it now and then.
+
+    Args:
+        destination: The S3 URI that the lines name.
+        files: Everything that is to be sent.
+        clock: Seconds that never go back.
+    """
+
+    def __init__(
+        self, destination: str, files: Sequence[LocalFile], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.files_done = 0
+        self.bytes_done = 0
+        self.files_total = len(files)
+        self.bytes_total = sum(file.size for file in files)
+        self._destination = destination
+        self._clock = clock
+        self._started = clock()
+        self._next_line = self._started + SECONDS_BETWEEN_LINES
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the upload began."""
+        return self._clock() - self._started
+
+    @property
+    def seconds_to_next_line(self) -> float:
+        """How long to wait, at most, before calling `log_if_due`."""
+        return max(0.0, self._next_line - self._clock())
+
+    def log_if_due(self) -> None:
+        """Log one line if the last is old enough."""
+        if self._clock() < self._next_line:
+            return
+        self._next_line = self._clock() + SECONDS_BETWEEN_LINES
+        logger.info(
+            "Uploading to %s: %s of %s files, %s of %s, %s/s%s",
+            self._destination,
+            f"{self.files_done:,}",
+            f"{self.files_total:,}",
+            size_text(self.bytes_done),
+            size_text(self.bytes_total),
+            size_text(self._rate()),
+            self._time_left(),
+        )
+
+    def log_end(self) -> None:
+        """Log the one line that every finished upload has."""
+        logger.info(
+            "Uploaded %s (%s) to %s in %s (%s/s)",
+            "1 file" if self.files_total == 1 else f"{self.files_total:,} files",
+            size_text(self.bytes_total),
+            self._destination,
+            duration_text(self.seconds),
+            size_text(self._rate()),
+        )
+
+    def _rate(self) -> float:
+        return self.bytes_done / self.seconds if self.seconds else 0.0
+
+    def _time_left(self) -> str:
+        done, total = (self.bytes_done, self.bytes_total) if self.bytes_total else (self.files_done, self.files_total)
+        if not done:
+            return ""
+        return f", {duration_text(self.seconds * (total - done) / done)} left"
+
+
+def size_text(count: float) -> str:
+    """Write a number of bytes with a binary unit, such as `7.8 MiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < _KIB:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= _KIB
+    return f"{count:.1f} GiB"
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration such as `2.1 s` or `3 min 5 s`."""
+    if seconds < _MINUTE:
+        return f"{seconds:.1f} s"
+    return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE:.0f} s"
+
+
+_BUCKET_CODES = frozenset({"NoSuchBucket", "AccessDenied", "AllAccessDisabled", "InvalidBucketName"})
+# What S3 answers for a bucket of another region; botocore follows it, the CRT client doesn't.
+_REDIRECT_CODES = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
+
+
+class FileChangedError(Exception):
+    """A file isn't what it was when its content was read."""
+
+    def __init__(self) -> None:
+        super().__init__("it has changed or gone since it was read for this upload; another try reads it anew")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that didn't reach S3."""
+
+    file: LocalFile
+    error: Exception
+
+    @property
+    def code(self) -> str:
+        """S3's code for the error, empty if S3 didn't answer."""
+        response = getattr(self.error, "response", None) or {}  # botocore's lost connections have None
+        return str(response.get("Error", {}).get("Code", ""))
+
+    @property
+    def is_redirect(self) -> bool:
+        """Whether S3 sends the client to another region."""
+        return self.code in _REDIRECT_CODES
+
+
+def upload_error(failures: Sequence[Failure], destination: Destination, *, files: int) -> UploadError:
+    """Make the one error that tells of all failures; raise it from the first of them."""
+    kind = BucketError if any(failure.code in _BUCKET_CODES for failure in failures) else UploadError
+    lines = [f"{failure.file.path} -> {destination.uri(failure.file)}: {_reason(failure)}" for failure in failures]
+    total = "the only file" if files == 1 else f"{len(failures):,} of {files:,} files; the rest was cancelled"
+    error = kind(f"Upload failed for {total}:{listed(lines)}")
+    error.may_pass = all(may_pass(failure.error) for failure in failures)
+    return error
+
+
+def _reason(failure: Failure) -> str:
+    return str(failure.error) or type(failure.error).__name__
+
+
+def without_stored(files: Sequence[LocalFile], destination: Destination, s3_client: S3Client) -> list[LocalFile]:
+    """Leave out the files that are in S3.
+
+    A key that there is has all of its object: S3 makes it visible when the last byte has arrived, and was told the
+    checksum. Where the prefix can't be listed, every file is left in: storing it again changes nothing.
+    """
+    sizes = _stored_sizes(destination, s3_client)
+    missing = [file for file in files if sizes.get(destination.key(file)) != file.size]
+    if len(missing) < len(files):
+        left_out = len(files) - len(missing)
+        logger.info("Found %s of %s files in S3 from an earlier try", f"{left_out:,}", f"{len(files):,}")
+    return missing
+
+
+def _stored_sizes(destination: Destination, s3_client: S3Client) -> dict[str, int]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    pages = s3_client.get_paginator("list_objects_v2").paginate(
+        Bucket=destination.bucket, Prefix=f"{destination.key_prefix}/", **destination.owner_args
+    )
+    try:
+        return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", ())}
+    except (BotoCoreError, ClientError) as error:
+        # As text: a handler that keeps the record would keep the error's frames, and their connection, too.
+        prefix = f"s3://{destination.bucket}/{destination.key_prefix}/"
+        logger.info("What is in %s can't be listed, so all of it is uploaded again: %s", prefix, str(error))
+        return {}
+
 
 # Started and unfinished files: what s3transfer's CRT manager allows before its upload() blocks, deaf to progress.
 _WINDOW = 128

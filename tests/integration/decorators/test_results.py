@@ -13,7 +13,7 @@ from airflow.sdk.serde import deserialize
 
 from airflow_sm_processing import JobFailedError, ProcessingInput, ProcessingOutput
 from airflow_sm_processing.decorators import results, sm_processing_task
-from airflow_sm_processing.decorators.errors import FunctionFailedError, FunctionRefusedError, UnusableReturnError
+from airflow_sm_processing.decorators.results import FunctionFailedError, FunctionRefusedError, UnusableReturnError
 from airflow_sm_processing.exceptions import AccessDeniedError, TransientError
 from airflow_sm_processing.local import Fault, LocalSageMaker
 from airflow_sm_processing.operators.errors import TaskDefinitionError

@@ -10,7 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from airflow_sm_processing.exceptions import DefinitionError
-from airflow_sm_processing.processing.plan import default_keys, plan_submission
+from airflow_sm_processing.processing.request import default_keys, plan_submission
 from airflow_sm_processing.processing.validation import check_definition
 
 from .definitions import generated

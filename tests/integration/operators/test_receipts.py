@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_processing.assets import receipts
-from airflow_sm_processing.assets.receipts import RECEIPT
+from airflow_sm_processing.assets import listener as module
+from airflow_sm_processing.assets.listener import RECEIPT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +22,9 @@ def listener(airflow_database: None) -> Iterator[None]:
     from airflow.listeners.listener import get_listener_manager
 
     manager = get_listener_manager()
-    manager.add_listener(receipts)
+    manager.add_listener(module)
     yield
-    manager.pm.unregister(receipts)
+    manager.pm.unregister(module)
 
 
 @pytest.fixture

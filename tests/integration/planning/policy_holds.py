@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from airflow.sdk import DAG
+from airflow_sm_processing.iam.statements import policy_document
 
 from airflow_sm_processing import (
     ProcessingInput,
@@ -17,14 +18,11 @@ from airflow_sm_processing import (
     ProcessingOutput,
     ScriptProcessingOperator,
 )
+from airflow_sm_processing.cli.dag_policies import prospects, sought_jobs
+from airflow_sm_processing.iam.permissions import caller_statements, sensing_statements
 from airflow_sm_processing.local import Fault
-from airflow_sm_processing.operators.prospects import prospects
-from airflow_sm_processing.planning.caller import caller_statements
-from airflow_sm_processing.planning.statements import policy_document
-from airflow_sm_processing.planning.watching import sensing_statements
-from airflow_sm_processing.sensors.prospects import sought_jobs
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
-from airflow_sm_processing.triggers.sensing import SoughtJobTrigger
+from airflow_sm_processing.triggers.sensor import SoughtJobTrigger
 from tests.acceptance.account import Account
 from tests.task_runner import Runner, Supervisor, installed
 

@@ -10,7 +10,7 @@ import pytest
 from botocore.config import Config
 
 from airflow_sm_processing.exceptions import JobNameInUseError, JobRejectedError, TransientError
-from airflow_sm_processing.processing.creation import create_job
+from airflow_sm_processing.processing.submission import create_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

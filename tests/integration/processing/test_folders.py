@@ -15,9 +15,8 @@ from airflow_sm_processing.processing import (
     ScriptProcessor,
     Session,
 )
-from airflow_sm_processing.processing.s3_folders import resolve_folder
-from airflow_sm_processing.processing.sizes import Size, measure, measure_all
-from airflow_sm_processing.processing.waiting import WaitSettings
+from airflow_sm_processing.processing.s3 import Size, measure, measure_all, resolve_folder
+from airflow_sm_processing.processing.waiter import WaitSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

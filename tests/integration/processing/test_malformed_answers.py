@@ -11,13 +11,12 @@ import pytest
 
 from airflow_sm_processing.exceptions import MalformedResponseError, TransientError
 from airflow_sm_processing.hooks.connection import AwsConnection
-from airflow_sm_processing.ownership.account import Account
+from airflow_sm_processing.ownership.client import Account
 from airflow_sm_processing.processing import ProcessingOutput, Processor
-from airflow_sm_processing.processing.creation import create_job
 from airflow_sm_processing.processing.logs import JobLogs
-from airflow_sm_processing.processing.s3_objects import read_object
-from airflow_sm_processing.processing.sizes import measure
-from airflow_sm_processing.processing.sought import SoughtJob, find_job
+from airflow_sm_processing.processing.s3 import measure, read_object
+from airflow_sm_processing.processing.search import SoughtJob, find_job
+from airflow_sm_processing.processing.submission import create_job
 from tests.malformed_answers import (
     CREATE,
     DESCRIBE,

@@ -10,8 +10,8 @@ import pytest
 
 from airflow_sm_processing.exceptions import ResultFileError, TransientError
 from airflow_sm_processing.processing import Session
-from airflow_sm_processing.processing.result_files import ResultFile, read_result_file
-from airflow_sm_processing.processing.sizes import Size, measure, measure_all
+from airflow_sm_processing.processing.s3 import Size, measure, measure_all
+from airflow_sm_processing.result_files import ResultFile, read_result_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_sm_processing.exceptions import TransientError
 from airflow_sm_processing.processing import Session
-from airflow_sm_processing.processing.s3_objects import LargeObjectError, read_object
+from airflow_sm_processing.processing.s3 import LargeObjectError, read_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

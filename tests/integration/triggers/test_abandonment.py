@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_processing.triggers import abandonment
+from airflow_sm_processing.triggers import on_kill
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 
 from .airflow_stand_in import StandIn
@@ -100,7 +100,7 @@ def test_on_kill_goes_on_when_airflow_cancels_it_again(monkeypatch: pytest.Monke
         with pytest.raises(asyncio.CancelledError):
             await killing
         assert airflow.asked == 1
-        await asyncio.gather(*abandonment._under_way)
+        await asyncio.gather(*on_kill._under_way)
 
     asyncio.run(killed())
     assert job.description().status.value in STOPPED

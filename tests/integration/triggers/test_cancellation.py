@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_sm_processing.local import Fault
-from airflow_sm_processing.triggers import sharing
+from airflow_sm_processing.triggers import shared_watcher
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ async def cancelled(trigger: ProcessingJobTrigger, *, after: float) -> tuple[obj
 
     task = asyncio.create_task(run())
     await asyncio.sleep(after)
-    assert sharing._shared.keys(), "the trigger was to be cancelled while it waits"
+    assert shared_watcher._shared.keys(), "the trigger was to be cancelled while it waits"
     task.cancel("a user did it")  # Airflow's own message decides whether it calls on_kill
     with pytest.raises(asyncio.CancelledError) as caught:
         await task
-    return caught.value.args[0], dict(sharing._shared), asyncio.all_tasks() - {asyncio.current_task()}
+    return caught.value.args[0], dict(shared_watcher._shared), asyncio.all_tasks() - {asyncio.current_task()}
 
 
 def test_between_two_looks(job_factory: Callable[[str], ProcessingJob]):
@@ -62,4 +62,4 @@ def test_many_triggers_wait_at_once(job_factory: Callable[[str], ProcessingJob],
         return await asyncio.gather(*(outcome() for _ in range(count)))
 
     assert asyncio.run(all_of_them()) == [["ended"]] * count
-    assert sharing._shared == {}
+    assert shared_watcher._shared == {}

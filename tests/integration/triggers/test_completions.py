@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_processing import CompletedJobsTrigger
-from airflow_sm_processing.assets.receipts import RECEIPT
+from airflow_sm_processing.assets.listener import RECEIPT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -17,7 +17,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.sdk.execution_time import comms, task_runner
 from pydantic import TypeAdapter
 
-from airflow_sm_processing.processing import results
+from airflow_sm_processing import xcoms
 from tests.integration.triggers.test_kill import SLEEPS, statuses
 
 if TYPE_CHECKING:
@@ -98,5 +98,5 @@ def test_a_failure_callback_gets_the_answers_to_its_own_questions(
             task_runner.finalize(instance, state, context, structlog.get_logger(), error)
     assert isinstance(error, AirflowTaskTimeout)
     assert seen == [1, 2]
-    assert results.JOB_NAME_KEY in runner.supervisor.xcoms["task", -1]
+    assert xcoms.JOB_NAME_KEY in runner.supervisor.xcoms["task", -1]
     assert statuses(sagemaker, base) in (["Stopping"], ["Stopped"])

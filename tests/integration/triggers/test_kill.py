@@ -43,7 +43,7 @@ def at_lost_answer(do: Callable[[], object]) -> Iterator[None]:
             if "Waiting for up to" in record.getMessage():
                 do()
 
-    logger, listener = logging.getLogger("airflow_sm_processing.processing.waiting"), Listener()
+    logger, listener = logging.getLogger("airflow_sm_processing.processing.waiter"), Listener()
     logger.addHandler(listener)
     try:
         yield

@@ -7,8 +7,8 @@ import re
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.processing.log_position import LogPosition
-from airflow_sm_processing.triggers import shown_spans
+from airflow_sm_processing.processing.log_events import LogPosition
+from airflow_sm_processing.triggers import log_positions
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 
 from .airflow_stand_in import StandIn
@@ -52,7 +52,7 @@ def test_a_trigger_that_is_lost_is_followed_by_one_that_loses_no_line_and_ends_t
     asyncio.run(lost())
     before = numbers(capfd.readouterr().out)
     assert LogPosition.from_plain(airflow.xcoms["log_position"]).streams.keys() != set()
-    shown_spans._spans.clear()  # the next one is in another process
+    log_positions._spans.clear()  # the next one is in another process
     event = asyncio.run(first_event(airflow.adopt(ProcessingJobTrigger(job.job_name, **arguments | {"since": 1.0}))))
     after = numbers(capfd.readouterr().out)
     repeated = before[-1] + 1 - after[0]
@@ -105,7 +105,7 @@ def test_wherever_a_trigger_moves_only_the_last_seconds_before_a_move_are_shown_
         await asyncio.gather(running, return_exceptions=True)
 
     for triggerer, lasts in (("A", False), ("B", False), ("A", True)):
-        monkeypatch.setattr(shown_spans, "_spans", memories[triggerer])
+        monkeypatch.setattr(log_positions, "_spans", memories[triggerer])
         asyncio.run(stay(lasts=lasts))
         shown = numbers(capfd.readouterr().out)
         assert len(shown) == len(set(shown))

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_processing.local import Fault
-from airflow_sm_processing.triggers.deadlines import Deadline
-from airflow_sm_processing.triggers.events import JobEvent
+from airflow_sm_processing.triggers.events import Deadline, JobEvent
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 from airflow_sm_processing.watcher.watches import Verdict
 

@@ -18,7 +18,7 @@ from airflow_sm_processing import (
 )
 from airflow_sm_processing.exceptions import TransientError
 from airflow_sm_processing.local import Fault
-from airflow_sm_processing.processing.defaults import DEFAULT_POLL_INTERVAL
+from airflow_sm_processing.processing.values import DEFAULT_POLL_INTERVAL
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.hooks.connection import AwsConnection
-from airflow_sm_processing.triggers.sharing import shared_lookout
-from airflow_sm_processing.watcher.room import EndedJobs
+from airflow_sm_processing.triggers.shared_watcher import shared_lookout
+from airflow_sm_processing.watcher.capacity import EndedJobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,8 @@ from airflow.sdk.serde import deserialize
 
 from airflow_sm_processing import JobFailedError
 from airflow_sm_processing.local import Fault
-from airflow_sm_processing.processing.log_position import LogPosition, StreamPosition
-from airflow_sm_processing.triggers import shown_spans
+from airflow_sm_processing.processing.log_events import LogPosition, StreamPosition
+from airflow_sm_processing.triggers import log_positions
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 
 from .airflow_stand_in import StandIn
@@ -125,7 +125,7 @@ def test_a_position_that_an_earlier_trigger_kept_is_handed_on_where_no_line_is_s
     kept = LogPosition({stream: StreamPosition(since=1, until=2)}).to_plain()
     airflow = StandIn(["deferred"], {"job_name": arguments["job_name"], "log_position": kept})
     airflow.install(monkeypatch)
-    shown_spans._spans.clear()
+    log_positions._spans.clear()
     sagemaker.set_faults(DENIED)
     event = asyncio.run(first_event(airflow.adopt(ProcessingJobTrigger(**arguments | {"since": 1.0}))))
     assert (event.payload["log_position"], event.payload["position_kept"]) == (kept, True)

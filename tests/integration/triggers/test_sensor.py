@@ -14,8 +14,8 @@ from airflow_sm_processing import ProcessingJobSensor, ProcessingOutput
 from airflow_sm_processing.exceptions import DefinitionError, JobFailedError, JobStoppedError
 from airflow_sm_processing.local import Fault
 from airflow_sm_processing.processing import WaitSettings
-from airflow_sm_processing.processing.results import ended_result
-from airflow_sm_processing.triggers.sensing import SoughtJobTrigger
+from airflow_sm_processing.triggers.sensor import SoughtJobTrigger
+from airflow_sm_processing.xcoms import ended_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

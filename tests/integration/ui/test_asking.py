@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.ownership.owner import Life, Owner
-from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.ui.asking import AskedJob, Asker, told
 from benchmarks.recorded_jobs import TaskRow, record
 

@@ -5,7 +5,7 @@ import botocore.httpsession
 import pytest
 from botocore.config import Config
 
-from airflow_sm_processing.processing.uploads.access import S3Access
+from airflow_sm_processing.processing.uploads.engines import S3Access
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from airflow_sm_processing.exceptions import UploadError
 from airflow_sm_processing.processing.uploads import upload
-from airflow_sm_processing.processing.uploads.access import S3Access
 from airflow_sm_processing.processing.uploads.crt import CrtEngine, CrtUnavailableError
+from airflow_sm_processing.processing.uploads.engines import S3Access
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from botocore.config import Config
 
 from airflow_sm_processing.exceptions import UploadError
 from airflow_sm_processing.processing.uploads import UploadResult, upload
-from airflow_sm_processing.processing.uploads.content import read_content
+from airflow_sm_processing.processing.uploads.files import read_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,8 @@ from botocore.config import Config
 
 from airflow_sm_processing.local import Fault, LocalSageMaker
 from airflow_sm_processing.processing import LogLine, ProcessingJob, Processor, Session, WaitSettings
-from airflow_sm_processing.processing.log_position import LogPosition
-from airflow_sm_processing.watcher.calls import AwsCalls
+from airflow_sm_processing.processing.log_events import LogPosition
+from airflow_sm_processing.watcher.client import AwsCalls
 from airflow_sm_processing.watcher.log_feed import LogFeed
 
 if TYPE_CHECKING:

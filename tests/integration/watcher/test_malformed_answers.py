@@ -12,7 +12,7 @@ import pytest
 
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.processing import Processor, Session
-from airflow_sm_processing.triggers.sharing import shared_lookout
+from airflow_sm_processing.triggers.shared_watcher import shared_lookout
 from airflow_sm_processing.watcher.watches import Verdict, Watch
 from tests.malformed_answers import DESCRIBE, LIST, LOGS, STREAMS, Malformed
 from tests.spoiling_relay import SpoilingRelay

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_sm_processing.assets import receipts
+from airflow_sm_processing.assets import listener
 from airflow_sm_processing.assets.plugin import listeners_of
 
 
 @pytest.mark.parametrize(
     ("command", "listeners"),
     [
-        (["/usr/bin/airflow", "triggerer", "--skip-serve-logs"], [receipts]),
+        (["/usr/bin/airflow", "triggerer", "--skip-serve-logs"], [listener]),
         (["/usr/bin/airflow", "dag-processor"], []),
         (["/usr/bin/airflow", "scheduler", "--log-file", "triggerer"], []),
         (["-c"], []),

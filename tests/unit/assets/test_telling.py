@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from airflow_sm_processing.assets.receipts import RECEIPT
+from airflow_sm_processing.assets.listener import RECEIPT
 from airflow_sm_processing.exceptions import AccessDeniedError, TransientError
 from airflow_sm_processing.watcher.completions import OVERLAP, JobFilter
 from tests.unit.watcher.virtual_time import run

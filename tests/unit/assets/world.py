@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.assets.receipts import RECEIPT
-from airflow_sm_processing.triggers.telling import Teller
+from airflow_sm_processing.assets.listener import RECEIPT
+from airflow_sm_processing.triggers.completion_delivery import Teller
 from tests.unit.watcher.virtual_time import START
 
 if TYPE_CHECKING:

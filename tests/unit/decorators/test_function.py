@@ -11,9 +11,8 @@ import pytest
 
 from airflow_sm_processing import DefinitionError
 from airflow_sm_processing.decorators import sm_processing_task
-from airflow_sm_processing.decorators.call import CONTAINER
 from airflow_sm_processing.decorators.container.function import load_function
-from airflow_sm_processing.decorators.function import FunctionSource, check_function
+from airflow_sm_processing.decorators.source import CONTAINER, FunctionSource, check_function
 
 GREETING = "hello"
 

@@ -14,9 +14,15 @@ import pytest
 
 from airflow_sm_processing.decorators import results
 from airflow_sm_processing.decorators.container.outcome import Outcome
-from airflow_sm_processing.decorators.errors import FunctionFailedError
-from airflow_sm_processing.decorators.large_results import Maker
-from airflow_sm_processing.decorators.results import Raised, Returned, read_raised, read_returned, rule_of_airflow
+from airflow_sm_processing.decorators.results import (
+    FunctionFailedError,
+    Maker,
+    Raised,
+    Returned,
+    read_raised,
+    read_returned,
+    rule_of_airflow,
+)
 from airflow_sm_processing.exceptions import JobFailedError
 
 if TYPE_CHECKING:

@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, task
+from airflow_sm_processing.iam.statements import policy_document
 
 from airflow_sm_processing import ProcessingInput, ProcessingOutput
 from airflow_sm_processing.cli.commands import moment
-from airflow_sm_processing.cli.made_up import RunFields, rendered
+from airflow_sm_processing.cli.dag_policies import prospects
+from airflow_sm_processing.cli.dry_run import RunFields, rendered
 from airflow_sm_processing.decorators import sm_processing_task
-from airflow_sm_processing.operators.prospects import prospects
-from airflow_sm_processing.planning.caller import caller_statements
-from airflow_sm_processing.planning.job_role import job_role_statements
-from airflow_sm_processing.planning.statements import policy_document
+from airflow_sm_processing.iam.permissions import caller_statements, job_role_statements
 
 DAY = moment("2026-01-31")
 BUCKET = "sagemaker-eu-west-1-123456789012"

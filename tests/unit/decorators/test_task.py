@@ -11,9 +11,9 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_sm_processing import DefinitionError, ProcessingInput, ProcessingOutput
 from airflow_sm_processing.decorators import sm_processing_task
+from airflow_sm_processing.decorators.arguments import read_requirements
 from airflow_sm_processing.decorators.container.function import load_function
-from airflow_sm_processing.decorators.function import FunctionSource
-from airflow_sm_processing.decorators.parameters import read_requirements
+from airflow_sm_processing.decorators.source import FunctionSource
 from airflow_sm_processing.operators.endings import ends_from_trigger
 from airflow_sm_processing.operators.modes import Modes
 

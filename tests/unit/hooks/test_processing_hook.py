@@ -11,7 +11,7 @@ import pytest
 from airflow_sm_processing.exceptions import AccessDeniedError, DefinitionError
 from airflow_sm_processing.hooks.processing import ProcessingHook
 from airflow_sm_processing.processing import Processor, ScriptProcessor
-from airflow_sm_processing.processing.uploads.access import S3Access
+from airflow_sm_processing.processing.uploads.engines import S3Access
 
 SERVICES = ("sagemaker", "s3", "sts", "iam", "logs")
 

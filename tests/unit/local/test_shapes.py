@@ -7,7 +7,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from airflow_sm_processing.local import shapes
+from airflow_sm_processing.local import validation
 from airflow_sm_processing.local.errors import ServiceError
 
 MODEL = botocore.session.Session().get_service_model("sagemaker")
@@ -38,12 +38,12 @@ def _patterns(shape: Any, found: set[str]) -> set[str]:
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_pattern_of_the_model_is_understood(operation: str):
     for pattern in _patterns(MODEL.operation_model(operation).input_shape, set()):
-        assert shapes.regex(pattern).fullmatch("\0") is None or pattern in {".*", r"[\S\s]*", r"[\s\S]+"}
+        assert validation.regex(pattern).fullmatch("\0") is None or pattern in {".*", r"[\S\s]*", r"[\s\S]+"}
 
 
 def _complaint(shape: str, value: Any) -> str | None:
     try:
-        shapes.check(value, MODEL.shape_for(shape))
+        validation.check_shape(value, MODEL.shape_for(shape))
     except ServiceError as error:
         return error.message
     return None

@@ -11,9 +11,8 @@ from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_sm_processing import DefinitionError, ProcessingInput, ProcessingOperator, ProcessingOutput
 from airflow_sm_processing.operators.assets import tell_assets, with_uris
-from airflow_sm_processing.processing.description import JobDescription
-from airflow_sm_processing.processing.sizes import Size
-from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.processing.description import JobDescription, JobStatus
+from airflow_sm_processing.processing.s3 import Size
 
 COMMON: dict[str, Any] = {
     "role": "R",

@@ -17,8 +17,7 @@ from airflow.sdk.execution_time.comms import CommsDecoder
 
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.operators.attempt import Attempt, Termination
-from airflow_sm_processing.ownership.intents import Intent
-from airflow_sm_processing.ownership.owner import Life, Owner
+from airflow_sm_processing.ownership.owner import Intent, Life, Owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

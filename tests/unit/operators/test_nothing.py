@@ -19,7 +19,7 @@ from airflow_sm_processing import (
     ScriptProcessingOperator,
 )
 from airflow_sm_processing.operators.definitions import read_task
-from airflow_sm_processing.processing.rules import definition_problems
+from airflow_sm_processing.processing.validation import definition_problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable

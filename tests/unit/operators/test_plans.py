@@ -9,7 +9,7 @@ from airflow.sdk import DAG, task
 
 from airflow_sm_processing import ProcessingInput, ProcessingOperator, ProcessingOutput, ScriptProcessingOperator
 from airflow_sm_processing.cli.commands import moment
-from airflow_sm_processing.cli.made_up import RunFields, rendered
+from airflow_sm_processing.cli.dry_run import RunFields, rendered
 from airflow_sm_processing.operators.errors import TaskDefinitionError
 
 DAY = moment("2026-01-31")

@@ -16,8 +16,8 @@ from .sagemaker import RefusedError, SageMaker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_sm_processing.ownership.claiming import Claimed
-    from airflow_sm_processing.ownership.intents import Intent
+    from airflow_sm_processing.ownership.claim import Claimed
+    from airflow_sm_processing.ownership.owner import Intent
 
 
 class Fate(Enum):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.ownership.claiming import JobClaim, Try
+from airflow_sm_processing.ownership.claim import JobClaim, Try
 from airflow_sm_processing.ownership.owner import Life, Owner
 from airflow_sm_processing.processing import JobDefinition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_sm_processing.ownership.claiming import Claimed
-    from airflow_sm_processing.ownership.intents import Intent
+    from airflow_sm_processing.ownership.claim import Claimed
+    from airflow_sm_processing.ownership.owner import Intent
 
     from .sagemaker import SageMaker
 

@@ -12,16 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from airflow_sm_processing.exceptions import ProcessingError
-from airflow_sm_processing.ownership.claiming import JobClaim, Try
-from airflow_sm_processing.ownership.names import number_of
-from airflow_sm_processing.ownership.owner import Life
+from airflow_sm_processing.ownership.claim import JobClaim, Try
+from airflow_sm_processing.ownership.owner import Life, number_of
 
 from .model import ENDED, Due, Rule
 from .processes import POINTS, Fate, Process, SteppedNotes, SteppedSageMaker
 from .task import DEFINITION, OWNER
 
 if TYPE_CHECKING:
-    from airflow_sm_processing.ownership.claiming import Claimed
+    from airflow_sm_processing.ownership.claim import Claimed
 
 RETRIES = 2
 APART = 100.0  # seconds between two things that happen: more than clocks differ

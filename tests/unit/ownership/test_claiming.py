@@ -18,7 +18,7 @@ from airflow_sm_processing.exceptions import (
     ProcessingError,
     TransientError,
 )
-from airflow_sm_processing.ownership.account import Account
+from airflow_sm_processing.ownership.client import Account
 from airflow_sm_processing.ownership.owner import Life
 
 from .sagemaker import RefusedError, SageMaker
@@ -27,7 +27,7 @@ from .task import DEFINITION, OWNER, Notes, Task
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_sm_processing.ownership.claiming import Claimed
+    from airflow_sm_processing.ownership.claim import Claimed
 
 STEM = f"sklearn-{OWNER.digest}"
 

@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from airflow_sm_processing.processing import JobDefinition, ProcessingInput, ProcessingOutput
-from airflow_sm_processing.processing.plan import SubmissionPlan, default_keys, plan_submission
+from airflow_sm_processing.processing.request import SubmissionPlan, default_keys, plan_submission
 
 ROLE_ARN = "arn:aws:iam::123456789012:role/SageMakerRole"
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/sklearn:1.2"

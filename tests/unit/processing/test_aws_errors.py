@@ -28,7 +28,7 @@ from airflow_sm_processing.exceptions import (
     ServiceError,
     TransientError,
 )
-from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.processing.aws_calls import aws_call
 
 if TYPE_CHECKING:
     import boto3

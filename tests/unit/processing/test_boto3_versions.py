@@ -15,12 +15,12 @@ import pytest
 from botocore.model import ServiceModel
 
 from airflow_sm_processing.exceptions import AccessDeniedError, DefinitionError
-from airflow_sm_processing.local import rules, shapes
+from airflow_sm_processing.local import validation
 from airflow_sm_processing.local.api import ProcessingApi
-from airflow_sm_processing.local.dispatcher import Dispatcher
 from airflow_sm_processing.local.errors import ServiceError
+from airflow_sm_processing.local.runner import Dispatcher
 from airflow_sm_processing.processing import InstancePreference
-from airflow_sm_processing.processing.aws_errors import translated
+from airflow_sm_processing.processing.aws_calls import translated
 from airflow_sm_processing.processing.description import JobDescription
 from airflow_sm_processing.processing.validation import check_definition
 
@@ -107,21 +107,21 @@ def request(**config: Any) -> dict[str, Any]:
 
 def test_the_local_sagemaker_says_which_boto3_it_needs_for_preferences(old_model: ServiceModel):
     with pytest.raises(ServiceError, match=r"boto3 1\.43\.90 or newer"):
-        rules.check_preferences_known(request(InstancePreferences=[{"InstanceType": "ml.m5.large"}]), old_model)
+        validation.check_preferences_known(request(InstancePreferences=[{"InstanceType": "ml.m5.large"}]), old_model)
 
 
 @pytest.mark.parametrize("resources", [None, "x", {}, {"ClusterConfig": ["InstancePreferences"]}])
 def test_it_takes_any_other_request_as_it_comes(old_model: ServiceModel, resources: Any):
-    rules.check_preferences_known({"ProcessingResources": resources}, old_model)
+    validation.check_preferences_known({"ProcessingResources": resources}, old_model)
 
 
 def test_the_local_sagemaker_runs_on_instance_types_that_its_model_lacks(old_operation: OperationModel):
     shape: Any = old_operation.input_shape
     config = shape.members["ProcessingResources"].members["ClusterConfig"]
     whole = {"VolumeSizeInGB": 30, "InstanceCount": 1}
-    shapes.check({**whole, "InstanceType": "ml.c8i.large"}, config)
+    validation.check_shape({**whole, "InstanceType": "ml.c8i.large"}, config)
     with pytest.raises(ServiceError, match="enum value set"):
-        shapes.check({**whole, "InstanceType": "ml.c8i"}, config)
+        validation.check_shape({**whole, "InstanceType": "ml.c8i"}, config)
 
 
 def test_the_local_sagemaker_checks_a_deletion_that_its_model_lacks(old_model: ServiceModel):

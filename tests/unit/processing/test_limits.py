@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_processing.processing.limits import _compiled, request_problems
+from airflow_sm_processing.processing.validation import _compiled, request_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

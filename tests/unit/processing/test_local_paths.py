@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_sm_processing.processing.local_paths import local_path
+from airflow_sm_processing.processing.definition import local_path
 
 
 @pytest.mark.parametrize(

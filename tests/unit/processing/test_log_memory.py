@@ -5,8 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_sm_processing.processing.log_memory import REMEMBERED_LINES, REMEMBERED_MS, LineMemory
-from airflow_sm_processing.processing.log_position import StreamPosition
+from airflow_sm_processing.processing.log_events import REMEMBERED_LINES, REMEMBERED_MS, LineMemory, StreamPosition
 
 NOW = 1_767_225_600_000
 

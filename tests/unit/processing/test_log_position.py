@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_sm_processing.processing.log_position import (
+from airflow_sm_processing.processing.log_events import (
     COARSE_LINES,
     LogPosition,
     StreamPosition,

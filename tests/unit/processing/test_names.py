@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_sm_processing.processing.names import base_name_from_image, job_name_from_base
+from airflow_sm_processing.processing.definition import base_name_from_image, job_name_from_base
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 89_999, tzinfo=timezone.utc)
 STAMP = "2026-03-04-05-06-07-089"

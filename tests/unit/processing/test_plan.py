@@ -9,8 +9,8 @@ import pytest
 
 from airflow_sm_processing.exceptions import UploadError
 from airflow_sm_processing.processing import InstancePreference, NetworkConfig, ProcessingInput
-from airflow_sm_processing.processing.plan import Upload
-from airflow_sm_processing.processing.uploads.content import read_content
+from airflow_sm_processing.processing.request import Upload
+from airflow_sm_processing.processing.uploads.files import read_content
 
 from .makers import IMAGE, ROLE_ARN, an_input, an_output, definition, plan, script
 from .queries import query
@@ -221,7 +221,7 @@ def test_a_file_that_cannot_be_read_for_its_place_is_an_upload_error(tmp_path: P
 
 
 def test_the_default_bucket_is_asked_for_only_where_it_is_needed() -> None:
-    from airflow_sm_processing.processing.plan import plan_submission
+    from airflow_sm_processing.processing.request import plan_submission
 
     asked: list[tuple[str, ...]] = []
     job = script(inputs=(an_input(), query()), outputs=(an_output(), an_output(source=None, destination=None)))

@@ -7,9 +7,9 @@ import boto3
 import pytest
 
 from airflow_sm_processing.processing import JobDescription, ProcessingJob, Session
-from airflow_sm_processing.processing.records import Circumstances, ended_record, job_details, job_record
+from airflow_sm_processing.processing.s3 import Size
 from airflow_sm_processing.processing.secrets import JobSecrets
-from airflow_sm_processing.processing.sizes import Size
+from airflow_sm_processing.xcoms import Circumstances, ended_record, job_details, job_record
 
 from .makers import IMAGE, JOB_ARN, an_input, an_output, definition, plan, response
 

@@ -13,11 +13,10 @@ from urllib.parse import quote
 import pytest
 
 from airflow_sm_processing.exceptions import DefinitionError, JobRejectedError, ServiceError
-from airflow_sm_processing.processing.creation import create_job
-from airflow_sm_processing.processing.description import JobDescription
-from airflow_sm_processing.processing.log_lines import LogLine
+from airflow_sm_processing.processing.description import JobDescription, JobStatus
+from airflow_sm_processing.processing.log_events import LogLine
 from airflow_sm_processing.processing.secrets import JobSecrets, hidden
-from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.processing.submission import create_job
 from airflow_sm_processing.processing.validation import check_definition
 
 from .makers import definition

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from airflow_sm_processing.processing.tags import format_tags
+from airflow_sm_processing.processing.models import format_tags
 
 
 def test_a_dict_becomes_keys_and_values_as_strings() -> None:

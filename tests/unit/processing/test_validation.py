@@ -12,8 +12,7 @@ from airflow_sm_processing.processing import (
     InstancePreference,
     ProcessingOutput,
 )
-from airflow_sm_processing.processing.rules import wait_problems
-from airflow_sm_processing.processing.validation import check_definition
+from airflow_sm_processing.processing.validation import check_definition, wait_problems
 
 from .broken_limits import BROKEN_LIMITS
 from .broken_rules import BROKEN_RULES

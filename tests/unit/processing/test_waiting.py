@@ -9,7 +9,7 @@ import pytest
 from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError, TransientError, WaitTimeoutError
 from airflow_sm_processing.processing import JobDescription, JobLogs, JobStatus, WaitSettings
 from airflow_sm_processing.processing.logs import TAIL_LINES
-from airflow_sm_processing.processing.waiting import Patience, Waiter
+from airflow_sm_processing.processing.waiter import Patience, Waiter
 
 from .cloudwatch import CloudWatchLogs, refused
 from .makers import response

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_sm_processing import ProcessingJobSensor, ProcessingOperator
-from airflow_sm_processing.sensors.prospects import sought_jobs
+from airflow_sm_processing.cli.dag_policies import sought_jobs
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG

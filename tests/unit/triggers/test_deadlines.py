@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_sm_processing.triggers.deadlines import Deadline, earliest_deadline
+from airflow_sm_processing.triggers.events import Deadline, earliest_deadline
 
 STARTED = datetime(2026, 1, 1, tzinfo=timezone.utc)
 IN_TWO_HOURS = timedelta(hours=2)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_sm_processing.processing.secrets import JobSecrets
-from airflow_sm_processing.triggers.environment import JobEnvironment
+from airflow_sm_processing.triggers.live_log import JobEnvironment
 from tests.unit.watcher.account import DESCRIBE, Account, Bucket
 from tests.unit.watcher.faults import denied, during, on, server_error
 from tests.unit.watcher.virtual_time import run

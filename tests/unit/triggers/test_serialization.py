@@ -10,8 +10,7 @@ import pytest
 from airflow.sdk.serde import deserialize, serialize
 
 from airflow_sm_processing.hooks.connection import AwsConnection
-from airflow_sm_processing.triggers.deadlines import Deadline
-from airflow_sm_processing.triggers.events import JobEvent
+from airflow_sm_processing.triggers.events import Deadline, JobEvent
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 from airflow_sm_processing.watcher.watches import Verdict
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from airflow_sm_processing.triggers.settling import settled
+from airflow_sm_processing.triggers.events import settled
 
 SHORTEST_DEFERRAL = "AIRFLOW__SM_PROCESSING__SHORTEST_DEFERRAL"
 MIN_HEARTBEAT_INTERVAL = "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"

@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from airflow_sm_processing.hooks.connection import AwsConnection
-from airflow_sm_processing.triggers import sharing
-from airflow_sm_processing.triggers.sharing import shared_lookout
+from airflow_sm_processing.triggers import shared_watcher
+from airflow_sm_processing.triggers.shared_watcher import shared_lookout
 from airflow_sm_processing.watcher.watches import Verdict, Watch
 
 CONNECTION = AwsConnection(aws_conn_id="aws_shared")
@@ -24,7 +24,7 @@ def connection(monkeypatch):
 
 def left_behind():
     threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("airflow-sm-processing")]
-    return dict(sharing._shared), asyncio.all_tasks() - {asyncio.current_task()}, threads
+    return dict(shared_watcher._shared), asyncio.all_tasks() - {asyncio.current_task()}, threads
 
 
 async def settled():
@@ -84,7 +84,7 @@ def test_two_event_loops_do_not_share_a_lookout():
     for loop in loops:
         loop.join()
     assert len({id(lookout) for lookout in lookouts}) == 2
-    assert sharing._shared == {}
+    assert shared_watcher._shared == {}
 
 
 @pytest.mark.parametrize("after", [0, 0.5], ids=["while the client is made", "while it waits"])

@@ -11,7 +11,7 @@ import pytest
 from airflow.triggers.base import TaskSuccessEvent
 
 from airflow_sm_processing.processing.secrets import JobSecrets
-from airflow_sm_processing.triggers import success
+from airflow_sm_processing.triggers import processing
 from airflow_sm_processing.triggers.live_log import NoLog
 
 COMPLETED = {
@@ -36,13 +36,13 @@ def asynchronous(value: Any) -> Any:
 @pytest.mark.parametrize(("stored", "counts"), [(None, ["job"]), (RuntimeError("no database"), [])])
 def test_a_job_is_counted_where_its_task_ends(monkeypatch: pytest.MonkeyPatch, stored: Any, counts: list[str]):
     counted: list[str] = []
-    monkeypatch.setattr(success, "job_ended", lambda description, **_: counted.append(description.job_name))
+    monkeypatch.setattr(processing, "job_ended", lambda description, **_: counted.append(description.job_name))
     lookout: Any = SimpleNamespace(calls=SimpleNamespace(sagemaker=asynchronous(COMPLETED)))
     log: Any = SimpleNamespace(
         tell_environment=lambda _: None, finish=asynchronous(value=True), forget_position=asynchronous(None)
     )
     task: Any = SimpleNamespace(dag_id="dag", task_id="task", xcom=asynchronous(None), set_xcom=asynchronous(stored))
-    event = asyncio.run(success.success_event(lookout, "job", log, task, JobSecrets({})))
+    event = asyncio.run(processing.success_event(lookout, "job", log, task, JobSecrets({})))
     assert (isinstance(event, TaskSuccessEvent), counted) == (bool(counts), counts)
 
 
@@ -59,4 +59,4 @@ def test_a_job_is_counted_where_its_task_ends(monkeypatch: pytest.MonkeyPatch, s
 )
 def test_a_description_that_cannot_be_read_leaves_the_end_to_a_worker(answer: dict[str, Any]):
     lookout: Any = SimpleNamespace(calls=SimpleNamespace(sagemaker=asynchronous(answer)))
-    assert asyncio.run(success.success_event(lookout, "job", NoLog(), None, JobSecrets({}))) is None
+    assert asyncio.run(processing.success_event(lookout, "job", NoLog(), None, JobSecrets({}))) is None

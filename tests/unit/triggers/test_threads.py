@@ -10,7 +10,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from blockbuster import BlockingError
 
-from airflow_sm_processing.triggers.threads import Threads
+from airflow_sm_processing.triggers.shared_watcher import Threads
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_calls_that_hang_on_one_connection_do_not_hold_up_another():
 
 
 def test_calls_that_take_long_give_their_places_to_others_as_long_as_there_are_spare_threads(monkeypatch):
-    monkeypatch.setattr("airflow_sm_processing.triggers.threads._LONG_SECONDS", 0.05)
+    monkeypatch.setattr("airflow_sm_processing.triggers.shared_watcher._LONG_SECONDS", 0.05)
     release = threading.Event()
     threads = Threads(2, spare=3)
 

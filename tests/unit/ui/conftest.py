@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.ui.rows import JobRow, Place
 from benchmarks.recorded_jobs import NOW
 

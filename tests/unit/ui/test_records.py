@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from airflow_sm_processing.processing.console import job_links
-from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.processing.description import JobStatus
+from airflow_sm_processing.processing.s3_uris import job_links
 from airflow_sm_processing.ui.hostile import MalformedError
 from airflow_sm_processing.ui.rows import JobRow, Place, row_of
 from airflow_sm_processing.ui.shown import shown_details, shown_record

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.ui.rows import Standing
 from airflow_sm_processing.ui.selection import SORT_KEYS, Filters, ordered
 from airflow_sm_processing.ui.totals import totals

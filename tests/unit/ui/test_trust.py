@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_sm_processing.processing.status import JobStatus
+from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.ui.rows import JobRow, Standing
 from airflow_sm_processing.ui.stopping import StopOffer, offer
 from airflow_sm_processing.ui.trust import TaskState, judged

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from airflow_sm_processing.processing.aws_errors import aws_call
+from airflow_sm_processing.processing.aws_calls import aws_call
 from airflow_sm_processing.watcher.log_feed import LogFeed
 from tests.unit.processing.cloudwatch import CloudWatchLogs
 

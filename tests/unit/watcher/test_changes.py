@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_processing.watcher import changes
-from airflow_sm_processing.watcher.calls import AwsCalls
-from airflow_sm_processing.watcher.changes import Changes
-from airflow_sm_processing.watcher.permits import Permits
-from airflow_sm_processing.watcher.questions import Questions
+from airflow_sm_processing.watcher import sweep
+from airflow_sm_processing.watcher.client import AwsCalls, Permits
+from airflow_sm_processing.watcher.queries import Questions
+from airflow_sm_processing.watcher.sweep import Changes
 from airflow_sm_processing.watcher.watches import Verdict, Watch, Watches
 
 from .account import LIST, Account
@@ -199,7 +198,7 @@ def test_after_a_gap_nothing_is_known_any_more() -> None:
 
 
 def test_what_is_remembered_has_a_bound_and_what_is_forgotten_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "_REMEMBERED", 200)
+    monkeypatch.setattr(sweep, "_REMEMBERED", 200)
 
     async def main() -> None:
         looks = Looks(Account.of_ends(450, 0, 10))

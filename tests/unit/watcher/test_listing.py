@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_processing.processing.status import JobStatus
-from airflow_sm_processing.watcher.listing import Page, is_terminal, named_alike, pages, server_time
+from airflow_sm_processing.processing.description import JobStatus
+from airflow_sm_processing.watcher.queries import Page, is_terminal, named_alike, pages, server_time
 
 from .account import Account, Job
 from .virtual_time import START, run

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from airflow_sm_processing.processing.log_position import StreamPosition
-from airflow_sm_processing.watcher.log_batches import Batch, batches_of
-from airflow_sm_processing.watcher.log_stream import LATE_MS, FollowedStream
+from airflow_sm_processing.processing.log_events import StreamPosition
+from airflow_sm_processing.watcher.log_streams import LATE_MS, Batch, FollowedStream, batches_of
 
 NOW = 1_767_225_600_000
 QUIET, BUSY = 0.1, 1000.0

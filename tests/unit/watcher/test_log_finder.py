@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_processing.watcher.log_prefixes import Prefixes
+from airflow_sm_processing.watcher.log_finder import Prefixes
 
 from .log_world import Follower, World
 from .virtual_time import run

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_sm_processing.processing import JobLogs
-from airflow_sm_processing.processing.log_position import LogPosition, StreamPosition
-from airflow_sm_processing.triggers import shown_spans
+from airflow_sm_processing.processing.log_events import LogPosition, StreamPosition
+from airflow_sm_processing.triggers import log_positions
 
 from .log_world import Follower, World, logs, texts
 from .virtual_time import run
@@ -152,7 +152,7 @@ def test_however_often_readers_that_lose_their_pages_change_each_line_stands_onc
         write(world, events)
         position, pages = None, dict[str, Counter[str]]()
         for reader, seconds in [*stays, (stays[-1][0] if stays else "A", 60.0)]:
-            spans = shown_spans.spans_of(reader)
+            spans = log_positions.spans_of(reader)
             here = spans[-1][1] if spans else LogPosition()
             begin = here if position is None else here.joined(position)
             follower = Follower(world.new_feed(), "job", position=begin, replayed=spans)
@@ -161,7 +161,7 @@ def test_however_often_readers_that_lose_their_pages_change_each_line_stands_onc
                 assert await follower.log.settle(3)
             follower.log.close()
             position = follower.log.position()
-            shown_spans.add_span(reader, begin, position)
+            log_positions.add_span(reader, begin, position)
             position, pages[reader] = through_json(position), Counter(follower.messages)
 
         assert sum(pages.values(), Counter[str]()) == texts(events, "job")
@@ -169,16 +169,16 @@ def test_however_often_readers_that_lose_their_pages_change_each_line_stands_onc
     try:
         run(main())
     finally:
-        shown_spans._spans.clear()
+        log_positions._spans.clear()
 
 
 def test_many_moves_of_a_trigger_leave_few_spans() -> None:
     try:
         for number in range(200):
             end = LogPosition({ONE: StreamPosition(since=number, until=number + 1)})
-            shown_spans.add_span("log", LogPosition({ONE: StreamPosition(since=number, until=number)}), end)
-        spans = shown_spans.spans_of("log")
+            log_positions.add_span("log", LogPosition({ONE: StreamPosition(since=number, until=number)}), end)
+        spans = log_positions.spans_of("log")
         assert len(spans) == 50
         assert (spans[0][0], spans[-1][1]) == (LogPosition({ONE: StreamPosition(since=0, until=0)}), end)
     finally:
-        shown_spans.forget_spans("log")
+        log_positions.forget_spans("log")

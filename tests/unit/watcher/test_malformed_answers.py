@@ -277,7 +277,7 @@ class _Logs(LogWorld):
     """A feed whose calls go over the wire."""
 
     def over(self, wire: Wire) -> _Logs:
-        from airflow_sm_processing.watcher.calls import AwsCalls
+        from airflow_sm_processing.watcher.client import AwsCalls
 
         wire.forget()
         wire.leads_to(

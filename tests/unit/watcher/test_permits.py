@@ -4,8 +4,7 @@ import asyncio
 
 import pytest
 
-from airflow_sm_processing.watcher.clock import now
-from airflow_sm_processing.watcher.permits import Permits, Priority
+from airflow_sm_processing.watcher.client import Permits, Priority, now
 
 from .account import Bucket
 from .virtual_time import run

@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 
 from airflow_sm_processing.exceptions import AccessDeniedError, JobNotFoundError, TransientError
-from airflow_sm_processing.processing.waiting import Patience
-from airflow_sm_processing.watcher.clock import now
-from airflow_sm_processing.watcher.stopping import has_ended, stop_job
+from airflow_sm_processing.processing.waiter import Patience
+from airflow_sm_processing.watcher.client import now
+from airflow_sm_processing.watcher.watcher import has_ended, stop_job
 from airflow_sm_processing.watcher.watches import Verdict
 
 from .account import DESCRIBE, STOP, Account

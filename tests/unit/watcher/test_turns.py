@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_processing.watcher.clock import now
-from airflow_sm_processing.watcher.turns import Turns
+from airflow_sm_processing.watcher.capacity import Turns
+from airflow_sm_processing.watcher.client import now
 
 from . import virtual_time
 

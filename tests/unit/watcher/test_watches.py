@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from airflow_sm_processing.exceptions import TransientError
-from airflow_sm_processing.processing.defaults import DEFAULT_POLL_INTERVAL
+from airflow_sm_processing.processing.values import DEFAULT_POLL_INTERVAL
 from airflow_sm_processing.watcher.watches import JobEnd, Verdict, Watch, Watches
 
 from .virtual_time import run

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.exceptions import TransientError
-from airflow_sm_processing.watcher.lookout import Lookout
+from airflow_sm_processing.triggers.shared_watcher import Lookout
 from airflow_sm_processing.watcher.watches import Verdict, Watch
 
 from .virtual_time import START

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_sm_processing.exceptions import UploadError
-from airflow_sm_processing.processing.uploads.content import read_content
+from airflow_sm_processing.processing.uploads.files import read_content
 
 MIB = 1024**2
 

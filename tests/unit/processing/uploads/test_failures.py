@@ -4,9 +4,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from airflow_sm_processing.exceptions import BucketError, UploadError
-from airflow_sm_processing.processing.uploads.destination import Destination
-from airflow_sm_processing.processing.uploads.failures import Failure, upload_error
-from airflow_sm_processing.processing.uploads.files import LocalFile
+from airflow_sm_processing.processing.uploads.files import Destination, LocalFile
+from airflow_sm_processing.processing.uploads.transfer import Failure, upload_error
 
 DESTINATION = Destination("b", "p")
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from airflow_sm_processing.processing.uploads.files import LocalFile
-from airflow_sm_processing.processing.uploads.progress import Progress, duration_text, size_text
+from airflow_sm_processing.processing.uploads.transfer import Progress, duration_text, size_text
 
 MIB = 1024**2
 

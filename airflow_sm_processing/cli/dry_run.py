@@ -1,0 +1,307 @@
+"""Load DAGs from their files and render a task of a run that doesn't exist, without Airflow's database.
+
+Airflow's SDK asks a supervisor for whatever a template needs and the process doesn't have. Here that is an object which
+answers with placeholders, `<…>`, that name what would be there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import uuid
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.processing.models import ProcessingInput
+from airflow_sm_processing.xcoms import RESULT_KEY, submitted_result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from airflow.sdk import DAG, Context
+
+    from airflow_sm_processing.operators.lifecycle import JobTask
+
+
+__all__ = ["RunFields", "find_dag", "read_dags", "rendered"]
+
+
+class RunFields:
+    """What is known of the run."""
+
+    def __init__(self, run_id: str | None = None, logical_date: datetime | None = None, map_index: int = -1) -> None:
+        self.date = logical_date or datetime.now(timezone.utc).replace(microsecond=0)
+        self.run_id = run_id or f"manual__{self.date.isoformat()}"
+        self.map_index = map_index
+
+
+@contextmanager
+def rendered(dag: DAG, task_id: str, run: RunFields) -> Iterator[tuple[JobTask, Context]]:
+    """Give a processing task as a worker of the run would have it, and its context; the block is in that worker.
+
+    Raises:
+        LookupError: The DAG has no such task, or it is mapped and no index is given.
+    """
+    task = _task(dag, task_id, run.map_index)
+    with _answering(_Answers(dag, task, run.map_index)):
+        instance = _instance(dag, task, run)
+        instance.task = instance.task.prepare_for_execution()
+        context = instance.get_template_context()
+        context["task"] = instance.task
+        instance.render_templates(context, instance.task.dag.get_template_env())
+        _put_placeholders_in_s3(instance.task)
+        yield instance.task, context
+
+
+def _task(dag: DAG, task_id: str, map_index: int) -> Any:
+    if not dag.has_task(task_id):
+        raise LookupError(f"DAG {dag.dag_id} has no task {task_id!r}; it has {', '.join(sorted(dag.task_ids))}.")
+    task: Any = dag.get_task(task_id)
+    if task.is_mapped and map_index < 0:
+        raise LookupError(f"Task {task_id} is mapped: say which of its instances with --map-index, from 0 on.")
+    if not task.is_mapped and map_index >= 0:
+        raise LookupError(f"Task {task_id} isn't mapped: leave --map-index out.")
+    return task
+
+
+def _instance(dag: DAG, task: Any, run: RunFields) -> Any:
+    from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunType, TIRunContext
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    newer = {name: None for name in ("partition_key",) if name in DagRun.model_fields}  # since Airflow 3.2
+    dag_run = DagRun(
+        dag_id=dag.dag_id,
+        run_id=run.run_id,
+        logical_date=run.date,
+        data_interval_start=run.date,
+        data_interval_end=run.date,
+        run_after=run.date,
+        start_date=run.date,
+        end_date=None,
+        run_type=DagRunType.MANUAL,
+        state=DagRunState.RUNNING,
+        consumed_asset_events=[],
+        **newer,
+    )
+    return RuntimeTaskInstance.model_construct(
+        id=uuid.uuid4(),
+        task_id=task.task_id,
+        dag_id=dag.dag_id,
+        run_id=run.run_id,
+        try_number=1,
+        dag_version_id=uuid.uuid4(),
+        map_index=run.map_index,
+        task=task,
+        max_tries=task.retries,
+        start_date=run.date,
+        _ti_context_from_server=TIRunContext(dag_run=dag_run, max_tries=task.retries, should_retry=False),
+    )
+
+
+class _Answers:
+    """Stands where a worker's line to its supervisor is."""
+
+    def __init__(self, dag: DAG, task: Any, map_index: int) -> None:
+        self._dag = dag
+        self._map_index = map_index
+        self._mapped_over = _mapped_over(task) if task.is_mapped else {}
+        self._length = max(1, map_index + 1)
+
+    def send(self, msg: Any) -> Any:
+        """Answer one question; those about the task's own state have no answer yet."""
+        answer = getattr(self, f"_{type(msg).__name__}", None)
+        return None if answer is None else answer(msg)
+
+    # By the names of the questions: those of the newest Airflow aren't all in the oldest.
+
+    def _GetXCom(self, msg: Any) -> Any:  # noqa: N802  # a question's name
+        value = self._xcom(msg.task_id, msg.key)
+        if msg.key == RESULT_KEY and msg.task_id in self._mapped_over:
+            value = [_element(self._mapped_over[msg.task_id], value)] * (self._map_index + 1)
+        return _comms().XComResult(key=msg.key, value=value)
+
+    def _GetXComSequenceSlice(self, msg: Any) -> Any:  # noqa: N802
+        return _comms().XComSequenceSliceResult(root=[self._xcom(msg.task_id, msg.key)])
+
+    def _GetXComSequenceItem(self, msg: Any) -> Any:  # noqa: N802
+        if msg.offset >= self._length:
+            return _comms().ErrorResponse()  # which ends a loop over them
+        return _comms().XComSequenceIndexResult(root=self._xcom(msg.task_id, msg.key))
+
+    def _GetXComCount(self, _: Any) -> Any:  # noqa: N802
+        return _comms().XComCountResponse(len=self._length)
+
+    def _GetTaskStates(self, _: Any) -> Any:  # noqa: N802
+        return _comms().TaskStatesResult(task_states={})  # so that nothing counts as skipped
+
+    def _GetVariable(self, msg: Any) -> Any:  # noqa: N802
+        return _comms().VariableResult(key=msg.key, value=f"<variable {msg.key}>")
+
+    def _GetConnection(self, msg: Any) -> Any:  # noqa: N802
+        known = {what: f"<{what} of connection {msg.conn_id}>" for what in ("host", "schema", "login", "password")}
+        fields = {"conn_id": msg.conn_id, "conn_type": "aws", "port": None, "extra": None, **known}
+        return _comms().ConnectionResult.model_validate(fields)
+
+    def _xcom(self, task_id: str, key: str) -> Any:
+        outputs = _output_names(self._dag, task_id)
+        places = {name: f"s3://<output {name} of task {task_id}>" for name in outputs}
+        if key == RESULT_KEY and outputs and not _is_function(self._dag, task_id):
+            job = f"<job of task {task_id}>"
+            return submitted_result(job, job, places)
+        return places.get(key, f"<{key} of task {task_id}>")
+
+
+def _is_function(dag: DAG, task_id: str) -> bool:
+    """Tell whether a task's result is what a function returns, not its job."""
+    return hasattr(dag.get_task(task_id), "python_callable")
+
+
+def _mapped_over(task: Any) -> dict[str, str]:
+    """Give the tasks over whose results a task is mapped, with the parameter that takes their elements."""
+    expanded = getattr(task, "op_kwargs_expand_input", task.expand_input).value  # a function's arguments
+    arguments = expanded.items() if isinstance(expanded, dict) else ()
+    references = {name: value.iter_references() for name, value in arguments if hasattr(value, "iter_references")}
+    return {operator.task_id: name for name, found in references.items() for operator, _ in found}
+
+
+def _element(parameter: str, placeholder: Any) -> Any:
+    """Give what may stand for an element of a result: of the kind that the parameter takes."""
+    if parameter in {"inputs", "outputs"}:
+        return []
+    if parameter in {"arguments", "command", "entrypoint"}:
+        return [placeholder]
+    return {} if parameter in {"env", "tags", "experiment_config", "network_config"} else placeholder
+
+
+def _output_names(dag: DAG, task_id: str) -> list[str]:
+    task: Any = dag.get_task(task_id) if dag.has_task(task_id) else None
+    outputs = (
+        task.partial_kwargs.get("outputs") if getattr(task, "is_mapped", False) else getattr(task, "outputs", None)
+    )
+    if not isinstance(outputs, (list, tuple)):
+        return []
+    named = [item.get("output_name") if isinstance(item, dict) else None for item in outputs]
+    return [name or f"output-{position}" for position, name in enumerate(named, 1)]
+
+
+def _comms() -> Any:
+    """Give the module of the questions and answers between tasks and supervisors."""
+    from airflow.sdk.execution_time import comms as module
+
+    return module
+
+
+@contextmanager
+def _answering(answers: _Answers) -> Iterator[None]:
+    """Put the answers where Airflow's SDK looks for its supervisor."""
+    from airflow.sdk.execution_time import task_runner
+
+    place: Any = task_runner
+    before = vars(place).get("SUPERVISOR_COMMS")
+    place.SUPERVISOR_COMMS = answers
+    try:
+        yield
+    finally:
+        del place.SUPERVISOR_COMMS  # absent, if this is no worker
+        if before is not None:
+            place.SUPERVISOR_COMMS = before
+
+
+def _put_placeholders_in_s3(task: JobTask) -> None:
+    """Take a place that isn't known yet for one in S3: local ones come from the DAG file."""
+    fields: Any = task
+    for name in ("inputs", "outputs", "code"):
+        if hasattr(task, name):
+            setattr(task, name, _in_s3(getattr(fields, name)))
+    for name in ("op_args", "op_kwargs"):
+        if hasattr(task, name):
+            setattr(task, name, _with_inputs_in_s3(getattr(fields, name)))
+
+
+def _with_inputs_in_s3(value: Any) -> Any:
+    """Give a function's arguments with their inputs in S3; other arguments are what they are."""
+    if isinstance(value, ProcessingInput):
+        return dataclasses.replace(value, source=_in_s3(value.source))
+    if isinstance(value, (list, tuple)):
+        return [_with_inputs_in_s3(item) for item in value]
+    return {key: _with_inputs_in_s3(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _in_s3(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith("<"):
+        return f"s3://{value}"
+    if isinstance(value, list):
+        return [_in_s3(item) for item in value]
+    if isinstance(value, dict):
+        return {
+            key: _in_s3(item) if key in {"source", "destination", "s3_uri"} else item for key, item in value.items()
+        }
+    return value
+
+
+def read_dags(path: str | Path) -> list[DAG]:
+    """Give the DAGs that a file defines.
+
+    Raises:
+        LookupError: There are none, or the file can't be imported.
+    """
+    path = Path(path).absolute()
+    if not path.is_file():
+        raise LookupError(f"There is no file {path}.")
+    dags, error = _parsed(path)
+    if error:
+        raise LookupError(f"{path} can't be imported:\n{error}")
+    if not dags:
+        raise LookupError(f"{path} defines no DAG.")
+    return dags
+
+
+def find_dag(dag_id: str, path: str | None = None) -> DAG:
+    """Give the DAG of an id: from the file, or from the DAG bundles that Airflow is configured with.
+
+    Raises:
+        LookupError: There is none.
+    """
+    errors = []
+    for file in [Path(path)] if path else _by_likelihood(dag_id):
+        dags, error = _parsed(file.absolute())
+        if error:
+            errors.append(f"{file}: {error.strip().splitlines()[-1]}")
+        for dag in dags:
+            if dag.dag_id == dag_id:
+                return dag
+    where = path or ", ".join(map(str, _folders()))
+    broken = "".join(f"\n  can't be imported: {error}" for error in errors)
+    raise LookupError(f"There is no DAG {dag_id!r} in {where}. Name its file with --dag-file.{broken}")
+
+
+def _parsed(path: Path) -> tuple[list[DAG], str]:
+    bag = _dag_bag()
+    dags: list[DAG] = bag.process_file(str(path), only_if_updated=False, safe_mode=False)
+    return dags, "\n".join(bag.import_errors.values())
+
+
+def _dag_bag() -> Any:
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # before Airflow 3.2
+        from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
+    return DagBag(dag_folder=os.devnull, collect_dags=False)
+
+
+def _by_likelihood(dag_id: str) -> Iterator[Path]:
+    """Yield the DAG files, first those in which the DAG's id stands."""
+    from airflow.utils.file import list_py_file_paths
+
+    files = [Path(file) for folder in _folders() for file in sorted(list_py_file_paths(folder))]
+    with_it = {file for file in files if dag_id.encode() in file.read_bytes()}
+    yield from sorted(files, key=lambda file: file not in with_it)
+
+
+def _folders() -> list[Path]:
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    manager: Any = DagBundlesManager  # which is untyped
+    return [bundle.path for bundle in manager().get_all_dag_bundles()]

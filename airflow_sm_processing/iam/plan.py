@@ -1,0 +1,175 @@
+"""Plan a job: everything that can be said about it without calling AWS."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.exceptions import DefinitionError
+from airflow_sm_processing.iam.permissions import JobNeeds, caller_statements, job_role_statements
+from airflow_sm_processing.iam.statements import UNKNOWN_ACCOUNT, UNKNOWN_REGION, grouped
+from airflow_sm_processing.ownership.owner import job_name, stem, with_owner_tags
+from airflow_sm_processing.processing.definition import CODE_INPUT_NAME
+from airflow_sm_processing.processing.request import default_keys, plan_submission
+from airflow_sm_processing.processing.s3 import open_uri
+from airflow_sm_processing.processing.s3_uris import S3Location, join
+from airflow_sm_processing.processing.validation import check_definition
+from airflow_sm_processing.redaction import without_signatures
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from botocore.model import OperationModel
+
+    from airflow_sm_processing.exceptions import Problem
+    from airflow_sm_processing.iam.permissions import Ways
+    from airflow_sm_processing.iam.statements import Place
+    from airflow_sm_processing.ownership.claim import Try
+    from airflow_sm_processing.processing.definition import JobDefinition
+    from airflow_sm_processing.processing.request import SubmissionPlan
+
+
+__all__ = ["JobPlan", "create_operation", "plan_job", "upload_prefix"]
+
+
+_HIDDEN = "***"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobPlan:
+    """A task instance's first job, before anything of it was uploaded or made."""
+
+    submission: SubmissionPlan
+    needs: JobNeeds
+
+    def to_plain(self, *, show_env: bool = False) -> dict[str, Any]:
+        """Give the plan as JSON; what the environment holds is hidden unless it is asked for."""
+        request = dict(self.submission.request)
+        if "Environment" in request and not show_env:
+            request["Environment"] = dict.fromkeys(request["Environment"], _HIDDEN)
+        plan = {
+            "request": request,
+            "uploads": list(self._uploads()),
+            "permissions": {
+                "caller": [item.to_plain() for item in grouped(caller_statements(self.needs))],
+                "job_role": [item.to_plain() for item in grouped(job_role_statements(self.needs))],
+            },
+        }
+        plain: dict[str, Any] = _plain(plan)
+        return {**plain, "unknown": list(self._unknown(plain))}
+
+    def _uploads(self) -> Iterator[dict[str, Any]]:
+        for upload in self.submission.uploads:
+            for file in upload.content.files if upload.content else ():
+                yield {"path": str(file.path), "s3_uri": f"{upload.s3_uri}/{file.name}", "bytes": file.size}
+
+    def _open_uris(self) -> Iterator[str]:
+        """Yield the inputs' URIs that S3 is asked about before the job is created."""
+        uploaded = tuple(f"{upload.s3_uri}/" for upload in self.submission.uploads)
+        for item in self.submission.inputs:
+            uri = open_uri(item)
+            if uri is not None and item.input_name != CODE_INPUT_NAME and not uri.startswith(uploaded):
+                yield uri
+
+    def _unknown(self, plan: dict[str, Any]) -> Iterator[dict[str, str]]:
+        text, role = str(plan), self.needs.role
+        if UNKNOWN_ACCOUNT in text:
+            yield {"value": UNKNOWN_ACCOUNT, "is": "the account of the connection's credentials: sts:GetCallerIdentity"}
+        if UNKNOWN_REGION in text:
+            yield {"value": UNKNOWN_REGION, "is": "the region of the connection, which the process that runs it knows"}
+        for uri in self._open_uris():
+            yield {"value": uri, "is": "a folder, an object or a prefix: if S3 has keys below it, a slash ends it"}
+        if "/" not in role:
+            arn = self.submission.request["RoleArn"]
+            yield {"value": arn, "is": f"the ARN of the role {role}, whose path may be another: iam:GetRole"}
+
+
+def plan_job(
+    definition: JobDefinition,
+    asking: Try,
+    place: Place,
+    *,
+    ways: Ways,
+    bucket: str | None = None,
+    prefix: str | None = None,
+    reads: tuple[str, ...] = (),
+    is_excused: Callable[[Problem], bool] = lambda _: False,
+) -> JobPlan:
+    """Plan a task instance's first job; local files are read, for their S3 keys tell their content.
+
+    Args:
+        definition: What the user defined.
+        asking: Whose job it is.
+        place: Where it runs.
+        ways: How the task waits for it.
+        bucket: The default bucket that the user chose.
+        prefix: Stands before each key in the default bucket.
+        reads: The names of outputs that the task itself reads when the job has ended.
+        is_excused: Tells which problems come from placeholders.
+
+    Raises:
+        DefinitionError: Something is wrong with the definition.
+        UploadError: A local file can't be read.
+    """
+    _check(definition, is_excused)
+    upload_key = stem(definition, asking.owner.digest)
+    tags = asking.owner.tags(try_number=asking.number, life=asking.life, claim=None)
+    named = dataclasses.replace(
+        definition,
+        job_name=definition.job_name if definition.job_name is not None else job_name(upload_key, 1),
+        tags=with_owner_tags(definition.tags, tags, create_operation()) or None,
+    )
+    role = str(definition.role)
+    submission = plan_submission(
+        named,
+        role_arn=place.role_arns(role)[0],
+        key=default_keys(bucket or place.bucket, prefix),
+        upload_key=upload_key,
+    )
+    needs = JobNeeds(
+        place=place,
+        request=submission.request,
+        role=role,
+        has_own_name=definition.job_name is not None,
+        bucket=bucket or place.bucket,
+        finds_bucket=bucket is None,
+        upload_prefix=upload_prefix(prefix, upload_key) if submission.uploads else None,
+        upload_kms_key=str(definition.kms_key) if definition.kms_key and submission.uploads else None,
+        ways=ways,
+        reads=reads,
+    )
+    return JobPlan(submission=submission, needs=needs)
+
+
+def upload_prefix(prefix: str | None, upload_key: str) -> str:
+    """Give the key prefix that a task instance's local files go to."""
+    return S3Location.parse(join("", prefix, upload_key, "input")).key
+
+
+@cache
+def create_operation() -> OperationModel:
+    """Give botocore's model of CreateProcessingJob, for which no credentials are needed."""
+    import botocore.session
+
+    return botocore.session.Session().get_service_model("sagemaker").operation_model("CreateProcessingJob")
+
+
+def _check(definition: JobDefinition, is_excused: Callable[[Problem], bool]) -> None:
+    try:
+        check_definition(definition, create_operation())
+    except DefinitionError as error:
+        problems = [problem for problem in error.problems if not is_excused(problem)]
+        if problems:
+            raise DefinitionError(problems, subject=error.subject) from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return without_signatures(value)
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)

@@ -1,0 +1,397 @@
+"""A job's inputs, downloaded from S3, and its outputs, uploaded to S3, as the real service does.
+
+What is known of the real service's downloads beyond its API reference, and what isn't, is described in
+`docs/local-sagemaker.md`.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from boto3.exceptions import S3UploadFailedError
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_sm_processing.local.container import ML
+from airflow_sm_processing.local.folders import make_private, open_beneath
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from airflow_sm_processing.local.container import Instance
+
+
+def loads(data: bytes) -> Any:
+    """Read JSON.
+
+    Raises:
+        ValueError: it is none; or it has what Python takes and JSON lacks, such as NaN; or text that UTF-8 can't have;
+            or lists in lists deeper than anybody means.
+    """
+    try:
+        read = json.loads(data, parse_constant=_refuse)
+        if b"\\u" in data:
+            json.dumps(read, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    return read
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+MAX_NAME_BYTES = 255
+
+"""The longest name of a file on Linux's file systems."""
+
+MAX_MANIFEST_BYTES = 64 * 1024 * 1024
+
+"""Keeps a manifest that is no manifest out of the server's memory; a real one of a million keys fits."""
+
+_URI = re.compile(r"(s3|https)://([^/]+)/?(.*)", re.DOTALL)
+
+_MANIFEST_FORM = '[{"prefix": "s3://…"}, "key", …]'
+
+
+class InputError(Exception):
+    """An input can't be had; the text is the job's FailureReason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """Which host of how many gets the files."""
+
+    index: int
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """One object, and where below the input's folder it goes."""
+
+    bucket: str
+    key: str
+    path: str
+    size: int | None = None
+    """In bytes; None if it isn't known yet."""
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def marks_folder(self) -> bool:
+        """Whether it is named as consoles name the empty objects that stand for folders."""
+        return self.key.endswith("/")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Layout:
+    """Where an input's objects go, as paths below its folder."""
+
+    folders: list[str] = field(default_factory=list)
+    """Those that have an object of their own: an empty one, or one that is empty of files."""
+    files: dict[str, _Source] = field(default_factory=dict)
+
+
+def download(s3: Any, item: Mapping[str, Any], destination: Path, shard: Shard, *, role: str) -> int:
+    """Download one input to a host's folder and give the number of files.
+
+    Raises:
+        InputError: nothing is there, or it can't be laid out as files.
+    """
+    s3_input = item["S3Input"]
+    uri = s3_input["S3Uri"]
+    try:
+        sources = list(_manifest(s3, uri) if s3_input["S3DataType"] == "ManifestFile" else _prefix(s3, uri))
+        if not sources:
+            raise InputError(_nothing_found(uri, s3.meta.region_name, role))
+        layout = _lay_out(s3, sources)
+        files = list(layout.files.items())
+        if s3_input.get("S3DataDistributionType") == "ShardedByS3Key":
+            files = files[shard.index :: shard.count]
+        for folder in layout.folders:
+            _make_folder(destination, folder)
+        for path, source in files:
+            _fetch(s3, source, destination, path)
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in {"NoSuchBucket", "404"}:
+            raise InputError(_nothing_found(uri, s3.meta.region_name, role)) from error
+        raise InputError(f"ClientError: Data download failed: {uri}: {error}") from error
+    except (BotoCoreError, UnicodeError) as error:  # no name of a bucket, no text that UTF-8 can have
+        raise InputError(f"ClientError: Data download failed: {uri!r} can't be read: {error}") from error
+    return len(files)
+
+
+def _nothing_found(uri: str, region: str, role: str) -> str:
+    return (
+        f'ClientError: Data download failed: No S3 objects found under S3 URL "{uri}" given in input data source. '
+        f"Please ensure that the bucket exists in the selected region ({region}), that objects exist under that "
+        f'S3 prefix, and that the role "{role}" has "s3:ListBucket" permissions on bucket "{split_uri(uri)[0]}".'
+    )
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """Give bucket and key of an s3:// URI, or of a path-style https:// URL; empty ones if it is neither."""
+    found = _URI.fullmatch(uri)
+    if found is None:
+        return "", ""
+    scheme, host, path = found.groups()
+    if scheme == "s3":
+        return host, path
+    bucket, _, key = path.partition("/")
+    return bucket, key
+
+
+def _prefix(s3: Any, uri: str) -> Iterator[_Source]:
+    """Every object whose key begins so: a prefix is no folder, as in the real service."""
+    bucket, prefix = split_uri(uri)
+    folder = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for found in page.get("Contents", []):
+            key = found["Key"]
+            base = folder if key.startswith(folder) else prefix.rpartition("/")[0] + "/" * ("/" in prefix)
+            yield _Source(bucket=bucket, key=key, path=key.removeprefix(base), size=found["Size"])
+
+
+def _manifest(s3: Any, uri: str) -> Iterator[_Source]:
+    """Read `[{"prefix": "s3://bucket/some/"}, "relative/key", …]`."""
+    base, names = _manifest_entries(s3, uri)
+    for name in names:
+        bucket, key = split_uri(base + name)
+        if not key:
+            raise InputError(f"ClientError: The manifest {uri} names {base + name!r}, which is no object's URI.")
+        yield _Source(bucket=bucket, key=key, path=name.removeprefix("/") or key.rpartition("/")[2])
+
+
+def _manifest_entries(s3: Any, uri: str) -> tuple[str, list[str]]:
+    bucket, key = split_uri(uri)
+    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read(MAX_MANIFEST_BYTES + 1)
+    if len(body) > MAX_MANIFEST_BYTES:
+        raise InputError(f"ClientError: The manifest {uri} has over {MAX_MANIFEST_BYTES} bytes.")
+    try:
+        match loads(body):
+            case [{"prefix": str(base)}, *names] if all(isinstance(name, str) for name in names):
+                return base, names
+    except ValueError as error:
+        raise InputError(f"ClientError: The manifest {uri} isn't of the form {_MANIFEST_FORM}: {error}") from error
+    raise InputError(f"ClientError: The manifest {uri} isn't of the form {_MANIFEST_FORM}.")
+
+
+def _lay_out(s3: Any, sources: Sequence[_Source]) -> _Layout:
+    """Find each object's place, before anything is written.
+
+    Raises:
+        InputError: an object's key is no path that a file can have, or another's place.
+    """
+    layout = _Layout()
+    above: dict[str, _Source] = {}  # each folder that an object is in, with the first such object
+    for source in sources:
+        _check_path(source)
+        path = source.path.rstrip("/")
+        for folder in _folders_above(path):
+            above.setdefault(folder, source)
+        if source.marks_folder:
+            _check_empty(s3, source)
+            above.setdefault(path, source)
+            layout.folders.append(path)
+        elif layout.files.setdefault(path, source).uri != source.uri:
+            raise _clash(source, layout.files[path], path)
+    for path in [path for path in layout.files if path in above]:
+        if _size(s3, layout.files[path]):
+            raise _clash(layout.files[path], above[path], path)
+        layout.folders.append(path)  # some file systems on S3 mark folders so
+        del layout.files[path]
+    return layout
+
+
+def _folders_above(path: str) -> Iterator[str]:
+    for end in (found.start() for found in re.finditer("/", path)):
+        yield path[:end]
+
+
+def _check_path(source: _Source) -> None:
+    failed = "ClientError: Data download failed"
+    if "//" in f"{source.bucket}/{source.key}":
+        # The service's own words, https://github.com/aws-samples/generative-ai-on-amazon-sagemaker/pull/242
+        raise InputError(
+            f"{failed}:Failed to download data. S3 key: {source.uri} has an illegal char sub-sequence '//' in it"
+        )
+    for name in source.path.removesuffix("/").split("/"):
+        if name in {".", ".."} or "\0" in name:
+            raise InputError(f"{failed}: {source.uri!r} can't be a file: it has the name {name!r} in it.")
+        if (size := len(name.encode())) > MAX_NAME_BYTES:
+            raise InputError(
+                f"{failed}: {source.uri} can't be a file: a name in it has {size} bytes, and a file's name has at "
+                f"most {MAX_NAME_BYTES}."
+            )
+
+
+def _check_empty(s3: Any, source: _Source) -> None:
+    """Refuse a folder's mark that has content, which would be lost.
+
+    Raises:
+        InputError: how to name the object.
+    """
+    if size := _size(s3, source):
+        raise InputError(
+            f"ClientError: Data download failed: {source.uri} has {size} bytes, but its name is a folder's. Give it a "
+            "name that doesn't end in a slash."
+        )
+
+
+def _size(s3: Any, source: _Source) -> int:
+    if source.size is not None:
+        return source.size
+    return int(s3.head_object(Bucket=source.bucket, Key=source.key)["ContentLength"])
+
+
+def _clash(one: _Source, other: _Source, path: str) -> InputError:
+    return InputError(
+        f"ClientError: Data download failed: {one.uri} and {other.uri} both need {path!r} in the input's folder. Is "
+        "the same name a file and a folder? Rename one of them, or choose a longer prefix."
+    )
+
+
+def _make_folder(destination: Path, path: str) -> None:
+    try:
+        make_private(destination / path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"ClientError: Data download failed: the folder {path!r} can't be made: {error}") from error
+
+
+def _fetch(s3: Any, source: _Source, destination: Path, path: str) -> None:
+    body = s3.get_object(Bucket=source.bucket, Key=source.key)["Body"]
+    _make_folder(destination, path.rpartition("/")[0])
+    try:
+        with (destination / path).open("wb") as file:
+            shutil.copyfileobj(body, file, 1024 * 1024)
+    except OSError as error:
+        raise InputError(
+            f"ClientError: Data download failed: {source.uri} can't be written as {path!r}: {error.strerror}."
+        ) from error
+
+
+# One job's upload needs no threads of its own: client and server share one process and its lock.
+_TRANSFER = TransferConfig(use_threads=False)
+
+_LINKS_SHOWN = 10
+
+_GONE = -1
+# What opening says of a link, or of a link where a folder is expected.
+_NO_FOLDER = frozenset({errno.ELOOP, errno.ENOTDIR})
+
+
+class OutputError(Exception):
+    """An output can't be uploaded; the text is the job's FailureReason."""
+
+
+class Output:
+    """One output folder of one host and where it goes.
+
+    Links are neither uploaded nor followed, at any level. A script that still runs may put one anywhere at any time,
+    so each folder and file is opened from its parent, which is open already.
+    """
+
+    def __init__(self, s3: Any, item: Mapping[str, Any], instance: Instance, *, kms_key: str | None) -> None:
+        self._s3 = s3
+        self._bucket, self._prefix = split_uri(item["S3Output"]["S3Uri"])
+        self._instance = instance
+        self._path = PurePosixPath(item["S3Output"]["LocalPath"]).relative_to(ML)
+        self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
+        self._uploaded: dict[PurePosixPath, tuple[int, int]] = {}
+        self.is_continuous = item["S3Output"]["S3UploadMode"] == "Continuous"
+        self._links: set[PurePosixPath] = set()  # left out; paths below /opt/ml
+
+    def upload(self) -> int:
+        """Upload every file that is new or changed since the last call, and give how many.
+
+        Raises:
+            OutputError: S3 refuses it, or it can't be read.
+        """
+        self._links.clear()
+        count, folders = 0, [PurePosixPath()]
+        while folders:
+            folder = folders.pop()
+            with self._opened(folder) as opened:
+                entries = _entries(opened)
+                self._links |= {self._path / folder / entry.name for entry in entries if entry.is_symlink()}
+                folders += [folder / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)][::-1]
+                files = [folder / entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+                count += sum(self._upload_file(file, opened) for file in files)
+        return count
+
+    def say_what_is_left_out(self) -> None:
+        """Name the links in the host's log, which the service would leave out without a word."""
+        if not self._links:
+            return
+        shown = ", ".join(str(ML / link) for link in sorted(self._links)[:_LINKS_SHOWN])
+        more = f" and {left} more" if (left := len(self._links) - _LINKS_SHOWN) > 0 else ""
+        self._instance.remark(f"Not uploaded, since SageMaker neither uploads nor follows links: {shown}{more}.")
+
+    @contextmanager
+    def _opened(self, folder: PurePosixPath) -> Iterator[int]:
+        """Open one of the output's folders; `_GONE` for one that is gone, or that a link stands in for."""
+        path = self._path / folder
+        try:
+            opened = open_beneath(self._instance.ml, *path.parts)
+        except FileNotFoundError:
+            yield _GONE
+            return
+        except OSError as error:
+            if error.errno not in _NO_FOLDER:
+                raise OutputError(f"ClientError: Failed to read output {ML / path}: {error.strerror}") from error
+            self._links.add(path)
+            yield _GONE
+            return
+        try:
+            yield opened
+        finally:
+            os.close(opened)
+
+    def _upload_file(self, path: PurePosixPath, folder: int) -> bool:
+        """Upload a file unless it was uploaded as it is; say whether it was now."""
+        try:
+            # Nothing is waited for: not for a writer either, should it have become a pipe.
+            descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        except OSError as error:
+            if error.errno in {errno.ENOENT, errno.ELOOP}:
+                return False  # the script, still running, took it away again
+            raise OutputError(
+                f"ClientError: Failed to read output {ML / self._path / path}: {error.strerror}"
+            ) from error
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(descriptor)
+            seen = found.st_size, found.st_mtime_ns
+            if not stat.S_ISREG(found.st_mode) or self._uploaded.get(path) == seen:
+                return False
+            self._put(path, file)
+        self._uploaded[path] = seen
+        return True
+
+    def _put(self, path: PurePosixPath, file: BinaryIO) -> None:
+        key = "/".join(part for part in (self._prefix.rstrip("/"), path.as_posix()) if part)
+        try:
+            self._s3.upload_fileobj(file, self._bucket, key, ExtraArgs=self._encryption, Config=_TRANSFER)
+        except (S3UploadFailedError, ClientError, BotoCoreError, OSError, UnicodeError) as error:
+            # UnicodeError: a name that is no UTF-8
+            raise OutputError(f"ClientError: Failed to upload output to s3://{self._bucket}/{key}: {error}") from error
+
+
+def _entries(folder: int) -> list[os.DirEntry[str]]:
+    if folder == _GONE:
+        return []
+    with os.scandir(folder) as found:
+        return sorted(found, key=lambda entry: entry.name)

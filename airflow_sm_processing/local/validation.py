@@ -1,0 +1,354 @@
+"""Validate requests against botocore's service model, then against the rules that the model doesn't express."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from functools import cache
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from airflow_sm_processing.local.errors import ServiceError, validation_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from botocore.model import ListShape, MapShape, ServiceModel, Shape, StructureShape
+
+
+_JSON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "structure": (dict,),
+    "map": (dict,),
+    "list": (list,),
+    "string": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "long": (int,),
+    "timestamp": (int, float),
+}
+
+_CURRENT_BOTO3 = (1, 44)  # its model has every instance type that this package was checked against
+
+_INSTANCE_TYPE = re.compile(r"ml\.[a-z]+[0-9]+[a-z]*(-[a-z]+)?\.(medium|large|[0-9]*xlarge)")
+
+# What the model's patterns have and Python's `re` lacks.
+_REGEX_DIALECT = (
+    (r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff"),
+    (r"\p{L}", r"\w"),
+    (r"\p{N}", r"\w"),  # \d alone is without numbers such as ²
+    (r"\p{Z}", "\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"),
+)
+
+
+def check_shape(value: Mapping[str, Any], shape: Shape) -> None:
+    """Check a request.
+
+    Raises:
+        ServiceError: SerializationException for a wrong JSON type, as the service can't even read it;
+            ValidationException with every violated constraint otherwise.
+    """
+    _check_types(value, shape, "")
+    violations = list(_violations(value, shape, ""))
+    if violations:
+        count = "1 validation error" if len(violations) == 1 else f"{len(violations)} validation errors"
+        raise validation_error(f"{count} detected: {'; '.join(violations)}")
+
+
+def known(value: Any, shape: Shape) -> Any:
+    """Leave out what the service doesn't see: members that its model lacks, and null ones."""
+    if shape.type_name == "structure":
+        structure: StructureShape = shape  # type: ignore[assignment]  # type_name says so
+        members = structure.members
+        return {
+            name: known(member, members[name])
+            for name, member in value.items()
+            if name in members and member is not None
+        }
+    if shape.type_name == "list":
+        items: ListShape = shape  # type: ignore[assignment]  # type_name says so
+        return [known(item, items.member) for item in value]
+    return value
+
+
+def _check_types(value: Any, shape: Shape, path: str) -> None:
+    if value is None:
+        return
+    expected = _JSON_TYPES.get(shape.type_name, (object,))
+    if not isinstance(value, expected) or (isinstance(value, bool) and shape.type_name != "boolean"):
+        where = f" at '{path}'" if path else ""
+        message = f"{type(value).__name__} can not be converted to {shape.type_name}{where}"
+        raise ServiceError("SerializationException", message)
+    for step, child, child_shape in _children(value, shape):
+        _check_types(child, child_shape, f"{path}.{step}" if path else step)
+
+
+def _children(value: Any, shape: Shape) -> Iterator[tuple[str, Any, Shape]]:
+    if shape.type_name == "structure":
+        structure: StructureShape = shape  # type: ignore[assignment]  # type_name says so
+        for name, member in structure.members.items():
+            if value.get(name) is not None:
+                yield name[0].lower() + name[1:], value[name], member
+    elif shape.type_name == "list":
+        items: ListShape = shape  # type: ignore[assignment]  # type_name says so
+        for number, item in enumerate(value, start=1):
+            yield f"{number}.member", item, items.member
+    elif shape.type_name == "map":
+        mapping: MapShape = shape  # type: ignore[assignment]  # type_name says so
+        for key, item in value.items():
+            yield f"{key}.member", item, mapping.value
+
+
+def _violations(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    if value is None:  # in a list: a structure's null members are absent ones
+        yield _sentence("null", path, "Member must not be null")
+        return
+    for constraint in _constraints(value, shape):
+        yield _sentence(_shown(value), path, constraint)
+    yield from _scalar_member_violations(value, shape, path)
+    if shape.type_name == "structure":
+        yield from _missing(value, shape, path)
+    for step, child, child_shape in _children(value, shape):
+        if shape.type_name == "structure" or child_shape.type_name == "structure":
+            yield from _violations(child, child_shape, f"{path}.{step}" if path else step)
+
+
+def _missing(value: Mapping[str, Any], shape: Any, path: str) -> Iterator[str]:
+    for name in shape.required_members:
+        if value.get(name) is None:
+            step = name[0].lower() + name[1:]
+            yield _sentence("null", f"{path}.{step}" if path else step, "Member must not be null")
+
+
+def _scalar_member_violations(value: Any, shape: Any, path: str) -> Iterator[str]:
+    """The service reports all constraints of scalar members at the list or map that holds them."""
+    groups: list[tuple[str, list[Any], Shape]] = []
+    if shape.type_name == "list" and shape.member.type_name != "structure":
+        groups = [("Member", value, shape.member)]
+    elif shape.type_name == "map":
+        groups = [("Map keys", list(value), shape.key), ("Map value", list(value.values()), shape.value)]
+    for subject, members, member_shape in groups:
+        if any(member is None or any(_constraints(member, member_shape)) for member in members):
+            rules = ", ".join(_rules(member_shape))
+            yield _sentence(_shown(value), path, f"{subject} must satisfy constraint: [{rules}]")
+
+
+def _sentence(shown: str, path: str, constraint: str) -> str:
+    return f"Value {shown} at '{path}' failed to satisfy constraint: {constraint}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return f"'[{', '.join(map(str, value))}]'"
+    if isinstance(value, dict):
+        return f"'{{{', '.join(f'{key}={item}' for key, item in value.items())}}}'"
+    return f"'{value}'"
+
+
+def _constraints(value: Any, shape: Shape) -> Iterator[str]:
+    """Give the constraints of a shape that a value breaks."""
+    low, high, pattern = (shape.metadata.get(name) for name in ("min", "max", "pattern"))
+    size = value if shape.type_name in {"integer", "long"} else len(value) if hasattr(value, "__len__") else None
+    broken = {
+        "min": low is not None and size is not None and size < low,
+        "max": high is not None and size is not None and size > high,
+        "enum": bool(shape.metadata.get("enum"))
+        and value not in shape.metadata["enum"]
+        and not _may_be_newer_instance_type(value, shape),
+        "pattern": pattern is not None and not regex(pattern).fullmatch(str(value)),
+    }
+    for name, rule in _named_rules(shape):
+        if broken[name]:
+            yield rule
+
+
+def _may_be_newer_instance_type(value: Any, shape: Shape) -> bool:
+    """Tell what the service may have and an older boto3's model lacks, which botocore sends all the same."""
+    installed = tuple(int(part) for part in re.findall(r"\d+", boto3.__version__)[:2])
+    is_old = shape.name == "ProcessingInstanceType" and installed < _CURRENT_BOTO3
+    return is_old and _INSTANCE_TYPE.fullmatch(value) is not None
+
+
+def _rules(shape: Shape) -> Iterator[str]:
+    for _, rule in _named_rules(shape):
+        yield rule
+
+
+def _named_rules(shape: Shape) -> Iterator[tuple[str, str]]:
+    measure = "value" if shape.type_name in {"integer", "long"} else "length"
+    metadata = shape.metadata
+    if "max" in metadata:
+        yield "max", f"Member must have {measure} less than or equal to {metadata['max']}"
+    if "min" in metadata:
+        yield "min", f"Member must have {measure} greater than or equal to {metadata['min']}"
+    if "pattern" in metadata:
+        yield "pattern", f"Member must satisfy regular expression pattern: {metadata['pattern']}"
+    if "enum" in metadata:
+        yield "enum", f"Member must satisfy enum value set: [{', '.join(metadata['enum'])}]"
+
+
+@cache
+def regex(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern of the model, which is written for Java."""
+    for theirs, ours in _REGEX_DIALECT:
+        pattern = pattern.replace(theirs, ours)
+    return re.compile(pattern)
+
+
+PROCESSING = PurePosixPath("/opt/ml/processing")
+
+_MAX_NAME_BYTES = 255  # of a file or folder, on Linux's file systems
+
+
+def check_rules(request: Mapping[str, Any]) -> None:
+    """Check the rules across fields.
+
+    Raises:
+        ServiceError: ValidationException with every broken rule.
+    """
+    problems = [
+        *_inputs(request),
+        *_outputs(request),
+        *_shared_names(request),
+        *_empty_words(request),
+        *reserved_tags(request.get("Tags", [])),
+        *_resources(request),
+        *_unsupported(request),
+    ]
+    if problems:
+        raise validation_error(" ".join(problems))
+
+
+def reserved_tags(tags: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the tags that only AWS itself may set."""
+    for tag in tags:
+        if tag["Key"].lower().startswith("aws:"):
+            yield f"Tag key '{tag['Key']}' can't begin with 'aws:'. This prefix is reserved for AWS use."
+
+
+def check_preferences_known(request: Mapping[str, Any], model: ServiceModel) -> None:
+    """Refuse InstancePreferences where the installed boto3's model has none, so that nobody wonders why.
+
+    Raises:
+        ServiceError: ValidationException.
+    """
+    resources = request.get("ProcessingResources")
+    cluster = resources.get("ClusterConfig") if isinstance(resources, dict) else None
+    if not isinstance(cluster, dict) or "InstancePreferences" not in cluster:
+        return
+    known: Any = model.shape_for("ProcessingClusterConfig")
+    if "InstancePreferences" not in known.members:
+        needed = f"boto3 1.43.90 or newer; boto3 {boto3.__version__} is installed beside it"
+        raise validation_error(f"For InstancePreferences, {_LOCAL} needs {needed}.")
+
+
+def outputs_of(request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give the request's outputs, none if it has no ProcessingOutputConfig."""
+    outputs: list[dict[str, Any]] = request.get("ProcessingOutputConfig", {}).get("Outputs", [])
+    return outputs
+
+
+def _inputs(request: Mapping[str, Any]) -> Iterator[str]:
+    inputs = request.get("ProcessingInputs", [])
+    yield from _duplicates("ProcessingInputs", "InputName", (item["InputName"] for item in inputs))
+    paths = (item["S3Input"]["LocalPath"] for item in inputs if item.get("S3Input", {}).get("LocalPath"))
+    yield from _duplicates("ProcessingInputs", "LocalPath", paths)
+    for item in inputs:
+        name = f"Processing input '{item['InputName']}'"
+        if ("S3Input" in item) == ("DatasetDefinition" in item):
+            yield f"{name} must have exactly one of S3Input and DatasetDefinition."
+        if "S3Input" in item:
+            yield from _local_path(name, item["S3Input"], app_managed=item.get("AppManaged", False), may_be_root=False)
+            yield from _compression(name, item["S3Input"])
+
+
+def _compression(name: str, s3_input: Mapping[str, Any]) -> Iterator[str]:
+    if s3_input.get("S3CompressionType") == "Gzip" and s3_input.get("S3InputMode") != "Pipe":
+        yield f"{name}: S3CompressionType Gzip is supported for S3InputMode Pipe only."
+
+
+def _outputs(request: Mapping[str, Any]) -> Iterator[str]:
+    outputs = outputs_of(request)
+    yield from _duplicates("ProcessingOutputConfig", "OutputName", (item["OutputName"] for item in outputs))
+    for item in outputs:
+        name = f"Processing output '{item['OutputName']}'"
+        if "S3Output" in item:
+            yield from _local_path(name, item["S3Output"], app_managed=item.get("AppManaged", False), may_be_root=True)
+        elif "FeatureStoreOutput" not in item:
+            yield f"{name} must have S3Output unless it has FeatureStoreOutput."
+
+
+def _shared_names(request: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names that an input and an output share: they are unique across both."""
+    outputs = {item["OutputName"] for item in outputs_of(request)}
+    for item in request.get("ProcessingInputs", []):
+        if item["InputName"] in outputs:
+            yield f"'{item['InputName']}' is the name of an input and of an output. Names must be unique across both."
+
+
+def _empty_words(request: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("ContainerEntrypoint", "ContainerArguments"):
+        if "" in request["AppSpecification"].get(name, []):
+            yield f"{name} can't have an empty string in it."
+
+
+def _local_path(name: str, place: Mapping[str, Any], *, app_managed: bool, may_be_root: bool) -> Iterator[str]:
+    local_path = place.get("LocalPath")
+    if local_path is None:
+        if not app_managed:
+            yield f"{name}: LocalPath is required unless AppManaged is true."
+        return
+    if "\0" in local_path:
+        yield f"{name}: LocalPath {local_path!r} has a null character, which no path can have."
+        return
+    path = PurePosixPath(local_path)
+    if any(len(part.encode()) > _MAX_NAME_BYTES for part in path.parts):
+        yield f"{name}: LocalPath '{local_path}' has a name of more than {_MAX_NAME_BYTES} bytes."
+    is_under = PROCESSING in path.parents or (may_be_root and path == PROCESSING)
+    if ".." in path.parts or not is_under:
+        yield f"{name}: LocalPath '{local_path}' must be under {PROCESSING}."
+
+
+def _preferences(preferences: Sequence[Mapping[str, Any]], *, one_for_all: bool) -> Iterator[str]:
+    """Yield what the API reference rules out for ProcessingInstancePreference."""
+    types = [item["InstanceType"] for item in preferences]
+    if len(set(types)) < len(types):
+        yield "An instance type can appear only once in InstancePreferences."
+    counted = sum("InstanceCount" in item for item in preferences)
+    if counted != (0 if one_for_all else len(preferences)):
+        yield "InstanceCount must be in every one of the InstancePreferences, or in ClusterConfig and in none of them."
+
+
+def _resources(request: Mapping[str, Any]) -> Iterator[str]:
+    cluster = request["ProcessingResources"]["ClusterConfig"]
+    preferences = cluster.get("InstancePreferences")
+    if ("InstanceType" in cluster) == (preferences is not None):
+        yield "ClusterConfig must have exactly one of InstanceType and InstancePreferences."
+    elif preferences is None and "InstanceCount" not in cluster:
+        yield "ClusterConfig must have InstanceCount beside InstanceType."
+    elif preferences is not None:
+        yield from _preferences(preferences, one_for_all="InstanceCount" in cluster)
+
+
+def _unsupported(request: Mapping[str, Any]) -> Iterator[str]:
+    """Say what the real service can do and this one can't, instead of a job that isn't what was asked for."""
+    for item in request.get("ProcessingInputs", []):
+        if "DatasetDefinition" in item:
+            yield f"{_LOCAL} has no Athena and no Redshift (input '{item['InputName']}'). Put the data into S3."
+        if item.get("S3Input", {}).get("S3InputMode") == "Pipe":
+            yield f"{_LOCAL} has no FIFO pipes (input '{item['InputName']}'). Use S3InputMode File."
+    for item in outputs_of(request):
+        if "FeatureStoreOutput" in item:
+            yield f"{_LOCAL} has no Feature Store (output '{item['OutputName']}'). Write to S3."
+    if not request["AppSpecification"].get("ContainerEntrypoint"):
+        yield f"{_LOCAL} pulls no image and so knows no ENTRYPOINT. Give ContainerEntrypoint."
+
+
+_LOCAL = "The local SageMaker"
+
+
+def _duplicates(where: str, what: str, values: Iterable[str]) -> Iterator[str]:
+    for value, count in Counter(values).items():
+        if count > 1:
+            yield f"{where}: {what} '{value}' is used {count} times. It must be unique."

@@ -1,0 +1,390 @@
+"""The rule of exactly one job: at most one for a task instance, whichever process dies while creating it.
+
+A job's name is known before the job exists, and follows from the task instance alone: `<base>-<digest>-<number>`. So
+two processes that create a task instance's job at once contend for one name, which SageMaker gives to one of them; and
+a process that comes later finds what was created. The number counts up when a job has failed, was stopped, or was
+created before a user cleared the task.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+import uuid
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_sm_processing.exceptions import (
+    AccessDeniedError,
+    JobExistsError,
+    JobNameInUseError,
+    MalformedResponseError,
+)
+from airflow_sm_processing.ownership.client import Account, JobMaker
+from airflow_sm_processing.ownership.owner import (
+    Claimant,
+    Intent,
+    NoIntents,
+    Standing,
+    described_owner,
+    job_name,
+    number_of,
+    stem,
+    try_of,
+)
+from airflow_sm_processing.processing.description import JobStatus
+from airflow_sm_processing.processing.job import ProcessingJob
+from airflow_sm_processing.processing.validation import needs_newer_boto3
+from airflow_sm_processing.processing.waiter import pause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_sm_processing.ownership.owner import Intents, Life, Owner
+    from airflow_sm_processing.processing.definition import JobDefinition
+    from airflow_sm_processing.processing.description import JobDescription
+    from airflow_sm_processing.processing.session import Session
+
+
+__all__ = ["Claimed", "Found", "JobClaim", "Try", "find", "newest"]
+
+
+class Found(NamedTuple):
+    """A job that bears a name of ours."""
+
+    description: JobDescription
+    standing: Standing
+    owner: str | None
+    """In words, as its tags say; None if they say nothing."""
+    try_number: int | None
+    """Of the try that made it; None if its tags don't tell."""
+
+
+def find(account: Account, name: str, claimant: Claimant) -> Found | None:
+    """Give the job of that name, and whose it is; None if there is none."""
+    description = account.description(name)
+    if description is None:
+        return None
+    tags = account.tags(description.job_arn)
+    standing = claimant.standing(
+        name,
+        tags=tags,
+        created_at=description.created_at,
+        own_name=number_of(name, claimant.owner.digest) is not None,
+    )
+    return Found(description, standing, described_owner(tags or {}), try_of(tags or {}))
+
+
+def newest(account: Account, stem: str, digest: str) -> int | None:
+    """Give the highest number that a job of the owner with that digest has; None if there is none.
+
+    For an Airflow that keeps no intents. Where jobs may not be listed, those of the stem are asked for one by one.
+    """
+    names = account.names_with(f"-{digest}-")
+    if names is not None:
+        return max((number for name in names if (number := number_of(name, digest)) is not None), default=None)
+    number = 0
+    while account.description(job_name(stem, number + 1)) is not None:
+        number += 1
+    return number or None
+
+
+log = logging.getLogger(__name__)
+
+_LONGEST_BASE = 40  # of 63 characters, the rest for the run's time and a map index
+
+_MOST_STRANGERS = 100  # jobs of others on names of ours, which only another Airflow of the same name makes
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Try:
+    """Who asks for a job."""
+
+    owner: Owner
+    life: Life
+    number: int
+    """Airflow's try number: nothing is left by earlier tries of the first."""
+    run_started: float | None = None
+    """When the DAG run began or was begun anew, in seconds since the epoch."""
+
+
+class Claimed(NamedTuple):
+    """The one job of a task instance."""
+
+    job: ProcessingJob
+    found: JobDescription | None
+    """As an earlier try, or a process beside this one, left it; None if it was made now."""
+
+
+class JobClaim:
+    """Gets a task instance its job: an earlier try's, or a new one."""
+
+    def __init__(
+        self,
+        definition: JobDefinition,
+        session: Session,
+        asking: Try,
+        *,
+        intents: Intents | None = None,
+        on_existing_job: str = "reattach",
+        is_end: Callable[[JobDescription], bool] = lambda _: False,
+        max_transient_seconds: float = 0.0,
+        may_create: Callable[[], None] = lambda: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Take what is wanted, by whom, and how.
+
+        Args:
+            definition: What the user defined; its `job_name`, if it has one, is used as it is.
+            session: Where to.
+            asking: Who asks.
+            intents: What the task instance noted, and where to note more.
+            on_existing_job: What to do with a job that an earlier try left running or completed: `reattach`, `fail`
+                or `new`, which stops it first.
+            is_end: Tells of a job that failed whether that is how the task ends, so that it is taken as a completed
+                one is.
+            max_transient_seconds: How long 5xx and lost connections are waited out, and throttling but at the creation.
+            may_create: Called right before a job is made, noted or stopped; what it raises ends the claim.
+            sleep: Waits so many seconds; what it raises ends the claim.
+        """
+        self._fixed_name = None if definition.job_name is None else str(definition.job_name)
+        self._stem = stem(definition, asking.owner.digest)
+        self._asking = asking
+        self._intents = intents or NoIntents()
+        self._on_existing_job = on_existing_job
+        self._is_end = is_end
+        self._may_create = may_create
+        self._sleep = sleep
+        self._account = Account(session, max_transient_seconds=max_transient_seconds, sleep=sleep)
+        self._maker = JobMaker(
+            definition,
+            session,
+            upload_key=self._stem,
+            max_transient_seconds=max_transient_seconds,
+            may_create=may_create,
+            sleep=sleep,
+        )
+        self._number = 1
+        self._looked = False
+        self._claimant, self._last = self._take_up()
+        self._repeated = asking.number > 1 or self._last is not None
+
+    def job(self) -> Claimed:
+        """Give the task instance's one job; may be called again when there was no room for it, or too many calls.
+
+        Raises:
+            DefinitionError: Something is wrong with the definition; nothing was uploaded.
+            UploadError: A local file didn't reach S3; no job was created.
+            CapacityError: There is no room for the job; none was created.
+            JobExistsError: An earlier try left a job, and `on_existing_job` is `fail`; or the name that the user
+                chose is somebody else's.
+            ServiceError: AWS refused or couldn't be reached.
+        """
+        if not self._looked:
+            left = self._left_behind()
+            if left is not None and self._is_wanted(left):
+                return self._attached(left.description)
+            self._looked = True
+        for _ in range(_MOST_STRANGERS):
+            try:
+                return Claimed(self._create(), None)
+            except (JobNameInUseError, MalformedResponseError) as error:
+                met = self._met(error)
+                if met is not None:
+                    return met
+        raise JobExistsError(self._name, f"Names like {self._name} were in use {_MOST_STRANGERS} times, by other jobs.")
+
+    def _met(self, error: JobNameInUseError | MalformedResponseError) -> Claimed | None:
+        """Give the job that a creation met, or made though its answer can't be read; None to try again."""
+        is_taken = isinstance(error, JobNameInUseError)
+        met = self._find(self._name) if is_taken else self._asked_for(self._account)
+        if met is not None and self._is_to_be_taken(met):
+            log.info("Processing job %s was created already.", self._name)
+            return self._attached(met.description)
+        if not is_taken:
+            raise error
+        if met is None:  # deleted, by us it may be, and its name isn't free yet
+            self._sleep(pause())
+        return None
+
+    def unseen_job(self) -> ProcessingJob | None:
+        """Give a job that runs though `job` didn't give it: it broke off while a creation wasn't answered.
+
+        Raises:
+            ServiceError: AWS doesn't say at once whether there is one.
+        """
+        found = self._asked_for(Account(self._account.session))
+        if found is None or found.standing is not Standing.OURS or found.description.status.is_terminal:
+            return None
+        return self._attached(found.description).job
+
+    def _asked_for(self, account: Account) -> Found | None:
+        """Give the job whose creation wasn't answered; None if there is none."""
+        name = self._maker.unanswered
+        return None if name is None else find(account, name, self._claimant)
+
+    # What earlier tries left
+
+    def _take_up(self) -> tuple[Claimant, Intent | None]:
+        """Take up the intent of an earlier try, or form one of this life's own."""
+        asking, last = self._asking, self._intents.read()
+        continued = last is not None and asking.life.continues(last.life)
+        claim, noted = (last.claim, last.noted) if last is not None and continued else (uuid.uuid4().hex, time.time())
+        former: tuple[str, ...] = ()
+        if last is not None:
+            self._number = last.number
+            former = last.former if continued else (*last.former, last.claim)
+        claimant = Claimant(
+            owner=asking.owner,
+            life=asking.life,
+            run_started=asking.run_started,
+            claim=claim if self._intents.available else None,
+            noted=noted if self._intents.available else None,
+            earlier=None if continued else last,
+            former=former,
+        )
+        return claimant, last
+
+    def _left_behind(self) -> Found | None:
+        if self._last is not None:
+            return self._find(self._last.job_name)
+        if self._intents.available or self._asking.number <= 1:
+            return None
+        if self._fixed_name is None:
+            number = newest(self._account, self._stem, self._asking.owner.digest)
+            if number is None:
+                return None
+            self._number = number
+        return self._find(self._name)
+
+    def _find(self, name: str) -> Found | None:
+        return find(self._account, name, self._claimant)
+
+    def _is_to_be_taken(self, met: Found) -> bool:
+        """Tell whether a job that had the name first is this try's, or one that an earlier try left and is wanted."""
+        is_this_trys = met.standing is Standing.OURS and met.try_number in {None, self._asking.number}
+        return is_this_trys or self._is_wanted(met)
+
+    def _is_wanted(self, left: Found) -> bool:
+        """Tell whether to take what an earlier try left; if not, it is out of the way afterwards."""
+        if left.standing is not Standing.OURS:
+            self._leave(left)
+            return False
+        description = left.description
+        if description.status is JobStatus.STOPPING:
+            ended = self._account.end(description.job_name)
+            if ended is None:
+                return False
+            left = left._replace(description=ended)
+            description = ended
+        has_failed = description.status in {JobStatus.FAILED, JobStatus.STOPPED} and not self._is_end(description)
+        if has_failed or self._on_existing_job == "new":
+            self._leave(left)
+            return False
+        if self._on_existing_job == "fail":
+            message = (
+                f"An earlier try left processing job {description.job_name}, which is {description.status.value}, and "
+                "on_existing_job is 'fail'. Clear the task to stop it and start another."
+            )
+            raise JobExistsError(description.job_name, message)
+        return True
+
+    def _leave(self, found: Found) -> None:
+        """Go on to the next name; a job of our own doesn't run on beside the next one."""
+        description = found.description
+        name = description.job_name
+        if found.standing is Standing.FOREIGN:
+            self._pass_by(name, found.owner)
+            return
+        if not description.status.is_terminal:
+            self._may_create()
+            log.info("Stopping processing job %s, which this try doesn't go on with.", name)
+            self._account.end(name)
+        log.info("Processing job %s is left behind: a new one takes its place.", name)
+        if name == self._fixed_name:
+            self._free(name)
+        else:
+            self._number = max(self._number, number_of(name, self._asking.owner.digest) or self._number) + 1
+
+    def _pass_by(self, name: str, owner: str | None) -> None:
+        if self._fixed_name is None:
+            log.warning("The name %s is taken by a job of %s.", name, owner or "an unknown owner")
+            self._number += 1
+            return
+        whose = f"belongs to {owner}" if owner else "has no tags that name its owner (or sagemaker:ListTags is denied)"
+        message = f"There is a processing job {name} already, which {whose}. {self._how_to_be_unique(name)}"
+        raise JobExistsError(name, message)
+
+    def _how_to_be_unique(self, name: str) -> str:
+        """Say how the task's next run gets a name of its own."""
+        of_run, of_instance = "-{{ ts_nodash }}", "-{{ ti.map_index }}" if self._asking.owner.map_index >= 0 else ""
+        begin = name[:_LONGEST_BASE].rstrip("-")
+        return (
+            "SageMaker gives a name to one job only, so a job_name that stays the same works in one run only. "
+            f'Give base_job_name="{begin}" instead, from which each run gets a name of its own; or make the name '
+            f'differ: job_name="{begin}{of_run}{of_instance}".'
+        )
+
+    def _free(self, name: str) -> None:
+        way_out = "give a job_name that differs by try (`{{ ti.try_number }}`), or none."
+        if not self._account.can_delete:
+            needed = needs_newer_boto3("DeleteProcessingJob")
+            message = f"An earlier job of this task has the name {name}, and deleting its record {needed}. Or {way_out}"
+            raise JobExistsError(name, message)
+        try:
+            self._account.delete(name)
+        except AccessDeniedError as error:
+            message = (
+                f"An earlier job of this task has the name {name}, and deleting its record is denied: {error} Allow "
+                f"sagemaker:DeleteProcessingJob, {way_out}"
+            )
+            raise JobExistsError(name, message) from error
+        log.info("Deleted the record of processing job %s, to use its name again.", name)
+
+    def _attached(self, description: JobDescription) -> Claimed:
+        log.info("Taking over processing job %s, which is %s.", description.job_name, description.status.value)
+        return Claimed(ProcessingJob.described(self._account.session, description), description)
+
+    # The new job
+
+    @property
+    def _name(self) -> str:
+        return self._fixed_name or job_name(self._stem, self._number)
+
+    def _create(self) -> ProcessingJob:
+        self._note_intent()
+        tags = self._asking.owner.tags(
+            try_number=self._asking.number, life=self._asking.life, claim=self._claimant.claim
+        )
+        repeated, self._repeated = self._repeated, True
+        return self._maker.make(self._name, tags, repeated=repeated)
+
+    def _note_intent(self) -> None:
+        """Note the job that is about to be made, so that whoever comes later looks for it."""
+        self._join_process_beside()
+        self._may_create()
+        claimant = self._claimant
+        if claimant.claim is None or claimant.noted is None:
+            return
+        intent = Intent(
+            job_name=self._name,
+            number=self._number,
+            claim=claimant.claim,
+            life=claimant.life,
+            noted=claimant.noted,
+            former=claimant.former,
+        )
+        if intent != self._last and not self._intents.write(intent):
+            # A claim that a later try doesn't know would make the job a stranger's to it.
+            self._claimant = dataclasses.replace(claimant, claim=None, noted=None)
+        self._last = intent
+
+    def _join_process_beside(self) -> None:
+        """Make the claim of another process of this life one's own, if it was quicker."""
+        if self._claimant.claim is None:
+            return
+        noted = self._intents.read()
+        if noted is not None and noted != self._last and self._asking.life.continues(noted.life):
+            self._claimant = dataclasses.replace(self._claimant, claim=noted.claim, noted=noted.noted)
+            self._number = max(self._number, noted.number)
+            self._last = noted

@@ -1,0 +1,442 @@
+"""Call AWS: botocore's errors become ours, and responses are checked against the service's model.
+
+botocore itself accepts any JSON as a response.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_sm_processing.exceptions import (
+    AccessDeniedError,
+    CapacityError,
+    DefinitionError,
+    JobNameInUseError,
+    JobNotFoundError,
+    JobRejectedError,
+    MalformedResponseError,
+    Problem,
+    ProcessingError,
+    ServiceError,
+    TransientError,
+)
+from airflow_sm_processing.redaction import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import TracebackType
+
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.model import Shape
+
+
+__all__ = [
+    "answer_read",
+    "aws_call",
+    "in_utc",
+    "is_pressure",
+    "is_throttle",
+    "may_pass",
+    "new_token",
+    "readable",
+    "summaries",
+    "translated",
+]
+
+
+_SERVER_ERRORS = 500
+
+_DENIED_STATUSES = frozenset({401, 403})
+
+_TOO_MANY_REQUESTS = 429
+# Credential troubles that are answered with status 400.
+_DENIED = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "MissingAuthenticationToken",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+        "AccessDenied",
+        "AccessDeniedException",
+    }
+)
+
+_CAPACITY = frozenset({"ResourceLimitExceeded", "CapacityError"})
+
+_QUOTA = re.compile(r"limit '.+?' is ([\d.]+) .*request delta of ([\d.]+) ", re.DOTALL)
+
+_NOT_FOUND = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
+# On CreateProcessingJob, what isn't found is something that the definition names, such as its experiment.
+_REJECTED = frozenset({"ValidationException", "ResourceNotFound"})
+
+_NO_JOB = re.compile("could not find", re.IGNORECASE)  # DescribeProcessingJob may say it as a ValidationException
+# Signature errors explain themselves by quoting the request: its headers, security token and signature included.
+_SIGNATURE = frozenset({"IncompleteSignature", "InvalidSignatureException", "SignatureDoesNotMatch"})
+
+_QUOTED_REQUEST = re.compile(r"\n|in Authorization header")
+# Names of botocore's own exceptions, which are looked up late: the parse law. An older botocore lacks some.
+_CREDENTIAL_ERRORS = (
+    "CredentialRetrievalError",
+    "InvalidConfigError",
+    "LoginError",
+    "MetadataRetrievalError",
+    "NoAuthTokenError",
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "ProfileNotFound",
+    "RefreshWithMFAUnsupportedError",
+    "SSOError",
+    "TokenRetrievalError",
+    "UnknownCredentialError",
+    "UnknownTokenProviderError",
+)
+
+_PASSING_ERRORS = (
+    "CapacityNotAvailableError",
+    "ChecksumError",
+    "ConnectionError",
+    "FlexibleChecksumError",
+    "HTTPClientError",
+    "IncompleteReadError",
+)
+
+_PASSING_CRT_ERRORS = ("AWS_IO_", "AWS_ERROR_HTTP_", "AWS_ERROR_S3_SLOW_DOWN", "AWS_ERROR_S3_INTERNAL_ERROR")
+
+_LASTING_CRT_ERRORS = ("AWS_IO_TLS_",)
+# What botocore's parsers and ours raise of an answer that isn't what the service's model says.
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+_CALL = ("botocore.client", "_make_api_call")
+# Functions of botocore, called by that one, that make the request.
+_REQUEST = frozenset(
+    {"_convert_to_request_dict", "_emit_api_params", "_resolve_endpoint_ruleset", "create_request", "prepare_request"}
+)
+
+_SHOWN_CHARACTERS = 300
+
+
+@contextmanager
+def aws_call(operation: str, subject: str, *, hide: Callable[[str], str] = str) -> Iterator[None]:
+    """Raise our own error for whatever botocore raises in the block.
+
+    Args:
+        operation: The API's name for the call, such as `DescribeProcessingJob`.
+        subject: What the call is about, such as the job's name.
+        hide: Takes out of the service's words what the request has that must not be shown.
+
+    Raises:
+        ProcessingError: The one that fits; the original is its cause.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError, PaginationError
+    from botocore.parsers import ResponseParserError
+
+    try:
+        yield
+    except (ResponseParserError, PaginationError) as error:  # the first has no base class; the second: a token repeats
+        raise _malformed(error, operation=operation, subject=subject) from error
+    except (ClientError, BotoCoreError) as error:
+        shown = _without_secrets(error, hide)
+        raise translated(shown, operation=operation, subject=subject) from shown
+    except _UNREADABLE as error:
+        if isinstance(error, ProcessingError) or not _is_of_an_answer(error):
+            raise
+        raise _malformed(error, operation=operation, subject=subject) from error
+
+
+@contextmanager
+def answer_read(operation: str, subject: str) -> Iterator[None]:
+    """Raise `MalformedResponseError` if the block can't read an answer: to read it is part of the call.
+
+    The arguments are those of `aws_call`. Whatever is taken from an answer is taken in such a block, and nothing else
+    is done there.
+    """
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise _malformed(error, operation=operation, subject=subject) from error
+
+
+def _malformed(error: Exception, *, operation: str, subject: str) -> MalformedResponseError:
+    what = one_line(str(error.args[0] if isinstance(error, KeyError) and error.args else error) or type(error).__name__)
+    if isinstance(error, KeyError):
+        reason = f"it has no {what}"
+    elif isinstance(error, (AttributeError, TypeError)):
+        reason = f"one of its fields is of another kind than the service's model says ({what})"
+    else:
+        reason = what
+    if len(reason) > _SHOWN_CHARACTERS:
+        reason = f"{reason[:_SHOWN_CHARACTERS]}…"
+    message = f"{operation} for {subject} was answered with something that can't be read: {reason}. It may work later."
+    return MalformedResponseError(message, operation=operation, code=type(error).__name__)
+
+
+def _is_of_an_answer(error: Exception) -> bool:
+    """Tell whether botocore raised an error of no kind of its own when it had the answer to a call."""
+    frames = set(_frames(error.__traceback__))
+    return _CALL in frames and not any(module.startswith("botocore.") and name in _REQUEST for module, name in frames)
+
+
+def _frames(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
+    while trace is not None:
+        yield str(trace.tb_frame.f_globals.get("__name__", "")), trace.tb_frame.f_code.co_name
+        trace = trace.tb_next
+
+
+def translated(error: ClientError | BotoCoreError, *, operation: str, subject: str) -> ProcessingError:
+    """Give our error for botocore's."""
+    from botocore.exceptions import ClientError
+
+    if isinstance(error, ClientError):
+        return _from_response(error, operation=operation, subject=subject)
+    return _from_client_side(error, operation=operation, subject=subject)
+
+
+def _from_response(error: ClientError, *, operation: str, subject: str) -> ProcessingError:
+    code, reason = _code_and_reason(error)
+    if operation == "CreateProcessingJob" and (code in _REJECTED or _never_fits(code, reason)):
+        return JobRejectedError(subject, code=code, reason=reason)
+    cls, advice = _service_error(error, code, reason)
+    message = _sentences(f"{operation} for {subject} failed: {code}: {reason}", advice)
+    return cls(message, operation=operation, code=code)
+
+
+def _never_fits(code: str, reason: str) -> bool:
+    """Tell whether a quota is below what the one job asks for: then the end of others doesn't help."""
+    quota = _QUOTA.search(reason) if code == "ResourceLimitExceeded" else None
+    return quota is not None and float(quota[1]) < float(quota[2])
+
+
+def _code_and_reason(error: ClientError) -> tuple[str, str]:
+    answer = error.response.get("Error", {})
+    code, reason = str(answer.get("Code", "Unknown")), str(answer.get("Message", ""))
+    if code in _SIGNATURE:
+        reason = _QUOTED_REQUEST.split(reason)[0].rstrip()
+    return code, reason or "no message"
+
+
+def _without_secrets(error: ClientError | BotoCoreError, hide: Callable[[str], str]) -> ClientError | BotoCoreError:
+    """Give the error itself, or its copy without what must not be shown: tracebacks print causes too."""
+    from botocore.exceptions import ClientError
+
+    if not isinstance(error, ClientError):
+        return error
+    code, reason = _code_and_reason(error)
+    reason = hide(reason)
+    if reason == error.response.get("Error", {}).get("Message", "no message"):
+        return error
+    response: Any = {**error.response, "Error": {"Code": code, "Message": reason}}
+    return ClientError(response, error.operation_name).with_traceback(error.__traceback__)
+
+
+def _service_error(error: ClientError, code: str, reason: str) -> tuple[type[ServiceError], str]:
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in _CAPACITY:
+        return CapacityError, "It works when other jobs have ended, or with a higher quota."
+    if _is_transient(code, status):
+        return TransientError, "It may work later."
+    if code in _DENIED or status in _DENIED_STATUSES:
+        return AccessDeniedError, "Check the AWS connection's credentials and the permissions of their role."
+    if code in _NOT_FOUND or (code == "ValidationException" and _NO_JOB.search(reason)):
+        return JobNotFoundError, "Check the name, the account and the region; a job that was deleted is gone."
+    if code == "ResourceInUse":
+        return JobNameInUseError, (
+            "Job names are unique in an account and region: choose another job_name, or give base_job_name instead, "
+            "from which each job gets a name of its own."
+        )
+    return ServiceError, ""
+
+
+def may_pass(error: Exception) -> bool:
+    """Tell whether the same may work later, of an error of botocore's, of s3transfer's or of the AWS CRT's."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
+
+    if isinstance(error, (ClientError, BotoCoreError)):
+        return isinstance(translated(error, operation="PutObject", subject="a file"), TransientError)
+    if isinstance(error, ResponseParserError) or (isinstance(error, _UNREADABLE) and _is_of_an_upload(error)):
+        return True
+    name = str(getattr(error, "name", ""))  # AwsCrtError's, such as AWS_IO_SOCKET_CLOSED
+    return name.startswith(_PASSING_CRT_ERRORS) and not name.startswith(_LASTING_CRT_ERRORS)
+
+
+def _is_of_an_upload(error: Exception) -> bool:
+    """Tell the same of a call that s3transfer made, which takes what it needs from the answer itself."""
+    is_missing = isinstance(error, KeyError) and any(
+        module.startswith("s3transfer.") for module, _ in _frames(error.__traceback__)
+    )
+    return is_missing or _is_of_an_answer(error)
+
+
+def is_throttle(code: str) -> bool:
+    """Tell whether a `ServiceError.code` says that there were too many calls."""
+    from botocore.retries.standard import ThrottledRetryableChecker
+
+    return code in ThrottledRetryableChecker._THROTTLED_ERROR_CODES  # type: ignore[attr-defined]  # noqa: SLF001  # botocore's list is nowhere else
+
+
+def is_pressure(error: ServiceError) -> bool:
+    """Tell whether there was too much at once: too many calls, or no room for another job."""
+    return isinstance(error, CapacityError) or is_throttle(error.code)
+
+
+def _is_transient(code: str, status: int) -> bool:
+    from botocore.retries.standard import TransientRetryableChecker
+
+    transients = TransientRetryableChecker._TRANSIENT_ERROR_CODES  # type: ignore[attr-defined]  # noqa: SLF001  # botocore's list is nowhere else
+    if status >= _SERVER_ERRORS or status == _TOO_MANY_REQUESTS:
+        return True
+    return is_throttle(code) or code in transients
+
+
+def _from_client_side(error: BotoCoreError, *, operation: str, subject: str) -> ProcessingError:
+    from botocore.exceptions import ParamValidationError
+
+    if isinstance(error, ParamValidationError):
+        return DefinitionError([Problem(operation, subject, str(error.kwargs.get("report", error)))], subject=subject)
+    cls, advice = _client_side_error(error)
+    name = type(error).__name__
+    message = _sentences(f"{operation} for {subject} failed: {name}: {error}", advice)
+    return cls(message, operation=operation, code=name)
+
+
+def _sentences(what: str, advice: str) -> str:
+    return f"{what.rstrip('.')}. {advice}" if advice else what
+
+
+def _client_side_error(error: BotoCoreError) -> tuple[type[ServiceError], str]:
+    from botocore import exceptions as botocore
+
+    if isinstance(error, botocore.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return ServiceError, "Check the endpoint and the connection's `verify`: time doesn't mend a certificate."
+    for kind in _CREDENTIAL_ERRORS:
+        if isinstance(error, getattr(botocore, kind, ())):
+            return AccessDeniedError, "Check the AWS connection's credentials."
+    for kind in _PASSING_ERRORS:
+        if isinstance(error, getattr(botocore, kind, ())):
+            return TransientError, "It may work later."
+    return ServiceError, ""
+
+
+_Answer = TypeVar("_Answer", bound="Mapping[str, Any]")
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "boolean": bool,
+    "double": (int, float),
+    "float": (int, float),
+    "integer": int,
+    "list": list,
+    "long": int,
+    "map": dict,
+    "string": str,
+    "structure": dict,
+    "timestamp": datetime,
+}
+
+_MOST_PAGES = 1000
+
+
+def readable(client: Any, operation: str, answer: _Answer, *required: str) -> _Answer:
+    """Return the answer, if its fields have the types of the service's model; to be called within `answer_read`.
+
+    Args:
+        client: Which gave the answer.
+        operation: The API's name for the call.
+        answer: What the client's method returned.
+        required: Fields without which nothing can be made of the answer.
+
+    Raises:
+        ValueError: It isn't that; the text says where, and quotes nothing of it.
+    """
+    if not isinstance(answer, dict):
+        raise ValueError(f"it is {_kind(answer)}, not an object")  # noqa: TRY004  # read like the other faults
+    missing = [name for name in required if answer.get(name) in (None, "")]
+    if missing:
+        raise ValueError(f"it has no {', '.join(missing)}{_media_type(answer)}")
+    shape = _output_shape(client, operation)
+    fault = None if shape is None else next(_faults(shape, answer, ""), None)
+    if fault is not None:
+        raise ValueError(fault)
+    return answer
+
+
+def summaries(client: Any, answer: Mapping[str, Any]) -> list[Any]:
+    """Return the jobs that ListProcessingJobs answered; each has its name and its status.
+
+    Raises:
+        ValueError: What `readable` raises.
+    """
+    jobs: list[Any] = readable(client, "ListProcessingJobs", answer, "ProcessingJobSummaries")["ProcessingJobSummaries"]
+    if not all(job.get("ProcessingJobName") and job.get("ProcessingJobStatus") for job in jobs):
+        raise ValueError("one of its jobs has no ProcessingJobName or no ProcessingJobStatus")
+    return jobs
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    """Return a time with its zone; one that names none is UTC's, as all of the service's are."""
+    return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+
+
+def new_token(token: str | None, seen: set[str]) -> str | None:
+    """Return the token of a listing's next page, and note it; None where the listing ends.
+
+    Raises:
+        ValueError: It has been seen, so that the listing would never end.
+    """
+    if not token:
+        return None
+    if token in seen or len(seen) >= _MOST_PAGES:
+        raise ValueError("its token for the next page leads back to a page that was read, or the pages don't end")
+    seen.add(token)
+    return token
+
+
+def _output_shape(client: Any, operation: str) -> Shape | None:
+    model = getattr(getattr(client, "meta", None), "service_model", None)  # a stand-in for a client may have none
+    if model is None:
+        return None
+    shape: Shape | None = model.operation_model(operation).output_shape
+    return shape
+
+
+def _faults(shape: Shape, value: Any, where: str) -> Iterator[str]:
+    expected = _TYPES.get(shape.type_name)
+    if expected is None:
+        return
+    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
+        yield f"{where or 'it'} is {_kind(value)}, not {_kind_of_shape(shape)}"
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            member = _member(shape, name)
+            if member is not None:
+                yield from _faults(member, item, f"{where}.{name}" if where else str(name))
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from _faults(shape.member, item, f"{where}[{position}]")  # type: ignore[attr-defined]  # a list's shape
+
+
+def _member(shape: Any, name: str) -> Shape | None:
+    member: Shape | None = shape.value if shape.type_name == "map" else shape.members.get(name)
+    return member
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else type(value).__name__
+
+
+def _kind_of_shape(shape: Shape) -> str:
+    return {"structure": "an object", "list": "a list", "map": "an object"}.get(shape.type_name, shape.type_name)
+
+
+def _media_type(answer: Mapping[str, Any]) -> str:
+    """Say what came instead, if its headers do: a proxy's page, say."""
+    metadata = answer.get("ResponseMetadata")
+    media_type = metadata.get("HTTPHeaders", {}).get("content-type", "") if isinstance(metadata, dict) else ""
+    return f" (its content-type is {media_type})" if media_type and "json" not in media_type else ""

@@ -1,0 +1,375 @@
+"""Log events: hosts and lines from CloudWatch's streams, the position of a reader, and what it has seen."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from hashlib import blake2b
+from itertools import chain, groupby
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.redaction import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+
+__all__ = [
+    "LineMemory",
+    "LogLine",
+    "LogPosition",
+    "ReplayMemory",
+    "StreamPosition",
+    "event_lines",
+    "first_key",
+    "host_of",
+    "line_key",
+    "readable_events",
+    "time_of",
+]
+
+
+MOST_LINES = 1000
+
+"""Lines that a position lists: at most about 20 KB of JSON."""
+
+COARSE_MS = 2000
+
+COARSE_LINES = 100
+
+"""Lines that a coarse position lists, if there are no more: then nothing at all is repeated."""
+
+_DIGEST_BYTES = 6  # of two lines that differ but share their millisecond, one pair in 10^14 has the same digest
+
+_DIGEST_BITS = 8 * _DIGEST_BYTES
+
+
+def line_key(timestamp: int, message: str) -> int:
+    """Give the key of an event, the same whether GetLogEvents gave it or FilterLogEvents; keys sort by time.
+
+    GetLogEvents gives no event IDs, so the key is the time, in milliseconds since the epoch, and the text's digest.
+    """
+    digest = blake2b(message.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
+    return timestamp << _DIGEST_BITS | int.from_bytes(digest, "big")
+
+
+def time_of(key: int) -> int:
+    """Give the time of a line's key, in milliseconds since the epoch."""
+    return key >> _DIGEST_BITS
+
+
+def first_key(timestamp: int) -> int:
+    """Give the least key that a line of that time can have."""
+    return timestamp << _DIGEST_BITS
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamPosition:
+    """How far one log stream has been read; times are CloudWatch's, in milliseconds since the epoch."""
+
+    since: int
+    """The time from which to read again: lines may come late."""
+    until: int
+    """The time of the newest line that was handed out."""
+    lines: tuple[int, ...] = ()
+    """The keys of what was handed out at and after `since`, sorted; identical lines are listed as often."""
+    skipped: int = 0
+    """How many lines of the moment `since` were handed out beyond those listed: the first ones that a reader meets."""
+
+    def after(self, timestamp: int) -> StreamPosition:
+        """Move nearer to the end: list lines after `timestamp` only, and if there are none, count the last moment's."""
+        if not self.lines:
+            return self
+        kept = tuple(key for key in self.lines if time_of(key) > timestamp)
+        if kept:
+            return self._moved(max(self.since, timestamp + 1), kept)
+        last = time_of(self.lines[-1])
+        counted = sum(time_of(key) == last for key in self.lines)
+        return StreamPosition(since=last, until=self.until, skipped=counted + self._skipped_at(last))
+
+    def recent(self, milliseconds: int) -> StreamPosition:
+        """Move to that long before the newest line, if that is nearer to the end."""
+        since = max(self.since, self.until - milliseconds)
+        return self._moved(since, tuple(key for key in self.lines if time_of(key) >= since))
+
+    def joined(self, other: StreamPosition) -> StreamPosition:
+        """Return the one that is farther on, with what the other lists beyond; if both are, the one that tells more."""
+        nearer, farther = sorted((self, other), key=lambda position: (position.until, -position.since))
+        if farther.skipped:
+            return farther
+        listed = Counter(farther.lines) | Counter(key for key in nearer.lines if time_of(key) >= farther.since)
+        return StreamPosition(since=farther.since, until=farther.until, lines=tuple(sorted(listed.elements())))
+
+    def unlisted(self) -> StreamPosition:
+        """Forget which lines were handed out: a reader repeats them."""
+        return StreamPosition(since=self.since, until=self.until)
+
+    def _moved(self, since: int, lines: tuple[int, ...]) -> StreamPosition:
+        return StreamPosition(since=since, until=self.until, lines=lines, skipped=self._skipped_at(since))
+
+    def _skipped_at(self, timestamp: int) -> int:
+        return self.skipped if timestamp == self.since else 0
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain JSON: `from`, `to`, and the lines' digests by milliseconds after `from`."""
+        plain: dict[str, Any] = {"from": self.since, "to": self.until}
+        if self.lines:
+            by_time = groupby(self.lines, key=time_of)
+            plain["lines"] = {str(timestamp - self.since): _encoded(keys) for timestamp, keys in by_time}
+        if self.skipped:
+            plain["skip"] = self.skipped
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> StreamPosition:
+        """Read what `to_plain` gave."""
+        since = plain["from"]
+        moments = (_decoded(since + int(offset), text) for offset, text in plain.get("lines", {}).items())
+        lines = tuple(sorted(chain.from_iterable(moments)))
+        return cls(since=since, until=plain["to"], lines=lines, skipped=plain.get("skip", 0))
+
+
+@dataclass(frozen=True)
+class LogPosition:
+    """How far each stream of a job has been read; of a stream that isn't named, nothing has been."""
+
+    streams: Mapping[str, StreamPosition] = field(default_factory=dict)
+    """By the stream's name."""
+
+    def bounded(self, most_lines: int = MOST_LINES) -> LogPosition:
+        """List at most that many lines of all streams together; where there are more, move nearer to the end.
+
+        Nothing is repeated by it, and nothing lost but a line that comes later than the position allows.
+        """
+        times = sorted(time_of(key) for stream in self.streams.values() for key in stream.lines)
+        if len(times) <= most_lines:
+            return self
+        last_dropped = times[-most_lines - 1]
+        return LogPosition({name: stream.after(last_dropped) for name, stream in self.streams.items()})
+
+    def coarse(self) -> LogPosition:
+        """Give a small position, to be kept every few seconds: after it, a busy job's last seconds are repeated."""
+        recent = {name: stream.recent(COARSE_MS) for name, stream in self.streams.items()}
+        if sum(len(stream.lines) for stream in recent.values()) <= COARSE_LINES:
+            return LogPosition(recent)
+        return LogPosition({name: stream.unlisted() for name, stream in recent.items()})
+
+    def joined(self, other: LogPosition) -> LogPosition:
+        """Return what two readers have handed out between them: of each stream, the position that is farther on."""
+        both = {
+            name: stream.joined(self.streams[name]) if name in self.streams else stream
+            for name, stream in other.streams.items()
+        }
+        return LogPosition({**self.streams, **both})
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give plain JSON, by the stream's name."""
+        return {name: stream.to_plain() for name, stream in self.streams.items()}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> LogPosition:
+        """Read what `to_plain` gave."""
+        return cls({name: StreamPosition.from_plain(stream) for name, stream in plain.items()})
+
+
+def _encoded(keys: Iterable[int]) -> str:
+    digests = (key & ((1 << _DIGEST_BITS) - 1) for key in keys)
+    return urlsafe_b64encode(b"".join(digest.to_bytes(_DIGEST_BYTES, "big") for digest in digests)).decode("ascii")
+
+
+def _decoded(timestamp: int, text: str) -> Iterator[int]:
+    digests = urlsafe_b64decode(text)
+    for start in range(0, len(digests), _DIGEST_BYTES):
+        yield first_key(timestamp) | int.from_bytes(digests[start : start + _DIGEST_BYTES], "big")
+
+
+REMEMBERED_LINES = 500
+
+REMEMBERED_MS = 30_000
+
+"""How much of a stream's end is remembered, whichever is less: a line that comes later than that is lost."""
+
+
+class LineMemory:
+    """The lines of one stream that were handed out: how often each, for identical lines are lines of their own.
+
+    A reading goes through the stream in order, from `since` or any other time; `begin` opens each one.
+    """
+
+    __slots__ = (
+        "_counts",
+        "_floor",
+        "_forget_at",
+        "_known_until",
+        "_matched",
+        "_newest_key",
+        "_skipped",
+        "_skipped_at",
+        "_skips_left",
+        "newest",
+        "since",
+    )
+
+    def __init__(self, start: StreamPosition) -> None:
+        self.since = start.since
+        """The time, in milliseconds, at and after which every line that was handed out is remembered."""
+        self.newest = start.until
+        """The time of the newest line that was handed out."""
+        self._counts: dict[int, int] = {}
+        for key in start.lines:
+            self._counts[key] = self._counts.get(key, 0) + 1
+        self._skipped_at, self._skipped = start.since, start.skipped
+        self._newest_key = max((*self._counts, first_key(start.since + 1) if start.skipped else 0))
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin to read the stream again."""
+        self._forget()
+        self._floor = self.since
+        self._known_until = self._newest_key
+        self._matched: dict[int, int] = {}
+        self._skips_left = self._skipped
+
+    def is_new(self, event: Mapping[str, Any]) -> bool:
+        """Tell whether an event hasn't been handed out, and remember it as handed out from now on."""
+        timestamp: int = event["timestamp"]
+        if timestamp < self._floor:
+            return False
+        key = line_key(timestamp, event["message"])
+        if key > self._known_until:
+            self._newest_key = max(self._newest_key, key)
+        elif self._was_handed_out(key):
+            return False
+        self._counts[key] = self._counts.get(key, 0) + 1
+        # A clock that is ahead must not make the stream's other lines look old: none is newer than its arrival.
+        self.newest = max(self.newest, min(timestamp, event.get("ingestionTime", timestamp)))
+        if len(self._counts) > self._forget_at and key > self._known_until:
+            self._forget()
+        return True
+
+    def position(self) -> StreamPosition:
+        """Give what is remembered."""
+        lines = sorted(self._counts)
+        if len(lines) != sum(self._counts.values()):
+            lines = [key for key in lines for _ in range(self._counts[key])]
+        skipped = self._skipped if self._skipped_at == self.since else 0
+        return StreamPosition(since=self.since, until=self.newest, lines=tuple(lines), skipped=skipped)
+
+    def _was_handed_out(self, key: int) -> bool:
+        matched = self._matched.get(key, 0)
+        if matched < self._counts.get(key, 0):
+            self._matched[key] = matched + 1
+            return True
+        if self._skips_left and time_of(key) == self._skipped_at:
+            self._skips_left -= 1
+            return True
+        self._matched[key] = matched + 1
+        return False
+
+    def _forget(self) -> None:
+        """Forget lines that are old or too many, but none of the newest moment: a page may end within it."""
+        since = max(self.since, self.newest - REMEMBERED_MS)
+        if len(self._counts) > REMEMBERED_LINES:
+            since = max(since, time_of(sorted(self._counts)[-REMEMBERED_LINES]))
+        if since > self.since:
+            first = first_key(since)
+            self._counts = {key: count for key, count in self._counts.items() if key >= first}
+            self.since = since
+        self._forget_at = 2 * max(len(self._counts), REMEMBERED_LINES)
+
+
+class ReplayMemory:
+    """A memory that lets spans pass which were handed out before, and otherwise only what comes after a position.
+
+    A span lies between two positions. Readers use it as they use a `LineMemory`, from the first span's begin.
+    """
+
+    __slots__ = ("_met", "_resumed", "_spans")
+
+    def __init__(self, start: StreamPosition, spans: Sequence[tuple[StreamPosition, StreamPosition]]) -> None:
+        first = min((begin for begin, _ in spans), key=lambda begin: begin.since)
+        self._met = LineMemory(StreamPosition(since=first.since, until=first.since))
+        # Each of these sees every line once, in one long reading: `_met` lets none pass again.
+        self._resumed = LineMemory(start)
+        self._spans = [(LineMemory(begin), LineMemory(end)) for begin, end in spans]
+
+    @property
+    def since(self) -> int:
+        """The time, in milliseconds, from which the stream must be read again."""
+        return self._met.since
+
+    @property
+    def newest(self) -> int:
+        """The time of the newest line that was met."""
+        return self._met.newest
+
+    def begin(self) -> None:
+        """Begin to read the stream again."""
+        self._met.begin()
+
+    def is_new(self, event: Mapping[str, Any]) -> bool:
+        """Return whether an event is to be handed out, and remember that it was met."""
+        if not self._met.is_new(event):
+            return False
+        passes = [self._resumed.is_new(event)]
+        for begin, end in self._spans:
+            is_after_begin, is_after_end = begin.is_new(event), end.is_new(event)
+            passes.append(is_after_begin and not is_after_end)
+        return any(passes)
+
+    def position(self) -> StreamPosition:
+        """Return how far the stream was handed out by all its readers: a replay moves nothing back."""
+        return self._resumed.position()
+
+
+_HOST = re.compile(r"(algo-\d+)(?:-|$)")
+
+_LATEST_MS = 253_402_300_799_999  # the end of the year 9999
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line that a host of the job wrote."""
+
+    host: str
+    """The container's host, such as `algo-1`."""
+    timestamp: datetime
+    """CloudWatch's own time of the event, UTC."""
+    message: str
+
+    def __str__(self) -> str:
+        moment = self.timestamp.replace(tzinfo=None).isoformat(timespec="milliseconds")  # a third of strftime's time
+        return f"[{self.host}] {moment}Z {self.message}"
+
+
+def host_of(stream_name: str) -> str:
+    """Give `algo-1` for the stream `<job>/algo-1-1700000000`."""
+    name = stream_name.rpartition("/")[2]
+    match = _HOST.match(name)
+    return match.group(1) if match else name
+
+
+def readable_events(events: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """Return the events of an answer, if lines can be made of each.
+
+    Raises:
+        ValueError: One has no text, or no time that there can be.
+    """
+    for event in events:
+        if event.get("message") is None or not 0 <= event.get("timestamp", -1) <= _LATEST_MS:
+            raise ValueError("an event has no message, or no timestamp that is a time")
+    return events
+
+
+def event_lines(host: str, event: Mapping[str, Any]) -> list[LogLine]:
+    """Give the lines of an event of GetLogEvents or FilterLogEvents: an agent may put several into one."""
+    moment = datetime.fromtimestamp(event["timestamp"] / 1000, timezone.utc)
+    message = event["message"].rstrip("\r\n")
+    if "\n" not in message and "\r" not in message:
+        return [LogLine(host, moment, printable(message))]
+    return [LogLine(host, moment, printable(text)) for text in _LINE_END.split(message)]

@@ -1,0 +1,385 @@
+"""The parts of a job definition: inputs, outputs, datasets, instances, network and tags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.processing.values import (
+    Value,
+    WireObject,
+    as_boto,
+    as_list,
+    as_text,
+    read_dict,
+    value_object,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from airflow_sm_processing.processing.values import Late
+
+
+__all__ = [
+    "AthenaDatasetDefinition",
+    "DatasetDefinition",
+    "FeatureStoreOutput",
+    "InstancePreference",
+    "NetworkConfig",
+    "ProcessingInput",
+    "ProcessingOutput",
+    "RedshiftDatasetDefinition",
+    "S3Input",
+    "format_tags",
+    "output_uris",
+]
+
+
+@value_object
+class S3Input(WireObject):
+    """Data in S3 and how it reaches the container (SageMaker: ProcessingS3Input)."""
+
+    s3_uri: str | Late | None = None
+    """An object, a prefix, or a manifest file."""
+    local_path: str | Late | None = None
+    """An absolute path under `/opt/ml/processing`; may be absent only if the input is app-managed."""
+    s3_data_type: str | None = "S3Prefix"
+    """`S3Prefix` or `ManifestFile`."""
+    s3_input_mode: str | None = "File"
+    """`File` (downloaded before the start) or `Pipe` (streamed)."""
+    s3_data_distribution_type: str | None = "FullyReplicated"
+    """`FullyReplicated` (all on each instance) or `ShardedByS3Key` (each object on one instance)."""
+    s3_compression_type: str | None = None
+    """`None` or `Gzip`; Gzip only in Pipe mode."""
+
+    @property
+    def is_implied(self) -> bool:
+        """Whether it only repeats what an input's other parameters say, and gives way to them."""
+        return "_implied" in self.__dict__
+
+    def as_implied(self) -> S3Input:
+        """Mark this object as one that only repeats."""
+        self.__dict__["_implied"] = True  # no field: an input made with `dataclasses.replace` must not keep the mark
+        return self
+
+
+@value_object
+class RedshiftDatasetDefinition(WireObject):
+    """The result of an Amazon Redshift query (SageMaker: RedshiftDatasetDefinition)."""
+
+    cluster_id: str | Late | None = None
+    database: str | Late | None = None
+    db_user: str | Late | None = None
+    query_string: str | Late | None = None
+    cluster_role_arn: str | Late | None = None
+    """The role of the Redshift cluster, with which it writes to `output_s3_uri`."""
+    output_s3_uri: str | Late | None = None
+    """Where the result is written before the job reads it."""
+    kms_key_id: str | Late | None = None
+    output_format: str | None = None
+    """`PARQUET` or `CSV`."""
+    output_compression: str | None = None
+    """`None`, `GZIP`, `BZIP2`, `ZSTD` or `SNAPPY`."""
+
+
+@value_object
+class AthenaDatasetDefinition(WireObject):
+    """The result of an Amazon Athena query (SageMaker: AthenaDatasetDefinition)."""
+
+    catalog: str | Late | None = None
+    database: str | Late | None = None
+    query_string: str | Late | None = None
+    output_s3_uri: str | Late | None = None
+    """Where the result is written before the job reads it."""
+    work_group: str | Late | None = None
+    kms_key_id: str | Late | None = None
+    output_format: str | None = None
+    """`PARQUET`, `ORC`, `AVRO`, `JSON` or `TEXTFILE`."""
+    output_compression: str | None = None
+    """`GZIP`, `SNAPPY` or `ZLIB`."""
+
+
+@value_object
+class DatasetDefinition(WireObject):
+    """A query whose result is an input (SageMaker: DatasetDefinition)."""
+
+    data_distribution_type: str | None = "ShardedByS3Key"
+    input_mode: str | None = "File"
+    local_path: str | Late | None = None
+    """An absolute path under `/opt/ml/processing`; may be absent only if the input is app-managed."""
+    redshift_dataset_definition: RedshiftDatasetDefinition | None = None
+    athena_dataset_definition: AthenaDatasetDefinition | None = None
+
+    def __post_init__(self) -> None:
+        read_dict(self, "redshift_dataset_definition", lambda fields: RedshiftDatasetDefinition(**fields))
+        read_dict(self, "athena_dataset_definition", lambda fields: AthenaDatasetDefinition(**fields))
+
+    @classmethod
+    def from_boto(cls, response: dict[str, Any] | None) -> DatasetDefinition | None:
+        """Read the definition from a response; None gives None."""
+        if response is None:
+            return None
+        return cls(
+            data_distribution_type=response.get("DataDistributionType"),
+            input_mode=response.get("InputMode"),
+            local_path=response.get("LocalPath"),
+            redshift_dataset_definition=RedshiftDatasetDefinition.from_boto(response.get("RedshiftDatasetDefinition")),
+            athena_dataset_definition=AthenaDatasetDefinition.from_boto(response.get("AthenaDatasetDefinition")),
+        )
+
+
+@value_object
+class ProcessingInput(Value):
+    """One input of a processing job (SageMaker: ProcessingInput).
+
+    Give `source` and `destination`, or an `s3_input`, or a `dataset_definition`.
+    """
+
+    source: str | Late | None = None
+    """An S3 URI, or a local file or folder (a path or `file://`), which is uploaded when the job is submitted to
+    `s3://<default bucket>/<prefix>/<job name>/input/<input name>`."""
+    destination: str | Late | None = None
+    """Where the container finds it: an absolute path under `/opt/ml/processing`."""
+    input_name: str | Late | None = None
+    """Unique among the job's inputs; `input-<position>` if not given."""
+    s3_data_type: str | None = "S3Prefix"
+    """`S3Prefix` or `ManifestFile`."""
+    s3_input_mode: str | None = "File"
+    """`File` (downloaded before the start) or `Pipe` (streamed)."""
+    s3_data_distribution_type: str | None = "FullyReplicated"
+    """`FullyReplicated` (all on each instance) or `ShardedByS3Key` (each object on one instance)."""
+    s3_compression_type: str | None = "None"
+    """`None` or `Gzip`; Gzip only in Pipe mode."""
+    s3_input: S3Input | Late | None = None
+    """The same in SageMaker's own form; wins over `source`, `destination` and the `s3_…` parameters."""
+    dataset_definition: DatasetDefinition | Late | None = None
+    """An Athena or Redshift query whose result is the input."""
+    app_managed: bool = False
+    """Whether the script fetches the data by itself; SageMaker then only hands on the description."""
+    _: KW_ONLY
+    optional: bool | Late = False
+    """Whether the input is left out where its source is None: in a task, where the upstream task was skipped."""
+
+    def __post_init__(self) -> None:
+        read_dict(self, "s3_input", lambda fields: S3Input(**fields))
+        read_dict(self, "dataset_definition", _dataset_definition)
+        if isinstance(self.s3_input, S3Input) and not self.s3_input.is_implied:
+            self._set(**_mirrored(self.s3_input))
+        elif self.source is not None and (self.s3_input is None or isinstance(self.s3_input, S3Input)):
+            self._set(s3_input=self._implied_s3_input())
+
+    @property
+    def implied_fields(self) -> frozenset[str]:
+        """The fields that only repeat what others say."""
+        if not isinstance(self.s3_input, S3Input):
+            return frozenset()
+        if self.source is not None and self.s3_input == self._implied_s3_input():
+            return frozenset({"s3_input"})
+        return frozenset(_mirrored(self.s3_input))
+
+    @property
+    def is_left_out(self) -> bool:
+        """Whether the input is optional, and there is nothing to read."""
+        return self.optional is True and self.dataset_definition is None and not self.source
+
+    def at(self, s3_uri: str) -> ProcessingInput:
+        """Give the same input with its data at another place in S3."""
+        if not isinstance(self.s3_input, S3Input):
+            return self
+        return replace(self, s3_input=replace(self.s3_input, s3_uri=s3_uri))
+
+    def to_boto(self) -> dict[str, Any]:
+        """Give the input as CreateProcessingJob takes it."""
+        request: dict[str, Any] = {"InputName": self.input_name, "AppManaged": self.app_managed}
+        if self.s3_input is not None:
+            request["S3Input"] = as_boto(self.s3_input)
+        if self.dataset_definition is not None:
+            request["DatasetDefinition"] = as_boto(self.dataset_definition)
+        return request
+
+    @classmethod
+    def from_boto(cls, response: dict[str, Any]) -> ProcessingInput:
+        """Read the input from a DescribeProcessingJob response."""
+        return cls(
+            input_name=response["InputName"],
+            s3_input=S3Input.from_boto(response.get("S3Input")),
+            dataset_definition=_described_dataset(response.get("DatasetDefinition")),
+            app_managed=response.get("AppManaged", False),
+        )
+
+    @property
+    def container_path(self) -> str | None:
+        """Where the container finds the input, whichever way it was defined."""
+        if self.dataset_definition is not None:
+            path: str | None = getattr(self.dataset_definition, "local_path", None)  # one that isn't known yet has none
+            return path
+        return self.destination
+
+    def _implied_s3_input(self) -> S3Input:
+        return S3Input(
+            s3_uri=self.source,
+            local_path=self.destination,
+            s3_data_type=self.s3_data_type,
+            s3_input_mode=self.s3_input_mode,
+            s3_data_distribution_type=self.s3_data_distribution_type,
+            s3_compression_type=self.s3_compression_type,
+        ).as_implied()
+
+    def _set(self, **fields: Any) -> None:
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+
+def _dataset_definition(fields: dict[str, Any]) -> DatasetDefinition:
+
+    return DatasetDefinition(**fields)
+
+
+def _described_dataset(response: dict[str, Any] | None) -> DatasetDefinition | None:
+
+    return DatasetDefinition.from_boto(response)
+
+
+def _mirrored(s3_input: S3Input) -> dict[str, Any]:
+    return {
+        "source": s3_input.s3_uri,
+        "destination": s3_input.local_path,
+        "s3_data_type": s3_input.s3_data_type,
+        "s3_input_mode": s3_input.s3_input_mode,
+        "s3_data_distribution_type": s3_input.s3_data_distribution_type,
+        "s3_compression_type": s3_input.s3_compression_type,
+    }
+
+
+@value_object
+class FeatureStoreOutput(WireObject):
+    """A feature group that takes an output's records (SageMaker: ProcessingFeatureStoreOutput)."""
+
+    feature_group_name: str | Late | None = None
+
+
+@value_object
+class ProcessingOutput(Value):
+    """One output of a processing job (SageMaker: ProcessingOutput)."""
+
+    source: str | Late | None = None
+    """Where the script writes: an absolute path under `/opt/ml/processing`, which exists when it starts."""
+    destination: str | Late | None = None
+    """Where SageMaker uploads it: an S3 URI; `s3://<default bucket>/<prefix>/<job name>/output/<output name>` if not
+    given."""
+    output_name: str | Late | None = None
+    """Unique among the job's outputs; `output-<position>` if not given."""
+    s3_upload_mode: str | None = "EndOfJob"
+    """`EndOfJob` or `Continuous`."""
+    app_managed: bool = False
+    """Whether the script uploads the data by itself."""
+    feature_store_output: FeatureStoreOutput | None = None
+
+    def __post_init__(self) -> None:
+        read_dict(self, "feature_store_output", _feature_store_output)
+
+    def to_boto(self) -> dict[str, Any]:
+        """Give the output as CreateProcessingJob takes it."""
+        request: dict[str, Any] = {"OutputName": self.output_name, "AppManaged": self.app_managed}
+        if self.source is not None:
+            request["S3Output"] = {
+                "S3Uri": self.destination,
+                "LocalPath": self.source,
+                "S3UploadMode": self.s3_upload_mode,
+            }
+        if self.feature_store_output is not None:
+            request["FeatureStoreOutput"] = as_boto(self.feature_store_output)
+        return request
+
+    @classmethod
+    def from_boto(cls, response: dict[str, Any]) -> ProcessingOutput:
+        """Read the output from a DescribeProcessingJob response."""
+        s3_output = response.get("S3Output", {})
+        return cls(
+            source=s3_output.get("LocalPath"),
+            destination=s3_output.get("S3Uri"),
+            output_name=response["OutputName"],
+            s3_upload_mode=s3_output.get("S3UploadMode", "EndOfJob"),
+            app_managed=response.get("AppManaged", False),
+            feature_store_output=_described_feature_store(response.get("FeatureStoreOutput")),
+        )
+
+
+def _feature_store_output(fields: dict[str, Any]) -> FeatureStoreOutput:
+
+    return FeatureStoreOutput(**fields)
+
+
+def _described_feature_store(response: dict[str, Any] | None) -> FeatureStoreOutput | None:
+
+    return FeatureStoreOutput.from_boto(response)
+
+
+def output_uris(outputs: Iterable[ProcessingOutput]) -> dict[str, str]:
+    """Return the S3 URI of each output that has one, by output name.
+
+    It ends in no slash, whatever the destination ends in: people join paths to it.
+    """
+    return {str(item.output_name): item.destination.rstrip("/") for item in outputs if item.destination}
+
+
+@value_object
+class InstancePreference(Value):
+    """One candidate of `instance_preferences` (SageMaker: ProcessingInstancePreference)."""
+
+    instance_type: str | Late
+    instance_count: int | Late | None = None
+    """Instances if this type is the one; given for each candidate, or for none and as the job's `instance_count`."""
+
+    @classmethod
+    def parse(cls, value: str | Mapping[str, Any] | InstancePreference) -> InstancePreference:
+        """Take an instance type, a dict of the fields, or the object itself."""
+        if isinstance(value, InstancePreference):
+            return value
+        return cls(**value) if isinstance(value, Mapping) else cls(value)
+
+    def to_boto(self) -> dict[str, Any]:
+        """Give the candidate as CreateProcessingJob takes it."""
+        count = {} if self.instance_count is None else {"InstanceCount": self.instance_count}
+        return {"InstanceType": self.instance_type, **count}
+
+
+@value_object
+class NetworkConfig(Value):
+    """Network settings of a processing job (SageMaker: NetworkConfig)."""
+
+    enable_network_isolation: bool | None = None
+    """Whether the containers may make no network calls at all; False if not given."""
+    security_group_ids: Sequence[str] | None = None
+    """With `subnets`: the VPC that the containers are attached to."""
+    subnets: Sequence[str] | None = None
+    encrypt_inter_container_traffic: bool | None = None
+
+    def to_boto(self) -> dict[str, Any]:
+        """Give the settings as CreateProcessingJob takes them; an empty list counts as none."""
+        request: dict[str, Any] = {"EnableNetworkIsolation": bool(self.enable_network_isolation)}
+        if self.encrypt_inter_container_traffic is not None:
+            request["EnableInterContainerTrafficEncryption"] = self.encrypt_inter_container_traffic
+        vpc = {"SecurityGroupIds": self.security_group_ids, "Subnets": self.subnets}
+        if given := {name: as_list(ids) for name, ids in vpc.items() if ids}:
+            request["VpcConfig"] = given
+        return request
+
+
+def format_tags(tags: Any) -> Any:
+    """Return `[{"Key": …, "Value": …}]` for a dict, with strings for what has one; a list of such is copied.
+
+    What is neither, such as JSON text, is left to whoever reads the definition.
+    """
+    if isinstance(tags, Mapping):
+        return [{"Key": _text(key), "Value": _text(value)} for key, value in tags.items()]
+    return tags if tags is None or isinstance(tags, str) else list(tags)
+
+
+def _text(value: object) -> object:
+    try:
+        return as_text(value)
+    except ValueError:
+        return value

@@ -1,0 +1,209 @@
+"""Turn a definition into the exact request and the uploads that it needs, without calling AWS."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_sm_processing.processing.definition import base_name_from_image, job_name_from_base, local_path, with_code
+from airflow_sm_processing.processing.models import NetworkConfig
+from airflow_sm_processing.processing.s3_uris import as_folder, is_s3_uri, join
+from airflow_sm_processing.processing.uploads.files import read_content
+from airflow_sm_processing.processing.values import as_dict, as_list
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from airflow_sm_processing.processing.definition import JobDefinition
+    from airflow_sm_processing.processing.models import ProcessingInput, ProcessingOutput
+    from airflow_sm_processing.processing.uploads.files import Content
+
+
+__all__ = ["KeyMaker", "SubmissionPlan", "Upload", "default_keys", "plan_submission"]
+
+
+class KeyMaker(Protocol):
+    """Makes the S3 URI of something in the default bucket."""
+
+    def __call__(self, *parts: str) -> str:
+        """Give `s3://<default bucket>/<prefix>/<part>/<part>`."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A local file or folder, and the S3 prefix that it goes to."""
+
+    path: Path
+    s3_uri: str
+    """A file becomes `<s3_uri>/<its name>`, a folder's files `<s3_uri>/<their relative paths>`."""
+    content: Content | None = None
+    """What is there to upload, if `s3_uri` was made of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubmissionPlan:
+    """A request that is ready to be sent once its uploads are done."""
+
+    request: dict[str, Any]
+    """CreateProcessingJob's parameters."""
+    uploads: tuple[Upload, ...]
+    inputs: tuple[ProcessingInput, ...]
+    """With their names and their data in S3."""
+    outputs: tuple[ProcessingOutput, ...]
+    """With their names and destinations."""
+
+    @property
+    def job_name(self) -> str:
+        """The job's name."""
+        name: str = self.request["ProcessingJobName"]
+        return name
+
+
+def default_keys(bucket: str, prefix: str | None) -> KeyMaker:
+    """Give the maker of keys in a bucket, below a prefix."""
+
+    def make(*parts: str) -> str:
+        return join(bucket, prefix, *parts)
+
+    return make
+
+
+def plan_submission(
+    definition: JobDefinition, *, role_arn: str, key: KeyMaker, upload_key: str | None = None
+) -> SubmissionPlan:
+    """Resolve names, S3 URIs and the request.
+
+    Local files go to `<job name>/input/<input name>` as with the SDK, or with an `upload_key` to
+    `<upload_key>/input/<digest of their content>/<input name>`: there, whoever submits the same again finds what was
+    uploaded, and a job that reads other content finds none of it.
+
+    Args:
+        definition: What the user defined; it isn't changed.
+        role_arn: The ARN of the definition's role.
+        key: Called only where something needs the default bucket.
+        upload_key: What the submissions that may share uploads have in common. Every local file is read, then.
+
+    Raises:
+        UploadError: With an `upload_key`, a local file can't be read.
+    """
+    job_name = _job_name(definition)
+    definition = with_code(definition)
+    stage = _Stage(key, job_name, upload_key, kms_key=str(definition.kms_key or ""))
+    staged = [stage(item, index) for index, item in enumerate(definition.inputs, 1)]
+    inputs = tuple(item for item, _ in staged)
+    outputs = tuple(_place(item, index, job_name, key) for index, item in enumerate(definition.outputs, 1))
+    return SubmissionPlan(
+        request=_request(definition, job_name, role_arn, inputs, outputs),
+        uploads=tuple(upload for _, upload in staged if upload is not None),
+        inputs=inputs,
+        outputs=outputs,
+    )
+
+
+def _job_name(definition: JobDefinition) -> str:
+    if definition.job_name is not None:
+        return str(definition.job_name)
+    return job_name_from_base(str(definition.base_job_name or base_name_from_image(str(definition.image_uri or ""))))
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Gives each input its place in S3."""
+
+    key: KeyMaker
+    job_name: str
+    upload_key: str | None
+    kms_key: str
+
+    def __call__(self, item: ProcessingInput, position: int) -> tuple[ProcessingInput, Upload | None]:
+        named = dataclasses.replace(item, input_name=item.input_name or f"input-{position}")
+        source = named.source
+        if named.dataset_definition is not None or not isinstance(source, str) or is_s3_uri(source):
+            return named, None
+        path = local_path(source)
+        if path is None:
+            return named, None
+        upload = self._upload(path, str(named.input_name))
+        return named.at(as_folder(upload.s3_uri) if path.is_dir() else f"{upload.s3_uri}/{path.name}"), upload
+
+    def _upload(self, path: Path, name: str) -> Upload:
+        if self.upload_key is None:
+            return Upload(path, self.key(self.job_name, "input", name))
+        # The name counts too, so that inputs of the same content are apart, as they are without an upload key.
+        content = read_content(path, self.kms_key, name)
+        return Upload(path, self.key(self.upload_key, "input", content.digest, name), content)
+
+
+def _place(item: ProcessingOutput, position: int, job_name: str, key: KeyMaker) -> ProcessingOutput:
+    name = item.output_name or f"output-{position}"
+    if item.source is None or item.destination:
+        return dataclasses.replace(item, output_name=name)
+    return dataclasses.replace(item, output_name=name, destination=key(job_name, "output", str(name)))
+
+
+def _request(
+    definition: JobDefinition,
+    job_name: str,
+    role_arn: str,
+    inputs: tuple[ProcessingInput, ...],
+    outputs: tuple[ProcessingOutput, ...],
+) -> dict[str, Any]:
+    tags: Sequence[Any] = definition.tags or ()
+    request: dict[str, Any] = {
+        "ProcessingJobName": job_name,
+        "ProcessingResources": {"ClusterConfig": _cluster(definition)},
+        "AppSpecification": _app_specification(definition),
+        "RoleArn": role_arn,
+    }
+    optional = {
+        "ProcessingInputs": [item.to_boto() for item in inputs] or None,
+        "ProcessingOutputConfig": _output_config(definition, outputs),
+        "Environment": None if definition.env is None else as_dict(definition.env),
+        "NetworkConfig": _network_config(definition),
+        "StoppingCondition": _stopping_condition(definition),
+        "Tags": [as_dict(tag) for tag in tags] or None,
+        "ExperimentConfig": as_dict(definition.experiment_config or {}) or None,
+    }
+    return request | {name: value for name, value in optional.items() if value is not None}
+
+
+def _cluster(definition: JobDefinition) -> dict[str, Any]:
+    if definition.instance_preferences:
+        machines: dict[str, Any] = {
+            "InstancePreferences": [preference.to_boto() for preference in definition.instance_preferences],
+        }
+    else:
+        machines = {"InstanceType": definition.instance_type}
+    if definition.instance_count is not None:
+        machines["InstanceCount"] = definition.instance_count
+    if definition.volume_kms_key is not None:
+        machines["VolumeKmsKeyId"] = definition.volume_kms_key
+    return machines | {"VolumeSizeInGB": definition.volume_size_in_gb}
+
+
+def _app_specification(definition: JobDefinition) -> dict[str, Any]:
+    specification: dict[str, Any] = {"ImageUri": definition.image_uri}
+    if definition.arguments:
+        specification["ContainerArguments"] = as_list(definition.arguments)
+    if definition.entrypoint:
+        specification["ContainerEntrypoint"] = as_list(definition.entrypoint)
+    return specification
+
+
+def _output_config(definition: JobDefinition, outputs: tuple[ProcessingOutput, ...]) -> dict[str, Any] | None:
+    if not outputs:
+        return None
+    config: dict[str, Any] = {"Outputs": [item.to_boto() for item in outputs]}
+    return config if definition.output_kms_key is None else config | {"KmsKeyId": definition.output_kms_key}
+
+
+def _network_config(definition: JobDefinition) -> Any:
+    network: Any = definition.network_config
+    return network.to_boto() if isinstance(network, NetworkConfig) else network  # what isn't one, validation refuses
+
+
+def _stopping_condition(definition: JobDefinition) -> dict[str, Any] | None:
+    seconds = definition.max_runtime_in_seconds
+    return None if seconds is None else {"MaxRuntimeInSeconds": seconds}

@@ -1,0 +1,269 @@
+"""Read small objects from S3, measure what is below a prefix, and decide which S3 URIs name a folder.
+
+SageMaker takes an `S3Prefix` for every key that begins so: `s3://b/train` brings `train_labels/…` along with `train/…`.
+A slash at the end keeps the neighbours out. Users, and the SDK, name folders without it; whether a URI names a folder,
+an object or only a prefix is for S3 to say.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_sm_processing.exceptions import (
+    AccessDeniedError,
+    MalformedResponseError,
+    ProcessingError,
+    ServiceError,
+    TransientError,
+)
+from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, readable
+from airflow_sm_processing.processing.s3_uris import S3Location, as_folder, is_s3_uri
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from mypy_boto3_s3 import S3Client
+
+    from airflow_sm_processing.processing.definition import JobDefinition
+    from airflow_sm_processing.processing.models import ProcessingInput
+    from airflow_sm_processing.processing.session import Session
+
+
+__all__ = [
+    "LargeObjectError",
+    "Size",
+    "may_be_absent",
+    "may_name_folder",
+    "measure",
+    "measure_all",
+    "open_uri",
+    "read_object",
+    "resolve_folder",
+    "with_folders",
+]
+
+
+class LargeObjectError(ValueError):
+    """An object is larger than what is read of it."""
+
+    def __init__(self, uri: str, size: int, max_bytes: int) -> None:
+        self.size = size
+        super().__init__(f"{uri} has {size:,} bytes, and {max_bytes:,} are read at most")
+
+
+def read_object(session: Session, uri: str, *, max_bytes: int) -> bytes:
+    """Give the content of an object.
+
+    Raises:
+        ServiceError: S3 refused, couldn't be reached, or broke off.
+        LargeObjectError: It has more than `max_bytes`.
+    """
+    from urllib3.exceptions import HTTPError
+
+    bucket, key = S3Location.parse(uri)
+    with aws_call("GetObject", uri):
+        found = session.s3_client.get_object(Bucket=bucket, Key=key)
+    with found["Body"] as body:
+        with answer_read("GetObject", uri):
+            readable(session.s3_client, "GetObject", found, "ContentLength", "ETag")  # a proxy's page has no ETag
+        size = found["ContentLength"]
+        if size > max_bytes:
+            raise LargeObjectError(uri, size, max_bytes)
+        with aws_call("GetObject", uri):
+            try:
+                content: bytes = body.read()  # with a number, neither botocore nor urllib3 checks the length
+            except HTTPError as error:  # which botocore lets pass where a content is read
+                message = f"GetObject for {uri} was broken off: {error}. It may work later."
+                raise TransientError(message, operation="GetObject", code=type(error).__name__) from error
+    return content
+
+
+def may_be_absent(error: ServiceError) -> bool:
+    """Tell whether an object isn't there, or may not be read: without s3:ListBucket, S3 says this of an absent one."""
+    return error.code == "NoSuchKey" or isinstance(error, AccessDeniedError)
+
+
+log = logging.getLogger(__name__)
+
+_MOST_PAGES = 10  # of ListObjectsV2, which gives 1,000 objects in each
+
+_SECONDS_FOR_ALL = 10.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """What was counted."""
+
+    bytes: int
+    objects: int
+    complete: bool = True
+    """False: there are more objects than were counted."""
+
+
+def measure(client: S3Client, uri: str, *, is_folder: bool = False) -> Size:
+    """Count the objects of a folder, or those whose keys begin so if the URI names none; at most 10,000.
+
+    Args:
+        client: S3's.
+        uri: The place.
+        is_folder: Whether it is known to be a folder, as an output's is; else S3 is asked.
+
+    Raises:
+        ServiceError: S3 refused or couldn't be reached.
+    """
+    bucket, prefix = S3Location.parse(as_folder(uri) if is_folder else resolve_folder(client, uri))
+    total = objects = 0
+    more: Any = {}
+    for _ in range(_MOST_PAGES):
+        with aws_call("ListObjectsV2", uri):
+            page = client.list_objects_v2(Bucket=bucket, Prefix=prefix, **more)
+        with answer_read("ListObjectsV2", uri):
+            found = readable(client, "ListObjectsV2", page, "IsTruncated").get("Contents", [])
+            total += sum(item["Size"] for item in found)
+            objects += len(found)
+            if not page["IsTruncated"]:
+                return Size(total, objects)
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+    return Size(total, objects, complete=False)
+
+
+def measure_all(client: S3Client, uris: Iterable[str], *, folders: Collection[str] = ()) -> dict[str, Size | None]:
+    """Measure what can be measured in a few seconds, for people to read: a place that can't be listed has None.
+
+    After a lost connection nothing else is tried, so the client should try nothing twice: nobody waits for a number.
+
+    Args:
+        client: S3's.
+        uris: The places.
+        folders: Those that are known to be folders.
+    """
+    give_up_at = time.monotonic() + _SECONDS_FOR_ALL
+    sizes: dict[str, Size | None] = {}
+    for uri in dict.fromkeys(filter(is_s3_uri, uris)):
+        if time.monotonic() >= give_up_at:
+            break
+        try:
+            sizes[uri] = measure(client, uri, is_folder=uri in folders)
+        except TransientError as error:
+            log.info("The sizes of the job's inputs and outputs aren't all known: %s", error)
+            break
+        except ServiceError as error:
+            log.info("The size of %s isn't known: %s", uri, error)
+            sizes[uri] = None
+    return sizes
+
+
+_MOST_KEYS = 100  # of those that begin alike, in one answer
+
+_SHOWN = 3
+
+
+class _Listed(NamedTuple):
+    """What begins as a key does."""
+
+    object_size: int | None
+    """Bytes of the object of that very key; None if there is none."""
+    is_folder: bool
+    """Whether there are keys below it."""
+    neighbours: tuple[str, ...]
+    """Other keys and folders that begin so, some of them."""
+
+
+def with_folders(definition: JobDefinition, session: Session) -> JobDefinition:
+    """Return the definition with a slash at the end of each input's URI that names a folder in S3.
+
+    Where S3 doesn't say, such as without s3:ListBucket, URIs stay as they are: no job fails for it.
+    """
+    resolved: dict[str | None, str] = {}
+    uris = [open_uri(item) for item in definition.inputs]
+    for uri in dict.fromkeys(filter(None, uris)):
+        try:
+            resolved[uri] = _asked(session.s3_client, uri)
+        except ProcessingError as error:
+            log.warning("%s", _unresolved(uri, error))
+            if isinstance(error, TransientError):
+                break  # whoever can't be reached now needn't be asked for each input
+    folders = {uri: found for uri, found in resolved.items() if found != uri}
+    inputs = tuple(
+        item.at(folders[uri]) if uri in folders else item for item, uri in zip(definition.inputs, uris, strict=True)
+    )
+    return dataclasses.replace(definition, inputs=inputs) if folders else definition
+
+
+def resolve_folder(client: S3Client, uri: str) -> str:
+    """Return the URI with a slash at its end if it names a folder, else as it is.
+
+    An object of that very name, unless it is an empty one that only marks the folder, and a prefix that ends within
+    a name, are left as they are; what SageMaker takes besides is logged.
+
+    Raises:
+        ServiceError: S3 refused or couldn't be reached.
+    """
+    if not may_name_folder(uri):
+        return uri
+    listed = _list(client, uri)
+    alike = ", ".join(listed.neighbours[:_SHOWN])
+    if listed.is_folder and not listed.object_size:
+        if alike:
+            log.info("%s is a folder: %s, which begin alike, aren't in it.", uri, alike)
+        return as_folder(uri)
+    if listed.object_size is not None:
+        alike = ", ".join(filter(None, [f"{as_folder(uri)}" if listed.is_folder else "", alike]))
+        if alike:
+            log.warning("%s is an object, and SageMaker takes what begins alike along with it: %s.", uri, alike)
+    elif alike:
+        log.warning("%s is no object and no folder: SageMaker takes all that begins so, such as %s.", uri, alike)
+    return uri
+
+
+def may_name_folder(uri: object) -> bool:
+    """Return whether a value is an S3 URI that leaves open whether it names a folder."""
+    return isinstance(uri, str) and is_s3_uri(uri) and S3Location.parse(uri).key[-1:] not in {"", "/"}
+
+
+def open_uri(item: ProcessingInput) -> str | None:
+    """Return an input's URI if SageMaker would take it for a prefix that may name a folder."""
+    s3_input = item.s3_input
+    if s3_input is None or item.dataset_definition is not None or item.app_managed:
+        return None
+    return s3_input.s3_uri if s3_input.s3_data_type == "S3Prefix" and may_name_folder(s3_input.s3_uri) else None
+
+
+def _asked(client: S3Client, uri: str) -> str:
+    """Resolve a URI; an answer that can't be read is asked for once more."""
+    try:
+        return resolve_folder(client, uri)
+    except MalformedResponseError:
+        return resolve_folder(client, uri)
+
+
+def _list(client: S3Client, uri: str) -> _Listed:
+    bucket, key = S3Location.parse(uri)
+    with aws_call("ListObjectsV2", uri):
+        page = client.list_objects_v2(Bucket=bucket, Prefix=key, Delimiter="/", MaxKeys=_MOST_KEYS)
+    with answer_read("ListObjectsV2", uri):
+        is_whole = not readable(client, "ListObjectsV2", page, "IsTruncated")["IsTruncated"]
+        objects = {item["Key"]: item["Size"] for item in page.get("Contents", [])}
+        folders = {item["Prefix"] for item in page.get("CommonPrefixes", [])}
+    is_folder = f"{key}/" in folders or (not is_whole and _has_keys(client, bucket, f"{key}/"))
+    neighbours = sorted({*objects, *folders} - {key, f"{key}/"})
+    return _Listed(objects.get(key), is_folder, tuple(f"s3://{bucket}/{name}" for name in neighbours))
+
+
+def _has_keys(client: S3Client, bucket: str, prefix: str) -> bool:
+    uri = f"s3://{bucket}/{prefix}"
+    with aws_call("ListObjectsV2", uri):
+        page = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+    with answer_read("ListObjectsV2", uri):
+        return bool(readable(client, "ListObjectsV2", page, "IsTruncated").get("Contents"))
+
+
+def _unresolved(uri: str, error: ProcessingError) -> str:
+    return (
+        f"Whether {uri} is a folder can't be seen, so SageMaker takes every key that begins so. If it is one, end it "
+        f"with a slash. {error}"
+    )

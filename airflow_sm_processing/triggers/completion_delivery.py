@@ -1,0 +1,291 @@
+"""Emit one event for each completed job, also when triggerers die."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_sm_processing.assets.listener import RECEIPT
+from airflow_sm_processing.exceptions import JobNotFoundError, TransientError
+from airflow_sm_processing.processing.aws_calls import answer_read
+from airflow_sm_processing.processing.description import JobDescription
+from airflow_sm_processing.processing.secrets import JobSecrets
+from airflow_sm_processing.watcher.client import now
+from airflow_sm_processing.watcher.completions import Ledger, beginning, look_for_completions
+from airflow_sm_processing.watcher.queries import status_of
+from airflow_sm_processing.xcoms import ended_result
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from airflow.triggers.base import BaseEventTrigger
+
+    from airflow_sm_processing.watcher.client import AwsCalls
+    from airflow_sm_processing.watcher.completions import Completion, JobFilter
+
+    InThread = Callable[..., Awaitable[Any]]
+
+__all__ = ["AssetMemory", "Memory", "Teller", "VariableMemory", "memory_of"]
+
+
+log = logging.getLogger(__name__)
+
+
+class Memory(Protocol):
+    """Keeps plain JSON by key, and knows which events Airflow has stored."""
+
+    gives_receipts: bool
+    """Whether a stored event leaves a receipt."""
+
+    async def load(self, key: str) -> Any:
+        """Give what was saved; None if nothing was."""
+
+    async def save(self, key: str, value: Any) -> None:
+        """Keep a value."""
+
+    async def delete(self, key: str) -> None:
+        """Keep it no longer."""
+
+
+class AssetMemory:
+    """The state store of the asset that the trigger watches (Airflow 3.3 and newer)."""
+
+    gives_receipts = True
+
+    def __init__(self, store: Any, in_thread: InThread) -> None:
+        self._store = store
+        self._in_thread = in_thread
+
+    async def load(self, key: str) -> Any:
+        """Give what was saved; None if nothing was."""
+        return await self._ask("get", key)
+
+    async def save(self, key: str, value: Any) -> None:
+        """Keep a value."""
+        await self._ask("set", key, value)
+
+    async def delete(self, key: str) -> None:
+        """Keep it no longer."""
+        await self._ask("delete", key)
+
+    async def _ask(self, method: str, *args: Any) -> Any:
+        asynchronous = getattr(self._store, f"a{method}", None)  # since Airflow 3.3.2
+        if asynchronous is None:
+            return await self._in_thread(getattr(self._store, method), *args)
+        return await asyncio.shield(asyncio.ensure_future(asynchronous(*args)))
+
+
+class VariableMemory:
+    """Airflow variables, for Airflow before 3.3 and for a trigger that several assets share."""
+
+    gives_receipts = False
+
+    def __init__(self, in_thread: InThread) -> None:
+        self._in_thread = in_thread
+
+    async def load(self, key: str) -> Any:
+        """Give what was saved; None if nothing was."""
+        from airflow.sdk import Variable
+
+        return await self._in_thread(lambda: Variable.get(key, default=None, deserialize_json=True))
+
+    async def save(self, key: str, value: Any) -> None:
+        """Keep a value."""
+        from airflow.sdk import Variable
+
+        description = "What a CompletedJobsTrigger has told; without it, it begins anew."
+        await self._in_thread(lambda: Variable.set(key, value, description=description, serialize_json=True))
+
+    async def delete(self, key: str) -> None:
+        """Keep it no longer."""
+        from airflow.sdk import Variable
+
+        await self._in_thread(Variable.delete, key)
+
+
+def memory_of(trigger: BaseEventTrigger, in_thread: InThread) -> Memory:
+    """Give an event trigger's memory, and say so where it is the lesser one.
+
+    Args:
+        trigger: As the triggerer has prepared it.
+        in_thread: Runs a function that blocks.
+    """
+    store = getattr(trigger, "asset_state_store", None)
+    lesser = "A completion is told twice if the triggerer is killed within seconds after it was told the first time"
+    if store is None:
+        log.info("%s: this Airflow has no state store for assets, so a variable has the memory.", lesser)
+        return VariableMemory(in_thread)
+    if not _is_of_one_asset(store):
+        log.info("%s: several assets share this trigger, so a variable has the memory.", lesser)
+        return VariableMemory(in_thread)
+    return AssetMemory(store, in_thread)
+
+
+def _is_of_one_asset(store: Any) -> bool:
+    """Tell whether there is one store, and not one for each of several assets."""
+    try:
+        store._single_accessor()  # noqa: SLF001  # Airflow says it in no other way than by what fails later
+    except ValueError:
+        return False
+    return True
+
+
+_LONGEST_WAIT = 30.0  # for a receipt: Airflow stores an event within about a second
+
+_WAIT_WITHOUT_RECEIPTS = 3.0
+
+"""Seconds after which an event counts as stored that leaves no receipt."""
+
+_BETWEEN_QUESTIONS = 0.3
+
+_SAVED_EACH = 60.0  # seconds, while there is no news
+
+_LONGEST_PAUSE = 300.0  # after troubles, unless the looks are farther apart anyway
+
+
+class Teller:
+    """Knows what is news, and remembers what was told as soon as Airflow has stored it.
+
+    Until then the memory doesn't have it: where the triggerer dies, the next one finds the completion again, and its
+    receipt says whether it was told.
+    """
+
+    def __init__(
+        self, calls: AwsCalls, job_filter: JobFilter, memory: Memory, *, key: str, poll_interval: float
+    ) -> None:
+        """Take whom to ask, for what, the memory with the key under which it is kept, and the pace."""
+        self._calls = calls
+        self._filter = job_filter
+        self._memory = memory
+        self._key = key
+        self._poll_interval = poll_interval
+        self._ledger: Ledger | None = None
+        self._unstored: list[tuple[float, Completion]] = []
+        self._spent: list[str] = []
+        self._saved_at = 0.0
+        self._receipts_come = memory.gives_receipts
+
+    async def payloads(self) -> AsyncGenerator[dict[str, Any], None]:
+        """Look for ever, and yield what there is to tell of each completion; whatever fails is tried again."""
+        troubles = 0
+        while True:
+            try:
+                ledger = await self._known()
+                look = await look_for_completions(self._calls, self._filter, ledger)
+                for completion in look.news:
+                    if not await self._was_told(ledger, completion):
+                        yield await self._payload(completion)
+                        ledger.note(completion)
+                        self._unstored.append((now(), completion))
+                        await self._remember_meanwhile(ledger)
+                ledger.advance(look.began_at)
+                await self._remember(ledger)
+                troubles = 0
+            except Exception as error:  # noqa: BLE001  # a trigger that ended would be started again at once
+                troubles += 1
+                text = str(error) if isinstance(error, TransientError) else repr(error)
+                log.warning("Completed jobs can't be told for now, and aren't lost: %s", text)
+                await self._remember_before_the_pause()
+            await asyncio.sleep(self._pause(troubles))
+
+    def _pause(self, troubles: int) -> float:
+        longest = max(_LONGEST_PAUSE, self._poll_interval)
+        pause = min(self._poll_interval * 2.0 ** min(troubles, 10), longest)
+        return pause * random.uniform(0.9, 1.1)  # noqa: S311  # spreads the calls
+
+    async def _known(self) -> Ledger:
+        if self._ledger is not None:
+            return self._ledger
+        plain = await self._memory.load(self._key)
+        if plain is not None:
+            self._spent = list(plain["spent_receipts"])
+            self._ledger = Ledger.from_plain(plain)
+            return self._ledger
+        ledger = await beginning(self._calls)
+        await self._save(ledger)
+        log.info("Jobs that complete from now on are told.")
+        self._ledger = ledger
+        return ledger
+
+    async def _was_told(self, ledger: Ledger, completion: Completion) -> bool:
+        """Look at the receipt, then at the memory: a receipt is deleted only when the memory has the completion."""
+        receipt = self._receipt(completion)
+        if self._memory.gives_receipts and await self._memory.load(receipt) is not None:
+            ledger.note(completion)
+            self._spent.append(receipt)
+            return True
+        saved = await self._memory.load(self._key)
+        if saved is not None:
+            ledger.known.update(saved["known"])
+        return completion.id in ledger.known
+
+    async def _payload(self, completion: Completion) -> dict[str, Any]:
+        asks_for = {RECEIPT: self._receipt(completion)} if self._memory.gives_receipts else {}
+        return {**await self._result(completion), "completion": completion.id, **asks_for}
+
+    async def _result(self, completion: Completion) -> dict[str, Any]:
+        request = {"ProcessingJobName": completion.job_name}
+        try:
+            answer = await self._calls.sagemaker("describe_processing_job", completion.job_name, request)
+            with answer_read("DescribeProcessingJob", completion.job_name):
+                status_of(completion.job_name, answer)
+                description = JobDescription.from_response(answer)
+        except JobNotFoundError:  # its record was deleted meanwhile, and with it what there was to say of its outputs
+            return ended_result(completion.to_description())
+        return ended_result(JobSecrets(description.environment).hide_in_description(description))
+
+    async def _remember_before_the_pause(self) -> None:
+        """Save what was told before the trouble: the pause after it may be long."""
+        if self._ledger is None or not self._unstored or self._receipts_come:
+            return
+        await asyncio.sleep(_WAIT_WITHOUT_RECEIPTS)
+        try:
+            await self._remember_meanwhile(self._ledger)
+        except Exception as error:  # noqa: BLE001  # the memory may be what is in trouble
+            log.warning("What was told can't be remembered for now: %r", error)
+
+    async def _remember_meanwhile(self, ledger: Ledger) -> None:
+        """Save what was told some seconds ago, where no receipt says so: a look may bring much to tell."""
+        ripe_at = now() - _WAIT_WITHOUT_RECEIPTS
+        if self._receipts_come or self._saved_at > ripe_at:
+            return
+        unripe = [item for item in self._unstored if item[0] > ripe_at]
+        if len(unripe) < len(self._unstored):
+            await self._save(ledger.without(completion for _, completion in unripe))
+            self._unstored = unripe
+
+    async def _remember(self, ledger: Ledger) -> None:
+        """Save what was told when all of it is stored."""
+        if not self._unstored and not self._spent and now() - self._saved_at < _SAVED_EACH:
+            return
+        self._spent += await self._stored([self._receipt(completion) for _, completion in self._unstored])
+        self._unstored = []
+        await self._save(ledger)
+        for receipt in list(self._spent):
+            await self._memory.delete(receipt)
+            self._spent.remove(receipt)
+
+    async def _stored(self, receipts: list[str]) -> list[str]:
+        """Wait until Airflow has stored these events, and give the receipts that came."""
+        give_up_at = now() + (_LONGEST_WAIT if self._receipts_come else _WAIT_WITHOUT_RECEIPTS)
+        missing = list(receipts)
+        while missing and now() < give_up_at:
+            await asyncio.sleep(_BETWEEN_QUESTIONS)
+            if self._memory.gives_receipts:
+                missing = [receipt for receipt in missing if await self._memory.load(receipt) is None]
+        if missing and self._memory.gives_receipts:
+            log.warning(
+                "No receipts of %d events came. Is the plugin airflow_sm_processing_assets loaded?", len(missing)
+            )
+        if receipts:
+            self._receipts_come = self._memory.gives_receipts and not missing
+        return [receipt for receipt in receipts if receipt not in missing]
+
+    async def _save(self, ledger: Ledger) -> None:
+        await self._memory.save(self._key, {**ledger.to_plain(), "spent_receipts": list(self._spent)})
+        self._saved_at = now()
+
+    def _receipt(self, completion: Completion) -> str:
+        return f"{self._key}_{completion.id}"

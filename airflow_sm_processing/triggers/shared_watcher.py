@@ -1,0 +1,231 @@
+"""Share one watcher among all triggers of a connection in a triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError
+from airflow_sm_processing.triggers.log_positions import PositionKeeper
+from airflow_sm_processing.watcher.capacity import EndedJobs, Turns
+from airflow_sm_processing.watcher.client import AwsCalls
+from airflow_sm_processing.watcher.log_feed import LogFeed
+from airflow_sm_processing.watcher.watcher import JobWatcher
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from airflow_sm_processing.hooks.connection import AwsConnection
+    from airflow_sm_processing.watcher.client import MakeClient
+
+
+__all__ = ["Lookout", "Threads", "TriggerLookout", "shared_lookout", "without_collections"]
+
+
+_collector = threading.RLock()
+
+
+@contextmanager
+def without_collections() -> Iterator[None]:
+    """Keep the collector from running while boto3 is loaded and clients are made, and from what they leave.
+
+    Airflow and boto3 are a million objects that stay. To look through them all takes the collector a fifth of a
+    second, in which no thread runs and no trigger moves; megabytes of JSON, read into small objects, make it do so
+    again and again. So it rests meanwhile, and what the process has loaded by the first time is left out of its
+    rounds for good, as servers do that are about to fork.
+    """
+    with _collector:
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if was_enabled:
+                _leave_out_what_is_loaded()
+                gc.enable()
+
+
+@cache
+def _leave_out_what_is_loaded() -> None:
+    gc.freeze()
+
+
+_T = TypeVar("_T")
+
+
+_LONG_SECONDS = 5.0
+
+
+class Threads:
+    """A pool of threads, made as they are needed; one connection's calls that hang don't hold up another's.
+
+    Nor do they hold up the same connection's: the place of a call that takes long is given to another thread, as often
+    as there are spare ones. A thread can't be interrupted.
+    """
+
+    def __init__(self, count: int = 4, *, spare: int = 16) -> None:
+        """Make an empty pool.
+
+        Args:
+            count: Calls under way at a time: a call takes tens of milliseconds, a poll interval seconds.
+            spare: Threads that may be busy with calls that take long, besides.
+        """
+        self._pool = ThreadPoolExecutor(count + spare, thread_name_prefix="airflow-sm-processing")
+        self._places = asyncio.Semaphore(count)
+        self._spare = spare
+        self._calls: set[asyncio.Future[Any]] = set()
+
+    async def run(self, function: Callable[..., _T], *args: Any) -> _T:
+        """Run a blocking function without blocking the event loop.
+
+        asgiref's bridge rather than a bare executor: through it, Airflow's own blocking calls such as
+        `get_connection` find their way back to the loop that owns the supervisor's socket.
+        """
+        from asgiref.sync import sync_to_async
+
+        await self._places.acquire()
+        call = asyncio.ensure_future(sync_to_async(function, thread_sensitive=False, executor=self._pool)(*args))
+        self._calls.add(call)  # the loop itself keeps none
+        call.add_done_callback(self._note_done)
+        self._keep_place(call)
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            # asgiref would cancel what the thread asks of the loop meanwhile. A question to Airflow's supervisor must
+            # not be cancelled: Airflow 3.1 gives its answer to the next who asks, and the whole triggerer ends.
+            await asyncio.wait({call})
+            raise
+
+    def _keep_place(self, call: asyncio.Future[Any]) -> None:
+        """Keep the call's place until it is done, or until it has taken long and a spare thread can take its place."""
+        is_spared = False
+
+        def spare() -> None:
+            nonlocal is_spared
+            if self._spare:
+                self._spare -= 1
+                is_spared = True
+                self._places.release()
+
+        def leave(_: asyncio.Future[Any]) -> None:
+            timer.cancel()
+            if is_spared:
+                self._spare += 1
+            else:
+                self._places.release()
+
+        timer = asyncio.get_running_loop().call_later(_LONG_SECONDS, spare)
+        call.add_done_callback(leave)
+
+    def _note_done(self, call: asyncio.Future[Any]) -> None:
+        self._calls.discard(call)
+        if not call.cancelled():
+            call.exception()  # it is known to whoever waits for it; if nobody does, it is of no interest
+
+    def close(self) -> None:
+        """Let the threads end when they are done."""
+        self._pool.shutdown(wait=False)
+
+
+class Lookout:
+    """The calls, the watcher and the log feed of one connection in one event loop."""
+
+    def __init__(
+        self, connect: Callable[[], MakeClient], in_thread: Callable[[Callable[[], Any]], Awaitable[Any]]
+    ) -> None:
+        """Take what `AwsCalls` takes, and begin to watch."""
+        self.calls = AwsCalls(connect, in_thread)
+        self.jobs = JobWatcher(self.calls)
+        self.logs = LogFeed(self.calls.logs)
+        # In a context of its own: what it logs is no single task's, and a context would outlive the trigger it is of.
+        self._watching: asyncio.Task[None] = Context().run(asyncio.ensure_future, self.jobs.run())
+
+    async def close(self) -> None:
+        """End, and leave no task behind; a call under way in a thread is waited for."""
+        self._watching.cancel()
+        await asyncio.gather(self._watching, return_exceptions=True)
+        await self.logs.close()
+        await self.calls.close()
+
+
+class TriggerLookout(Lookout):
+    """A lookout with threads of its own, a keeper of its logs' positions, and queues for room."""
+
+    def __init__(self, connection: AwsConnection) -> None:
+        self._threads = Threads()
+        self.in_thread = self._threads.run
+        super().__init__(lambda: _connect(connection), self._threads.run)
+        self.positions = PositionKeeper()
+        self.environment_turn = asyncio.Lock()
+        self.users = 0
+        self._turns: dict[str, Turns] = {}
+
+    def turns(self, lane: str) -> Turns:
+        """Give the queue of those for whose jobs there was no room."""
+        if lane not in self._turns:
+            self._turns[lane] = Turns(EndedJobs(self.calls, lane))
+        return self._turns[lane]
+
+    async def close(self) -> None:
+        """End, and leave neither task nor thread behind."""
+        for turns in self._turns.values():
+            turns.close()
+        await self.positions.close()
+        await super().close()
+        self._threads.close()
+
+
+_shared: dict[tuple[int, str], TriggerLookout] = {}
+
+_closing: set[asyncio.Task[None]] = set()
+
+
+@asynccontextmanager
+async def shared_lookout(connection: AwsConnection) -> AsyncIterator[TriggerLookout]:
+    """Give the lookout of a connection: made for the first user in an event loop, closed after the last."""
+    key = (id(asyncio.get_running_loop()), connection.watch_key)
+    if key not in _shared:
+        _shared[key] = TriggerLookout(connection)
+    lookout = _shared[key]
+    lookout.users += 1
+    try:
+        yield lookout
+    finally:
+        lookout.users -= 1
+        if not lookout.users:
+            del _shared[key]
+            await _closed(lookout)
+
+
+async def _closed(lookout: TriggerLookout) -> None:
+    """Close to the end, whatever becomes of the caller: Airflow repeats a cancellation each second."""
+    closing = asyncio.ensure_future(lookout.close())
+    _closing.add(closing)  # the loop itself keeps none
+    closing.add_done_callback(_closing.discard)
+    await asyncio.shield(closing)
+
+
+def _connect(connection: AwsConnection) -> Callable[[str], Any]:
+    with without_collections():
+        hook = connection.hook()
+    try:
+        _ = hook.session  # Airflow is asked for the connection here, once
+    except ProcessingError:
+        raise
+    except Exception as error:
+        message = (
+            f"Airflow's connection {connection.aws_conn_id} couldn't be read: {error!r}. It is tried again for a while."
+        )
+        raise AccessDeniedError(message, operation="GetConnection", code=type(error).__name__) from error
+
+    def make(service_name: str) -> Any:
+        with without_collections():
+            return hook.single_attempt_client(service_name)
+
+    return make

@@ -1,0 +1,259 @@
+"""Queue the jobs that capacity or quota had no room for: when to try again, and which is next."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import random
+from collections import deque
+from contextvars import Context
+from typing import TYPE_CHECKING
+
+from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError
+from airflow_sm_processing.processing.aws_calls import answer_read
+from airflow_sm_processing.processing.description import JobDescription
+from airflow_sm_processing.watcher.client import Priority, now
+from airflow_sm_processing.watcher.queries import checked_page, is_terminal, pages
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from airflow_sm_processing.watcher.client import AwsCalls
+
+
+__all__ = ["EndedJobs", "Turns"]
+
+
+_CLOCK_SKEW = 10.0  # seconds between the clock of the worker that was refused and the service's
+
+_MOST_PAGES = 3
+
+_MOST_DESCRIBED = 10
+
+
+class EndedJobs:
+    """Finds the jobs of a lane that have ended, whoever made them: a call for each look, and one for each ended job.
+
+    Args:
+        calls: Whom to ask.
+        lane: The instance type that the jobs ran on, or several, separated by commas.
+    """
+
+    def __init__(self, calls: AwsCalls, lane: str) -> None:
+        self._calls = calls
+        self._types = frozenset(lane.split(","))
+        self._seen: set[str] = set()
+
+    def note(self, job_name: str) -> None:
+        """Note that a job's end was heard of in another way, and made use of."""
+        self._seen.add(job_name)
+
+    async def since(self, moment: float) -> int | None:
+        """Return how many have ended that nobody has heard of; None if that can't be known.
+
+        Args:
+            moment: Seconds since the epoch: at that time there was no room.
+        """
+        try:
+            listed = await self._listed(moment - _CLOCK_SKEW)
+            if listed is None:
+                return None
+            news = listed - self._seen
+            self._seen &= listed  # the others ended before the last refusal, and are asked for no more
+            if len(news) > _MOST_DESCRIBED:
+                return None
+            return sum([await self._is_of_lane(job_name) for job_name in sorted(news)])
+        except ServiceError:
+            return None
+
+    async def _listed(self, after: float) -> set[str] | None:
+        ended: set[str] = set()
+        left = _MOST_PAGES
+        async for page in pages(self._list, modified_after=after):
+            ended |= {name for name, status in page.statuses.items() if is_terminal(status)}
+            left -= 1
+            if not left and not page.is_last:
+                return None
+        return ended
+
+    async def _list(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        subject = "jobs that may have left room"
+        answer = await self._calls.sagemaker("list_processing_jobs", subject, request, priority=Priority.SWEEP)
+        with answer_read("ListProcessingJobs", subject):
+            return checked_page(answer)
+
+    async def _is_of_lane(self, job_name: str) -> bool:
+        request = {"ProcessingJobName": job_name}
+        try:
+            answer = await self._calls.sagemaker("describe_processing_job", job_name, request, priority=Priority.SWEEP)
+            description = JobDescription.from_response(answer)
+        except JobNotFoundError:
+            return False
+        self._seen.add(job_name)
+        return description.instance_type is None or description.instance_type in self._types
+
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE, _SHORTEST_PAUSE, _LONGEST_PAUSE = 5.0, 0.5, 60.0
+
+_BETWEEN_LOOKS = 10.0
+
+_LONGEST_WITHOUT_A_TRY = 300.0  # a quota may have been raised
+
+_REMEMBERED = 100
+
+_HEARD_WITHIN = 30.0  # seconds in which a worker has tried, and its task has come back if it was refused
+
+
+class Turns:
+    """Lets those who were refused try again one after the other, the longest waiting first.
+
+    Nobody says when there is room. So a turn comes when a job has ended, and besides after a pause that doubles with
+    each try that is refused and shrinks with each job that is made: as quick as the account allows, and slow where a
+    quota is used up for hours.
+
+    Where a quota was the reason for all who wait, there are looks for jobs that have ended instead of that pause, and a
+    turn comes for each one. A mere guess follows only what says that looks don't tell all: a guess that was right, or a
+    refusal though a job had ended. Or it comes when nobody has tried for five minutes.
+
+    Args:
+        ended: Looks for jobs that have ended; without it, all turns are guesses.
+    """
+
+    def __init__(self, ended: EndedJobs | None = None) -> None:
+        self._ended = ended
+        self._refused_at: float | None = None
+        self._was_guess = False
+        self._may_guess = False
+        self._looked_at: float | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._waiting: list[tuple[float, int, asyncio.Future[None], bool]] = []
+        """Since when, in the order of arrival, whose turn, and whether a quota was the reason."""
+        self._arrivals = itertools.count()
+        self._pause = _FIRST_PAUSE
+        self._last_turn: float | None = None
+        self._unheard: deque[float] = deque(maxlen=_REMEMBERED)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return sum(not turn.done() for _, _, turn, _ in self._waiting)
+
+    async def wait(self, since: float, refused_at: float | None = None) -> None:
+        """Wait for a turn.
+
+        Args:
+            since: When this one was first refused, in seconds since the epoch: the longest waiting is the next.
+            refused_at: When it was refused last, if a quota was the reason.
+        """
+        if refused_at is not None:  # the last refusal of all tells most
+            self._refused_at = max(self._refused_at or 0.0, refused_at)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (since, next(self._arrivals), turn, refused_at is not None))
+        self._set_timer()
+        try:
+            await turn
+        finally:
+            if turn.cancelled():
+                self._set_timer()
+
+    def refused(self) -> None:
+        """Note that one whose turn it was came back."""
+        self._unheard.clear()
+        self._may_guess = not self._was_guess  # room may come a moment after the end that makes it
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+    def made(self) -> None:
+        """Note that a job was made."""
+        self._may_guess = self._was_guess
+        self._pause = max(self._pause / 2, _SHORTEST_PAUSE)
+        self._set_timer()
+
+    def room(self, job_name: str = "") -> None:
+        """Note that a job has ended, which leaves room for another."""
+        if self._give_turn() and self._ended is not None:
+            self._ended.note(job_name)
+
+    def close(self) -> None:
+        """Give no more turns."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+
+    @property
+    def _looks(self) -> bool:
+        """Whether to look for ended jobs, and not to guess."""
+        if self._ended is None or self._refused_at is None or self._may_guess:
+            return False
+        return all(is_of_quota for _, _, turn, is_of_quota in self._waiting if not turn.done())
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not len(self) or self._looking is not None:
+            return
+        began = now() if self._last_turn is None else self._last_turn
+        pause = self._pause * random.uniform(0.8, 1.2)  # noqa: S311  # other triggerers wait as well
+        if self._looks:
+            self._looked_at = now() if self._looked_at is None else self._looked_at
+            began, pause = self._looked_at, _BETWEEN_LOOKS * random.uniform(0.8, 1.0)  # noqa: S311  # the same
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, began + pause - now()), self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        if self._unheard and self._unheard[0] < now() - _HEARD_WITHIN:
+            self._unheard.popleft()
+            self._pause = max(self._pause / 2, _SHORTEST_PAUSE)
+            self._may_guess = self._was_guess
+        if self._looks:
+            # In a context of its own: what it logs is no single task's.
+            self._looking = Context().run(asyncio.ensure_future, self._look())
+            return
+        self._guess()
+        self._set_timer()
+
+    def _guess(self) -> None:
+        self._may_guess = False
+        self._give_turn(is_guess=True)
+
+    async def _look(self) -> None:
+        """Give a turn for each job that has ended; guess where nobody knows."""
+        self._looked_at = now()
+        count = await self._count()
+        self._looking = None
+        if count is None or (not count and self._is_long_without_a_try):
+            self._guess()
+        for _ in range(count or 0):
+            self._give_turn()
+        self._set_timer()
+
+    async def _count(self) -> int | None:
+        if self._ended is None or self._refused_at is None:
+            return None
+        try:
+            return await self._ended.since(self._refused_at)
+        except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must have their turns
+            log.warning("Which jobs have ended can't be known, so those that found no room just try: %r", error)
+            return None
+
+    @property
+    def _is_long_without_a_try(self) -> bool:
+        if self._last_turn is None:
+            self._last_turn = now()
+        return now() - self._last_turn >= _LONGEST_WITHOUT_A_TRY
+
+    def _give_turn(self, *, is_guess: bool = False) -> bool:
+        while self._waiting:
+            _, _, turn, _ = heapq.heappop(self._waiting)
+            if not turn.done():
+                turn.set_result(None)
+                self._last_turn = now()
+                self._was_guess = is_guess
+                self._unheard.append(self._last_turn)
+                return True
+        return False

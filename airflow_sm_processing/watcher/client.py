@@ -1,0 +1,372 @@
+"""AWS calls from an event loop: in threads, each paced by the connection's rate limiter, each tried once."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import math
+import random
+from collections import deque
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.exceptions import AccessDeniedError, ServiceError, TransientError
+from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, is_throttle, readable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+    MakeClient = Callable[[str], Any]
+    """Makes a client of a service, such as `sagemaker`, that tries each call once."""
+
+__all__ = ["AwsCalls", "Permits", "Priority", "now", "set_within"]
+
+
+def now() -> float:
+    """Give the running loop's time, in seconds from an arbitrary moment."""
+    return asyncio.get_running_loop().time()
+
+
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event for so long, and tell whether it came.
+
+    Before Python 3.12, `asyncio.wait_for` may swallow a cancellation that comes together with the event.
+    """
+    over = False
+
+    def end() -> None:
+        nonlocal over
+        over = True
+        event.set()
+
+    timer = asyncio.get_running_loop().call_later(seconds, end)
+    try:
+        await event.wait()
+    finally:
+        timer.cancel()
+    if over:
+        event.clear()
+    return not over
+
+
+log = logging.getLogger(__name__)
+
+_FLOOR = 0.1
+
+_CEILING = 20.0
+
+_START = 5.0  # no rate is published for the processing-job calls: low single digits are safe to begin with
+
+_BURST = 2.0
+
+_MEASURED_SECONDS = 5.0
+
+_CAREFUL_SECONDS = 60.0
+
+_GROWTH, _CAREFUL_GROWTH = 0.2, 0.02  # calls a second, added by each success; the latter for a while after a throttle
+
+_QUIET_SECONDS = 3600.0  # a throttle after that long is worth another line in the log
+
+
+class Priority(IntEnum):
+    """Who goes first when permits are scarce."""
+
+    STATUS = 0
+    """Whether a job has ended, and stopping it."""
+    LOGS = 1
+    SWEEP = 2
+    """Makes sure that nothing was missed."""
+
+
+class Permits:
+    """Hands out permits at an adaptive rate: it grows with each success and falls to what is accepted at a throttle.
+
+    A waiter of a higher priority goes first; while a block of `urgent()` runs, no other goes at all, so that the pages
+    of a listing, which follow one another, don't let others in between.
+    """
+
+    def __init__(
+        self,
+        *,
+        rate: float = _START,
+        ceiling: float = _CEILING,
+        burst: float = _BURST,
+        name: str = "AWS",
+    ) -> None:
+        """Take calls a second to begin with, and at most, and how many may go before their time after a pause.
+
+        `name` says in the log whose calls they are.
+        """
+        self.rate = rate
+        self._ceiling = ceiling
+        self._burst = burst
+        self._name = name
+        self._due = now()  # when the bucket is full again, as in the generic cell rate algorithm
+        self._accepted: deque[float] = deque()
+        self._throttled_at: float | None = None
+        self._urgent = 0
+        self._order = 0
+        self._waiters: list[tuple[Priority, int, asyncio.Future[None]]] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_scarce(self) -> bool:
+        """Whether calls were refused lately."""
+        return self._throttled_at is not None and now() - self._throttled_at < _CAREFUL_SECONDS
+
+    async def acquire(self, priority: Priority = Priority.STATUS) -> None:
+        """Wait for a permit."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._order += 1
+        heapq.heappush(self._waiters, (priority, self._order, waiter))
+        self._grant()
+        await waiter
+
+    def used(self) -> None:
+        """Count the pace from now: the call that the last permit is for was held up."""
+        self._due = max(self._due, now() + 1 / self.rate)
+
+    @contextmanager
+    def urgent(self) -> Iterator[None]:
+        """Keep everything but status calls waiting."""
+        self._urgent += 1
+        try:
+            yield
+        finally:
+            self._urgent -= 1
+            self._grant()
+
+    def succeeded(self) -> None:
+        """Note that a call was let through."""
+        moment = now()
+        self._accepted.append(moment)
+        self._forget(moment)
+        self.rate = min(self._ceiling, self.rate + (_CAREFUL_GROWTH if self.is_scarce else _GROWTH))
+
+    def throttled(self) -> None:
+        """Note that a call was refused for there being too many."""
+        moment = now()
+        since = math.inf if self._throttled_at is None else moment - self._throttled_at
+        if since >= 1 / self.rate:  # refusals come in bursts, and one burst counts once
+            self._forget(moment)
+            accepted = len(self._accepted) / _MEASURED_SECONDS
+            self.rate = max(_FLOOR, min(max(accepted, self.rate * 0.6), self.rate * 0.9))
+        self._throttled_at = moment
+        self._due = max(self._due, moment) + random.uniform(0, 1 / self.rate)  # noqa: S311  # full jitter, no secret
+        if since > _QUIET_SECONDS:
+            log.warning("%s throttles: going on with %.1f calls a second.", self._name, self.rate)
+
+    def _forget(self, moment: float) -> None:
+        while self._accepted and self._accepted[0] < moment - _MEASURED_SECONDS:
+            self._accepted.popleft()
+
+    def _grant(self) -> None:
+        """Let waiters go that are due, and come again when the next will be."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while waiter := self._next():
+            moment = now()
+            early = self._due - moment - self._burst / self.rate
+            if early > 0:
+                self._timer = asyncio.get_running_loop().call_later(early, self._grant)
+                return
+            heapq.heappop(self._waiters)
+            self._due = max(self._due, moment) + 1 / self.rate
+            waiter.set_result(None)
+
+    def _next(self) -> asyncio.Future[None] | None:
+        while self._waiters and self._waiters[0][2].done():  # cancelled
+            heapq.heappop(self._waiters)
+        if not self._waiters or (self._urgent and self._waiters[0][0] is not Priority.STATUS):
+            return None
+        return self._waiters[0][2]
+
+
+_LOG_CALLS_A_SECOND = 4.2
+
+"""One after the other: no second has more than five. CloudWatch allows an account 5 FilterLogEvents a second:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html"""
+
+_RENEWAL_SECONDS = 60.0
+
+_CONNECTION = "the connection"
+
+_CALL_SECONDS = 30.0
+
+"""For a whole call: a time-out of the socket's begins anew with each byte."""
+
+_SLOW_SECONDS = 2.5
+
+_CHECKED_BY_READERS = frozenset({"ListProcessingJobs", "FilterLogEvents"})
+
+"""Of one that can't be read among many, the others are: a summary's job, or an event, isn't the page's fault."""
+
+
+class AwsCalls:
+    """The calls of one connection in one event loop.
+
+    A call that is denied gets new clients, made from the connection as it is then, and a second try: credentials are
+    rotated while jobs run.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], MakeClient],
+        in_thread: Callable[[Callable[[], Any]], Awaitable[Any]],
+        *,
+        permits: Permits | None = None,
+    ) -> None:
+        """Take how to connect, which may block and runs in a thread, and how to run a function in a thread."""
+        self._connect = connect
+        self._in_thread = in_thread
+        self.permits = permits or Permits(name="SageMaker")
+        self._log_permits = Permits(
+            rate=_LOG_CALLS_A_SECOND, ceiling=_LOG_CALLS_A_SECOND, burst=0, name="CloudWatch Logs"
+        )
+        self._log_turn = asyncio.Lock()
+        self._made: dict[str, asyncio.Future[Any]] = {}
+        self._making: set[asyncio.Future[Any]] = set()
+        self._connected_at = 0.0
+        self._running: set[asyncio.Future[Any]] = set()
+
+    async def prepare(self) -> None:
+        """Make the client that will be needed first."""
+        await self._client("sagemaker")
+
+    async def sagemaker(
+        self,
+        method: str,
+        subject: str,
+        request: Mapping[str, Any],
+        *,
+        priority: Priority = Priority.STATUS,
+        on_slow: Callable[[], None] | None = None,
+    ) -> Mapping[str, Any]:
+        """Call SageMaker.
+
+        Args:
+            method: The client's method, such as `describe_processing_job`.
+            subject: What an error says that the call was about.
+            request: The call's parameters.
+            priority: Who goes first.
+            on_slow: Is called if the answer is long in coming, once the call was let through.
+
+        Raises:
+            TransientError: The same call may work later: so may one whose answer can't be read, or isn't whole in time.
+            ServiceError: It won't.
+        """
+        await self.permits.acquire(priority)
+        try:
+            answer = await self._renewed_if_denied("sagemaker", method, subject, request, on_slow)
+        except ServiceError as error:
+            if is_throttle(error.code):
+                self.permits.throttled()
+            raise
+        self.permits.succeeded()
+        return answer
+
+    async def logs(self, method: str, subject: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Call CloudWatch Logs; takes and raises what `sagemaker` does, and lets it go first."""
+        async with self._log_turn:  # one after the other, lest those that were held up go together
+            await self._log_permits.acquire()
+            await self.permits.acquire(Priority.LOGS)
+            self._log_permits.used()
+        try:
+            answer = await self._renewed_if_denied("logs", method, subject, request)
+        except ServiceError as error:
+            if is_throttle(error.code):
+                self._log_permits.throttled()
+            raise
+        self._log_permits.succeeded()
+        return answer
+
+    async def _renewed_if_denied(
+        self,
+        service: str,
+        method: str,
+        subject: str,
+        request: Mapping[str, Any],
+        on_slow: Callable[[], None] | None = None,
+    ) -> Mapping[str, Any]:
+        client = await self._client(service)
+        connected_at = self._connected_at
+        try:
+            return await self._call(client, method, subject, request, on_slow)
+        except AccessDeniedError:
+            if connected_at == self._connected_at:  # otherwise another call has renewed them meanwhile
+                if now() - connected_at < _RENEWAL_SECONDS:
+                    raise
+                self._made = {}
+            return await self._call(await self._client(service), method, subject, request, on_slow)
+
+    async def _call(
+        self,
+        client: Any,
+        method: str,
+        subject: str,
+        request: Mapping[str, Any],
+        on_slow: Callable[[], None] | None,
+    ) -> Mapping[str, Any]:
+        operation = client.meta.method_to_api_mapping[method]
+
+        def call() -> Mapping[str, Any]:
+            with aws_call(operation, subject):
+                answer: Mapping[str, Any] = getattr(client, method)(**request)
+            with answer_read(operation, subject):
+                return answer if operation in _CHECKED_BY_READERS else readable(client, operation, answer)
+
+        running = asyncio.ensure_future(self._in_thread(call))
+        self._running.add(running)  # the loop itself keeps none, and a call may be left behind
+        running.add_done_callback(self._note_done)
+        timer = None if on_slow is None else asyncio.get_running_loop().call_later(_SLOW_SECONDS, on_slow)
+        try:
+            await asyncio.wait({running}, timeout=_CALL_SECONDS)
+        except asyncio.CancelledError:
+            running.cancel()
+            await asyncio.wait({running}, timeout=_CALL_SECONDS)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+        if not running.done():  # its thread is busy with it until the connection ends; another takes its place
+            message = (
+                f"{operation} for {subject} was not answered in full within {_CALL_SECONDS:.0f} s. It may work later."
+            )
+            raise TransientError(message, operation=operation, code="CallTimeout")
+        answer: Mapping[str, Any] = running.result()
+        return answer
+
+    def _note_done(self, running: asyncio.Future[Any]) -> None:
+        self._running.discard(running)
+        if not running.cancelled():
+            running.exception()  # it is known to whoever waits for it; nobody does for a call that was left behind
+
+    async def close(self) -> None:
+        """Forget the clients; those being made are waited for, since threads can't be interrupted."""
+        self._made = {}
+        for future in self._making:
+            future.cancel()
+        await asyncio.gather(*self._making, return_exceptions=True)
+
+    async def _client(self, service: str) -> Any:
+        connected = await self._once(_CONNECTION, self._connect)
+        return await self._once(service, lambda: connected(service))
+
+    async def _once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Give what `make` makes, made once for all who ask; a failure is theirs, and the next to ask tries anew."""
+        if name not in self._made:
+            if name == _CONNECTION:
+                self._connected_at = now()
+            self._made[name] = making = asyncio.ensure_future(self._in_thread(make))
+            self._making.add(making)
+            making.add_done_callback(self._making.discard)
+        future = self._made[name]
+        try:
+            return await asyncio.shield(future)  # one waiter's cancellation isn't the others'
+        except Exception:
+            if self._made.get(name) is future:
+                del self._made[name]
+            raise

@@ -1,0 +1,379 @@
+"""Followed log streams: one job's log, the position in each stream, and which streams share a call."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_sm_processing.processing.log_events import (
+    LineMemory,
+    LogPosition,
+    ReplayMemory,
+    StreamPosition,
+    event_lines,
+    host_of,
+)
+from airflow_sm_processing.watcher.client import now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from airflow_sm_processing.processing.log_events import LogLine
+
+    LineSink = Callable[[Sequence[LogLine]], None]
+    """Takes a few lines at a time, in the event loop and in the context in which `follow` was called."""
+
+__all__ = ["PAGE_WEIGHT", "Batch", "Followed", "FollowedStream", "batches_of", "weight"]
+
+
+LATE_MS = 2500
+
+"""How late a line may come, after later lines of its own stream, and still be read soon."""
+
+_RATE_WEIGHT = 0.5  # of the last reading, beside those before
+
+
+@dataclass(eq=False)
+class FollowedStream:
+    """One stream of one followed job; times of lines are CloudWatch's, in milliseconds since the epoch."""
+
+    name: str
+    job: Followed
+    memory: LineMemory | ReplayMemory
+    host: str
+    reached: int | None
+    """The time that the last reading came to, if it didn't come to the end."""
+    is_new: bool = True
+    """Whether nothing has been read of it yet."""
+    read_at: float = float("-inf")
+    """When the last reading that came to the end began, in the event loop's time."""
+    rate: float = 0.0
+    """Roughly how much is written in a second, in lines of at most 100 characters."""
+    is_replaying: bool = False
+    """Whether spans of it are being read that were handed out before."""
+    _unrated: float = 0.0
+
+    @classmethod
+    def starting_at(cls, start: StreamPosition, *, name: str, job: Followed) -> FollowedStream:
+        """Give a stream of which nothing after `start` has been read."""
+        return cls(name, job, LineMemory(start), host_of(name), start.since)
+
+    @classmethod
+    def replaying(
+        cls,
+        start: StreamPosition,
+        spans: Sequence[tuple[StreamPosition, StreamPosition]],
+        *,
+        name: str,
+        job: Followed,
+    ) -> FollowedStream:
+        """Return a stream of which nothing after `start` has been read, and that hands out these spans again."""
+        memory = ReplayMemory(start, spans)
+        return cls(name, job, memory, host_of(name), memory.since, is_replaying=True)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the last reading came to the stream's end."""
+        return self.reached is None
+
+    @property
+    def backlog(self) -> int:
+        """What only streams may share that are read together: one with a backlog isn't read again for a new one."""
+        if self.reached is None:
+            return 0
+        return -1 if self.is_new else -self.reached
+
+    @property
+    def must_read_from(self) -> int:
+        """The time after which a reading may not begin."""
+        return max(self.memory.since, self.memory.newest - LATE_MS) if self.reached is None else self.reached
+
+    @property
+    def may_read_from(self) -> int:
+        """The time before which a reading finds nothing new."""
+        return self.memory.since if self.reached is None else self.reached
+
+    def fell_behind(self, reached: int) -> None:
+        """Note that a reading came to that time only."""
+        self.reached = reached
+        self.is_new = False
+
+    def left_the_newest(self) -> None:
+        """Note that the newest lines were left: the next reading begins before them, as after an end."""
+        self.reached = None
+        self.is_new = self.is_replaying = False
+
+    def count(self, weight: float) -> None:
+        """Note what was read for the first time."""
+        self._unrated += weight
+
+    def reached_the_end(self, began: float) -> None:
+        """Note that a reading that began at that time has come to the end."""
+        if self.caught_up:
+            rate = self._unrated / max(began - self.read_at, 1.0)
+            self.rate += _RATE_WEIGHT * (rate - self.rate)
+        self._unrated = 0.0
+        self.reached = None
+        self.is_new = self.is_replaying = False
+        self.read_at = began
+
+
+PAGE_WEIGHT = 10_000
+
+"""What a page holds: 10,000 events or 1 MB, so an event weighs one for each 100 characters begun."""
+
+_REREAD_WEIGHT = 2000
+
+"""What a batch may read again without need: a fifth of a page, for a fraction of a call's price."""
+
+_LOWEST_RATE = 0.01
+
+
+def weight(message: str) -> float:
+    """Give an event's part of a page."""
+    return 1 + len(message) // 100
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Streams that are read together."""
+
+    streams: Sequence[FollowedStream]
+
+    @property
+    def names(self) -> list[str]:
+        """The streams' names, each once: two may follow one job."""
+        return list(dict.fromkeys(stream.name for stream in self.streams))
+
+    @property
+    def start(self) -> int:
+        """The time to read from: as early as it costs next to nothing, for lines that come late."""
+        must = min(stream.must_read_from for stream in self.streams)
+        may = min(stream.may_read_from for stream in self.streams)
+        rate = sum(stream.rate for stream in self.streams)
+        return max(may, must - int(1000 * _REREAD_WEIGHT / max(rate, _LOWEST_RATE)))
+
+    def __str__(self) -> str:
+        first, others = self.streams[0].name, len(self.streams) - 1
+        return f"{first} and {others} more" if others else first
+
+    def reached_the_end(self, began: float) -> None:
+        """Note that a reading that began at that time has come to the end."""
+        for stream in self.streams:
+            stream.reached_the_end(began)
+
+    def left_the_newest(self) -> None:
+        """Note that only the newest lines were left for the next reading."""
+        for stream in self.streams:
+            stream.left_the_newest()
+
+    def fell_behind(self, reached: int) -> None:
+        """Note that a reading came to that time, and not to the streams' end."""
+        for stream in self.streams:
+            stream.fell_behind(reached)
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """Split in two."""
+        middle = len(self.streams) // 2
+        return Batch(self.streams[:middle]), Batch(self.streams[middle:])
+
+
+def batches_of(streams: Iterable[FollowedStream], *, most: int) -> list[Batch]:
+    """Put at most `most` streams into each batch, and busy ones not with those that are read from much earlier."""
+    batches: list[Batch] = []
+    batch: list[FollowedStream] = []
+    rate = reread = 0.0
+    for stream in sorted(streams, key=lambda stream: (stream.backlog, stream.must_read_from), reverse=True):
+        if batch:
+            reread += rate * (batch[-1].must_read_from - stream.must_read_from) / 1000
+            if len(batch) == most or reread > _REREAD_WEIGHT or stream.backlog != batch[-1].backlog:
+                batches.append(Batch(batch))
+                batch, rate, reread = [], 0.0, 0.0
+        batch.append(stream)
+        rate += stream.rate
+    return [*batches, Batch(batch)] if batch else batches
+
+
+log = logging.getLogger(__name__)
+
+_SLICE = 50  # events that are handed out before the event loop gets its turn
+
+_CLOCK_SKEW_MS = 300_000
+
+_NEVER = float("inf")
+
+
+@dataclass(frozen=True)
+class _Settling:
+    since: float
+    seconds: float
+
+
+class Followed:
+    """A job's log while it is followed; `LogFeed.follow` makes it.
+
+    Attributes:
+        has_news: Whether lines were handed out since the last `position()`.
+        is_off: Whether no more lines will come: closed, or the log can't be read, as the job's log then says.
+    """
+
+    def __init__(
+        self,
+        job_name: str,
+        sink: LineSink,
+        *,
+        position: LogPosition | None,
+        since: float | None,
+        hosts: int | None,
+        on_change: Callable[[Followed], None],
+        replayed: Sequence[tuple[LogPosition | None, LogPosition]] = (),
+    ) -> None:
+        self.job_name = job_name
+        self._hosts = hosts
+        self.has_news = False
+        self.is_off = False
+        self.has_all_hosts = False
+        """Whether there is no stream left to look for."""
+        self.looked_at = float("-inf")
+        """When its streams were last looked for, in the event loop's time."""
+        self.streams: dict[str, FollowedStream] = {}
+        self._gone: dict[str, StreamPosition] = {}
+        self._sink = sink
+        self._on_change = on_change
+        self._context = contextvars.copy_context()
+        self._start = 0 if since is None else max(0, int(since * 1000) - _CLOCK_SKEW_MS)
+        self._news_at = float("-inf")
+        self._settling: _Settling | None = None
+        self._progress = asyncio.Event()
+        for name, start in (position or LogPosition()).streams.items():
+            self._add_stream(name, start, self._spans_of(name, replayed))
+
+    def position(self) -> LogPosition:
+        """Give how far the log was handed out."""
+        self.has_news = False
+        read = {name: stream.memory.position() for name, stream in self.streams.items()}
+        return LogPosition({**self._gone, **read}).bounded()
+
+    async def settle(self, seconds: float) -> bool:
+        """Read until nothing has come for that long; False if the log can't be read to its end.
+
+        Streams that weren't found yet are looked for too. Trouble that passes is waited out: bound the time outside.
+        """
+        self._settling = _Settling(now(), seconds)
+        self._on_change(self)
+        try:
+            while not self.is_off and min(self.read_due, self.look_due) < _NEVER:
+                self._progress.clear()
+                await self._progress.wait()
+        finally:
+            self._settling = None
+            self._on_change(self)
+        return not self.is_off
+
+    @property
+    def is_replaying(self) -> bool:
+        """Whether lines are still to come that were handed out before."""
+        return any(stream.is_replaying for stream in self.streams.values())
+
+    def close(self) -> None:
+        """Hand out no more lines; the position stays what it is."""
+        if not self.is_off:
+            self.is_off = True
+            self._progress.set()
+            self._on_change(self)
+
+    @property
+    def read_due(self) -> float:
+        """When a settling log must be read next, in the event loop's time; infinity if it needn't."""
+        return self._next_after(min((stream.read_at for stream in self.streams.values()), default=_NEVER))
+
+    @property
+    def look_due(self) -> float:
+        """When the streams of a settling log must be looked for next; infinity if they needn't."""
+        return _NEVER if self.has_all_hosts else self._next_after(self.looked_at)
+
+    def _next_after(self, last: float) -> float:
+        if self._settling is None:
+            return _NEVER
+        if last < self._settling.since:
+            return self._settling.since
+        settled = max(self._settling.since, self._news_at) + self._settling.seconds
+        return settled if last < settled else _NEVER
+
+    def found(self, names: Iterable[str]) -> None:
+        """Take the streams that a look has found."""
+        for name in names:
+            if name not in self.streams:
+                start = StreamPosition(since=self._start, until=self._start)
+                self._add_stream(name, self._gone.pop(name, start))
+
+    def drop(self, stream: FollowedStream) -> None:
+        """Leave out a stream that was deleted; its position is kept, so that nobody shows its lines again."""
+        if self.streams.pop(stream.name, None) is not None:
+            self._gone[stream.name] = stream.memory.position()
+
+    def check(self) -> None:
+        """Let `settle` see whether it is done."""
+        self._progress.set()
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether somebody waits for the log's end."""
+        return self._settling is not None
+
+    def fail(self, reason: object) -> None:
+        """Give up, and say why in the job's own log."""
+        if not self.is_off:
+            self._context.run(
+                log.warning, "The live log of %s is off; its lines come at the end. %s", self.job_name, reason
+            )
+            self.close()
+
+    async def hand_out(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """Hand out what is new of these events, a few at a time."""
+        for start in range(0, len(events), _SLICE):
+            if self.is_off:
+                return
+            lines = [line for event in events[start : start + _SLICE] for line in self._new_lines(event)]
+            if lines:
+                self._news_at = now()
+                self.has_news = True
+                self._give(lines)
+            await asyncio.sleep(0)
+
+    def _new_lines(self, event: Mapping[str, Any]) -> list[LogLine]:
+        stream = self.streams.get(event["logStreamName"])
+        if stream is None or not stream.memory.is_new(event):
+            return []
+        stream.count(weight(event["message"]))
+        return event_lines(stream.host, event)
+
+    def _give(self, lines: Sequence[LogLine]) -> None:
+        try:
+            self._context.run(self._sink, lines)
+        except Exception:  # noqa: BLE001  # whatever it is, one job's sink must not end the others' logs
+            self._context.run(log.exception, "The live log of %s is off: its lines can't be shown.", self.job_name)
+            self.close()
+
+    def _spans_of(
+        self, name: str, replayed: Sequence[tuple[LogPosition | None, LogPosition]]
+    ) -> list[tuple[StreamPosition, StreamPosition]]:
+        unread = StreamPosition(since=self._start, until=self._start)
+        return [
+            (begin.streams.get(name, unread) if begin else unread, end.streams[name])
+            for begin, end in replayed
+            if name in end.streams
+        ]
+
+    def _add_stream(
+        self, name: str, start: StreamPosition, spans: Sequence[tuple[StreamPosition, StreamPosition]] = ()
+    ) -> None:
+        self.streams[name] = (
+            FollowedStream.replaying(start, spans, name=name, job=self)
+            if spans
+            else FollowedStream.starting_at(start, name=name, job=self)
+        )
+        self.has_all_hosts = self._hosts is not None and len(self.streams) >= self._hosts
