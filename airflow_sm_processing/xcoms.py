@@ -42,27 +42,16 @@ __all__ = [
 
 
 JOB_NAME_KEY = "job_name"
-
 JOB_ARN_KEY = "job_arn"
-
 LOG_POSITION_KEY = "log_position"
-
 """How far the job's log was shown while the task was deferred; gone when the task has ended."""
-
 LINK_KEYS = {"Job": "_link_job", "Logs": "_link_logs", "Outputs": "_link_outputs"}
-
 """For the addresses of the AWS console's pages, by the titles that `ProcessingJob.links` gives them."""
-
 RECORD_KEY = "_job"
-
 """For what the pages of Airflow's UI show of the job; see `records`."""
-
 DETAILS_KEY = "_job_details"
-
 RESULT_KEY = "return_value"
-
 """Airflow's own, for what a task returns."""
-
 RESERVED_KEYS = frozenset(
     {RESULT_KEY, JOB_NAME_KEY, JOB_ARN_KEY, LOG_POSITION_KEY, RECORD_KEY, DETAILS_KEY, *LINK_KEYS.values()}
 )
@@ -114,7 +103,6 @@ def moment(time: datetime | None) -> str | None:
 
 
 RECORD_VERSION = 1
-
 """Counts the forms that records have had: whoever reads one finds those of older versions too."""
 
 

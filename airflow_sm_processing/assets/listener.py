@@ -23,7 +23,6 @@ __all__ = ["RECEIPT", "on_asset_event_emitted"]
 log = logging.getLogger(__name__)
 
 RECEIPT = "sm_processing_receipt"
-
 """Of an event's payload: the key, in the asset's state store, under which the receipt is to be."""
 
 

@@ -77,23 +77,14 @@ def mapped_sets(expanded: Any, *, together: Collection[str]) -> Iterator[dict[st
 
 
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
-
 _ANY_DIGEST = "?" * 12  # in IAM, any character; a digest has twelve
-
 _ANYWHERE = "s3://*"
-
 _OUTRIGHT = ("role", "kms_key", "output_kms_key", "volume_kms_key", "inputs", "outputs", "default_bucket")
-
 """Parameters that a policy has nothing to say of while all of their value is unknown."""
-
 _GIVEN_LATE = frozenset({*_OUTRIGHT, "image_uri"})
-
 """What a task may be given that is mapped over dicts which only a run knows."""
-
 _IN_ONE_ARN = ("job_name", "base_job_name", "image_uri", "role", "region_name")
-
 _CALLED_WITH = "called_with"
-
 _SETTINGS = ("region_name", "default_bucket", "default_bucket_prefix", "own_outputs", "result_files")
 
 
@@ -287,7 +278,6 @@ def _assets(condition: Any) -> Iterator[Asset]:
 
 
 _ARN_PARTS = ("arn", "partition", "service", "region", "account", "resource")
-
 _PARAMETERS = ("job_name", "job_arn", "job_name_prefix", "region_name", "deferrable", "mode")
 
 

@@ -117,9 +117,7 @@ def _plain_list(value: Any) -> Any:
 
 
 _FOLDER = "/opt/ml/processing/arguments"
-
 _CAN_BE_NAMED = frozenset({inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY})
-
 _NOT_IN_NAMES = re.compile("[^A-Za-z0-9]+")
 
 

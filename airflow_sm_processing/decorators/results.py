@@ -82,13 +82,9 @@ class UnusableReturnError(ProcessingError, AirflowFailException):
 
 
 _KIND = "sm_processing_result"
-
 VALUE_FILE = re.compile(r"value(-[1-9][0-9]{0,8})?\.json")
-
 """The names of the files that hold large values."""
-
 _OUTPUT_NAME = "outcome"
-
 """Of the output that a function's result is in; its URI is an XCom of the task, from the job's submission on."""
 
 
@@ -161,13 +157,9 @@ OUTCOME = ProcessingOutput(
     output_name="outcome",
     s3_upload_mode="Continuous",  # the one mode in which SageMaker uploads what a failed job wrote
 )
-
 _MOST_HOSTS = 20  # that are asked for an error; any of them fails the job
-
 _MOST_RESULT_BYTES = 64 * 1024**2  # without the large values; far more than a database takes well as an XCom
-
 _MOST_ERROR_BYTES = 4_000_000  # more than `container.outcome` leaves, however its characters are written
-
 _RAISED_TYPES: dict[str, type | tuple[type, ...]] = {
     "type": str,
     "summary": str,

@@ -26,7 +26,6 @@ __all__ = ["CONTAINER", "SCRIPT", "FunctionCall", "FunctionSource", "check_funct
 
 
 _NOT_RETURNING = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
-
 _ELSEWHERE = "import or define it in the function, or pass it as an argument"
 
 
@@ -119,13 +118,9 @@ def _flag(feature: str) -> int:
 
 
 CONTAINER = Path(__file__).parent / "container"
-
 """The package that runs there."""
-
 SCRIPT = "run.py"
-
 _PACKAGE = "airflow_sm_container"
-
 _START = f"""\
 import os
 import sys

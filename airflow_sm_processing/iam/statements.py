@@ -32,15 +32,10 @@ __all__ = [
 
 
 ANY = "*"
-
 """Stands in a policy for what isn't known when it is written."""
-
 UNKNOWN_ACCOUNT, UNKNOWN_REGION = "<account>", "<region>"
-
 """Stand in a plan for what only AWS, or the worker's configuration, knows."""
-
 _ROLE_ARN = re.compile(r"arn:[\w-]+:iam::(\d{12}):role/")
-
 _PARTITION = re.compile(r"arn:([\w-]+):")
 
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 
 DEFAULT_PAGE = 10
-
 """The page of a call without MaxResults; the service's model gives no default, its console shows ten."""
 
 _SORT_KEYS: Mapping[str, Callable[[Job], str]] = {
@@ -34,7 +33,6 @@ _SORT_KEYS: Mapping[str, Callable[[Job], str]] = {
     "CreationTime": lambda job: job.created.isoformat(timespec="microseconds"),
     "Status": lambda job: job.status.value,
 }
-
 _FILTERS: Mapping[str, Callable[[Job, Any], bool]] = {
     "CreationTimeAfter": lambda job, when: job.created.timestamp() > when,
     "CreationTimeBefore": lambda job, when: job.created.timestamp() < when,
@@ -93,7 +91,6 @@ class Listing:
 
 
 Request = dict[str, Any]
-
 _JOB_ARN = ":processing-job/"
 
 

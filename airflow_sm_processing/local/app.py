@@ -25,11 +25,8 @@ if TYPE_CHECKING:
 
 
 ADMIN = "/_local/"
-
 """Paths of our own; no bucket's name can begin with an underscore."""
-
 SECRET_HEADER = "X-Local-SageMaker-Secret"  # noqa: S105  # the header's name, not a secret
-
 _log = logging.getLogger(__name__)
 # Only a browser sends these, and no browser has business here.
 _BROWSER_HEADERS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")

@@ -112,18 +112,13 @@ def _iam_user(account_id: str, access_key_id: str) -> Key | None:
 
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-
 MAX_SKEW = timedelta(minutes=15)
-
 """How far a client's clock may be off: https://docs.aws.amazon.com/general/latest/gr/sigv4-troubleshooting.html"""
-
 MAX_EXPIRY = timedelta(days=7)
-
 """The longest life of a presigned URL: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"""
 
 # What a refusal is called differs by protocol; clients and users know these names.
 _UNKNOWN_KEY = {"s3": "InvalidAccessKeyId", "sts": "InvalidClientTokenId", "iam": "InvalidClientTokenId"}
-
 WRONG_SIGNATURE = {"sagemaker": "InvalidSignatureException", "logs": "InvalidSignatureException"}
 
 

@@ -30,15 +30,10 @@ if TYPE_CHECKING:
 
 
 ML = PurePosixPath("/opt/ml")
-
 _NAMED = re.compile(r"/opt/ml/[^\s'\"`;,:|&<>()]+")
-
 _ABSOLUTE = re.compile(rb"/opt/ml\b")
-
 _SCRIPTS = frozenset({".py", ".sh", ".bash", ".r", ".jl", ".pl", ".rb", ".ipynb"})
-
 _SHEBANG = b"#!"
-
 _MAX_FILES, _MAX_BYTES, _MAX_SHOWN = 500, 1024 * 1024, 5
 
 
@@ -87,7 +82,6 @@ base = getattr(sys, "_base_executable", None) or sys.executable
 sites = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
 print(json.dumps({"base": base, "sites": sites, "version": "%d.%d" % sys.version_info[:2]}))
 """
-
 _PIP = """#!{python}
 import sys
 from pip._internal.cli.main import main

@@ -81,17 +81,11 @@ def repair_filter(request: Request, caller: Caller, asked: dict[str, Any]) -> No
 os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "1")
 
 SERVICES = ("iam", "logs", "s3", "sagemaker", "sts")
-
 DEFAULT_REGION = "us-east-1"
-
 _tenants: list[None] = []
-
 _tenants_lock = threading.Lock()
-
 _DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
-
 _log = logging.getLogger(__name__)
-
 _REGIONLESS = frozenset({"iam", "s3", "sts"})
 
 

@@ -8,19 +8,14 @@ import os
 import socket
 import threading
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_sm_processing.local.sandbox import Mode
-
 
 NetworkMode = Literal["auto", "own", "shared"]
-
 """`auto`: an own network for the hosts of a job that has several; `own`: for each job; `shared`: for none."""
-
 _MAX_DESCRIPTORS = 2
 
 
@@ -119,32 +114,3 @@ def receive_descriptors(channel: socket.socket) -> list[int]:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             received.frombytes(payload[: len(payload) - len(payload) % received.itemsize])
     return list(received)
-
-
-def network_of(hosts: int, wanted: NetworkMode, mode: Mode) -> Network:
-    """Make the network of a job with so many hosts."""
-    from airflow_sm_processing.local.sandbox import make_switch
-
-    if wanted == "shared" or (wanted == "auto" and hosts == 1) or not can_be_own(mode):
-        return Network()
-    return Network(make_switch())
-
-
-@cache
-def can_be_own(mode: Mode) -> bool:
-    """Try out whether hosts can have a network of their own here."""
-    from airflow_sm_processing.local.sandbox import make_switch, runs
-
-    if mode == "folder":
-        return False
-    try:
-        network = Network(make_switch())
-    except OSError:
-        return False
-    try:
-        with socket.socket() as unused:
-            unused.bind(("127.0.0.1", 0))
-            endpoint = Endpoint(port=unused.getsockname()[1], serve=lambda _: None)
-        return runs(mode, network.host(1, endpoint))
-    finally:
-        network.close()

@@ -15,7 +15,8 @@ from airflow_sm_processing.local.container import Instance
 from airflow_sm_processing.local.errors import ServiceError
 from airflow_sm_processing.local.faults import RUN, Call, Faults
 from airflow_sm_processing.local.jobs import Job, Status
-from airflow_sm_processing.local.network import Network, network_of
+from airflow_sm_processing.local.network import Network
+from airflow_sm_processing.local.sandbox import network_of
 from airflow_sm_processing.local.storage import Output, OutputError
 from airflow_sm_processing.local.validation import outputs_of
 
@@ -78,11 +79,8 @@ class Dispatcher:
 
 
 CONTINUOUS_SECONDS = 1.0
-
 """How often a Continuous output is looked at."""
-
 CLOSING_GRACE = 1.0
-
 """Seconds between SIGTERM and SIGKILL when the server itself ends."""
 
 
@@ -171,9 +169,7 @@ class Crew:
 
 
 EXIT_MESSAGE_BYTES = 1024
-
 """https://docs.aws.amazon.com/sagemaker/latest/dg/byoc-metadata.html"""
-
 _log = logging.getLogger(__name__)
 
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from airflow_sm_processing.local.folders import PROBE_PREFIX, make_private
-from airflow_sm_processing.local.network import receive_descriptors
+from airflow_sm_processing.local.network import Endpoint, Network, receive_descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from airflow_sm_processing.local.network import HostNetwork
+    from airflow_sm_processing.local.network import HostNetwork, NetworkMode
 
 Mode = Literal["namespace", "mount", "folder"]
 """What `launch.py` says about its modes."""
@@ -179,6 +179,31 @@ def runs(mode: Mode, network: HostNetwork | None) -> bool:
             return False
         finally:
             sandbox.close()
+
+
+def network_of(hosts: int, wanted: NetworkMode, mode: Mode) -> Network:
+    """Return the network for a job with that many hosts."""
+    if wanted == "shared" or (wanted == "auto" and hosts == 1) or not can_be_own(mode):
+        return Network()
+    return Network(make_switch())
+
+
+@cache
+def can_be_own(mode: Mode) -> bool:
+    """Return whether this machine permits hosts a network of their own."""
+    if mode == "folder":
+        return False
+    try:
+        network = Network(make_switch())
+    except OSError:
+        return False
+    try:
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            endpoint = Endpoint(port=unused.getsockname()[1], serve=lambda _: None)
+        return runs(mode, network.host(1, endpoint))
+    finally:
+        network.close()
 
 
 def make_root(root: Path, *, hosts: str = "") -> None:

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 
 _SERVICES = ("S3", "STS", "IAM", "SAGEMAKER", "CLOUDWATCH_LOGS")
-
 _LOOPBACK = ("127.0.0.1", "localhost")
 
 
@@ -90,7 +89,6 @@ def airflow_environment(endpoint_url: str, key: Key, region: str) -> dict[str, s
 
 
 LOOPBACK = "127.0.0.1"
-
 _log = logging.getLogger(__name__)
 
 
@@ -182,12 +180,10 @@ def _shut(connection: socket.socket) -> None:
 
 
 STOP_GRACE = 120.0
-
 """Seconds from SIGTERM to SIGKILL, as for SageMaker's jobs:
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_StopTrainingJob.html"""
 
 _MAX_PORT = 65535
-
 _TRUST = json.dumps(
     {
         "Version": "2012-10-17",

@@ -52,15 +52,10 @@ def _refuse(constant: str) -> None:
 
 
 MAX_NAME_BYTES = 255
-
 """The longest name of a file on Linux's file systems."""
-
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024
-
 """Keeps a manifest that is no manifest out of the server's memory; a real one of a million keys fits."""
-
 _URI = re.compile(r"(s3|https)://([^/]+)/?(.*)", re.DOTALL)
-
 _MANIFEST_FORM = '[{"prefix": "s3://…"}, "key", …]'
 
 
@@ -286,9 +281,7 @@ def _fetch(s3: Any, source: _Source, destination: Path, path: str) -> None:
 
 # One job's upload needs no threads of its own: client and server share one process and its lock.
 _TRANSFER = TransferConfig(use_threads=False)
-
 _LINKS_SHOWN = 10
-
 _GONE = -1
 # What opening says of a link, or of a link where a folder is expected.
 _NO_FOLDER = frozenset({errno.ELOOP, errno.ENOTDIR})

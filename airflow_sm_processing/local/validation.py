@@ -30,7 +30,6 @@ _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 _CURRENT_BOTO3 = (1, 44)  # its model has every instance type that this package was checked against
-
 _INSTANCE_TYPE = re.compile(r"ml\.[a-z]+[0-9]+[a-z]*(-[a-z]+)?\.(medium|large|[0-9]*xlarge)")
 
 # What the model's patterns have and Python's `re` lacks.
@@ -197,7 +196,6 @@ def regex(pattern: str) -> re.Pattern[str]:
 
 
 PROCESSING = PurePosixPath("/opt/ml/processing")
-
 _MAX_NAME_BYTES = 255  # of a file or folder, on Linux's file systems
 
 

@@ -45,7 +45,7 @@ class TracedJob(NamedTuple):
             "ProcessingJobArn": job.job_arn or "",
             "ProcessingJobStatus": JobStatus.IN_PROGRESS.value,
         }
-        return cls(job.sagemaker_session.secrets.hide_in_description(JobDescription.from_response(response)))
+        return cls(JobDescription.from_response(response).without(job.sagemaker_session.secrets))
 
 
 class TracedTask(ClaimingTask):

@@ -92,7 +92,6 @@ def newest(account: Account, stem: str, digest: str) -> int | None:
 log = logging.getLogger(__name__)
 
 _LONGEST_BASE = 40  # of 63 characters, the rest for the run's time and a map index
-
 _MOST_STRANGERS = 100  # jobs of others on names of ours, which only another Airflow of the same name makes
 
 

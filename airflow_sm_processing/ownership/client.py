@@ -44,9 +44,7 @@ __all__ = ["Account", "JobMaker"]
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-
 _PAUSE = 5.0  # between two looks at a job that is stopping: that takes it up to some minutes
-
 _STOP_SECONDS = 1800.0
 
 

@@ -98,15 +98,10 @@ def _tag_list(operation: OperationModel) -> Any:
 
 
 _PREFIX = "airflow:"
-
 CLAIM_TAG = f"{_PREFIX}claim"
-
 _LIFE_TAG = f"{_PREFIX}life"
-
 _TRY_TAG = f"{_PREFIX}try-number"
-
 _DIGEST_CHARACTERS = 12
-
 _ILLEGAL_IN_TAGS = re.compile(r"[^\w .:/=+\-@]")
 
 

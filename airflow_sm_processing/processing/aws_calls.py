@@ -48,9 +48,7 @@ __all__ = [
 
 
 _SERVER_ERRORS = 500
-
 _DENIED_STATUSES = frozenset({401, 403})
-
 _TOO_MANY_REQUESTS = 429
 # Credential troubles that are answered with status 400.
 _DENIED = frozenset(
@@ -68,19 +66,14 @@ _DENIED = frozenset(
         "AccessDeniedException",
     }
 )
-
 _CAPACITY = frozenset({"ResourceLimitExceeded", "CapacityError"})
-
 _QUOTA = re.compile(r"limit '.+?' is ([\d.]+) .*request delta of ([\d.]+) ", re.DOTALL)
-
 _NOT_FOUND = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
 # On CreateProcessingJob, what isn't found is something that the definition names, such as its experiment.
 _REJECTED = frozenset({"ValidationException", "ResourceNotFound"})
-
 _NO_JOB = re.compile("could not find", re.IGNORECASE)  # DescribeProcessingJob may say it as a ValidationException
 # Signature errors explain themselves by quoting the request: its headers, security token and signature included.
 _SIGNATURE = frozenset({"IncompleteSignature", "InvalidSignatureException", "SignatureDoesNotMatch"})
-
 _QUOTED_REQUEST = re.compile(r"\n|in Authorization header")
 # Names of botocore's own exceptions, which are looked up late: the parse law. An older botocore lacks some.
 _CREDENTIAL_ERRORS = (
@@ -98,7 +91,6 @@ _CREDENTIAL_ERRORS = (
     "UnknownCredentialError",
     "UnknownTokenProviderError",
 )
-
 _PASSING_ERRORS = (
     "CapacityNotAvailableError",
     "ChecksumError",
@@ -107,19 +99,15 @@ _PASSING_ERRORS = (
     "HTTPClientError",
     "IncompleteReadError",
 )
-
 _PASSING_CRT_ERRORS = ("AWS_IO_", "AWS_ERROR_HTTP_", "AWS_ERROR_S3_SLOW_DOWN", "AWS_ERROR_S3_INTERNAL_ERROR")
-
 _LASTING_CRT_ERRORS = ("AWS_IO_TLS_",)
 # What botocore's parsers and ours raise of an answer that isn't what the service's model says.
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
-
 _CALL = ("botocore.client", "_make_api_call")
 # Functions of botocore, called by that one, that make the request.
 _REQUEST = frozenset(
     {"_convert_to_request_dict", "_emit_api_params", "_resolve_endpoint_ruleset", "create_request", "prepare_request"}
 )
-
 _SHOWN_CHARACTERS = 300
 
 
@@ -339,7 +327,6 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "structure": dict,
     "timestamp": datetime,
 }
-
 _MOST_PAGES = 1000
 
 

@@ -97,9 +97,7 @@ class JobDefinition(Value):
 
 
 CODE_INPUT_NAME = "code"
-
 CODE_CONTAINER_PATH = PurePosixPath("/opt/ml/processing/input/code")
-
 _REQUIRED = "is required: a local file or folder, file:// or s3://"
 
 
@@ -182,19 +180,12 @@ def _file_name(code: str) -> str:
 
 
 DEFAULT_BASE_NAME = "processing-job"
-
 MAX_LENGTH = 63
-
 """Of a name as a whole: the SDK's own cut, which SageMaker's pattern allows."""
-
 _TIMESTAMP_LENGTH = len("2000-01-31-23-59-59-999")
-
 LONGEST_BASE = MAX_LENGTH - _TIMESTAMP_LENGTH - 1
-
 """Characters of a base that a generated name keeps."""
-
 _IMAGE = re.compile(r"^(?:.+/)?([^:/@]+)(?:[:@].*)?$")
-
 _ILLEGAL = re.compile(r"[^a-zA-Z0-9-]+")
 
 

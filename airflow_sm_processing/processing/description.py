@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from airflow_sm_processing.processing.xcom_values import storable
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+    from airflow_sm_processing.processing.secrets import JobSecrets
 
 
 __all__ = ["REQUEST_PARAMETERS", "JobDescription", "JobStatus"]
@@ -76,15 +78,10 @@ REQUEST_PARAMETERS = (
     "StoppingCondition",
     "ExperimentConfig",
 )
-
 """Of CreateProcessingJob, but the tags: what DescribeProcessingJob gives back."""
-
 _REQUIRED = ("ProcessingJobName", "ProcessingJobArn", "ProcessingJobStatus")
-
 _STATUS = re.compile("[A-Za-z]{1,64}")  # one of `JobStatus`, or of a later version of the service
-
 _EXIT_CODE = re.compile(r"exit code: (\d+)")
-
 _SELECTED = "Selected"  # begins what SageMaker adds to the cluster of a job with preferences
 
 
@@ -112,6 +109,16 @@ class JobDescription:
     """What the container has in its environment, secrets included."""
     request: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """CreateProcessingJob's parameters that made the job, secrets included; DescribeProcessingJob shows no tags."""
+
+    def without(self, secrets: JobSecrets) -> JobDescription:
+        """Return the description with the environment and `secrets` hidden in what the script said of its end."""
+        secrets.learn(self.environment)
+        reason, message = self.failure_reason, self.exit_message
+        return replace(
+            self,
+            failure_reason=reason and secrets.hide_truncated(reason),
+            exit_message=message and secrets.hide_truncated(message),
+        )
 
     @classmethod
     def from_response(cls, response: Mapping[str, Any]) -> JobDescription:

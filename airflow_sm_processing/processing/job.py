@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from airflow_sm_processing.exceptions import (
     JobEndedError,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.log_events import LogPosition
     from airflow_sm_processing.processing.models import ProcessingInput, ProcessingOutput
-    from airflow_sm_processing.processing.processor import Processor
     from airflow_sm_processing.processing.request import SubmissionPlan
     from airflow_sm_processing.processing.session import Session
     from airflow_sm_processing.processing.waiter import ChangeSink, LineSink
@@ -38,6 +37,24 @@ __all__ = ["ProcessingJob"]
 
 log = logging.getLogger(__name__)
 line_log = logging.getLogger(f"{__name__}.lines")
+
+
+class SupportsDefine(Protocol):
+    """What a job is started from: a `Processor`, or whatever defines a job like one."""
+
+    sagemaker_session: Session
+
+    def define(
+        self,
+        *,
+        inputs: Sequence[ProcessingInput] | None = None,
+        outputs: Sequence[ProcessingOutput | str] | None = None,
+        arguments: Sequence[str] | None = None,
+        job_name: str | None = None,
+        experiment_config: Mapping[str, str] | None = None,
+        kms_key: str | None = None,
+    ) -> JobDefinition:
+        """Return the definition of a job."""
 
 
 class ProcessingJob:
@@ -91,7 +108,7 @@ class ProcessingJob:
     @classmethod
     def start_new(
         cls,
-        processor: Processor,
+        processor: SupportsDefine,
         inputs: Sequence[ProcessingInput] | None,
         outputs: Sequence[ProcessingOutput | str] | None,
         experiment_config: Mapping[str, str] | None,
@@ -190,9 +207,8 @@ class ProcessingJob:
 
     def description(self) -> JobDescription:
         """Give the job as it is now, parsed."""
-        return self.sagemaker_session.secrets.hide_in_description(
-            _describe(self.sagemaker_session, self.job_name).parsed
-        )
+        described = _describe(self.sagemaker_session, self.job_name).parsed
+        return described.without(self.sagemaker_session.secrets)
 
     def stop(self) -> None:
         """Ask SageMaker to stop the job: SIGTERM, then SIGKILL. A job that has ended stays as it is."""

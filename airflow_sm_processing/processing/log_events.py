@@ -33,17 +33,12 @@ __all__ = [
 
 
 MOST_LINES = 1000
-
 """Lines that a position lists: at most about 20 KB of JSON."""
-
 COARSE_MS = 2000
-
 COARSE_LINES = 100
-
 """Lines that a coarse position lists, if there are no more: then nothing at all is repeated."""
 
 _DIGEST_BYTES = 6  # of two lines that differ but share their millisecond, one pair in 10^14 has the same digest
-
 _DIGEST_BITS = 8 * _DIGEST_BYTES
 
 
@@ -187,9 +182,7 @@ def _decoded(timestamp: int, text: str) -> Iterator[int]:
 
 
 REMEMBERED_LINES = 500
-
 REMEMBERED_MS = 30_000
-
 """How much of a stream's end is remembered, whichever is less: a line that comes later than that is lost."""
 
 
@@ -326,9 +319,7 @@ class ReplayMemory:
 
 
 _HOST = re.compile(r"(algo-\d+)(?:-|$)")
-
 _LATEST_MS = 253_402_300_799_999  # the end of the year 9999
-
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 

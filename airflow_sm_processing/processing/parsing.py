@@ -20,15 +20,11 @@ __all__ = ["DEFINITION_PARAMETERS", "DefinitionReader"]
 
 
 DEFINITION_PARAMETERS = tuple(field.name for field in dataclasses.fields(JobDefinition))
-
 """The parameters that define a job, whoever takes them."""
 
 _WHOLE_NUMBERS = frozenset({"instance_count", "volume_size_in_gb", "max_runtime_in_seconds"})
-
 _BOOLEANS = frozenset({"app_managed", "optional", "enable_network_isolation", "encrypt_inter_container_traffic"})
-
 _LISTS = frozenset({"security_group_ids", "subnets"})
-
 _T = TypeVar("_T")
 
 
@@ -180,5 +176,4 @@ _NESTED: dict[str, Callable[[], type[Any]]] = {
     "athena_dataset_definition": _athena_definition,
     "feature_store_output": _feature_store_output,
 }
-
 """The fields of a definition object that are objects themselves."""

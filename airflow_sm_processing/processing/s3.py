@@ -90,7 +90,6 @@ def may_be_absent(error: ServiceError) -> bool:
 log = logging.getLogger(__name__)
 
 _MOST_PAGES = 10  # of ListObjectsV2, which gives 1,000 objects in each
-
 _SECONDS_FOR_ALL = 10.0
 
 
@@ -158,7 +157,6 @@ def measure_all(client: S3Client, uris: Iterable[str], *, folders: Collection[st
 
 
 _MOST_KEYS = 100  # of those that begin alike, in one answer
-
 _SHOWN = 3
 
 

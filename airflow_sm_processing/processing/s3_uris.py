@@ -68,17 +68,13 @@ def join(bucket: str, *parts: str | None) -> str:
 
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
-
 _DOMAINS = {
     "aws": "console.aws.amazon.com",
     "aws-cn": "console.amazonaws.cn",
     "aws-us-gov": "console.amazonaws-us-gov.com",
 }
-
 CONSOLE_HOSTS = frozenset(_DOMAINS.values())
-
 """Of all partitions' consoles."""
-
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 

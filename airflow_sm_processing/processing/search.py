@@ -21,7 +21,6 @@ __all__ = ["NewestJob", "SoughtJob", "find_job", "named_by_arn"]
 
 
 _ARN = re.compile(r"arn:[^:]+:sagemaker:([^:]+):\d{12}:processing-job/([a-zA-Z0-9-]+)")
-
 _PAGE = 100
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from typing import TypeAlias
 
-    from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.log_events import LogLine
 
     Mask: TypeAlias = bool | Collection[str]
@@ -83,17 +82,7 @@ class JobSecrets:
         message = self.hide(line.message)
         return line if message == line.message else dataclasses.replace(line, message=message)
 
-    def hide_in_description(self, description: JobDescription) -> JobDescription:
-        """Learn the environment of a described job, and give what its script said of its end with that hidden."""
-        self.learn(description.environment)
-        reason, message = description.failure_reason, description.exit_message
-        return dataclasses.replace(
-            description,
-            failure_reason=reason and self._hide_to_the_end(reason),
-            exit_message=message and self._hide_to_the_end(message),
-        )
-
-    def _hide_to_the_end(self, text: str) -> str:
+    def hide_truncated(self, text: str) -> str:
         """Hide a value that is cut off at the end as well: SageMaker keeps the first 1 KB of what it is told."""
         text = self.hide(text)
         beginnings = (form[:size] for form in self._forms for size in range(len(form) - 1, _SHORTEST - 1, -1))

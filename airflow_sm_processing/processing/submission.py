@@ -34,9 +34,7 @@ __all__ = ["SubmittedJob", "checked_plan", "create_job", "submit", "upload_files
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 1.0
-
 _LONGEST_PAUSE = 30.0
-
 _NOT_DESCRIBED = frozenset({"Tags"})  # DescribeProcessingJob doesn't give them
 
 

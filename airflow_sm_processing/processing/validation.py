@@ -55,7 +55,6 @@ _FIRST_VERSIONS = {  # found by looking into the versions of botocore, which has
     "DeleteProcessingJob": "1.40.61",
     "InstancePreferences": "1.43.90",
 }
-
 _CURRENT = (1, 44)  # its model has every instance type that this package was checked against
 
 _INSTANCE_TYPE_NAME = re.compile(r"ml\.[a-z]+[0-9]+[a-z]*(-[a-z]+)?\.(medium|large|[0-9]*xlarge)")
@@ -81,7 +80,6 @@ def may_be_newer_instance_type(value: str) -> bool:
 
 
 _SHOWN_ENUM_VALUES = 8
-
 _INSTANCE_TYPE = "ProcessingInstanceType"  # the shape's name in the model
 
 
@@ -405,7 +403,6 @@ def _has_files(folder: Path) -> bool:
 
 # Stand-ins for what only AWS knows; as long as the real ones.
 _BUCKET = "sagemaker-us-east-1-123456789012"
-
 _ROLE_ARN = "arn:aws:iam::123456789012:role/"
 
 # How the request's paths are called by the user, longest first.

@@ -57,20 +57,14 @@ __all__ = [
 
 
 DEFAULT_POLL_INTERVAL = 10.0
-
 """Between two looks at a job."""
-
 DEFAULT_MAX_TRANSIENT_SECONDS = 3600.0
-
 """How long throttling, 5xx and lost connections are waited out."""
-
 DEFAULT_MAX_CAPACITY_WAIT = 6 * 3600.0
-
 """How long a task waits for room for its job: for the end of throttling, a free quota, free instances."""
 
 
 Late: TypeAlias = "Any"
-
 """A value that is known only when the task runs, such as Airflow's XComArg.
 
 `str | Late` says: a string, or what becomes one before the core uses it."""
@@ -87,7 +81,6 @@ class _Late:
 
 
 LATE = _Late()
-
 """Stands in a definition for what isn't known yet; the checks pass over it."""
 
 _T = TypeVar("_T")
@@ -219,14 +212,12 @@ def snake_case(path: str) -> str:
 
 
 TRUTHS = {"true": True, "false": False}
-
 """Truth values by their text in lower case: Python's and JSON's spelling alike."""
 
 NATIVE_NUMBER_RULE = (
     "was text of which a native DAG made a number that is written otherwise: to keep the text, write {{ … | tojson }}, "
     "or quotes around all of it as in \"'{{ … }}'\"; for the number, {{ … | float }} or {{ … | int }}"
 )
-
 """What is said of a `NativeInt` or `NativeFloat` where its text could have been meant."""
 
 

@@ -24,19 +24,13 @@ __all__ = ["ChangeSink", "LineSink", "Patience", "WaitSettings", "Waiter", "pati
 log = logging.getLogger(__name__)
 
 LineSink = Callable[["LogLine"], None]
-
 """Takes each log line as it is read."""
-
 ChangeSink = Callable[["JobDescription"], None]
-
 """Takes a job when it is first seen to run, or to be stopping; not at its end, unless this process ends before."""
 
 _T = TypeVar("_T")
-
 _LONGEST_PAUSE = 5.0  # between two tries
-
 _SLICE_SECONDS = 0.5  # of a pause in which something may be urgent: a signal's handler can't end a sleep
-
 _PASSES_IN_TROUBLE = 10  # over the logs of an ended job; botocore has tried each call several times already
 
 

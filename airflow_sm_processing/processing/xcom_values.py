@@ -15,25 +15,16 @@ __all__ = ["MAX_DEPTH", "XComValueError", "check_xcom_value", "json_bytes", "key
 
 
 MAX_DEPTH = 200
-
 """Levels of lists and dicts; Airflow's messages between task and supervisor end at some 255 (pydantic-core)."""
-
 _MIN_INTEGER = -(2**63)
-
 _MAX_INTEGER = 2**64 - 1
-
 """The integers of msgpack, which Airflow's task processes speak with their supervisors."""
-
 _SHORT_ESCAPES = '\n\r\t\b\f"\\'
-
 _RESERVED_KEYS = frozenset({"__classname__", "__id__", "__type"})
-
 """By which Airflow recognises its own serialised objects (`airflow.sdk.serde`), the old form included."""
-
 _LONGEST_KEY = 512  # of a key's column in Airflow's database
 # Airflow's task supervisor puts a key into an address as it is: these end it, or make another key or task of it.
 _CHANGED_IN_ADDRESS = re.compile(r"[?#\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}|(?:^|/)\.{1,2}(?:/|$)")
-
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 

@@ -133,15 +133,10 @@ def _is_of_one_asset(store: Any) -> bool:
 
 
 _LONGEST_WAIT = 30.0  # for a receipt: Airflow stores an event within about a second
-
 _WAIT_WITHOUT_RECEIPTS = 3.0
-
 """Seconds after which an event counts as stored that leaves no receipt."""
-
 _BETWEEN_QUESTIONS = 0.3
-
 _SAVED_EACH = 60.0  # seconds, while there is no news
-
 _LONGEST_PAUSE = 300.0  # after troubles, unless the looks are farther apart anyway
 
 
@@ -234,7 +229,7 @@ class Teller:
                 description = JobDescription.from_response(answer)
         except JobNotFoundError:  # its record was deleted meanwhile, and with it what there was to say of its outputs
             return ended_result(completion.to_description())
-        return ended_result(JobSecrets(description.environment).hide_in_description(description))
+        return ended_result(description.without(JobSecrets()))
 
     async def _remember_before_the_pause(self) -> None:
         """Save what was told before the trouble: the pause after it may be long."""

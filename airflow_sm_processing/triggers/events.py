@@ -21,7 +21,6 @@ __all__ = ["Deadline", "JobEvent", "earliest_deadline", "settled"]
 
 
 _SCHEDULER_SECONDS = 5.0
-
 """For the scheduler to come round, on a busy machine too."""
 
 

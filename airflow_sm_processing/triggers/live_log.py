@@ -113,13 +113,9 @@ class JobEnvironment:
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 10.0  # a trigger that starts so soon after the submission is the job's first
-
 _TURNS = 2
-
 _HANDED_OVER = 200  # lines: Airflow writes a trigger's event into the task's log
-
 _STALE_SECONDS = 20.0  # a process that was frozen for longer may have lost its triggers to another one
-
 _SETTLE_SECONDS, _LONGEST_SETTLE = 2.0, 60.0
 
 

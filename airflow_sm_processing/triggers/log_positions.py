@@ -6,13 +6,12 @@ import asyncio
 import logging
 import time
 from contextvars import Context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from airflow_sm_processing.processing.log_events import LogPosition
-    from airflow_sm_processing.triggers.live_log import LiveLog
 
     Span = tuple[LogPosition | None, LogPosition]
     """From where to where a log was shown; None is its start."""
@@ -21,11 +20,8 @@ __all__ = ["PositionKeeper", "add_span", "forget_spans", "is_log_emptied", "span
 
 
 _MOST_LOGS = 20_000
-
 _MOST_SPANS = 50
-
 _MOST_LINES = 100  # listed in a span's end
-
 _spans: dict[Hashable, list[Span]] = {}
 
 
@@ -70,26 +66,41 @@ def is_log_emptied() -> bool:
 log = logging.getLogger(__name__)
 
 _PERIOD = 5.0
-
 _A_ROUND = 10
-
 """A second: of the fifty or so XComs that the supervisor can write in one, for it has all else to do as well."""
+
+
+class SavedLog(Protocol):
+    """A log whose position is saved."""
+
+    taken_at: float
+    """When its position was last taken down, by the monotonic clock."""
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there are lines after the position that was taken down."""
+
+    def take_position(self) -> None:
+        """Take down the position, to be saved a round later."""
+
+    async def keep_position(self) -> None:
+        """Save the position that was taken down."""
 
 
 class PositionKeeper:
     """Writes the positions that changed, the oldest first: each every five seconds, or as often as the pace allows."""
 
     def __init__(self) -> None:
-        self._logs: set[LiveLog] = set()
+        self._logs: set[SavedLog] = set()
         self._keeping: asyncio.Task[None] | None = None
 
-    def keep(self, live_log: LiveLog) -> None:
+    def keep(self, live_log: SavedLog) -> None:
         """Begin to keep a log's position."""
         self._logs.add(live_log)
         if self._keeping is None:
             self._keeping = Context().run(asyncio.ensure_future, self._run())
 
-    def forget(self, live_log: LiveLog) -> None:
+    def forget(self, live_log: SavedLog) -> None:
         """Keep it no longer."""
         self._logs.discard(live_log)
 
@@ -101,7 +112,7 @@ class PositionKeeper:
 
     async def _run(self) -> None:
         """Keep what was taken down a round ago: by then its lines have long left this process for the task's log."""
-        taken: list[LiveLog] = []
+        taken: list[SavedLog] = []
         while True:
             await asyncio.sleep(1)
             for live_log in taken:
@@ -112,7 +123,7 @@ class PositionKeeper:
             for live_log in taken:
                 live_log.take_position()
 
-    async def _keep(self, live_log: LiveLog) -> None:
+    async def _keep(self, live_log: SavedLog) -> None:
         if live_log not in self._logs:  # its task has ended meanwhile
             return
         try:

@@ -27,30 +27,21 @@ __all__ = ["AIRFLOW_CALLS_ON_KILL", "stop_unless_waited_for"]
 log = logging.getLogger(__name__)
 
 AIRFLOW_CALLS_ON_KILL = hasattr(BaseTrigger, "on_kill")
-
 """Whether Airflow tells triggers that a user ended their task: 3.3 and newer do."""
 
 _STOP_SECONDS = 600.0
-
 _DEFERRED = "deferred"
-
 _WAITING_STATES = frozenset({_DEFERRED, "running"})
-
 _ENDED_STATES = frozenset({"failed", "success", "skipped"})
-
 _PAUSES = (
     1,
     5,
     15,
     60,
 )  # seconds between questions that Airflow doesn't answer; then its word that the task ended counts
-
 _AT_ONCE = 5
-
 _questions: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
-
 _QUESTIONS = 60  # one a second: a task's process takes seconds to load its DAG file
-
 _under_way: set[asyncio.Task[None]] = set()
 
 

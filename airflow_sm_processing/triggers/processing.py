@@ -52,7 +52,7 @@ async def success_event(
     except ProcessingError as error:
         log.info("A worker ends the task, for the job's result couldn't be read: %s", error)
         return None
-    description = secrets.hide_in_description(described)
+    description = described.without(secrets)
     live_log.tell_environment(description.environment)
     if not description.status.is_success or not await live_log.finish():
         return None

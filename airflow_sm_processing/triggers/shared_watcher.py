@@ -182,7 +182,6 @@ class TriggerLookout(Lookout):
 
 
 _shared: dict[tuple[int, str], TriggerLookout] = {}
-
 _closing: set[asyncio.Task[None]] = set()
 
 

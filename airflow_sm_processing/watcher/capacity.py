@@ -28,9 +28,7 @@ __all__ = ["EndedJobs", "Turns"]
 
 
 _CLOCK_SKEW = 10.0  # seconds between the clock of the worker that was refused and the service's
-
 _MOST_PAGES = 3
-
 _MOST_DESCRIBED = 10
 
 
@@ -99,13 +97,9 @@ class EndedJobs:
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _SHORTEST_PAUSE, _LONGEST_PAUSE = 5.0, 0.5, 60.0
-
 _BETWEEN_LOOKS = 10.0
-
 _LONGEST_WITHOUT_A_TRY = 300.0  # a quota may have been raised
-
 _REMEMBERED = 100
-
 _HEARD_WITHIN = 30.0  # seconds in which a worker has tried, and its task has come back if it was refused
 
 

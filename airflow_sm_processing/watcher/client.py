@@ -54,19 +54,12 @@ async def set_within(event: asyncio.Event, seconds: float) -> bool:
 log = logging.getLogger(__name__)
 
 _FLOOR = 0.1
-
 _CEILING = 20.0
-
 _START = 5.0  # no rate is published for the processing-job calls: low single digits are safe to begin with
-
 _BURST = 2.0
-
 _MEASURED_SECONDS = 5.0
-
 _CAREFUL_SECONDS = 60.0
-
 _GROWTH, _CAREFUL_GROWTH = 0.2, 0.02  # calls a second, added by each success; the latter for a while after a throttle
-
 _QUIET_SECONDS = 3600.0  # a throttle after that long is worth another line in the log
 
 
@@ -186,22 +179,14 @@ class Permits:
 
 
 _LOG_CALLS_A_SECOND = 4.2
-
 """One after the other: no second has more than five. CloudWatch allows an account 5 FilterLogEvents a second:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html"""
-
 _RENEWAL_SECONDS = 60.0
-
 _CONNECTION = "the connection"
-
 _CALL_SECONDS = 30.0
-
 """For a whole call: a time-out of the socket's begins anew with each byte."""
-
 _SLOW_SECONDS = 2.5
-
 _CHECKED_BY_READERS = frozenset({"ListProcessingJobs", "FilterLogEvents"})
-
 """Of one that can't be read among many, the others are: a summary's job, or an event, isn't the page's fault."""
 
 

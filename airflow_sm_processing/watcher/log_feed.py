@@ -30,26 +30,16 @@ __all__ = ["Followed", "LogFeed", "LogRounds"]
 
 
 _INTERVAL = 2.0
-
 """Seconds between two readings of a stream, if there are few."""
-
 _BUSY_INTERVAL = 5.0
-
 """The most that fuller pages are worth: of busy streams, less is read again the longer the interval is."""
-
 _BUSY_CALLS_A_SECOND = 1.5
-
 _CALLS_A_SECOND = 3.0
-
 """What is aimed at; CloudWatch allows an account 5 FilterLogEvents a second:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html"""
-
 _LOOKS_A_SECOND = 2.0
-
 _MOST_LOOKS = 8.0
-
 _AT_ONCE = 4  # batches that are read at the same time: a call takes up to half a second
-
 _PORTION = 8  # batches that are read before it is seen to what is urgent again
 
 
@@ -152,7 +142,6 @@ class LogRounds:
 log = logging.getLogger(__name__)
 
 _SHORTEST_PAUSE = 0.25  # jobs that are followed in quick succession are looked for together
-
 _LONGEST_BACKOFF = 30.0
 
 

@@ -24,7 +24,6 @@ __all__ = ["Prefixes", "StreamFinder"]
 
 
 _BARREN_SECONDS = 600.0
-
 _AFTER_ALL = "\U0010ffff"
 
 
@@ -57,11 +56,8 @@ class Prefixes:
 
 
 _FIRST_PAUSE = 2.0
-
 _GROWTH = 1.5
-
 _LONGEST_PAUSE = 20.0
-
 _USEFUL_PART = 0.25  # of a page's streams: below it, the prefix finds mostly those of jobs that aren't looked for
 
 

@@ -30,9 +30,7 @@ __all__ = ["PAGE_WEIGHT", "Batch", "Followed", "FollowedStream", "batches_of", "
 
 
 LATE_MS = 2500
-
 """How late a line may come, after later lines of its own stream, and still be read soon."""
-
 _RATE_WEIGHT = 0.5  # of the last reading, beside those before
 
 
@@ -122,13 +120,9 @@ class FollowedStream:
 
 
 PAGE_WEIGHT = 10_000
-
 """What a page holds: 10,000 events or 1 MB, so an event weighs one for each 100 characters begun."""
-
 _REREAD_WEIGHT = 2000
-
 """What a batch may read again without need: a fifth of a page, for a fraction of a call's price."""
-
 _LOWEST_RATE = 0.01
 
 
@@ -200,9 +194,7 @@ def batches_of(streams: Iterable[FollowedStream], *, most: int) -> list[Batch]:
 log = logging.getLogger(__name__)
 
 _SLICE = 50  # events that are handed out before the event loop gets its turn
-
 _CLOCK_SKEW_MS = 300_000
-
 _NEVER = float("inf")
 
 

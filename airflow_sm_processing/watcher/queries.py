@@ -46,11 +46,8 @@ __all__ = [
 
 
 PAGE = 100
-
 """Jobs on a page: the most that MaxResults may be, says the service's model."""
-
 _STATUS = re.compile("[A-Za-z]{1,64}")  # one of `JobStatus`, or of a later version of the service
-
 _TERMINAL = frozenset(status.value for status in JobStatus if status.is_terminal)
 
 
@@ -192,21 +189,13 @@ def server_time(answer: Mapping[str, Any]) -> float | None:
 log = logging.getLogger(__name__)
 
 _PAUSE = 0.5
-
 _WORTH_A_LINE = 30.0
-
 _DENIAL_LASTS = 600.0  # before listing is tried again
-
 _CLOCK_SKEW = 60.0  # between this machine's clock and the service's, if it doesn't tell its own
-
 _ATTEMPTS = 3  # at one call in one round
-
 _MOST_ASKED = 3  # listings under way at a time, of which none is answered yet
-
 _TOLD_EACH, _MOST_TOLD = 600.0, 1000
-
 _OPERATIONS = {"describe_processing_job": "DescribeProcessingJob", "list_processing_jobs": "ListProcessingJobs"}
-
 _AT_ONCE = 50  # descriptions asked for together; their permits space them
 
 

@@ -24,13 +24,9 @@ __all__ = ["Changes", "Sweep"]
 
 
 _OVERLAP, _LONGEST_OVERLAP = 2.0, 60.0
-
 _FILLED = 80  # of the 100 jobs of a page that has to be asked for anyway, so many may be of a longer overlap
-
 _REMEMBERED = 20_000
-
 _CLOCK_SKEW = 60.0  # between the machine that says since when, and this one
-
 _TERMINAL = tuple(status.value for status in JobStatus if status.is_terminal)
 
 
@@ -176,19 +172,12 @@ class Changes:
 log = logging.getLogger(__name__)
 
 _PERIOD = 60.0
-
 _SHARE = 4.0  # where calls are scarce, of so many permits the sweep takes one
-
 _GATHER = 15.0  # those that begin to be watched one after the other are looked for together
-
 _SECONDS_A_CALL = 6.0  # a sweep of many pages is made the more seldom
-
 _MANY = 20  # jobs to look at, for which it may be cheaper to list them by their names
-
 _PAGES_ALIKE = 4  # of a listing by names: hundreds of names begin alike more often than just a hundred
-
 _WORTH_A_PAGE = 5  # jobs: a page that shows fewer is dearer than their descriptions
-
 _MOST_BARREN = 2  # listings by names that were not worth it, before the rest is described
 
 

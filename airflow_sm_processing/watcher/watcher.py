@@ -84,15 +84,10 @@ async def _pause() -> None:
 
 
 _PROBES = 2
-
 _FEW = 3  # so many newcomers are described one by one: the listings that would show their ends are as many calls
-
 _LONG_AGO = 3600.0
-
 _LAST_LOOK_SECONDS = 20.0
-
 _MOST_ROUNDS_DESCRIBING = 16
-
 _ROUNDS_TO_PAUSES = 16  # however scarce calls are, some are left to sweeps and logs
 
 

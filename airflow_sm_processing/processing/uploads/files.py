@@ -27,7 +27,6 @@ __all__ = ["Content", "Destination", "LocalFile", "Version", "holds_files", "lis
 log = logging.getLogger(__name__)
 
 _SHOWN = 3
-
 _MOST_LINKS = 8  # to folders, inside one another: folders that link to each other many times would grow for ever
 
 
@@ -169,9 +168,7 @@ def _reason(path: Path, error: OSError) -> str | None:
 
 
 _BLOCK_BYTES = 1024**2
-
 _BYTES_WORTH_A_THREAD = 256 * 1024  # below, handing a file to a thread costs a good part of reading it
-
 _DIGEST_CHARACTERS = 32  # 128 bits: nobody finds two contents of one digest, and the keys stay readable
 
 

@@ -41,11 +41,9 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 5.0
-
 """Rare enough for a log, often enough to see that the upload lives. A shorter upload logs its end alone."""
 
 _MINUTE = 60
-
 _KIB = 1024
 
 

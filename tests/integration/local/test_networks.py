@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_processing.local import LocalSageMaker, launch, network, sandbox
+from airflow_sm_processing.local import LocalSageMaker, launch, sandbox
 
 from .test_isolation import works_here
 
@@ -53,7 +53,7 @@ boto3.client("s3").put_object(Bucket=os.environ["BUCKET"], Key="met/" + me["curr
 
 @pytest.fixture(scope="module", params=["namespace", "mount"])
 def server(request: pytest.FixtureRequest) -> Iterator[LocalSageMaker]:
-    if not works_here(request.param) or not network.can_be_own(request.param):
+    if not works_here(request.param) or not sandbox.can_be_own(request.param):
         pytest.skip(f"this machine permits no networks with the isolation {request.param}")
     with LocalSageMaker(isolation=request.param, stop_grace=1, account_id="444444444444") as server:
         yield server
@@ -136,11 +136,11 @@ def test_where_hosts_cannot_have_networks_the_log_says_so(bench_factory: Any):
 
 def test_a_network_that_cannot_be_made_is_none(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sandbox, "_start_helper", _refused)
-    network.can_be_own.cache_clear()
+    sandbox.can_be_own.cache_clear()
     try:
-        assert not network.network_of(2, "auto", "namespace").is_own
+        assert not sandbox.network_of(2, "auto", "namespace").is_own
     finally:
-        network.can_be_own.cache_clear()
+        sandbox.can_be_own.cache_clear()
 
 
 def _refused(_: object) -> None:

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_processing.local import network
-
 from .bench import IMAGE, Bench, s3_input, s3_output
 
 if TYPE_CHECKING:
@@ -175,7 +173,7 @@ open("/opt/ml/output/message", "w").write(f"{me};")
         "algo-2": f"algo-2 {hosts} {every[1::3]} {every}",
         "algo-3": f"algo-3 {hosts} {every[2::3]} {every}",
     }
-    net = "192.0.2" if network.can_be_own(bench.server.isolation) else "127.0.1"
+    net = "192.0.2" if sandbox.can_be_own(bench.server.isolation) else "127.0.1"
     assert bench.logs(name)["algo-1"][1] == f"['{net}.1', '{net}.2', '{net}.3']"
     assert set(bench.objects("out/")) == {f"out/{host}.txt" for host in hosts}
 

@@ -93,7 +93,7 @@ def test_values_are_learnt_and_the_earlier_ones_kept():
 
 
 def test_a_description_hides_its_own_environment_in_what_its_script_said():
-    shown = JobSecrets().hide_in_description(DESCRIPTION)
+    shown = DESCRIPTION.without(JobSecrets())
     assert (shown.failure_reason, shown.exit_message) == ("ExitCode 1: ***", "no login with ***")
     assert shown == dataclasses.replace(
         DESCRIPTION, failure_reason=shown.failure_reason, exit_message=shown.exit_message
@@ -107,13 +107,13 @@ def test_a_description_hides_its_own_environment_in_what_its_script_said():
 )
 def test_a_value_is_hidden_where_sagemaker_cut_it_off(said: str, shown: str):
     described = dataclasses.replace(DESCRIPTION, exit_message=said, failure_reason=said)
-    told = JobSecrets().hide_in_description(described)
+    told = described.without(JobSecrets())
     assert (told.exit_message, told.failure_reason) == (shown, shown)
 
 
 def test_a_description_without_words_stays_as_it_is():
     silent = dataclasses.replace(DESCRIPTION, failure_reason=None, exit_message=None)
-    assert JobSecrets().hide_in_description(silent) == silent
+    assert silent.without(JobSecrets()) == silent
 
 
 def test_a_line_is_hidden_in_its_message_only():
