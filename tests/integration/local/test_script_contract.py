@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_sm_processing.local import sandbox
+
 from .bench import IMAGE, Bench, s3_input, s3_output
 
 if TYPE_CHECKING:
