@@ -3,12 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# uv checks what it downloads against the hashes of constraints.txt, in dependencies and in build environments too.
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt
+UPGRADE ?= --upgrade
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome))
 # The environment's own programs come first, whatever else the user has installed.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test unit integration acceptance browser soak matrix parity compat docs lint format demo ui bench constraints clean
+.PHONY: help setup test unit integration acceptance browser soak matrix parity compat docs lint format demo ui bench dist constraints clean
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,8 +20,9 @@ setup: $(STAMP) ## Create .venv with everything that development needs
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[crt,local]' --group dev
+	@sed -n '/^uv==/,/[^\\]$$/p' constraints.txt > $(VENV)/uv.txt
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement $(VENV)/uv.txt
+	$(INSTALL) --editable '.[crt,local]' --group dev
 	@touch $@
 
 test: unit integration parity compat acceptance browser ## Prove the package: every tier
@@ -52,9 +56,10 @@ parity: $(STAMP) ## Byte for byte against the SageMaker SDK, in an environment o
 compat: $(STAMP) ## The older Airflows, and what else users have installed, in environments of their own
 	$(BIN)/pytest tests/compat
 
-lint: $(STAMP) ## ruff, mypy --strict, and the laws of the architecture
+lint: $(STAMP) ## ruff, spelling, mypy --strict, and the laws of the architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/mypy tests/typing/usage.py
 	$(BIN)/mypy -p tests.parity
@@ -73,10 +78,14 @@ ui: $(STAMP) ## Start Airflow and the local SageMaker on loopback with the examp
 bench: $(STAMP) ## Measure: import cost, uploads, thousands of waiting jobs
 	$(BIN)/python -m benchmarks
 
-constraints: ## Renew the pinned versions
-	$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-	  --python-version 3.10 --extra crt --extra local --group dev --output-file constraints.txt pyproject.toml
-	@echo "uv==$$($(BIN)/uv --version | cut -d' ' -f2)" >> constraints.txt
+dist: $(STAMP) ## Build the sdist and the wheel into dist/, and check them as a release
+	$(INSTALL) --group dist
+	$(BIN)/python -m tests.distribution
+
+constraints: $(STAMP) ## Renew the pinned versions and their hashes (UPGRADE= keeps the versions)
+	$(BIN)/uv pip compile --quiet --universal $(UPGRADE) --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --generate-hashes --python-version 3.10 --extra crt --extra local --group dev --group dist \
+	  --output-file constraints.txt pyproject.toml
 	@echo "celery<5.7  # for whoever adds the celery provider: 3.26 doesn't forbid 5.7, and breaks with it" >> constraints.txt
 
 clean: ## Remove what the commands made

@@ -1,4 +1,4 @@
-"""What Airflow's provider manager learns of this package."""
+"""The metadata that Airflow's provider manager reads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _CONFIG: dict[str, Any] = {
     "options": {
         "deployment": {
             "description": (
-                "Tells this Airflow from others that use the same AWS account: it is in the digest of each job's name "
-                "and in its tags. `[api] base_url` if empty."
+                "A name that tells this Airflow from others in the same AWS account. It is part of the digest in each "
+                "job's name, and one of the job's tags. Defaults to `[api] base_url`."
             ),
-            "version_added": None,
+            "version_added": "0.1.0",
             "type": "string",
             "example": "production",
             "default": "",
@@ -23,33 +23,33 @@ _CONFIG: dict[str, Any] = {
         "measure_data": {
             "description": (
                 "Whether a task counts the objects and bytes of its job's inputs and outputs when the job has ended, "
-                "for the pages of Airflow's UI and for asset events. It takes s3:ListBucket, a few calls, and at most "
-                "some seconds."
+                "for the pages in Airflow's UI and for asset events. Needs s3:ListBucket, and takes a few calls and a "
+                "few seconds at most."
             ),
-            "version_added": None,
+            "version_added": "0.1.0",
             "type": "boolean",
             "example": "False",
             "default": "True",
         },
         "shortest_deferral": {
             "description": (
-                "Seconds that a task stays deferred at least. Airflow's scheduler may fail a task, though its job "
-                "completed, that resumes in a worker before the scheduler has seen the end of the process that "
-                "deferred it. 5 more than `[workers] min_heartbeat_interval` if empty; give more where the scheduler "
-                "learns late how tasks end."
+                "The shortest time, in seconds, that a task stays deferred. If a task resumes before the scheduler has "
+                "seen that the process which deferred it ended, Airflow may fail the task although its job completed. "
+                "Defaults to `[workers] min_heartbeat_interval` plus 5; set more if your executor reports the end of "
+                "processes late."
             ),
-            "version_added": None,
+            "version_added": "0.1.0",
             "type": "float",
             "example": "20",
             "default": "",
         },
         "ask_sagemaker": {
             "description": (
-                "Whether the pages of Airflow's UI also ask SageMaker how jobs are whose end isn't recorded, and have "
-                "it stop them: the API server then calls DescribeProcessingJob and StopProcessingJob through the "
-                "connections of the tasks, and needs what these need."
+                "Whether the pages in Airflow's UI also ask SageMaker for the status of jobs whose end wasn't recorded "
+                "and stop jobs directly. The API server then calls DescribeProcessingJob, ListTags and "
+                "StopProcessingJob with the connections of the tasks, and needs what these connections need."
             ),
-            "version_added": None,
+            "version_added": "0.1.0",
             "type": "boolean",
             "example": "True",
             "default": "False",
@@ -59,12 +59,22 @@ _CONFIG: dict[str, Any] = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Give the provider's metadata, in the form of Airflow's `provider_info` schema."""
+    """Return the provider's metadata, as Airflow's `provider_info.schema.json` has it.
+
+    Airflow takes the URL of the documentation from the package's metadata: `[project.urls]` in pyproject.toml.
+    """
     name = "Amazon SageMaker Processing"
     return {
         "package-name": "airflow-sm-processing",
         "name": name,
-        "description": "Runs Amazon SageMaker processing jobs with the vocabulary of the SageMaker SDK.",
+        "description": "Run Amazon SageMaker Processing jobs with the class and parameter names of the SageMaker SDK.",
+        "integrations": [
+            {
+                "integration-name": name,
+                "external-doc-url": "https://docs.aws.amazon.com/sagemaker/latest/dg/processing-job.html",
+                "tags": ["aws"],
+            }
+        ],
         "hooks": [_integration(name, "airflow_sm_processing.hooks.processing")],
         "operators": [
             _integration(
@@ -92,7 +102,7 @@ def get_provider_info() -> dict[str, Any]:
             {"name": "sm_processing", "class-name": "airflow_sm_processing.decorators.sm_processing_task"}
         ],
         "config": {"sm_processing": _CONFIG},
-        "cli": ["airflow_sm_processing.cli.definition.get_cli_commands"],  # since Airflow 3.2; older ones pass it over
+        "cli": ["airflow_sm_processing.cli.definition.get_cli_commands"],  # since Airflow 3.2; older ones ignore it
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import subprocess
 import sys
 
@@ -133,3 +134,26 @@ def test_airflow_accepts_the_provider_info():
         for entry in info[kind]:
             for module in entry["python-modules"]:
                 importlib.import_module(module)
+    integrations = {entry["integration-name"] for entry in info["integrations"]}
+    entries = [entry for kind in ("hooks", "operators", "sensors", "triggers") for entry in info[kind]]
+    assert {entry["integration-name"] for entry in entries} == integrations
+
+
+def test_each_option_says_since_when_it_is_there():
+    from airflow_sm_processing.provider_info import get_provider_info
+
+    (section,) = get_provider_info()["config"].values()
+    assert {name: option["version_added"] for name, option in section["options"].items()} == {
+        "deployment": "0.1.0",
+        "measure_data": "0.1.0",
+        "shortest_deferral": "0.1.0",
+        "ask_sagemaker": "0.1.0",
+    }
+
+
+def test_airflow_links_to_the_documentation_in_its_list_of_providers():
+    from airflow.providers_manager import ProvidersManager
+
+    (provider,) = (info for name, info in ProvidersManager().providers.items() if name == "airflow-sm-processing")
+    urls = importlib.metadata.metadata("airflow-sm-processing").get_all("Project-URL")
+    assert f"Documentation, {provider.data['documentation-url']}" in urls
