@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from airflow.sdk import DAG
-from airflow_sm_processing.iam.statements import policy_document
 
 from airflow_sm_processing import (
     ProcessingInput,
@@ -20,6 +19,7 @@ from airflow_sm_processing import (
 )
 from airflow_sm_processing.cli.dag_policies import prospects, sought_jobs
 from airflow_sm_processing.iam.permissions import caller_statements, sensing_statements
+from airflow_sm_processing.iam.statements import policy_document
 from airflow_sm_processing.local import Fault
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 from airflow_sm_processing.triggers.sensor import SoughtJobTrigger

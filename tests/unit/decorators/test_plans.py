@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, task
-from airflow_sm_processing.iam.statements import policy_document
 
 from airflow_sm_processing import ProcessingInput, ProcessingOutput
 from airflow_sm_processing.cli.commands import moment
@@ -15,6 +14,7 @@ from airflow_sm_processing.cli.dag_policies import prospects
 from airflow_sm_processing.cli.dry_run import RunFields, rendered
 from airflow_sm_processing.decorators import sm_processing_task
 from airflow_sm_processing.iam.permissions import caller_statements, job_role_statements
+from airflow_sm_processing.iam.statements import policy_document
 
 DAY = moment("2026-01-31")
 BUCKET = "sagemaker-eu-west-1-123456789012"
