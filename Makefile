@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(INSTALL) --editable '.[crt,local]' --group dev
 	@touch $@
 
-test: unit integration parity compat acceptance browser ## Prove the package: every tier
+test: unit integration parity compat acceptance browser ## Run the tests, every tier
 
 unit: $(STAMP) ## The fast tier: no server, no Airflow process
 	$(BIN)/pytest -n logical --dist loadfile tests/unit
@@ -56,7 +56,7 @@ parity: $(STAMP) ## Byte for byte against the SageMaker SDK, in an environment o
 compat: $(STAMP) ## The older Airflows, and what else users have installed, in environments of their own
 	$(BIN)/pytest tests/compat
 
-lint: $(STAMP) ## ruff, spelling, mypy --strict, and the laws of the architecture
+lint: $(STAMP) ## ruff, spelling, mypy --strict, and the import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
@@ -65,7 +65,7 @@ lint: $(STAMP) ## ruff, spelling, mypy --strict, and the laws of the architectur
 	$(BIN)/mypy -p tests.parity
 	$(BIN)/lint-imports
 
-format: $(STAMP) ## Put the code in its standard form
+format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -88,5 +88,5 @@ constraints: $(STAMP) ## Renew the pinned versions and their hashes (UPGRADE= ke
 	  --output-file constraints.txt pyproject.toml
 	@echo "celery<5.7  # for whoever adds the celery provider: 3.26 doesn't forbid 5.7, and breaks with it" >> constraints.txt
 
-clean: ## Remove what the commands made
+clean: ## Remove what the commands created
 	rm -rf $(VENV) .venv-* .demo .ui build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .screenshots

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,14 @@ def test_everything_that_setup_installs_is_pinned_with_its_hashes():
     unhashed = [block for block in blocks if " --hash=sha256:" not in block and not block.startswith("#")]
     assert [block.partition(" ")[0] for block in unhashed] == ["celery<5.7"]  # no pin: it is for those who add celery
     assert all("==" in block.partition(" ")[0] for block in blocks if block not in unhashed)
+
+
+def test_the_sdist_includes_everything_at_the_top_of_the_repository():
+    included = re.search(r"targets\.sdist\]\n.*?include = \[(.*?)^\]", METADATA, re.MULTILINE | re.DOTALL)[1]  # type: ignore[index]
+    patterns = [pattern.removeprefix("/") for pattern in re.findall(r'"(.*)"', included)]
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    tops = {name.partition("/")[0] for name in listed.splitlines()}  # none in an unpacked sdist, which has no .git
+    assert {top for top in tops if not any(fnmatch(top, pattern) for pattern in patterns)} == set()
 
 
 def test_the_changelog_has_a_section_for_this_version():
