@@ -1,1 +1,6 @@
-"""The pages in Airflow's UI: loaded by the API server alone, but for `plugin`."""
+"""The pages in Airflow's UI. Only the API server loads these modules; every Airflow process loads `plugin`."""
+
+__all__ = ["PREFIX"]
+
+PREFIX = "/sm-processing"
+"""The path of the pages, below the base URL of Airflow's API server."""

@@ -1,4 +1,4 @@
-"""The plugin of Airflow's UI: a page in the navigation, and a tab on the task instance."""
+"""The Airflow UI plugin: a page in the navigation, and a tab on the task instance."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-__all__ = ["PREFIX", "SageMakerProcessingPlugin"]
+from airflow_sm_processing.ui import PREFIX
 
-PREFIX = "/sm-processing"
-"""Where the API server has the pages, below its base URL."""
-_TASK = "dag_id={DAG_ID}&run_id={RUN_ID}&task_id={TASK_ID}&map_index={MAP_INDEX}"  # Airflow's UI fills them in
+__all__ = ["SageMakerProcessingPlugin"]
+
+_TASK = "dag_id={DAG_ID}&run_id={RUN_ID}&task_id={TASK_ID}&map_index={MAP_INDEX}"  # Airflow's UI fills these in
 
 
 class SageMakerProcessingPlugin(AirflowPlugin):
-    """Adds the pages; every process of Airflow loads it, so what serves them is made only where they are asked for."""
+    """Add the pages. Every Airflow process loads this class, so the app is imported only by the API server."""
 
     name = "sagemaker_processing"
-    # Without a slash in front: relative to Airflow's base URL, which may have a path.
+    # No leading slash: the addresses are relative to Airflow's base URL, which may have a path.
     external_views: list[Any] = [  # noqa: RUF012  # Airflow's own declaration
         {
             "name": "SageMaker Processing",
@@ -37,7 +37,7 @@ class SageMakerProcessingPlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> list[Any]:  # type: ignore[override]  # read in the API server only
-        """The app that serves the pages."""
+        """Return the app that serves the pages."""
         from airflow_sm_processing.ui.app import create_app
 
         return [{"name": "SageMaker Processing", "url_prefix": PREFIX, "app": create_app()}]

@@ -1,4 +1,4 @@
-"""Airflow's database with made-up records, and API servers on it."""
+"""Airflow's database with records as tasks leave them, and API servers on it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ROLES = {
 
 @contextmanager
 def opened(path: Path) -> Iterator[Session]:
-    """Open a database by itself: the models of Airflow are bound to none."""
+    """Open a database, as Airflow's models aren't bound to one."""
     engine = create_engine(f"sqlite:///{path}")
     try:
         with Session(engine) as session:
@@ -80,19 +80,19 @@ class Server:
     tokens: Mapping[str, str]
 
     def client(self, user: str | None) -> httpx.Client:
-        """Give a client that is logged in, but if `user` is None."""
+        """Return a client that is logged in, unless `user` is None."""
         headers = {} if user is None else {"Authorization": f"Bearer {self.tokens[user]}"}
         return httpx.Client(base_url=f"{self.url}/sm-processing", headers=headers, timeout=60)
 
     def get(self, path: str, user: str = "boss", **parameters: Any) -> Any:
-        """Give what a route answers."""
+        """Return the response of a route."""
         with self.client(user) as client:
             return client.get(path, params=parameters).raise_for_status().json()
 
 
 @pytest.fixture(scope="session")
 def server_factory(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Starts API servers on databases with these task instances."""
+    """A function that starts an API server on a database with these task instances."""
     folder = tmp_path_factory.mktemp("servers")
     with Processes(logs=folder / "logs") as processes:
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from demo.airflow_services import RunningAirflow
 
 HERE = Path(__file__).parent
-HINT = "Stop it in the AWS console, or let the web server ask SageMaker: [sm_processing] ask_sagemaker = True."
+HINT = "Stop the job in the AWS console, or set [sm_processing] ask_sagemaker = True to let the API server stop it."
 
 
 class Tab:
@@ -80,7 +80,7 @@ def tabs(airflow: RunningAirflow) -> dict[str, Tab]:
 
 @pytest.fixture
 def status_of(sagemaker: LocalSageMaker):
-    """Gives what SageMaker says of a tab's job."""
+    """A function that returns the status of a tab's job in SageMaker."""
 
     def status(tab: Tab) -> str:
         name = tab.shown()["job"]["job_name"]
@@ -105,8 +105,8 @@ def test_a_stop_ends_the_job_and_its_task(asks: str, tabs: dict[str, Tab], statu
 @pytest.mark.parametrize(
     ("task_id", "why_not"),
     [
-        ("left_running", f"The task leaves its job running when it is ended (stop_on_kill=False). {HINT}"),
-        ("not_awaited", f"The task doesn't wait for its job (wait_for_completion=False). {HINT}"),
+        ("left_running", f"The task is set to leave its job running when it is stopped (stop_on_kill=False). {HINT}"),
+        ("not_awaited", f"The task doesn't wait for this job (wait_for_completion=False), so it can't stop it. {HINT}"),
     ],
 )
 def test_jobs_that_tasks_dont_stop_are_stopped_by_sagemaker_or_not_at_all(
@@ -119,5 +119,5 @@ def test_jobs_that_tasks_dont_stop_are_stopped_by_sagemaker_or_not_at_all(
         tab.until(lambda: status_of(tab) == "Stopped", "job stopped")
     else:
         assert tab.shown()["stop"] == {"possible": False, "how": None, "why_not": why_not}
-        assert tab.stop().json() == {"detail": f"The job can't be stopped from here. {why_not}"}
+        assert tab.stop().json() == {"detail": f"This job can't be stopped from Airflow's UI. {why_not}"}
         assert status_of(tab) == "InProgress"

@@ -1,4 +1,4 @@
-"""Rows, made up."""
+"""Rows of recorded jobs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.ui.rows import JobRow, Place
+from airflow_sm_processing.ui.job_status import JobRow, TaskInstanceKey
 from benchmarks.recorded_jobs import NOW
 
 
 def _row(name: str = "job", *, dag_id: str = "dag", task_id: str = "task", **changes: Any) -> JobRow:
     values: dict[str, Any] = {
-        "place": Place(1, dag_id, "run", task_id, -1),
+        "task_instance": TaskInstanceKey(1, dag_id, "run", task_id, -1),
         "job_name": name,
         "status": JobStatus.COMPLETED,
         "submitted_at": NOW,
@@ -30,5 +30,5 @@ def _row(name: str = "job", *, dag_id: str = "dag", task_id: str = "task", **cha
 
 @pytest.fixture
 def row_factory():
-    """Makes rows."""
+    """A function that returns a row of a completed job, with the given changes."""
     return _row

@@ -28,14 +28,14 @@ def stored(*records: dict[str, Any]) -> dict[str, Any]:
 
 
 def names(recorded: Any) -> list[tuple[str, bool]]:
-    return sorted((row.job_name, row.earlier) for row in recorded.rows)
+    return sorted((row.job_name, row.superseded) for row in recorded.rows)
 
 
 @pytest.fixture
 def reader():
-    from airflow_sm_processing.ui.reading import Reader
+    from airflow_sm_processing.ui.records import RecordReader
 
-    return Reader()
+    return RecordReader()
 
 
 @pytest.fixture
@@ -78,7 +78,10 @@ def test_mapped_tasks_and_runs_are_kept_apart(session, reader):
         for index in (0, 1)
     ]
     insert(session, rows)
-    found = {(*row.place[1:3], row.place.map_index): row.job_name for row in reader.read(session, {"a", "b"}).rows}
+    found = {
+        (*row.task_instance[1:3], row.task_instance.map_index): row.job_name
+        for row in reader.read(session, {"a", "b"}).rows
+    }
     assert found == {key: "-".join(map(str, key)) for key in found}
     assert len(found) == 8
 
@@ -92,7 +95,7 @@ def test_only_what_belongs_to_the_dags_is_given(session, reader):
     assert names(reader.read(session, set())) == []
 
 
-HOSTILE = {
+FORGED = {
     "no record": {"surprise": 1},
     "null": None,
     "text": "s3://bucket/xcom/1",
@@ -106,12 +109,12 @@ HOSTILE = {
 
 
 def test_what_is_no_record_is_passed_over_and_counted(session, reader):
-    bad = [TaskRow(dag_id="dag", task_id=name, xcoms={"_job": value}) for name, value in HOSTILE.items()]
+    bad = [TaskRow(dag_id="dag", task_id=name, xcoms={"_job": value}) for name, value in FORGED.items()]
     torn = TaskRow(dag_id="dag", task_id="torn", stored={"processing_job:torn": '{"job_name": '})
     insert(session, [*bad, torn, TaskRow(dag_id="dag", xcoms=xcom("good"))])
     recorded = reader.read(session, {"dag"})
     assert names(recorded) == [("good", False)]
-    assert len(recorded.unreadable) == len(HOSTILE) + 1
+    assert len(recorded.unreadable) == len(FORGED) + 1
 
 
 def test_a_record_beyond_reckoning_costs_the_readers_of_other_dags_nothing(session, reader):
@@ -122,11 +125,11 @@ def test_a_record_beyond_reckoning_costs_the_readers_of_other_dags_nothing(sessi
 
 @pytest.mark.parametrize("name", ["another", "\ud800", "\0"])
 def test_a_stored_record_under_another_jobs_key_is_passed_over(session, reader, name):
-    from airflow_sm_processing.ui.jobs import shown_jobs
+    from airflow_sm_processing.ui.job_view import load_jobs
 
     insert(session, [TaskRow(dag_id="dag", xcoms=xcom("good"), stored={"processing_job:one": record(name)})])
     recorded = reader.read(session, {"dag"})
-    assert [job["job_name"] for job in shown_jobs(session, recorded.rows, "")] == ["good"]
+    assert [job.job_name for job in load_jobs(session, recorded.rows, "")] == ["good"]
     assert len(recorded.unreadable) == 1
 
 
@@ -167,10 +170,10 @@ def test_a_deleted_record_is_gone(session, reader):
 def test_what_a_mark_hides_is_found_when_its_trust_is_over(session):
     from airflow.models.xcom import XComModel
 
-    from airflow_sm_processing.ui.reading import Reader
+    from airflow_sm_processing.ui.records import RecordReader
 
     times = iter([0.0, 29.0, 31.0])
-    reader = Reader(clock=lambda: next(times))
+    reader = RecordReader(clock=lambda: next(times))
     insert(session, [TaskRow(dag_id="dag", task_id=str(number), xcoms=xcom(f"job-{number}")) for number in range(2)])
     reader.read(session, {"dag"})
     hidden = update(XComModel).where(XComModel.task_id == "0").values(value=record("new"))
@@ -188,50 +191,50 @@ def test_many_records_are_read_at_once(session, reader, statements):
 
 
 def test_of_too_many_records_the_newest_are_read(session):
-    from airflow_sm_processing.ui.reading import Reader
+    from airflow_sm_processing.ui.records import RecordReader
 
     times = [NOW + timedelta(hours=number) for number in range(3)]
     rows = [TaskRow(dag_id="dag", map_index=at.hour, xcoms=xcom(f"job-{at.hour}"), written_at=at) for at in times]
     insert(session, rows)
-    recorded = Reader(most=2).read(session, {"dag"})
-    assert (names(recorded), recorded.is_cut) == ([("job-13", False), ("job-14", False)], True)
+    recorded = RecordReader(limit=2).read(session, {"dag"})
+    assert (names(recorded), recorded.truncated) == ([("job-13", False), ("job-14", False)], True)
 
 
 def test_one_task_is_read_by_itself(session):
-    from airflow_sm_processing.ui.reading import read_task
-    from airflow_sm_processing.ui.rows import Place
+    from airflow_sm_processing.ui.job_status import TaskInstanceKey
+    from airflow_sm_processing.ui.records import read_task_instance
 
     first, second = record("first", **OPEN), record("second", try_number=2)
     task = TaskRow(dag_id="dag", xcoms={"_job": second, "_job_details": {}}, stored=stored(first, second), try_number=2)
     insert(session, [task, TaskRow(dag_id="dag", task_id="other", xcoms=xcom("other"))])
-    assert names(read_task(session, Place(1, "dag", task.run_id, "preprocess", -1))) == [
+    assert names(read_task_instance(session, TaskInstanceKey(1, "dag", task.run_id, "preprocess", -1))) == [
         ("first", True),
         ("second", False),
     ]
 
 
 def test_statuses_are_judged_by_the_task_instances(session, reader):
-    from airflow_sm_processing.ui.jobs import selected, shown_jobs
-    from airflow_sm_processing.ui.selection import Filters
+    from airflow_sm_processing.ui.job_view import filter_rows, load_jobs
+    from airflow_sm_processing.ui.queries import Filters
 
     states = {"runs": "running", "ended": "failed", "waits": "deferred"}
     insert(
         session, [TaskRow(dag_id="dag", task_id=task, state=states[task], xcoms=xcom(task, **OPEN)) for task in states]
     )
     rows = reader.read(session, {"dag"}).rows
-    assert {row.job_name: row.status_now for row in selected(session, rows, Filters())} == {
+    assert {row.job_name: row.current_status for row in filter_rows(session, rows, Filters())} == {
         "runs": "InProgress",
         "ended": "Unknown",
         "waits": "InProgress",
     }
-    unknown = selected(session, rows, Filters(statuses=frozenset({"Unknown"})))
+    unknown = filter_rows(session, rows, Filters(statuses=frozenset({"Unknown"})))
     expected = record("ended", **OPEN)
     del expected["version"]
-    assert shown_jobs(session, unknown, "/base") == [
+    assert [job.model_dump(mode="json") for job in load_jobs(session, unknown, "/base")] == [
         {
             **expected,
             "status": "Unknown",
-            "status_note": "The task is failed; it ended before it could record the job's end.",
+            "status_note": "The task ended before the job's end was recorded (task state: failed).",
             "dag_id": "dag",
             "run_id": "manual__2026-11-20T12:00:00+00:00",
             "task_id": "ended",

@@ -1,4 +1,4 @@
-"""Filters, order and sums of jobs."""
+"""Filters, sort order and totals of jobs."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.ui.rows import Standing
-from airflow_sm_processing.ui.selection import SORT_KEYS, Filters, ordered
-from airflow_sm_processing.ui.totals import totals
+from airflow_sm_processing.ui.job_status import CurrentStatus
+from airflow_sm_processing.ui.queries import SORT_KEYS, Filters, sort_rows, total
 from benchmarks.recorded_jobs import NOW
 
 HOUR = timedelta(hours=1)
 
 
 @pytest.mark.parametrize(
-    ("filters", "taken"),
+    ("filters", "matched"),
     [
         (Filters(), True),
         (Filters(dag_id="SALES"), True),
@@ -31,14 +30,16 @@ HOUR = timedelta(hours=1)
         (Filters(until=NOW + timedelta(seconds=1)), True),
     ],
 )
-def test_filters_look_anywhere_in_names_and_at_times(row_factory, filters: Filters, taken: bool):
+def test_filters_look_anywhere_in_names_and_at_times(row_factory, filters: Filters, matched: bool):
     row = row_factory("prep-1a", dag_id="daily_sales", task_id="Prepare")
-    assert filters.take(row) is taken
+    assert filters.match(row) is matched
 
 
-def test_a_filter_by_status_looks_at_what_the_status_is_worth(row_factory):
-    judged = row_factory(status=JobStatus.IN_PROGRESS, standing=Standing("Unknown"))
-    wanted = {status: Filters(statuses=frozenset({status})).take_status(judged) for status in ("Unknown", "InProgress")}
+def test_a_filter_by_status_looks_at_the_reconciled_status(row_factory):
+    reconciled = row_factory(status=JobStatus.IN_PROGRESS, reconciled=CurrentStatus("Unknown"))
+    wanted = {
+        status: Filters(statuses=frozenset({status})).match_status(reconciled) for status in ("Unknown", "InProgress")
+    }
     assert wanted == {"Unknown": True, "InProgress": False}
 
 
@@ -56,17 +57,17 @@ def test_order_has_those_without_a_value_last_either_way(row_factory, sort: str)
         instance_seconds=2.0,
     )
     both = [low, high]
-    assert ordered(both, sort, descending=False) == [low, high]
-    assert ordered(both, sort, descending=True) == [high, low]
+    assert sort_rows(both, sort, descending=False) == [low, high]
+    assert sort_rows(both, sort, descending=True) == [high, low]
     if sort in {"ended_at", "duration_seconds", "instance_seconds"}:
         none = row_factory("none")
-        assert [ordered([none, *both], sort, descending=way)[-1] for way in (True, False)] == [none, none]
+        assert [sort_rows([none, *both], sort, descending=way)[-1] for way in (True, False)] == [none, none]
 
 
 def test_among_equals_the_newest_comes_first(row_factory):
     old, new = row_factory("old"), row_factory("new", submitted_at=NOW + HOUR)
-    assert ordered([old, new], "dag_id", descending=True) == [new, old]
-    assert ordered([old, new], "dag_id", descending=False) == [new, old]
+    assert sort_rows([old, new], "dag_id", descending=True) == [new, old]
+    assert sort_rows([old, new], "dag_id", descending=False) == [new, old]
 
 
 def test_totals_count_by_status_and_dag(row_factory):
@@ -77,8 +78,8 @@ def test_totals_count_by_status_and_dag(row_factory):
         row_factory(status=JobStatus.IN_PROGRESS),
         row_factory(status=JobStatus.STOPPING),
     ]
-    rows.append(row_factory(status=JobStatus.IN_PROGRESS, standing=Standing("Unknown")))
-    found = totals(rows, since=None, until=None, offset=timedelta())
+    rows.append(row_factory(status=JobStatus.IN_PROGRESS, reconciled=CurrentStatus("Unknown")))
+    found = total(rows, since=None, until=None, offset=timedelta()).model_dump(mode="json")
     every = {"jobs": 6, "completed": 1, "failed": 1, "stopped": 1, "running": 2, "unknown": 1, "instance_seconds": 15.0}
     others = {"jobs": 1, "completed": 0, "failed": 1, "stopped": 0, "running": 0, "unknown": 0, "instance_seconds": 5.0}
     rest = {name: every[name] - others[name] for name in every}
@@ -102,19 +103,19 @@ def test_totals_count_by_status_and_dag(row_factory):
     ],
 )
 def test_a_period_has_at_most_ninety_parts(row_factory, period: timedelta, seconds: int, count: int | None):
-    found = totals([row_factory()], since=NOW - period, until=NOW, offset=timedelta())
-    assert found["bucket_seconds"] == seconds
-    assert len(found["buckets"]) == (count or 90)
-    assert sum(bucket["jobs"] for bucket in found["buckets"]) == 1
+    found = total([row_factory()], since=NOW - period, until=NOW, offset=timedelta())
+    assert found.bucket_seconds == seconds
+    assert len(found.buckets) == (count or 90)
+    assert sum(bucket.jobs for bucket in found.buckets) == 1
 
 
 def test_days_begin_at_the_users_midnight(row_factory):
     rows = [row_factory(submitted_at=datetime(2026, 11, 20, hour, 30, tzinfo=timezone.utc)) for hour in (21, 22)]
-    found = totals(rows, since=NOW - timedelta(days=30), until=NOW + timedelta(days=1), offset=timedelta(hours=2))
-    filled = {bucket["start"]: bucket["jobs"] for bucket in found["buckets"] if bucket["jobs"]}
+    found = total(rows, since=NOW - timedelta(days=30), until=NOW + timedelta(days=1), offset=timedelta(hours=2))
+    filled = {bucket.start.isoformat(): bucket.jobs for bucket in found.buckets if bucket.jobs}
     assert filled == {"2026-11-19T22:00:00+00:00": 1, "2026-11-20T22:00:00+00:00": 1}
 
 
-def test_there_are_no_parts_of_nothing():
-    found = totals([], since=None, until=None, offset=timedelta())
-    assert (found["jobs"], found["by_dag"], found["buckets"]) == (0, [], [])
+def test_no_jobs_have_no_buckets():
+    found = total([], since=None, until=None, offset=timedelta())
+    assert (found.jobs, found.by_dag, found.buckets) == (0, [], [])

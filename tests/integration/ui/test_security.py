@@ -113,7 +113,7 @@ def test_the_log_is_for_those_who_may_read_logs(server: Server):
     }
     assert shown["viewer"]["details"]["log_tail"] == [{"host": "algo-1", "lines": ["the last line"]}]
     assert "log_tail" not in shown["no_logs"]["details"]
-    assert shown["no_logs"]["notes"] == ["You may not read the logs of this DAG's tasks."]
+    assert shown["no_logs"]["notes"] == ["You don't have permission to read this DAG's task logs."]
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-SM-Processing": "start"}, {"X-Requested-With": "stop"}])
@@ -123,14 +123,14 @@ def test_a_stop_needs_its_header(server: Server, headers: dict[str, str]):
             "/api/dags/open_dag/job/stop?run_id=one&task_id=preprocess", json={"job_name": "of-open-1"}, headers=headers
         )
     assert answer.status_code == 403
-    assert answer.json() == {"detail": "A stop needs the header X-SM-Processing: stop."}
+    assert answer.json() == {"detail": "A stop request needs the header X-SM-Processing: stop."}
 
 
 @pytest.mark.parametrize(
     ("dag_id", "job_name", "said"),
     [
-        ("open_dag", "of-open-0", "'of-open-0' isn't the task's present job. Reload the page."),
-        ("closed_dag", "of-closed-1", "The job can't be stopped from here. The job is Completed."),
+        ("open_dag", "of-open-0", "'of-open-0' is no longer the task's current job. Reload the page."),
+        ("closed_dag", "of-closed-1", "This job can't be stopped from Airflow's UI. The job is already completed."),
     ],
 )
 def test_only_the_present_job_is_stopped_and_only_while_it_runs(server: Server, dag_id: str, job_name: str, said: str):

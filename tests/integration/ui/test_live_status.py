@@ -1,9 +1,10 @@
-"""The API server asks SageMaker where the user lets it, and only there."""
+"""The API server calls SageMaker where the user allows it, and only there."""
 
 from __future__ import annotations
 
 import gc
 import json
+import re
 import socket
 import weakref
 from contextlib import contextmanager, suppress
@@ -15,7 +16,8 @@ from botocore.exceptions import ClientError
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.ownership.owner import Life, Owner
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.ui.asking import AskedJob, Asker, told
+from airflow_sm_processing.ui.live_status import JobReference, LiveStatus, with_live_status
+from airflow_sm_processing.ui.models import Job
 from benchmarks.recorded_jobs import TaskRow, record
 
 if TYPE_CHECKING:
@@ -40,18 +42,24 @@ REQUEST = {
 
 
 @pytest.fixture
-def asker(sagemaker: LocalSageMaker) -> Iterator[Asker]:
+def live_status(sagemaker: LocalSageMaker) -> Iterator[LiveStatus]:
     """On the local SageMaker, by boto3's own configuration."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in sagemaker.environment().items():
             patch.setenv(name, value)
-        asker = Asker(patience=60)
-        yield asker
-        asker.close()
+        live_status = LiveStatus(timeout=60)
+        yield live_status
+        live_status.close()
 
 
 OWNER = Owner(deployment="asking", dag_id="dag", run_id="run", task_id="task")
-PLACE = {"dag_id": "dag", "run_id": "run", "task_id": "task", "map_index": -1}
+
+
+def recorded(job_name: str, **changes: Any) -> Job:
+    """Return a job as its record says it is."""
+    task = {"dag_id": "dag", "run_id": "run", "task_id": "task", "map_index": -1, "task_url": "", "task_state": None}
+    fields = record(job_name, region="us-east-1", aws_conn_id=None, status_note=None, superseded=False, **task)
+    return Job.model_validate(fields | changes)
 
 
 @pytest.fixture(autouse=True)
@@ -59,8 +67,8 @@ def _deployment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__SM_PROCESSING__DEPLOYMENT", OWNER.deployment)
 
 
-def job(name: str) -> AskedJob:
-    return AskedJob(None, "us-east-1", name, OWNER)
+def job(name: str) -> JobReference:
+    return JobReference(None, "us-east-1", name, OWNER)
 
 
 def tagged(owner: Owner) -> list[dict[str, str]]:
@@ -79,17 +87,20 @@ def ended(sagemaker: LocalSageMaker) -> str:
     return name
 
 
-def test_a_record_is_brought_up_to_date_but_for_its_texts(asker: Asker, ended: str):
-    it = record(ended, **OPEN, **PLACE, region="us-east-1", aws_conn_id=None, status_note=None, started_at=None)
-    (shown,) = asker.brought_up_to_date([it])
-    assert (shown["status"], shown["status_note"]) == ("Completed", "SageMaker says so; recorded is InProgress.")
-    assert shown["exit_message"] is None
-    assert shown["ended_at"] >= shown["started_at"] >= shown["created_at"] > it["submitted_at"]
-    assert shown["instance_seconds"] == shown["duration_seconds"] >= 0
+def test_a_job_gets_its_status_from_sagemaker_but_no_messages(live_status: LiveStatus, ended: str):
+    it = recorded(ended, **OPEN, started_at=None)
+    (shown,) = live_status.refresh([it])
+    assert (shown.status, shown.status_note) == (
+        "Completed",
+        "Current status from SageMaker; the task last recorded InProgress.",
+    )
+    assert shown.exit_message is None
+    assert shown.ended_at >= shown.started_at >= shown.created_at > it.submitted_at
+    assert shown.instance_seconds == shown.duration_seconds >= 0
 
 
 OTHER = Owner(deployment="asking", dag_id="dag", run_id="run", task_id="another")
-REFUSAL = "neither its tags nor its name say that it belongs to this task instance"
+REFUSAL = "neither its tags nor its name show that it belongs to this task instance"
 
 
 @pytest.mark.parametrize(
@@ -103,24 +114,24 @@ REFUSAL = "neither its tags nor its name say that it belongs to this task instan
         (f"tags-outweigh-the-name-{OWNER.digest}-1", OTHER, False),
     ],
 )
-def test_a_record_is_no_authority_over_a_job(
-    asker: Asker, sagemaker: LocalSageMaker, name: str, owner: Owner | None, is_owned: bool
+def test_a_record_gives_no_access_to_a_job(
+    live_status: LiveStatus, sagemaker: LocalSageMaker, name: str, owner: Owner | None, is_owned: bool
 ):
     client = sagemaker.client("sagemaker")
     specification = {**REQUEST["AppSpecification"], "ContainerEntrypoint": ["sleep", "600"]}
     tags = {} if owner is None else {"Tags": tagged(owner)}
     client.create_processing_job(ProcessingJobName=name, **{**REQUEST, "AppSpecification": specification}, **tags)
     try:
-        it = record(name, **OPEN, **PLACE, region="us-east-1", aws_conn_id=None, status_note=None)
-        (shown,) = asker.brought_up_to_date([it])
+        it = recorded(name, **OPEN)
+        (shown,) = live_status.refresh([it])
         if is_owned:
-            assert shown["status_note"] is None
-            asker.stop(AskedJob.of_record(it))
+            assert shown.status_note is None
+            live_status.stop(JobReference.of(it))
         else:
-            assert REFUSAL in shown["status_note"]
-            assert {**shown, "status_note": None} == it
+            assert REFUSAL in shown.status_note
+            assert shown.model_copy(update={"status_note": None}) == it
             with pytest.raises(ProcessingError, match=REFUSAL):
-                asker.stop(AskedJob.of_record(it))
+                live_status.stop(JobReference.of(it))
         status = client.describe_processing_job(ProcessingJobName=name)["ProcessingJobStatus"]
         assert (status == "InProgress") is not is_owned
     finally:
@@ -128,62 +139,60 @@ def test_a_record_is_no_authority_over_a_job(
             client.stop_processing_job(ProcessingJobName=name)
 
 
-def test_what_is_not_known_becomes_a_note(asker: Asker):
-    absent, nowhere = job("absent"), AskedJob(None, "no region", "absent", OWNER)
-    answers = asker.ask([absent, nowhere])
+def test_an_error_becomes_a_note(live_status: LiveStatus):
+    absent, nowhere = job("absent"), JobReference(None, "no region", "absent", OWNER)
+    answers = live_status.describe([absent, nowhere])
     assert "Could not find requested job with name: absent" in str(answers[absent])
     assert "Provided region_name 'no region' doesn't match a supported format" in str(answers[nowhere])
-    it = record("absent", **OPEN, status_note="Not known.")
-    assert told(it, "SageMaker hasn't answered yet.") == {
-        **it,
-        "status_note": "Not known. SageMaker hasn't answered yet.",
-    }
+    it = recorded("absent", **OPEN, status_note="Not known.")
+    note = "Not known. SageMaker hasn't responded yet."
+    assert with_live_status(it, "SageMaker hasn't responded yet.") == it.model_copy(update={"status_note": note})
 
 
-def test_a_connection_that_is_broken_becomes_a_note(asker: Asker, monkeypatch: pytest.MonkeyPatch):
+def test_a_broken_connection_becomes_a_note(live_status: LiveStatus, monkeypatch: pytest.MonkeyPatch):
     extra = {"role_arn": "arn:aws:iam::123456789012:role/any", "assume_role_method": "unheard_of"}
     monkeypatch.setenv("AIRFLOW_CONN_BROKEN", json.dumps({"conn_type": "aws", "extra": extra}))
-    asked = AskedJob("broken", "us-east-1", "any", OWNER)
-    note = "SageMaker couldn't be asked: NotImplementedError. The API server's log says more."
-    assert asker.ask([asked]) == {asked: note}
-    with pytest.raises(ProcessingError, match=note.replace(".", r"\.")):
-        asker.stop(asked)
+    reference = JobReference("broken", "us-east-1", "any", OWNER)
+    note = "Could not call SageMaker (NotImplementedError). See the API server's log for details."
+    assert live_status.describe([reference]) == {reference: note}
+    with pytest.raises(ProcessingError, match=re.escape(note)):
+        live_status.stop(reference)
 
 
-def test_an_ended_job_is_not_asked_for(asker: Asker):
-    it = record("absent", **PLACE, status_note=None, region="us-east-1", aws_conn_id=None)
-    assert asker.brought_up_to_date([it]) == [it]
+def test_an_ended_job_is_not_described(live_status: LiveStatus):
+    it = recorded("absent")
+    assert live_status.refresh([it]) == [it]
 
 
-def test_an_answer_is_kept_for_some_seconds(asker: Asker, ended: str, sagemaker: LocalSageMaker):
+def test_a_description_is_cached_for_some_seconds(live_status: LiveStatus, ended: str, sagemaker: LocalSageMaker):
     now = [0.0]
-    asker.clock = lambda: now[0]
-    first = asker.ask([job(ended)])[job(ended)]
+    live_status.clock = lambda: now[0]
+    first = live_status.describe([job(ended)])[job(ended)]
     now[0] = 4.0
-    assert asker.ask([job(ended)])[job(ended)] is first
+    assert live_status.describe([job(ended)])[job(ended)] is first
     now[0] = 6.0
-    again = asker.ask([job(ended)])[job(ended)]
+    again = live_status.describe([job(ended)])[job(ended)]
     assert again is not first
     assert again.status is JobStatus.COMPLETED
 
 
-def test_no_more_than_twenty_jobs_are_asked_for_at_once(asker: Asker):
+def test_at_most_twenty_jobs_are_described_at_once(live_status: LiveStatus):
     jobs = [job(f"absent-{number}") for number in range(25)]
-    assert list(asker.ask(jobs)) == jobs[:20]
+    assert list(live_status.describe(jobs)) == jobs[:20]
 
 
-def test_connections_that_records_name_do_not_pile_up(asker: Asker):
-    made = [asker._sessions.job(AskedJob(None, f"us-east-{number}", "a", OWNER)) for number in range(30)]
+def test_at_most_twenty_sessions_are_cached(live_status: LiveStatus):
+    made = [live_status._sessions.job(JobReference(None, f"us-east-{number}", "a", OWNER)) for number in range(30)]
     sessions = [weakref.ref(each.sagemaker_session) for each in made]
-    assert asker._sessions.job(AskedJob(None, "us-east-29", "b", OWNER)).sagemaker_session is sessions[-1]()
+    assert live_status._sessions.job(JobReference(None, "us-east-29", "b", OWNER)).sagemaker_session is sessions[-1]()
     del made
     gc.collect()
     assert [session() is not None for session in sessions] == [False] * 10 + [True] * 20
 
 
 @contextmanager
-def deaf_sagemaker() -> Iterator[socket.socket]:
-    """Listens and never answers."""
+def silent_sagemaker() -> Iterator[socket.socket]:
+    """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.5)
         yield listener
@@ -198,20 +207,20 @@ def was_called(listener: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("asks", ["False", "True"])
-def test_without_the_users_leave_nothing_of_aws_is_called(server_factory: Callable[..., Server], asks: str):
-    with deaf_sagemaker() as listener:
+def test_aws_is_called_only_where_the_user_allows_it(server_factory: Callable[..., Server], asks: str):
+    with silent_sagemaker() as listener:
         extra = {
             "AIRFLOW__SM_PROCESSING__ASK_SAGEMAKER": asks,
             "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{listener.getsockname()[1]}",
-            "AWS_ACCESS_KEY_ID": "made-up",
-            "AWS_SECRET_ACCESS_KEY": "made-up",
+            "AWS_ACCESS_KEY_ID": "placeholder",
+            "AWS_SECRET_ACCESS_KEY": "placeholder",
         }
         row = TaskRow(dag_id="dag", run_id="one", state="running", xcoms={"_job": record("runs", **OPEN)})
         server = server_factory([row], **extra)
         page = server.get("/api/jobs")
         shown = server.get("/api/dags/dag/job", run_id="one", task_id="preprocess")
         assert (page["asks_sagemaker"], was_called(listener)) == ((True, True) if asks == "True" else (False, False))
-    note = "SageMaker hasn't answered yet." if asks == "True" else None
+    note = "SageMaker hasn't responded yet." if asks == "True" else None
     assert [page["jobs"][0]["status_note"], shown["job"]["status_note"]] == [note, note]
     assert shown["stop"]["how"] == ("sagemaker" if asks == "True" else "task")

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 OPEN: dict[str, Any] = {"status": "InProgress", "ended_at": None, "duration_seconds": None, "instance_seconds": None}
 RUN = "manual__2026-11-20T12:00:00+00:00"
 
-PASSED_OVER = (
-    "1 record was passed over: written by something else than this package's tasks, or kept elsewhere by a custom "
-    "XCom backend."
+UNREADABLE = (
+    "1 record can't be read and isn't listed: it wasn't written by a task of this package, or a custom XCom backend "
+    "stores it elsewhere."
 )
 
 
@@ -96,7 +96,7 @@ def test_a_page_says_how_many_jobs_there_are_and_what_was_passed_over(server: Se
         "total": 2,
         "unreadable": 1,
         "asks_sagemaker": False,
-        "notes": [PASSED_OVER],
+        "notes": [UNREADABLE],
     }
 
 
@@ -172,7 +172,7 @@ def test_the_tab_has_the_present_job_with_its_details_and_the_earlier_ones(serve
         "stop": {
             "possible": False,
             "how": None,
-            "why_not": "The task is between two processes: none would stop its job. Try again soon.",
+            "why_not": "No worker or triggerer is running the task now, so nothing would stop its job. Try again soon.",
         },
         "logs_url": url,
         "notes": [],
@@ -192,7 +192,7 @@ def _without(it: dict[str, Any], *names: str) -> dict[str, Any]:
 def test_the_tab_of_a_task_without_a_job_says_so(server: Server, task_id: str):
     shown = tab(server, task_id)
     assert [shown[key] for key in ("job", "details", "earlier")] == [None, None, []]
-    assert shown["stop"] == {"possible": False, "how": None, "why_not": "The task has no job."}
+    assert shown["stop"] == {"possible": False, "how": None, "why_not": "The task has no processing job."}
 
 
 def test_details_that_are_none_are_left_out(server: Server):
