@@ -1,4 +1,4 @@
-"""One Airflow for the tier, with runs to look at, and a headless Chromium that looks."""
+"""One Airflow for the tier, with runs of its DAGs, and windows of a headless Chromium."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.acceptance.runs import Gate, Run
 
-from .eyes import Eyes
 from .shop import open_shop
+from .window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow
 
 @pytest.fixture(scope="session")
 def runs(airflow: RunningAirflow, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
-    """A run of each DAG, by DAG id; all go on at once."""
+    """A run of each DAG, by DAG id; all run at once."""
     folder = tmp_path_factory.mktemp("gates")
     gates = {"shop_forecast": Gate(folder / "forecast"), "shop_nightly": Gate(folder / "nightly")}
     dag_ids = ("shop_features", "shop_forecast", "shop_nightly", "recorded")
@@ -65,29 +65,29 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def eyes_factory(
+def window_factory(
     airflow: RunningAirflow, chromium: Browser, request: pytest.FixtureRequest
-) -> Iterator[Callable[..., Eyes]]:
-    """Opens browser windows; at the end each is photographed, and has to have been without errors."""
-    opened: list[Eyes] = []
+) -> Iterator[Callable[..., Window]]:
+    """A function that opens browser windows. At the end each is saved as a screenshot, and must have had no errors."""
+    opened: list[Window] = []
 
-    def look(*, width: int = 1280, theme: str = "light", bears: str = "nothing") -> Eyes:
+    def open_window(*, width: int = 1280, theme: str = "light", expected_error: str = "none") -> Window:
         context = chromium.new_context(viewport={"width": width, "height": 860}, color_scheme=theme)
         context.set_default_timeout(PATIENCE)
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         context.add_init_script(f"localStorage.setItem('theme', '{theme}')")
-        opened.append(Eyes(context.new_page(), airflow.url, bears=bears))
+        opened.append(Window(context.new_page(), airflow.url, expected_error=expected_error))
         return opened[-1]
 
-    yield look
+    yield open_window
     SCREENSHOTS.mkdir(exist_ok=True)
-    for number, eyes in enumerate(opened):
-        eyes.page.screenshot(path=SCREENSHOTS / f"{request.node.name}-{number}.png".replace("/", "_"))
-        eyes.page.context.close()
-    assert [eyes.troubles for eyes in opened] == [[]] * len(opened)
+    for number, window in enumerate(opened):
+        window.page.screenshot(path=SCREENSHOTS / f"{request.node.name}-{number}.png".replace("/", "_"))
+        window.page.context.close()
+    assert [window.errors for window in opened] == [[]] * len(opened)
 
 
 @pytest.fixture
-def eyes(eyes_factory: Callable[..., Eyes]) -> Eyes:
-    """A window as most people have it: wide, and light."""
-    return eyes_factory()
+def window(window_factory: Callable[..., Window]) -> Window:
+    """A wide window in the light theme."""
+    return window_factory()

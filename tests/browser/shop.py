@@ -1,4 +1,4 @@
-"""The Airflow that people look at: real processes, the local SageMaker, and the tier's own DAGs."""
+"""The Airflow behind the pages: real processes, the local SageMaker, and the tier's own DAGs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DAG_IDS = ("shop_features", "shop_forecast", "shop_nightly", "recorded")
 
 @contextmanager
 def open_shop(home: Path) -> Iterator[RunningAirflow]:
-    """Start it all, with the DAGs loaded; everybody is admin."""
+    """Start Airflow with the DAGs loaded; every user is an admin."""
     with LocalSageMaker(stop_grace=2) as sagemaker:
         place = AirflowHome(path=home, port=free_port(), dags=DAGS, extra=sagemaker.environment())
         with running_airflow(place, say=print) as airflow:

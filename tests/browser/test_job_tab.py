@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
     from tests.acceptance.runs import Run
 
-    from .eyes import Eyes
+    from .window import Window
 
 MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 
 
-def test_a_completed_job_shows_its_times_figures_places_and_log(eyes: Eyes, runs: dict[str, Run]) -> None:
+def test_a_completed_job_shows_its_times_figures_data_and_log(window: Window, runs: dict[str, Run]) -> None:
     run = runs["shop_features"]
     assert run.end_of("clean") == "success"
-    frame, pushed = eyes.open_job_tab(run, "clean"), run.xcoms("clean")
+    frame, pushed = window.open_job_tab(run, "clean"), run.xcoms("clean")
     expect(frame.locator("h1")).to_have_text(f"Completed {pushed['job_name']}")
     expect(frame.locator(".said")).to_have_text(["Exit message4,000 orders kept, 12 dropped"])
     expect(frame.locator(".moments li")).to_have_text(
@@ -36,21 +36,21 @@ def test_a_completed_job_shows_its_times_figures_places_and_log(eyes: Eyes, runs
     expect(frame.locator("#log pre")).to_contain_text("reading 4,000 orders, locale en\ndone")
 
 
-def test_the_request_can_be_copied_with_its_environment_hidden(eyes: Eyes, runs: dict[str, Run]) -> None:
+def test_the_request_can_be_copied_with_its_environment_hidden(window: Window, runs: dict[str, Run]) -> None:
     run = runs["shop_features"]
     run.end_of("clean")
-    frame = eyes.open_job_tab(run, "clean")
+    frame = window.open_job_tab(run, "clean")
     frame.get_by_text("Request (CreateProcessingJob)").click()
     frame.get_by_role("button", name="Copy as JSON").click()
     expect(frame.get_by_role("button", name=re.compile("Copied|Selected"))).to_be_visible()
-    request = json.loads(eyes.page.evaluate("navigator.clipboard.readText()"))
+    request = json.loads(window.page.evaluate("navigator.clipboard.readText()"))
     assert (request["ProcessingJobName"], request["Environment"]) == (run.xcoms("clean")["job_name"], {"LOCALE": "***"})
 
 
-def test_a_running_job_is_followed_to_its_end_without_a_reload(eyes: Eyes, runs: dict[str, Run]) -> None:
+def test_a_running_job_is_followed_to_its_end_without_a_reload(window: Window, runs: dict[str, Run]) -> None:
     run = runs["shop_nightly"]
     run.until_task_waits("followed", "deferred")
-    frame = eyes.open_job_tab(run, "followed")
+    frame = window.open_job_tab(run, "followed")
     expect(frame.locator(".badge").first).to_have_text("In progress")
     frame.locator("body").evaluate("() => { window.stillHere = true; }")
     run.open_gate()
@@ -58,27 +58,27 @@ def test_a_running_job_is_followed_to_its_end_without_a_reload(eyes: Eyes, runs:
     assert frame.locator("body").evaluate("() => window.stillHere") is True
 
 
-def test_a_running_job_is_stopped_after_a_question(eyes: Eyes, runs: dict[str, Run]) -> None:
+def test_a_running_job_is_stopped_after_a_confirmation(window: Window, runs: dict[str, Run]) -> None:
     run = runs["shop_nightly"]
     run.until_task_waits("stopped", "running")
-    frame = eyes.open_job_tab(run, "stopped")
+    frame = window.open_job_tab(run, "stopped")
     expect(frame.locator(".bar")).to_contain_text("running for")
     frame.get_by_role("button", name="Stop job").click()
-    question = frame.get_by_role("dialog", name="Stop this processing job?")
-    expect(question).to_contain_text("Airflow marks the task instance as failed, and the task stops its job.")
-    eyes.page.keyboard.press("Escape")
-    expect(question).to_be_hidden()
+    dialog = frame.get_by_role("dialog", name="Stop this processing job?")
+    expect(dialog).to_contain_text("Airflow marks the task instance as failed, and the task stops its job.")
+    window.page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
     assert run.task("stopped").state == "running"
     frame.get_by_role("button", name="Stop job").click()
-    question.get_by_role("button", name="Stop the job").click()
+    dialog.get_by_role("button", name="Stop the job").click()
     expect(frame.locator(".badge").first).to_have_text(re.compile("Stopped|Stopping"))
     assert run.end_of("stopped") == "failed"
 
 
-def test_an_earlier_try_shows_with_its_reason(eyes: Eyes, runs: dict[str, Run]) -> None:
+def test_an_earlier_try_shows_with_its_reason(window: Window, runs: dict[str, Run]) -> None:
     run = runs["shop_forecast"]
     assert run.ended()[0].state == "success"
-    frame = eyes.open_job_tab(run, "train")
+    frame = window.open_job_tab(run, "train")
     expect(frame.locator("h1 .badge")).to_have_text("Completed")
     cells = frame.locator("#earlier tbody td")
     expect(cells.nth(0)).to_have_text("Failed")
@@ -86,26 +86,26 @@ def test_an_earlier_try_shows_with_its_reason(eyes: Eyes, runs: dict[str, Run]) 
     expect(cells.nth(5)).to_have_text("AlgorithmError: , exit code: 1")
 
 
-def test_a_task_without_a_job_says_so(eyes: Eyes, runs: dict[str, Run]) -> None:
+def test_a_task_without_a_job_says_so(window: Window, runs: dict[str, Run]) -> None:
     run = runs["shop_nightly"]
     assert run.end_of("nothing") == "success"
-    frame = eyes.open_job_tab(run, "nothing")
-    expect(frame.get_by_role("heading")).to_have_text("This task instance has recorded no processing job")
-    expect(frame.get_by_text("It has ended.")).to_be_visible()
+    frame = window.open_job_tab(run, "nothing")
+    expect(frame.get_by_role("heading")).to_have_text("No processing job recorded for this task instance")
+    expect(frame.get_by_text("The task has ended.")).to_be_visible()
 
 
-def test_a_task_that_is_not_there_is_named(eyes_factory: Callable[..., Eyes]) -> None:
-    eyes = eyes_factory(bears="404")
-    eyes.open("/sm-processing/job?dag_id=recorded&run_id=never&task_id=gone&map_index=-1")
-    expect(eyes.page.get_by_role("alert")).to_contain_text("There is no task instance 'gone'")
+def test_a_task_that_does_not_exist_is_named(window_factory: Callable[..., Window]) -> None:
+    window = window_factory(expected_error="404")
+    window.open("/sm-processing/job?dag_id=recorded&run_id=never&task_id=gone&map_index=-1")
+    expect(window.page.get_by_role("alert")).to_contain_text("There is no task instance 'gone'")
 
 
-def test_a_lost_connection_is_told_and_got_over(eyes_factory: Callable[..., Eyes], runs: dict[str, Run]) -> None:
-    eyes, run = eyes_factory(bears="ERR_INTERNET_DISCONNECTED"), runs["recorded"]
+def test_a_lost_connection_is_shown_while_it_lasts(window_factory: Callable[..., Window], runs: dict[str, Run]) -> None:
+    window, run = window_factory(expected_error="ERR_INTERNET_DISCONNECTED"), runs["recorded"]
     run.until_task_is("on_aws", "deferred")
-    eyes.open_job_alone(run, "on_aws")
-    eyes.page.context.set_offline(True)
-    expect(eyes.page.get_by_role("alert")).to_contain_text("Not connected. Airflow's API server can't be reached.")
-    expect(eyes.page.locator("h1")).to_contain_text("shop-1")
-    eyes.page.context.set_offline(False)
-    expect(eyes.page.locator("#error > *")).to_have_count(0)
+    window.open_job_alone(run, "on_aws")
+    window.page.context.set_offline(True)
+    expect(window.page.get_by_role("alert")).to_contain_text("Not connected. Can't reach Airflow's API server.")
+    expect(window.page.locator("h1")).to_contain_text("shop-1")
+    window.page.context.set_offline(False)
+    expect(window.page.locator("#error > *")).to_have_count(0)

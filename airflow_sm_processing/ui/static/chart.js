@@ -1,10 +1,10 @@
-/** Two charts: jobs over time by how they ended, and instance-seconds by DAG. */
+/** Two charts: jobs over time by status, and instance-seconds by DAG. */
 
 import { el, svg } from "./dom.js";
 import { count, day, wholeSeconds } from "./format.js";
 
 const KINDS = { completed: "completed", failed: "failed", stopped: "stopped", running: "in progress", unknown: "unknown" };
-const WIDTH = 600, HEIGHT = 120; // the drawing's own units: it is as wide as its place
+const WIDTH = 600, HEIGHT = 120; // SVG units: the drawing is scaled to the width of its container
 const MOST_DAGS = 8;
 const DAY = 86400; // seconds
 
@@ -25,7 +25,7 @@ function overTime({ buckets, bucket_seconds: seconds }) {
   const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "bars", role: "img", "aria-label": inWords(buckets, seconds) }, ...bars);
   const [first, last] = [buckets[0], buckets[buckets.length - 1]].map((bucket) => named(bucket.start, seconds));
   const ends = el("div", { class: "axis" }, el("span", {}, first), buckets.length > 1 ? el("span", {}, last) : null);
-  return el("div", { class: "plot" }, el("span", { class: "scale" }, `most: ${count(most)}`), drawing, ends);
+  return el("div", { class: "plot" }, el("span", { class: "scale" }, `max: ${count(most)}`), drawing, ends);
 }
 
 function stack(bucket, { left, width, most, seconds }) {
@@ -47,7 +47,7 @@ function named(iso, seconds) {
 
 function counted(sums) {
   const parts = Object.entries(KINDS).filter(([kind]) => sums[kind]);
-  return parts.map(([kind, words]) => `${count(sums[kind])} ${words}`).join(", ") || "no job";
+  return parts.map(([kind, words]) => `${count(sums[kind])} ${words}`).join(", ") || "no jobs";
 }
 
 function inWords(buckets, seconds) {

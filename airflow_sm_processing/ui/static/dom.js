@@ -1,12 +1,10 @@
-/**
- * Makes elements. Text goes in as text only: records are written by others, and no markup of theirs is ever parsed.
- */
+/** Creates elements. Text is always inserted as text: records may be forged, so their markup is never parsed. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
  * @param {string} tag
- * @param {Object<string, any>} [attributes] `class`, `on` ({event: listener}), or any attribute; null and false are left out
+ * @param {Object<string, any>} [attributes] `class`, `on` ({event: listener}), or any attribute; null and false are omitted
  * @param {...(Node|string|number|null|undefined)} children
  * @returns {HTMLElement}
  */
@@ -33,7 +31,7 @@ function asNode(child) {
 }
 
 /**
- * A part of the page that is drawn again only when what it shows has changed: selection and scrolling survive.
+ * Returns a function that renders part of the page, only if its value has changed: selection and scrolling are kept.
  *
  * @param {HTMLElement} host
  * @param {(value: any) => (Node|null)[]} draw
@@ -46,11 +44,11 @@ export function region(host, draw) {
     shown = key;
     const focused = host.contains(document.activeElement) ? document.activeElement.textContent : null;
     host.replaceChildren(...draw(value).filter(Boolean));
-    if (focused !== null) focusAgain(host, focused);
+    if (focused !== null) restoreFocus(host, focused);
   };
 }
 
-/** Who works by keyboard goes on from where he was: at the control of the same words. */
-function focusAgain(host, text) {
+/** Keeps the keyboard focus on the control with the same text. */
+function restoreFocus(host, text) {
   [...host.querySelectorAll("a, button, summary, pre")].find((control) => control.textContent === text)?.focus();
 }

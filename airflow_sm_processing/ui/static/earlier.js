@@ -1,4 +1,4 @@
-/** Jobs that the task instance had before: of earlier tries, or from before it was cleared. */
+/** Earlier jobs of the task instance: of earlier tries, or from before it was cleared. */
 
 import { el } from "./dom.js";
 import { duration, time } from "./format.js";

@@ -1,4 +1,4 @@
-/** The job in figures. */
+/** The job's instances, times and settings. */
 
 import { el } from "./dom.js";
 import { duration, instances, wholeSeconds } from "./format.js";

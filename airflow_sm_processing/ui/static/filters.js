@@ -1,15 +1,15 @@
-/** The form above the jobs. */
+/** The filter form above the jobs. */
 
 import { el } from "./dom.js";
 import { STATUSES } from "./status.js";
 
-const TYPED_FOR = 300; // milliseconds without another key
+const DEBOUNCE = 300; // milliseconds after the last key
 const NAMES = ["dag_id", "task_id", "name", "period", "since", "until"];
 
 /**
  * @param {HTMLFormElement} form
  * @param {(changes: object, how?: {push: boolean}) => void} go
- * @returns {(state: object) => void} shows a state in the form
+ * @returns {(state: object) => void} fills the form with a state
  */
 export function bindFilters(form, go) {
   const boxes = Object.entries(STATUSES).map(([status, { label }]) => box(status, label));
@@ -22,13 +22,13 @@ export function bindFilters(form, go) {
   };
   form.addEventListener("input", () => {
     clearTimeout(timer);
-    timer = setTimeout(apply, TYPED_FOR);
+    timer = setTimeout(apply, DEBOUNCE);
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     apply();
   });
-  form.addEventListener("reset", () => setTimeout(apply)); // the values are cleared after this event
+  form.addEventListener("reset", () => setTimeout(apply)); // the browser clears the values after this event
   return (state) => fill(form, state);
 }
 

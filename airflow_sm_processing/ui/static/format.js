@@ -1,4 +1,4 @@
-/** Numbers and times as people read them. */
+/** Formats numbers and times. */
 
 const NOTHING = "–";
 
@@ -18,7 +18,7 @@ export function wholeSeconds(seconds) {
   return seconds === null || seconds === undefined ? NOTHING : `${count(Math.round(seconds))} s`;
 }
 
-/** @param {string|null} iso @returns {string} in the user's zone, such as `2026-11-22 19:04:05` */
+/** @param {string|null} iso @returns {string} in the user's time zone, such as `2026-11-22 19:04:05` */
 export function time(iso) {
   const moment = new Date(iso ?? NaN);
   return Number.isNaN(moment.getTime()) ? NOTHING : `${day(moment)} ${clock(moment)}`;

@@ -1,18 +1,18 @@
-/** Airflow's page around this one. */
+/** Airflow's page, which frames this one. */
 
-/** Airflow's window; null where this page stands alone. @type {Window|null} */
+/** Airflow's window, or null if this page isn't in a frame. @type {Window|null} */
 export const airflow = parentOfSameOrigin();
 
 function parentOfSameOrigin() {
   try {
     return window.parent !== window && window.parent.document ? window.parent : null;
   } catch {
-    return null; // another origin's page: it has nothing to do with Airflow
+    return null; // a page of another origin, so it isn't Airflow's
   }
 }
 
 /**
- * Lets Airflow's page follow a link: its frame is sandboxed, so that this page may open no window and leave none.
+ * Follows a link in Airflow's page, as the sandboxed frame may not open windows or navigate away.
  *
  * @param {MouseEvent} event of a link
  */

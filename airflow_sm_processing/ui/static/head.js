@@ -1,4 +1,4 @@
-/** What the job is called, how it stands, and where else to look. */
+/** The job's name, status and links. */
 
 import { el } from "./dom.js";
 import { inside, isWeb, outside } from "./links.js";
@@ -6,7 +6,7 @@ import { badge } from "./status.js";
 
 const PAGES = { Job: "SageMaker console", Logs: "CloudWatch logs", Outputs: "Outputs in S3" };
 
-/** @param {object} job @param {string} logsUrl Airflow's own log page */
+/** @param {object} job @param {string} logsUrl the task's page in Airflow */
 export function head(job, logsUrl) {
   const title = el("h1", {}, badge(job.status, job.status_note), " ", el("bdi", { class: "name" }, job.job_name));
   return [title, note(job), links(job, logsUrl)];

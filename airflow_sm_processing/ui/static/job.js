@@ -1,4 +1,4 @@
-/** The tab "Processing job" of a task instance: it follows the job until its end, and stays for the next try's. */
+/** The tab "Processing job" of a task instance: it refreshes until the job ends, and shows the next try's job, too. */
 
 import { read } from "./api.js";
 import { region } from "./dom.js";
@@ -16,9 +16,9 @@ import { stopButton } from "./stop.js";
 import { taskOf } from "./task.js";
 import { timeline } from "./timeline.js";
 
-const WHILE_RUNNING = 3000;
-const WHILE_UNKNOWN = 10000; // its task may yet record how it left the job
-const WHEN_SETTLED = 30000; // somebody may clear the task
+const WHILE_RUNNING = 3000; // milliseconds between requests
+const WHILE_UNKNOWN = 10000; // the task may still record the job's status
+const WHEN_SETTLED = 30000; // the task may be cleared
 const ENDED = new Set(["success", "failed", "skipped", "upstream_failed", "removed"]);
 
 const task = taskOf(location.search);
@@ -26,7 +26,7 @@ const part = (id, draw) => region(document.getElementById(id), draw);
 const parts = {
   notes: part("notes", notices),
   head: part("head", ({ job, instance, logsUrl }) => (job ? head(job, logsUrl) : [noJob(instance)])),
-  stop: part("stop", (shown) => (shown ? [stopButton(shown.job, shown.stop, task, () => look())] : [])),
+  stop: part("stop", (shown) => (shown ? [stopButton(shown.job, shown.stop, task, () => refresh())] : [])),
   reason: part("reason", reason),
   timeline: part("timeline", timeline),
   facts: part("facts", facts),
@@ -36,7 +36,7 @@ const parts = {
   earlier: part("earlier", earlier),
 };
 
-const look = poll(async () => {
+const refresh = poll(async () => {
   const found = await read(`dags/${encodeURIComponent(task.dagId)}/job`, task.query);
   show(found);
   if (isSettled(found)) return WHEN_SETTLED;
@@ -61,14 +61,14 @@ function show({ job, details, earlier: before, task: instance, stop, logs_url: l
   document.body.dataset.ready = job ? job.status : "none";
 }
 
-/** What the head shows: it isn't drawn again for a change of anything else. */
+/** The fields in the head, which is rendered again only if one of them changes. */
 function headOf({ job_name, status, status_note, links }) {
   return { job_name, status, status_note, links };
 }
 
 function noJob({ state, operator }) {
-  const title = "This task instance has recorded no processing job";
-  const going = ENDED.has(state) ? "It has ended." : "It has not submitted one yet; this page shows the job as soon as it does.";
+  const title = "No processing job recorded for this task instance";
+  const progress = ENDED.has(state) ? "The task has ended." : "The task hasn't submitted a job yet. The job appears here as soon as it does.";
   const kind = operator ? `Its operator is ${operator}. ` : "";
-  return empty(title, going, `${kind}Tasks of airflow-sm-processing record their jobs, from submission on.`);
+  return empty(title, progress, `${kind}Only tasks of airflow-sm-processing record processing jobs.`);
 }

@@ -1,4 +1,4 @@
-/** The page "SageMaker Processing": all recorded jobs, in sums and one by one. */
+/** The page "SageMaker Processing": all recorded jobs, with totals. */
 
 import { read } from "./api.js";
 import { charts } from "./chart.js";
@@ -11,7 +11,7 @@ import { filterQuery, listQuery, onReturn, readState, writeState } from "./query
 import { table } from "./table.js";
 import { totals } from "./totals.js";
 
-const LOOK_EVERY = 15000; // milliseconds
+const REFRESH_EVERY = 15000; // milliseconds
 
 let state = readState();
 const part = (id, draw) => region(document.getElementById(id), draw);
@@ -25,29 +25,28 @@ const parts = {
 const fillFilters = bindFilters(document.getElementById("filters"), go);
 fillFilters(state);
 
-const look = poll(async () => {
-  const asked = state;
-  const [found, sums] = await Promise.all([read("jobs", listQuery(asked)), read("totals", filterQuery(asked))]);
-  if (asked === state) show(found, sums);
-  return LOOK_EVERY;
+const refresh = poll(async () => {
+  const requested = state;
+  const [found, sums] = await Promise.all([read("jobs", listQuery(requested)), read("totals", filterQuery(requested))]);
+  if (requested === state) show(found, sums);
+  return REFRESH_EVERY;
 }, (error, wait) => showError(document.getElementById("error"), error, wait));
 
 onReturn((returned) => {
   state = returned;
   fillFilters(state);
-  look();
+  refresh();
 });
 
-/** Changes what is shown; all but another page begins at the first page. */
+/** Changes the filters, order or page; every change but that of the page returns to the first page. */
 function go(changes, { push = true } = {}) {
   state = { ...state, page: 1, ...changes };
   writeState(state, { push });
-  look();
+  refresh();
 }
 
 function show(found, sums) {
-  const passedOver = found.unreadable ? [`${found.unreadable} records can't be read and are left out.`] : [];
-  parts.notes([...(found.notes ?? []), ...passedOver]);
+  parts.notes(found.notes ?? []);
   parts.totals(sums);
   parts.charts(sums);
   parts.table({ jobs: found.jobs, sort: state.sort, descending: state.descending, filtered: isFiltered() });

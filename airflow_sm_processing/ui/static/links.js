@@ -1,4 +1,4 @@
-/** Links to the AWS console and within Airflow; an address that is neither becomes plain text. */
+/** Links to the AWS console and within Airflow. Any other address is shown as plain text. */
 
 import { el } from "./dom.js";
 import { followInAirflow } from "./frame.js";
@@ -16,7 +16,7 @@ export function inside(text, path, label) {
   return el("a", { href: path, target: "_top", "aria-label": label, on: { click: followInAirflow } }, text);
 }
 
-/** Whether it is an address that may be a link to elsewhere. @param {string|null|undefined} url */
+/** Whether an address may be a link to another site. @param {string|null|undefined} url */
 export function isWeb(url) {
   return typeof url === "string" && url.startsWith("https://") && URL.canParse(url);
 }

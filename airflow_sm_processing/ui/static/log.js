@@ -1,4 +1,4 @@
-/** The log's last lines as they were recorded at the job's end. */
+/** The last lines of the log, as recorded when the job ended. */
 
 import { el } from "./dom.js";
 import { inside } from "./links.js";
@@ -8,7 +8,7 @@ import { isTerminal } from "./status.js";
 export function log(shown) {
   if (!shown) return [];
   const { job, tail, logsUrl } = shown;
-  const live = el("p", { class: "muted" }, "Live lines are in ", inside("Airflow's Logs tab", logsUrl), ".");
+  const live = el("p", { class: "muted" }, "The live log is in ", inside("Airflow's Logs tab", logsUrl), ".");
   const title = el("h2", {}, "Last log lines");
   if (!tail?.length) return isTerminal(job.status) ? [] : [el("div", { class: "box" }, title, live)];
   return [el("div", { class: "box" }, title, ...tail.flatMap(host))];

@@ -1,6 +1,6 @@
-/** What stands in for content that isn't there, or above content that is. */
+/** Messages in place of missing content, or above the content. */
 
-import { explained } from "./api.js";
+import { explain } from "./api.js";
 import { el } from "./dom.js";
 
 /** @param {string} title @param {...(string|Node|null)} lines */
@@ -9,7 +9,7 @@ export function empty(title, ...lines) {
   return el("div", { class: "empty" }, el("h2", {}, title), ...texts);
 }
 
-/** @param {string[]} notes of the backend */
+/** @param {string[]} notes from the API */
 export function notices(notes) {
   return notes.map((note) => el("p", { class: "notice" }, note));
 }
@@ -17,11 +17,11 @@ export function notices(notes) {
 /**
  * @param {HTMLElement} host a live region
  * @param {Error|null} error
- * @param {number} waitSeconds until the next look
+ * @param {number} waitSeconds until the next request
  */
 export function showError(host, error, waitSeconds) {
   if (!error) return host.replaceChildren();
-  const { title, text } = explained(error);
-  const again = el("span", {}, ` Trying again in ${Math.round(waitSeconds)} s.`);
+  const { title, text } = explain(error);
+  const again = el("span", {}, ` Retrying in ${Math.round(waitSeconds)} s.`);
   host.replaceChildren(el("p", { class: "notice error" }, el("strong", {}, `${title}. `), text, again));
 }

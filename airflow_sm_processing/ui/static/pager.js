@@ -1,4 +1,4 @@
-/** Which part of the jobs is shown, and the way to the others. */
+/** The range of jobs on this page, and buttons for the other pages. */
 
 import { el } from "./dom.js";
 import { count } from "./format.js";

@@ -1,4 +1,4 @@
-/** The job's inputs and outputs: where they are, and how much they hold. */
+/** The job's inputs and outputs, with their locations and sizes. */
 
 import { el } from "./dom.js";
 import { count, size } from "./format.js";
@@ -11,7 +11,7 @@ export function places(shown) {
 
 function list(title, items, ended) {
   if (!items.length) return null;
-  const heads = ["Name", "In S3", "In the container", "Size"].map((text) => el("th", { scope: "col" }, text));
+  const heads = ["Name", "S3 URI", "Container path", "Size"].map((text) => el("th", { scope: "col" }, text));
   const rows = items.map((item) => row(item, ended));
   const table = el("table", { class: "cards" }, el("thead", {}, el("tr", {}, ...heads)), el("tbody", {}, ...rows));
   return el("div", { class: "box" }, el("h2", {}, title), table);
@@ -23,14 +23,14 @@ function row(item, ended) {
     "tr",
     {},
     el("th", { scope: "row" }, el("bdi", {}, item.name ?? "–")),
-    el("td", { "data-label": "In S3", class: "path" }, uri),
-    el("td", { "data-label": "In the container", class: "path" }, item.container_path ?? "–"),
-    el("td", { "data-label": "Size", class: "number" }, measured(item, ended)),
+    el("td", { "data-label": "S3 URI", class: "path" }, uri),
+    el("td", { "data-label": "Container path", class: "path" }, item.container_path ?? "–"),
+    el("td", { "data-label": "Size", class: "number" }, sizeOf(item, ended)),
   );
 }
 
-function measured({ bytes, objects, complete }, ended) {
-  if (bytes === null || objects === null) return ended ? "not measured" : "when it ends";
+function sizeOf({ bytes, objects, complete }, ended) {
+  if (bytes === null || objects === null) return ended ? "not measured" : "available when the job ends";
   const least = complete ? "" : "more than ";
   return `${least}${size(bytes)} in ${count(objects)} ${objects === 1 ? "object" : "objects"}`;
 }

@@ -1,15 +1,15 @@
-/** Looks again and again: soon while something goes on, seldom while the page is hidden, later after errors. */
+/** Polls the API, more slowly while the page is hidden, and with exponential backoff after errors. */
 
 const HIDDEN_FACTOR = 10;
 const FIRST_WAIT = 2000;
 const LONGEST_WAIT = 60000;
 
 /**
- * @param {() => Promise<number>} look gives the milliseconds until the next look
- * @param {(error: Error|null, waitSeconds: number) => void} tell gets each error, and null when all is well
- * @returns {() => void} looks at once
+ * @param {() => Promise<number>} request returns the milliseconds until the next request
+ * @param {(error: Error|null, waitSeconds: number) => void} report gets each error, and null after a success
+ * @returns {() => void} sends a request at once
  */
-export function poll(look, tell) {
+export function poll(request, report) {
   let timer, errors = 0, turn = 0;
 
   async function go() {
@@ -17,15 +17,15 @@ export function poll(look, tell) {
     const mine = ++turn;
     let wait;
     try {
-      wait = await look();
-      if (mine !== turn) return; // a later look was asked for meanwhile, and goes on by itself
+      wait = await request();
+      if (mine !== turn) return; // a newer request has been sent, and schedules the next one
       errors = 0;
-      tell(null, 0);
+      report(null, 0);
       if (document.hidden) wait *= HIDDEN_FACTOR;
     } catch (error) {
       if (mine !== turn) return;
       wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** errors++);
-      tell(error, wait / 1000);
+      report(error, wait / 1000);
     }
     timer = setTimeout(go, wait);
   }

@@ -1,6 +1,6 @@
 /**
- * What the page shows is in its address, so that it can be bookmarked, sent, and gone back to. Airflow's own address bar
- * is what users see: it gets the same query.
+ * Keeps the filters, order and page in the address, so that they can be bookmarked, shared and reached with the back
+ * button. The query is copied to the address of Airflow's page, which is the one that users see.
  */
 
 import { airflow } from "./frame.js";
@@ -9,43 +9,43 @@ import { STATUSES } from "./status.js";
 const HOUR = 3600000; // milliseconds
 const PERIODS = { "24h": 24 * HOUR, "7d": 7 * 24 * HOUR, "30d": 30 * 24 * HOUR, "90d": 90 * 24 * HOUR };
 const TEXTS = ["dag_id", "task_id", "name", "period", "since", "until"];
-const LONGEST = 500; // characters of a text, as the API takes it
+const MAX_LENGTH = 500; // characters of a text that the API accepts
 const SORTS = ["submitted_at", "ended_at", "duration_seconds", "instance_seconds", "job_name", "status", "dag_id", "task_id"];
 const SIZES = [25, 50, 100];
 const LAST_PAGE = 1000000;
-const STANDARD = { sort: "submitted_at", descending: true, page: 1, size: SIZES[0] };
+const DEFAULTS = { sort: "submitted_at", descending: true, page: 1, size: SIZES[0] };
 
 /**
- * Anybody may write an address: what no filter takes is the standard instead.
- * @returns {object} from the address: this page's own, or Airflow's where its frame knows no query
+ * Invalid values in the address are replaced by defaults.
+ * @returns {object} the state in this page's address, or in Airflow's if the frame's has no query
  */
 export function readState() {
   const query = new URLSearchParams(location.search || (airflow?.location.search ?? ""));
-  const texts = Object.fromEntries(TEXTS.map((name) => [name, (query.get(name) ?? "").slice(0, LONGEST)]));
+  const texts = Object.fromEntries(TEXTS.map((name) => [name, (query.get(name) ?? "").slice(0, MAX_LENGTH)]));
   if (texts.period !== "custom" && !Object.hasOwn(PERIODS, texts.period)) texts.period = "";
   return {
     ...texts,
     statuses: query.getAll("status").filter((status) => Object.hasOwn(STATUSES, status)),
-    sort: SORTS.find((sort) => sort === query.get("sort")) ?? STANDARD.sort,
+    sort: SORTS.find((sort) => sort === query.get("sort")) ?? DEFAULTS.sort,
     descending: query.get("order") !== "ascending",
     page: Math.min(Math.max(1, Number.parseInt(query.get("page") ?? "1", 10) || 1), LAST_PAGE),
-    size: SIZES.find((size) => String(size) === query.get("size")) ?? STANDARD.size,
+    size: SIZES.find((size) => String(size) === query.get("size")) ?? DEFAULTS.size,
   };
 }
 
-/** @param {object} state @param {{push: boolean}} how `push`: as a step to go back from */
+/** @param {object} state @param {{push: boolean}} how `push`: whether the back button undoes the change */
 export function writeState(state, { push }) {
   const query = new URLSearchParams(TEXTS.filter((name) => state[name]).map((name) => [name, state[name]]));
   for (const status of state.statuses) query.append("status", status);
-  if (state.sort !== STANDARD.sort) query.set("sort", state.sort);
+  if (state.sort !== DEFAULTS.sort) query.set("sort", state.sort);
   if (!state.descending) query.set("order", "ascending");
   if (state.page !== 1) query.set("page", state.page);
-  if (state.size !== STANDARD.size) query.set("size", state.size);
+  if (state.size !== DEFAULTS.size) query.set("size", state.size);
   history[push ? "pushState" : "replaceState"](null, "", `${location.pathname}${query.size ? `?${query}` : ""}`);
   mirror();
 }
 
-/** @param {(state: object) => void} returned called when the user goes back or forth */
+/** @param {(state: object) => void} returned called when the user goes back or forward */
 export function onReturn(returned) {
   addEventListener("popstate", () => {
     mirror();
@@ -57,7 +57,7 @@ function mirror() {
   airflow?.history.replaceState(airflow.history.state, "", `${airflow.location.pathname}${location.search}`);
 }
 
-/** The filters as the API takes them. @param {object} state */
+/** The filters as query parameters of the API. @param {object} state */
 export function filterQuery(state) {
   const query = new URLSearchParams(state.statuses.map((status) => ["status", status]));
   for (const name of ["dag_id", "task_id", "name"]) if (state[name]) query.set(name, state[name]);
@@ -66,7 +66,7 @@ export function filterQuery(state) {
   return query;
 }
 
-/** The filters, and which of the jobs. @param {object} state */
+/** The filters, order and page as query parameters of the API. @param {object} state */
 export function listQuery(state) {
   const query = filterQuery({ ...state, offset: false });
   query.set("sort", state.sort);

@@ -1,4 +1,4 @@
-/** Why the job failed or stopped: what people come for. */
+/** Why the job failed or stopped. */
 
 import { el } from "./dom.js";
 
@@ -9,7 +9,7 @@ export function reason(job) {
   const none = job.status === "Failed" ? "SageMaker gave no reason." : "The job was stopped; SageMaker gave no reason.";
   const why = job.failure_reason || (job.exit_message ? null : none);
   const kind = job.status === "Failed" ? "failed" : "stopped";
-  const title = job.status === "Failed" ? "Failure reason" : "Why it stopped";
+  const title = job.status === "Failed" ? "Failure reason" : "Stop reason";
   return [said(title, why, kind), said("Exit message", job.exit_message, kind)];
 }
 

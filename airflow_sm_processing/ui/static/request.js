@@ -1,8 +1,8 @@
-/** The request that made the job, to be read and copied. */
+/** The CreateProcessingJob request, to read and copy. */
 
 import { el } from "./dom.js";
 
-const SAID_FOR = 2000; // milliseconds
+const CONFIRMATION = 2000; // milliseconds
 
 /** @param {object|null} sent */
 export function request(sent) {
@@ -17,14 +17,14 @@ export function request(sent) {
 async function copy(text, code, button) {
   try {
     await navigator.clipboard.writeText(text);
-    say(button, "Copied");
+    showLabel(button, "Copied");
   } catch {
-    getSelection().selectAllChildren(code); // no clipboard without HTTPS: the user's own Ctrl+C still works
-    say(button, "Selected: press Ctrl+C");
+    getSelection().selectAllChildren(code); // browsers allow clipboard access over HTTPS only; Ctrl+C still works
+    showLabel(button, "Selected: press Ctrl+C");
   }
 }
 
-function say(button, words) {
+function showLabel(button, words) {
   button.textContent = words;
-  setTimeout(() => { button.textContent = "Copy as JSON"; }, SAID_FOR);
+  setTimeout(() => { button.textContent = "Copy as JSON"; }, CONFIRMATION);
 }

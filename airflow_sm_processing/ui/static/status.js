@@ -1,15 +1,15 @@
-/** A job's status as people see it: a word and a colour, never a colour alone. */
+/** A job's status as a badge: a word and a colour, never a colour alone. */
 
 import { el } from "./dom.js";
 
 /** @type {Object<string, {kind: string, label: string, help: string}>} */
 export const STATUSES = {
-  InProgress: { kind: "running", label: "In progress", help: "submitted, waiting for instances or running" },
-  Stopping: { kind: "running", label: "Stopping", help: "told to stop, and about to end" },
-  Completed: { kind: "completed", label: "Completed", help: "ended with success" },
-  Failed: { kind: "failed", label: "Failed", help: "ended with an error" },
-  Stopped: { kind: "stopped", label: "Stopped", help: "ended by a user or by its time limit" },
-  Unknown: { kind: "unknown", label: "Unknown", help: "nobody recorded the job's end" },
+  InProgress: { kind: "running", label: "In progress", help: "waiting for instances or running" },
+  Stopping: { kind: "running", label: "Stopping", help: "a stop was requested, and the job is ending" },
+  Completed: { kind: "completed", label: "Completed", help: "finished successfully" },
+  Failed: { kind: "failed", label: "Failed", help: "finished with an error" },
+  Stopped: { kind: "stopped", label: "Stopped", help: "stopped by a user or by its time limit" },
+  Unknown: { kind: "unknown", label: "Unknown", help: "the job's end was not recorded" },
 };
 
 /** @param {string} status */

@@ -1,4 +1,4 @@
-/** The jobs, one a row; heads sort. */
+/** The table of jobs, sorted by clicking a column's title. */
 
 import { el } from "./dom.js";
 import { duration, instances, time, wholeSeconds } from "./format.js";
@@ -6,7 +6,7 @@ import { inside, isWeb, outside } from "./links.js";
 import { empty } from "./notices.js";
 import { badge } from "./status.js";
 
-/** Each column's title, and what it sorts by. @type {[string, string|null][]} */
+/** Each column's title and sort key. @type {[string, string|null][]} */
 const COLUMNS = [
   ["Status", "status"],
   ["Job", "job_name"],
@@ -18,7 +18,7 @@ const COLUMNS = [
   ["Instance-seconds", "instance_seconds"],
   ["Links", null],
 ];
-const TEXTS = new Set(["status", "job_name", "dag_id", "task_id"]); // these begin at A, the others at the greatest
+const TEXTS = new Set(["status", "job_name", "dag_id", "task_id"]); // sorted ascending at the first click, the others descending
 
 /** @param {{jobs: object[], sort: string, descending: boolean, filtered: boolean, go: Function}} shown */
 export function table({ jobs, sort, descending, filtered, go }) {
@@ -28,8 +28,8 @@ export function table({ jobs, sort, descending, filtered, go }) {
 }
 
 function nothing(filtered) {
-  if (filtered) return empty("No job matches these filters", "Clear some of them to see more.");
-  return empty("No processing job yet", "The jobs of this Airflow's tasks show here from their submission on.");
+  if (filtered) return empty("No jobs match these filters", "Clear some filters to see more jobs.");
+  return empty("No processing jobs yet", "Jobs appear here once a task submits one.");
 }
 
 function head(title, key, { sort, descending, go }) {

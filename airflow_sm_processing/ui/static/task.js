@@ -1,4 +1,4 @@
-/** Which task instance the tab is about. */
+/** The task instance whose tab this is. */
 
 /**
  * @param {string} search the query of the tab's address. Airflow's UI may not have encoded it, so that a `+` is a plus
@@ -21,6 +21,6 @@ function decoded(text) {
   try {
     return decodeURIComponent(text);
   } catch {
-    return text; // a % that nobody encoded
+    return text; // a literal %
   }
 }

@@ -1,4 +1,4 @@
-/** Light or dark, as Airflow's own page is at each moment; as the system wants where this page stands alone. */
+/** Follows Airflow's light or dark theme, or the system's if this page isn't in a frame. */
 
 import { airflow } from "./frame.js";
 

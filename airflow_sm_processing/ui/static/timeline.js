@@ -1,13 +1,12 @@
 /**
- * When the job was submitted, started and ended, and how long it waited and ran. A worker records the start when it sees
- * it; of a deferred task, Airflow learns of it at the end, unless it asks SageMaker: until then nobody here knows which of
- * the two the job does.
+ * When the job was submitted, started and ended, and how long it waited and ran. A worker records the start at once, a
+ * deferred task only when the job ends. Until then, unless SageMaker is asked, it is unknown whether the job runs yet.
  */
 
 import { el } from "./dom.js";
 import { between, duration, time } from "./format.js";
 
-const LEAST_SHARE = 0.12; // of the bar, so that each part's words have room
+const LEAST_SHARE = 0.12; // of the bar, so that each part's text fits
 
 /** @param {{job: object, now: string|null}|null} shown `now` while the job goes on */
 export function timeline(shown) {

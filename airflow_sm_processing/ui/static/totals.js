@@ -1,11 +1,11 @@
-/** The sums of all jobs that the filters take. */
+/** Totals of the jobs that match the filters. */
 
 import { el } from "./dom.js";
 import { count, duration, wholeSeconds } from "./format.js";
 
 /** @param {object} sums */
 export function totals(sums) {
-  const share = sums.jobs && sums.failed ? `${((100 * sums.failed) / sums.jobs).toFixed(1)} % of the jobs` : null;
+  const share = sums.jobs && sums.failed ? `${((100 * sums.failed) / sums.jobs).toFixed(1)} % of jobs` : null;
   return [
     tile("Jobs", count(sums.jobs), sums.running ? `${count(sums.running)} in progress` : null),
     tile("Failed", count(sums.failed), share, sums.failed ? "failed" : null),

@@ -1,4 +1,4 @@
-"""Records that no local job leaves: hostile ones, and those of jobs on AWS, which have pages in its console."""
+"""Records that no local job leaves: forged ones, and those of jobs on AWS, which have pages in its console."""
 
 from datetime import datetime, timedelta, timezone
 
@@ -45,7 +45,7 @@ def record(**changes):
     }
 
 
-def hostile_record():
+def forged_record():
     addresses = (
         "javascript:document.title='taken'",
         "data:text/html,<script>alert(1)</script>",
@@ -60,7 +60,7 @@ def hostile_record():
     )
 
 
-def hostile_details(job_name):
+def forged_details(job_name):
     place = {"name": MARKUP, "uri": f"s3://{MARKUP}", "container_path": RIGHT_TO_LEFT, "link": "javascript:alert(1)"}
     return {
         "version": 1,
@@ -73,7 +73,7 @@ def hostile_details(job_name):
 
 
 def history():
-    """Give a record for each of 40 days, the last of a failed job."""
+    """Yield a record for each of 40 days, the last of a failed job."""
     for number in range(40):
         day = datetime(2026, 10, 1, 3, tzinfo=timezone.utc) + timedelta(days=number)
         status = "Failed" if number == 39 else "Completed"
@@ -83,7 +83,7 @@ def history():
 
 
 class OnAws(LinkedTask):
-    """A task whose job has pages in the console; deferred for longer than anybody looks."""
+    """A task whose job has pages in the console; deferred for longer than the tests run."""
 
     def execute(self, context):
         push_links(context["ti"], PAGES)
@@ -94,16 +94,16 @@ class OnAws(LinkedTask):
 @dag(dag_id="recorded", schedule=None)
 def recorded():
     @task
-    def hostile(ti=None):
-        ti.xcom_push(key="_job", value=hostile_record())
-        ti.xcom_push(key="_job_details", value=hostile_details(hostile_record()["job_name"]))
+    def forged(ti=None):
+        ti.xcom_push(key="_job", value=forged_record())
+        ti.xcom_push(key="_job_details", value=forged_details(forged_record()["job_name"]))
 
     @task
     def earlier():
         for kept in history():
             get_current_context()["task_state_store"].set(f"processing_job:{kept['job_name']}", kept)
 
-    hostile()
+    forged()
     earlier()
     OnAws(task_id="on_aws")
 

@@ -1,4 +1,4 @@
-"""What people look at: a pipeline whose second job fails, a job that can be tried again, and jobs that go on."""
+"""The pages' DAGs: a pipeline whose second job fails, a job that can be tried again, and jobs that keep running."""
 
 from datetime import timedelta
 
@@ -33,7 +33,7 @@ def features():
 
     @task
     def publish():
-        """No processing job: its tab says so."""
+        """Run no processing job: its tab says so."""
 
     join >> publish()
 
@@ -52,7 +52,7 @@ def nightly():
 
     @task
     def nothing():
-        """No processing job."""
+        """Run no processing job."""
 
     nothing()
 

@@ -1,4 +1,4 @@
-"""A browser window on Airflow, and what somebody sees in it."""
+"""A browser window on Airflow's UI."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tests.acceptance.runs import Run
 
 JOB_TAB = "sagemaker-processing-job"
-# Text against what is behind it, by WCAG 2.2's formula: those of all visible words that are below 4.5.
-_FAINT = """() => {
+# The visible texts whose contrast to their background is below 4.5 by WCAG 2.2's formula.
+_LOW_CONTRAST = """() => {
   const paint = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const rgb = (color) => {
     paint.clearRect(0, 0, 1, 1); paint.fillStyle = color; paint.fillRect(0, 0, 1, 1);
@@ -41,29 +41,29 @@ _FAINT = """() => {
 }"""
 
 
-class Eyes:
-    """A window, and the troubles that it had: errors in the console, and requests to anybody but Airflow."""
+class Window:
+    """A window, and the errors in it: in the console, and requests to any server but Airflow's."""
 
-    def __init__(self, page: Page, url: str, *, bears: str) -> None:
+    def __init__(self, page: Page, url: str, *, expected_error: str) -> None:
         self.page = page
-        self.troubles: list[str] = []
+        self.errors: list[str] = []
         self._url = url
-        self._bears = bears
-        page.on("console", self._heard)
-        page.on("pageerror", lambda error: self.troubles.append(f"uncaught: {error}"))
-        page.on("request", self._asked)
+        self._expected_error = expected_error
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.errors.append(f"uncaught: {error}"))
+        page.on("request", self._on_request)
 
     @property
     def frame(self) -> FrameLocator:
-        """Our page in Airflow's."""
+        """The package's page, in Airflow's."""
         return self.page.frame_locator("iframe")
 
     def open(self, path: str) -> None:
-        """Open a page of Airflow's, or of ours by itself."""
+        """Open a page of Airflow, or a page of the package by itself."""
         self.page.goto(self._url + path)
 
     def open_job_tab(self, run: Run, task_id: str) -> FrameLocator:
-        """Open the tab in Airflow's page of a task instance, and wait for what it shows."""
+        """Open the tab in Airflow's page of a task instance, and wait until it is loaded."""
         self.open(f"/dags/{run.dag_id}/runs/{quote(run.run_id, safe='')}/tasks/{task_id}/plugin/{JOB_TAB}")
         expect(self.frame.locator("body[data-ready]")).to_be_attached()
         return self.frame
@@ -75,25 +75,25 @@ class Eyes:
         expect(self.page.locator("body[data-ready]")).to_be_attached()
 
     def open_jobs(self, query: str = "") -> FrameLocator:
-        """Open the page of all jobs in Airflow's, at a bookmark."""
+        """Open the page of all jobs in Airflow's, with a query."""
         inner = f"/sm-processing/jobs{query}" if query else ""
         self.open(f"/plugin/sagemaker-processing{inner}")
         expect(self.frame.locator("body[data-ready]")).to_be_attached()
         return self.frame
 
-    def faint_texts(self) -> list[tuple[float, str]]:
-        """Give the texts of the page whose contrast is below WCAG's AA."""
-        found: list[tuple[float, str]] = self.page.evaluate(_FAINT)
+    def low_contrast_texts(self) -> list[tuple[float, str]]:
+        """Return the texts of the page whose contrast is below WCAG's level AA."""
+        found: list[tuple[float, str]] = self.page.evaluate(_LOW_CONTRAST)
         return found
 
     def is_wider_than_window(self) -> bool:
-        """Say whether one would have to scroll the page sideways."""
+        """Return whether the page scrolls sideways."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
 
-    def _heard(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and self._bears not in message.text:
-            self.troubles.append(f"console: {message.text}")
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and self._expected_error not in message.text:
+            self.errors.append(f"console: {message.text}")
 
-    def _asked(self, request: Request) -> None:
+    def _on_request(self, request: Request) -> None:
         if not request.url.startswith((self._url, "data:", "blob:")):
-            self.troubles.append(f"request to elsewhere: {request.url}")
+            self.errors.append(f"request to another server: {request.url}")
