@@ -18,8 +18,7 @@ if TYPE_CHECKING:
         ProcessingError,
     )
     from airflow_sm_processing.hooks.processing import ProcessingHook
-    from airflow_sm_processing.operators.processing import ProcessingOperator
-    from airflow_sm_processing.operators.script_processing import ScriptProcessingOperator
+    from airflow_sm_processing.operators.processing import ProcessingOperator, ScriptProcessingOperator
     from airflow_sm_processing.processing.description import JobStatus
     from airflow_sm_processing.processing.models import (
         AthenaDatasetDefinition,
@@ -59,7 +58,7 @@ _MODULES = {
     "ProcessingOutput": "processing.models",
     "RedshiftDatasetDefinition": "processing.models",
     "S3Input": "processing.models",
-    "ScriptProcessingOperator": "operators.script_processing",
+    "ScriptProcessingOperator": "operators.processing",
 }
 
 __all__ = [

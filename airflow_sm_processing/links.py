@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import BaseOperator, BaseOperatorLink
+from airflow.sdk import BaseOperatorLink
 
 from airflow_sm_processing.xcoms import LINK_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from airflow.sdk import Context
+    from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
-__all__ = ["JOB_LINKS", "CloudWatchLink", "ConsoleLink", "LinkedTask", "OutputsLink", "SageMakerLink", "push_links"]
+__all__ = ["JOB_LINKS", "CloudWatchLink", "ConsoleLink", "OutputsLink", "SageMakerLink", "push_links"]
 
 
 class ConsoleLink(BaseOperatorLink):
@@ -33,7 +33,7 @@ class ConsoleLink(BaseOperatorLink):
         return LINK_KEYS[self.page]
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002  # Airflow's signature
-        """Give the address that the task pushed; an empty one if it has no job, or one on a local endpoint."""
+        """Return the address that the task pushed; an empty one if it has no job, or one on a local endpoint."""
         from airflow_sm_processing.xcoms import xcom_if_any
 
         return xcom_if_any(ti_key, self.xcom_key) or ""
@@ -61,17 +61,7 @@ class OutputsLink(ConsoleLink):
 
 
 JOB_LINKS: Collection[ConsoleLink] = (SageMakerLink(), CloudWatchLink(), OutputsLink())
-
-
-class LinkedTask(BaseOperator):
-    """A task with links to its job's pages, for which it calls `push_links`."""
-
-    operator_extra_links = JOB_LINKS
-
-    def pre_execute(self, context: Context) -> None:
-        """Take the links from the worker's copy of the task: a worker pushes its links again, even those not there."""
-        self.operator_extra_links = ()
-        super().pre_execute(context)
+"""The links of a task that calls `push_links`."""
 
 
 def push_links(ti: Any, pages: Mapping[str, str]) -> None:

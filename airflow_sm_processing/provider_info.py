@@ -80,7 +80,6 @@ def get_provider_info() -> dict[str, Any]:
             _integration(
                 name,
                 "airflow_sm_processing.operators.processing",
-                "airflow_sm_processing.operators.script_processing",
             )
         ],
         "sensors": [_integration(name, "airflow_sm_processing.sensors.processing")],

@@ -7,7 +7,6 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import Problem
-from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.processing.s3_uris import folder_link, is_aws
 
 if TYPE_CHECKING:
@@ -186,6 +185,8 @@ def job_details(
 
 
 def _progress(description: JobDescription | None) -> dict[str, Any]:
+    from airflow_sm_processing.processing.description import JobStatus
+
     if description is None:
         nothing = ("created_at", "started_at", "ended_at", "duration_seconds", "instance_seconds")
         texts = ("exit_message", "failure_reason")

@@ -6,6 +6,7 @@ import json
 import sys
 from contextlib import redirect_stdout
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import ProcessingError
@@ -107,12 +108,14 @@ def _run(command: Callable[[argparse.Namespace], str], options: argparse.Namespa
 
 def _plan(options: argparse.Namespace) -> str:
     from airflow_sm_processing.cli.dry_run import RunFields, find_dag, rendered
-    from airflow_sm_processing.operators.plans import plan_task
+    from airflow_sm_processing.operators.base import BaseProcessingOperator
+    from airflow_sm_processing.operators.plan import plan_task
 
     run = RunFields(options.run_id, options.logical_date, options.map_index)
     dag = find_dag(options.dag_id, options.dag_file)
     with rendered(dag, options.task_id, run) as (task, context):
-        planned = plan_task(task, context, account=options.account, region=options.region)
+        job_definition = partial(BaseProcessingOperator.job_definition, task)  # a function's call isn't known yet
+        planned = plan_task(task, context, job_definition, account=options.account, region=options.region)
         plain = planned.to_plain(show_env=options.show_env)
     return shown(plain, options.output)
 

@@ -18,10 +18,10 @@ from airflow_sm_processing.iam.permissions import JobNeeds, locations
 from airflow_sm_processing.iam.plan import upload_prefix
 from airflow_sm_processing.iam.statements import ANY, Place, account_in, beginning, partition_of, place_of_jobs
 from airflow_sm_processing.operators.base import BaseProcessingOperator
-from airflow_sm_processing.operators.folder_references import FolderReference
-from airflow_sm_processing.operators.mode_parameters import MODE_PARAMETERS, read_modes
 from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS, DefinitionReader
-from airflow_sm_processing.operators.plans import outputs_read, ways_of
+from airflow_sm_processing.operators.plan import outputs_read, ways_of
+from airflow_sm_processing.operators.references import FolderReference
+from airflow_sm_processing.operators.wait_options import WAIT_PARAMETERS, read_wait_options
 from airflow_sm_processing.ownership.owner import stem
 from airflow_sm_processing.processing.definition import base_name_from_image, legal_name
 from airflow_sm_processing.processing.request import default_keys, plan_submission
@@ -122,7 +122,7 @@ def without_templates(text: str) -> str:
 
 def _parameter_sets(task: Any) -> Iterator[dict[str, Any]]:
     if isinstance(task, BaseProcessingOperator):
-        rest = {name: getattr(task, name, None) for name in (*MODE_PARAMETERS, *_SETTINGS)}
+        rest = {name: getattr(task, name, None) for name in (*WAIT_PARAMETERS, *_SETTINGS)}
         called_with = [getattr(task, name, None) for name in ("op_args", "op_kwargs")]
         yield {**task.definition_parameters(), **rest, _CALLED_WITH: called_with}
     elif isinstance(task, MappedOperator) and issubclass(task.operator_class, BaseProcessingOperator):
@@ -152,7 +152,7 @@ class _Reading:
         plain = {name: self._known(value) for name, value in parameters.items() if name != _CALLED_WITH}
         self._plain = plain
         self._definition = DefinitionReader().read({name: plain.get(name) for name in DEFINITION_PARAMETERS})
-        self._ways = ways_of(read_modes({name: plain.get(name) for name in MODE_PARAMETERS})[0])
+        self._ways = ways_of(read_wait_options({name: plain.get(name) for name in WAIT_PARAMETERS})[0])
         self._place = self._read_place(account, plain.get("region_name") or region)
 
     def prospect(self, subject: str) -> Prospect:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import DAG, Context
 
-    from airflow_sm_processing.operators.lifecycle import JobTask
+    from airflow_sm_processing.operators.base import BaseProcessingOperator
 
 
 __all__ = ["RunFields", "find_dag", "read_dags", "rendered"]
@@ -38,7 +38,7 @@ class RunFields:
 
 
 @contextmanager
-def rendered(dag: DAG, task_id: str, run: RunFields) -> Iterator[tuple[JobTask, Context]]:
+def rendered(dag: DAG, task_id: str, run: RunFields) -> Iterator[tuple[BaseProcessingOperator, Context]]:
     """Give a processing task as a worker of the run would have it, and its context; the block is in that worker.
 
     Raises:
@@ -209,7 +209,7 @@ def _answering(answers: _Answers) -> Iterator[None]:
             place.SUPERVISOR_COMMS = before
 
 
-def _put_placeholders_in_s3(task: JobTask) -> None:
+def _put_placeholders_in_s3(task: BaseProcessingOperator) -> None:
     """Take a place that isn't known yet for one in S3: local ones come from the DAG file."""
     fields: Any = task
     for name in ("inputs", "outputs", "code"):

@@ -17,21 +17,16 @@ from airflow_sm_processing.decorators.container.values import KIND, VALUE, Carry
 from airflow_sm_processing.decorators.results import LargeResult
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.operators.assets import with_uris
-from airflow_sm_processing.operators.exit_codes import read_exit_codes
-from airflow_sm_processing.operators.folder_references import with_folder_references
-from airflow_sm_processing.operators.if_ran import with_optional_references
-from airflow_sm_processing.operators.late import LATE, hide_late
-from airflow_sm_processing.operators.nothing import nothing_problems, without_left_out
-from airflow_sm_processing.operators.resolved import resolved
-from airflow_sm_processing.operators.truths import truth
+from airflow_sm_processing.operators.references import with_folder_references, with_optional_references
+from airflow_sm_processing.operators.rendered_values import missing_value_problems, without_left_out
+from airflow_sm_processing.operators.templating import LATE, as_bool, hide_unresolved, resolved
+from airflow_sm_processing.operators.wait_options import read_exit_codes
 from airflow_sm_processing.processing.models import ProcessingInput
 from airflow_sm_processing.processing.secrets import hidden
 from airflow_sm_processing.processing.values import NATIVE_NUMBER_RULE, NativeFloat, NativeInt, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from airflow_sm_processing.decorators.operator import FunctionProcessingOperator
 
 
 __all__ = [
@@ -77,13 +72,12 @@ def read_requirements(value: Any) -> list[str]:
     return list(_plain_list(value) or ())
 
 
-def own_problems(task: FunctionProcessingOperator) -> Iterator[Problem]:
+def own_problems(*, requirements: Any, max_xcom_bytes: Any, fail_on_exit_code: Any) -> Iterator[Problem]:
     """Yield what is wrong with the parameters that other processing tasks haven't got."""
-    yield from _requirements_problems(hide_late(task.requirements))
-    size: Any = task.max_xcom_bytes
-    if isinstance(size, bool) or not isinstance(size, int) or size < 0:
-        yield Problem("max_xcom_bytes", size, "must be a number of bytes, 0 or more")
-    yield from _fail_problems(task.fail_on_exit_code)
+    yield from _requirements_problems(hide_unresolved(requirements))
+    if isinstance(max_xcom_bytes, bool) or not isinstance(max_xcom_bytes, int) or max_xcom_bytes < 0:
+        yield Problem("max_xcom_bytes", max_xcom_bytes, "must be a number of bytes, 0 or more")
+    yield from _fail_problems(fail_on_exit_code)
 
 
 def _fail_problems(value: Any) -> Iterator[Problem]:
@@ -145,8 +139,9 @@ class InputArgument(ResolveMixin):
         from airflow_sm_processing.operators.errors import TaskDefinitionError
 
         rendered = resolved(context["task"].render_template(self.fields, context))
-        (fields,) = without_left_out([self.fields], [{**rendered, "optional": truth(rendered.get("optional", False))}])
-        problems = [*nothing_problems({"inputs": [self.fields]}, {"inputs": [fields]})]
+        is_optional = as_bool(rendered.get("optional", False))
+        (fields,) = without_left_out([self.fields], [{**rendered, "optional": is_optional}])
+        problems = [*missing_value_problems({"inputs": [self.fields]}, {"inputs": [fields]})]
         if problems:
             raise TaskDefinitionError(problems, subject=f"task {context['task'].task_id}")
         made = ProcessingInput(**fields)

@@ -17,7 +17,7 @@ from airflow_sm_processing.decorators.results import (
     rule_of_airflow,
 )
 from airflow_sm_processing.exceptions import ServiceError
-from airflow_sm_processing.operators.exit_codes import read_exit_codes
+from airflow_sm_processing.operators.wait_options import read_exit_codes
 from airflow_sm_processing.processing.waiter import patiently
 from airflow_sm_processing.processing.xcom_values import XComValueError, check_xcom_value, key_rule
 from airflow_sm_processing.redaction import one_line, printable
@@ -26,31 +26,28 @@ from airflow_sm_processing.xcoms import RESERVED_KEYS
 _SHOWN_CHARACTERS = 200  # of a key
 
 if TYPE_CHECKING:
-    from airflow_sm_processing.decorators.operator import FunctionProcessingOperator
+    from collections.abc import Callable
+
     from airflow_sm_processing.decorators.results import Raised, Returned
     from airflow_sm_processing.exceptions import JobFailedError
+    from airflow_sm_processing.operators.job_run import EndedJob
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.job import ProcessingJob
 
-__all__ = ["end_of_failure", "returned"]
+__all__ = ["function_failure", "returned_value"]
 
 
-def returned(
-    task: FunctionProcessingOperator,
-    job: ProcessingJob,
-    description: JobDescription,
-    ti: Any,
-    *,
-    max_transient_seconds: float,
+def returned_value(
+    ended: EndedJob, ti: Any, *, max_xcom_bytes: int, multiple_outputs: bool, is_mapped_over: Callable[[], bool]
 ) -> Any:
     """Return what the function returned.
 
     Args:
-        task: The function's task.
-        job: Its job.
-        description: How the job ended.
+        ended: The function's job.
         ti: Airflow's task instance.
-        max_transient_seconds: How long S3 may be in trouble.
+        max_xcom_bytes: The task's parameter.
+        multiple_outputs: The task's parameter.
+        is_mapped_over: Returns whether a task is mapped over the result.
 
     Raises:
         UnusableReturnError: It left nothing, or something else wrote what is there; it left what no XCom can carry or
@@ -58,11 +55,12 @@ def returned(
             over.
         ServiceError: S3 refused or couldn't be reached.
     """
-    place = _outcome_uri(job, description)
+    job = ended.job
+    place = _outcome_uri(job, ended.description)
     try:
         found = patiently(
             partial(read_returned, job.sagemaker_session, place, Maker.of(ti)),
-            max_transient_seconds=max_transient_seconds,
+            max_transient_seconds=ended.max_transient_seconds,
         )
         check_xcom_value(found.value, other_rule=rule_of_airflow)
     except ServiceError as error:
@@ -81,68 +79,68 @@ def returned(
     except ValueError as error:
         text = printable(job.sagemaker_session.secrets.hide(str(error)))
         raise UnusableReturnError(f"Processing job {job.job_name} completed, but {text}") from None
-    _check_size(found, task, job)
-    if task.multiple_outputs:
+    _check_size(found, max_xcom_bytes, job)
+    if multiple_outputs:
         _check_keys(found.value, job)
-    else:
-        _check_can_be_mapped_over(found.value, task, ti)
+    elif ti.map_index in {None, -1}:  # what instances of a mapped task return are the elements
+        _check_can_be_mapped_over(found.value, max_xcom_bytes, is_mapped_over)
     return found.value
 
 
-def _check_size(found: Returned, task: FunctionProcessingOperator, job: ProcessingJob) -> None:
+def _check_size(found: Returned, max_xcom_bytes: int, job: ProcessingJob) -> None:
     """Refuse what is too large for XCom: many small values, or what another writer than the container left."""
-    if found.bytes > task.max_xcom_bytes:
+    if found.bytes > max_xcom_bytes:
         raise UnusableReturnError(
             f"Processing job {job.job_name} completed, but what the function returned has {found.bytes:,} bytes in "
-            f"XCom, and max_xcom_bytes is {task.max_xcom_bytes:,}: raise it, or return fewer values."
+            f"XCom, and max_xcom_bytes is {max_xcom_bytes:,}: raise it, or return fewer values."
         )
 
 
-def _check_can_be_mapped_over(value: Any, task: FunctionProcessingOperator, ti: Any) -> None:
+def _check_can_be_mapped_over(value: Any, max_xcom_bytes: int, is_mapped_over: Callable[[], bool]) -> None:
     large = LargeResult.read(value)
-    if large is None or ti.map_index not in {None, -1}:  # what instances of a mapped task return are the elements
-        return
-    if next(iter(task.iter_mapped_dependants()), None) is not None:
+    if large is not None and is_mapped_over():
         raise UnusableReturnError(
             f"A task is mapped over what the function returned, and Airflow can't see the elements of a result in S3: "
-            f"it has {large.bytes:,} bytes, and max_xcom_bytes is {task.max_xcom_bytes:,}."
+            f"it has {large.bytes:,} bytes, and max_xcom_bytes is {max_xcom_bytes:,}."
         )
 
 
-def end_of_failure(
-    task: FunctionProcessingOperator,
-    job: ProcessingJob,
-    description: JobDescription,
-    error: JobFailedError,
-    *,
-    max_transient_seconds: float,
+def function_failure(
+    ended: EndedJob, error: JobFailedError, *, function: str, skip_on_exit_code: Any, fail_on_exit_code: Any, log: Any
 ) -> Exception:
-    """Give what the task raises for a failed job: what the function raised, or the job's own error if it left none."""
+    """Return what the task raises for a failed job: the function's error, or the job's own if it left none.
+
+    Args:
+        ended: The function's job.
+        error: The job's own error.
+        function: The function's name.
+        skip_on_exit_code: The task's parameter.
+        fail_on_exit_code: The task's parameter.
+        log: The task's.
+    """
     from airflow_sm_processing.airflow_compat import AirflowSkipException
 
-    raised = _raised(task, job, description, max_transient_seconds)
-    code = _exit_code(raised, description)
-    name = task.python_callable.__name__
-    if code is not None and code in read_exit_codes(task.skip_on_exit_code):
-        return AirflowSkipException(f"{name} ended with exit code {code}, in processing job {job.job_name}.")
+    raised = _raised(ended, log)
+    code = _exit_code(raised, ended.description)
+    if code is not None and code in read_exit_codes(skip_on_exit_code):
+        return AirflowSkipException(f"{function} ended with exit code {code}, in processing job {ended.job.job_name}.")
     if raised is None:
         return error
-    refused = raised.refused or (code is not None and code in read_exit_codes(task.fail_on_exit_code))
+    refused = raised.refused or (code is not None and code in read_exit_codes(fail_on_exit_code))
     cls = FunctionRefusedError if refused else FunctionFailedError
-    return cls.of(error, raised, function=name, hide=job.sagemaker_session.secrets.hide)
+    return cls.of(error, raised, function=function, hide=ended.job.sagemaker_session.secrets.hide)
 
 
-def _raised(
-    task: FunctionProcessingOperator, job: ProcessingJob, description: JobDescription, max_transient_seconds: float
-) -> Raised | None:
+def _raised(ended: EndedJob, log: Any) -> Raised | None:
+    job, description = ended.job, ended.description
     try:
         place = _outcome_uri(job, description)
         read = partial(read_raised, job.sagemaker_session, place, hosts=description.instance_count or 1)
-        return patiently(read, max_transient_seconds=max_transient_seconds)
+        return patiently(read, max_transient_seconds=ended.max_transient_seconds)
     except (ServiceError, UnusableReturnError, ValueError) as error:
         # Not raised: the job's own error says what is known without it.
         text = printable(job.sagemaker_session.secrets.hide(str(error)))
-        task.log.warning("What the function raised can't be read: %s", text)
+        log.warning("What the function raised can't be read: %s", text)
         return None
 
 

@@ -22,11 +22,10 @@ from airflow_sm_processing.decorators.arguments import (
 from airflow_sm_processing.decorators.container.values import CarryError
 from airflow_sm_processing.decorators.results import OUTCOME, broken_reference
 from airflow_sm_processing.decorators.source import CONTAINER, SCRIPT, FunctionCall, FunctionSource
-from airflow_sm_processing.exceptions import DefinitionError, JobFailedError, Problem
+from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.operators.assets import declare
 from airflow_sm_processing.operators.base import BaseProcessingOperator
-from airflow_sm_processing.operators.definitions import early_problems
-from airflow_sm_processing.operators.script_processing import ScriptProcessingOperator
+from airflow_sm_processing.operators.processing import ScriptProcessingOperator
 from airflow_sm_processing.processing.secrets import hidden
 
 if TYPE_CHECKING:
@@ -34,14 +33,11 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from airflow_sm_processing.operators.attempt import Attempt
-    from airflow_sm_processing.operators.modes import Modes
-    from airflow_sm_processing.ownership.claim import Claimed
-    from airflow_sm_processing.processing.description import JobDescription
-    from airflow_sm_processing.processing.job import ProcessingJob
+    from airflow_sm_processing.exceptions import JobFailedError
+    from airflow_sm_processing.operators.job_run import EndedJob
+    from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.models import ProcessingInput
     from airflow_sm_processing.processing.values import Late
-    from airflow_sm_processing.triggers.capacity import Refusals
 
 __all__ = ["DEFAULT_MAX_XCOM_BYTES", "FunctionProcessingOperator"]
 
@@ -83,7 +79,7 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
         fail_on_exit_code: int | Collection[int] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Take what every processing operator takes, and the function.
+        """Set the parameters of every processing operator, and the function.
 
         Args:
             python_callable: The function. It is sent as source: what it uses, it must import or define itself.
@@ -115,55 +111,76 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
         )
         declare(self, [item.definition for item in input_arguments([self.op_args, self.op_kwargs])])
 
-    _code = str(CONTAINER)
-    _inputs: Sequence[ProcessingInput] | None = None
-    """What the job reads for the arguments, once they are known."""
-
     def definition_parameters(self) -> dict[str, Any]:
-        """Give the parameters that define the job, by the names of `JobDefinition`'s fields."""
-        own = super().definition_parameters() | {"code": self._code, "command": [self.python]}
-        inputs = inputs_of(self._given()) if self._inputs is None else self._inputs
+        """Return the parameters that define the job, by the names of `JobDefinition`'s fields."""
+        return self._definition_parameters(str(CONTAINER), inputs_of(self._given()))
+
+    def _definition_parameters(self, code: str, inputs: Sequence[ProcessingInput]) -> dict[str, Any]:
+        own = super().definition_parameters() | {"code": code, "command": [self.python]}
         return with_own(own, inputs=inputs, outputs=[OUTCOME])
 
     @classmethod
     def mapped_parameters(cls, parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Give what `definition_parameters` would of a mapped task's parameters, for one set of its arguments."""
+        """Return what `definition_parameters` would of a mapped task's parameters, for one set of its arguments."""
         own = {"instance_count": 1, **parameters, "code": str(CONTAINER), "script_name": SCRIPT}
         return with_own(own, inputs=inputs_of(with_references(dict(arguments))), outputs=[OUTCOME])
 
-    def plan(self, context: Context, *, show_env: bool = False) -> dict[str, Any]:
-        """Give what the task would ask of AWS, as every processing operator does."""
-        with self._staged(context):
-            return super().plan(context, show_env=show_env)
+    def early_problems(self) -> list[Problem]:
+        """Return what is wrong with the parameters, the function's arguments among them, whatever a run brings."""
+        own = own_problems(
+            requirements=self.requirements,
+            max_xcom_bytes=self.max_xcom_bytes,
+            fail_on_exit_code=self.fail_on_exit_code,
+        )
+        signature = inspect.signature(self.python_callable)
+        return [*super().early_problems(), *own, *argument_problems(signature, self._given())]
+
+    @contextmanager
+    def job_definition(
+        self,
+        context: Context,
+        option_problems: Sequence[Problem] = (),
+        *,
+        is_excused: Callable[[Problem], bool] = lambda _: False,
+    ) -> Iterator[JobDefinition]:
+        """Yield the job's definition, for the block in which the job is created; the call is in files meanwhile."""
+        call, inputs = self._call(context)
+        with call.folder() as folder:
+            yield self.read_definition(
+                option_problems,
+                definition_parameters=self._definition_parameters(str(folder), inputs),
+                is_excused=is_excused,
+            )
+
+    def job_result(self, context: Context, ended: EndedJob) -> Any:
+        """Return what the function returned."""
+        from airflow_sm_processing.decorators.endings import returned_value
+
+        if not ended.description.status.is_success:
+            return None
+        return returned_value(
+            ended,
+            context["ti"],
+            max_xcom_bytes=self.max_xcom_bytes,
+            multiple_outputs=self.multiple_outputs,
+            is_mapped_over=lambda: next(iter(self.iter_mapped_dependants()), None) is not None,
+        )
+
+    def job_failure(self, ended: EndedJob, error: JobFailedError) -> Exception:
+        """Return the function's error."""
+        from airflow_sm_processing.decorators.endings import function_failure
+
+        return function_failure(
+            ended,
+            error,
+            function=self.python_callable.__name__,
+            skip_on_exit_code=self.skip_on_exit_code,
+            fail_on_exit_code=self.fail_on_exit_code,
+            log=self.log,
+        )
 
     def _given(self) -> dict[str, Any]:
         return inspect.signature(self.python_callable).bind_partial(*self.op_args, **self.op_kwargs).arguments
-
-    def _check_early(self) -> None:
-        problems = [
-            *early_problems(self),
-            *own_problems(self),
-            *argument_problems(inspect.signature(self.python_callable), self._given()),
-        ]
-        if problems:
-            raise DefinitionError(problems, subject=f"task {self.task_id}")
-
-    def _claimed(
-        self, context: Context, attempt: Attempt, refusals: Refusals | None
-    ) -> tuple[Claimed, Modes, Refusals | None]:
-        with self._staged(context):
-            return super()._claimed(context, attempt, refusals)
-
-    @contextmanager
-    def _staged(self, context: Context) -> Iterator[None]:
-        """Have the call in files during the block, in which the job is made."""
-        call, inputs = self._call(context)
-        with call.folder() as folder:
-            self._code, self._inputs = str(folder), inputs
-            try:
-                yield
-            finally:
-                self._code, self._inputs = str(CONTAINER), None
 
     def _call(self, context: Context) -> tuple[FunctionCall, Sequence[ProcessingInput]]:
         from airflow_sm_processing.operators.errors import TaskDefinitionError
@@ -187,21 +204,3 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
             max_xcom_bytes=self.max_xcom_bytes,
         )
         return call, carried.inputs
-
-    def _finish(self, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes) -> Any:
-        """Make the task's end of the function's: its result, or its error."""
-        from airflow_sm_processing.decorators.endings import end_of_failure
-
-        try:
-            return super()._finish(context, job, description, modes)
-        except JobFailedError as error:
-            bound = modes.max_transient_seconds
-            raise end_of_failure(self, job, description, error, max_transient_seconds=bound) from None
-
-    def _result(self, context: Context, job: ProcessingJob, description: JobDescription, modes: Modes) -> Any:
-        """Return what the function returned."""
-        from airflow_sm_processing.decorators.endings import returned
-
-        if not description.status.is_success:
-            return None
-        return returned(self, job, description, context["ti"], max_transient_seconds=modes.max_transient_seconds)

@@ -87,7 +87,7 @@ def sm_processing_task(function: Callable[..., Any] | None = None, /, **paramete
 
 
 class FunctionTask(_TaskDecorator[..., Any, FunctionProcessingOperator]):
-    """What the decorator gives: Airflow's own, which takes definition objects wherever a value can stand."""
+    """What the decorator returns: Airflow's own, which takes definition objects wherever a value can be."""
 
     def expand(self, **arguments: Any) -> XComArg:
         """Map over the arguments' elements."""
@@ -104,13 +104,13 @@ class FunctionTask(_TaskDecorator[..., Any, FunctionProcessingOperator]):
         return super().partial(**with_references(arguments))  # type: ignore[return-value]  # it is of this class
 
     def override(self, **parameters: Any) -> FunctionTask:
-        """Give the same task with other parameters."""
+        """Return the same task with other parameters."""
         plain = {name: to_plain(value) for name, value in parameters.items()}
         return super().override(**plain)  # type: ignore[return-value]  # as above
 
 
 def _declared(made: XComArg) -> XComArg:
-    """Give a mapped task with the assets that it reads and emits, as every processing operator declares them."""
+    """Return a mapped task with the assets that it reads and emits, as every processing operator declares them."""
     operator: Any = made.operator  # type: ignore[attr-defined]  # it is a plain one
     arguments = {**operator.partial_kwargs, "task_id": operator.task_id, "dag": operator.dag}
     declare_partial(arguments)
@@ -119,7 +119,7 @@ def _declared(made: XComArg) -> XComArg:
 
 
 def _mappable(value: Any) -> Any:
-    """Give what is mapped over, with the references in its elements; the value itself may be one."""
+    """Return what is mapped over, with the references in its elements; the value itself may be one."""
     value = with_references(value)
     if isinstance(value, Mapping):
         return {key: wrap_references(item) for key, item in value.items()}

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import logging
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.sdk import Asset, AssetAlias
 
 from airflow_sm_processing.exceptions import Problem
-from airflow_sm_processing.operators.late import LATE, hide_late
-from airflow_sm_processing.operators.truths import truth
+from airflow_sm_processing.operators.templating import LATE, as_bool, hide_unresolved
 from airflow_sm_processing.processing.s3_uris import is_s3_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from airflow.sdk import Context
 
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.s3 import Size
 
-__all__ = ["declare", "declare_partial", "outputs_alias", "problems_of_assets", "tell_assets", "with_uris"]
+__all__ = [
+    "AssetOutlets",
+    "declare",
+    "declare_partial",
+    "emit_asset_events",
+    "emit_assets_problems",
+    "outputs_alias",
+    "with_uris",
+]
 
 log = logging.getLogger(__name__)
 
@@ -71,37 +78,53 @@ def declare_partial(arguments: dict[str, Any]) -> None:
 
 
 def outputs_alias(task: Any) -> AssetAlias:
-    """Give the alias under which a task with `emit_assets=True` emits all its outputs."""
+    """Return the alias under which a task with `emit_assets=True` emits all its outputs."""
     dag = task.get_dag()
     return AssetAlias(task.task_id if dag is None else f"{dag.dag_id}.{task.task_id}")
 
 
-def problems_of_assets(task: Any) -> Iterator[Problem]:
-    """Yield what is wrong with a task's `emit_assets`."""
-    if hide_late(task.emit_assets) is LATE:
+def emit_assets_problems(emit_assets: Any, *, is_unawaited: bool) -> Iterator[Problem]:
+    """Yield what is wrong with a task's `emit_assets`.
+
+    Args:
+        emit_assets: The parameter.
+        is_unawaited: Whether the task says itself that it doesn't wait for its job's end.
+    """
+    if hide_unresolved(emit_assets) is LATE:
         return
-    emits = truth(task.emit_assets)
+    emits = as_bool(emit_assets)
     if emits is None:
-        yield Problem("emit_assets", task.emit_assets, "must be true or false")
-    is_own = not task.inherited & {"emit_assets", "wait_for_completion"}
-    if emits and is_own and truth(task.mode_parameters()["wait_for_completion"]) is False:
+        yield Problem("emit_assets", emit_assets, "must be true or false")
+    if emits and is_unawaited:
         rule = "no output is complete before the job's end: set wait_for_completion=True"
-        yield Problem("emit_assets", task.emit_assets, rule)
+        yield Problem("emit_assets", emit_assets, rule)
 
 
-def tell_assets(task: Any, context: Context, description: JobDescription, sizes: Mapping[str, Size | None]) -> None:
-    """Give the asset events of a task's success the job, the output's URI and its size.
+class AssetOutlets(NamedTuple):
+    """What of a task becomes asset events."""
+
+    outlets: Collection[Any]
+    """The task's."""
+    own_outputs: Collection[str]
+    """The names of outputs that are the task's own business."""
+    alias: AssetAlias | None
+    """The one for all outputs, of a task with `emit_assets=True`."""
+
+
+def emit_asset_events(
+    emitted: AssetOutlets, context: Context, description: JobDescription, sizes: Mapping[str, Size | None]
+) -> None:
+    """Add to the asset events of a task's success the job, the output's URI and its size.
 
     An outlet is an output's if it is an alias or asset of the output's name, or an asset of its URI.
     """
-    outputs = {name: uri for name, uri in description.output_uris.items() if name not in task.own_outputs}
+    outputs = {name: uri for name, uri in description.output_uris.items() if name not in emitted.own_outputs}
     places = {str(item.output_name): str(item.destination) for item in description.outputs}  # as their user wrote them
     extras = {name: _extra(description, name, uri, sizes.get(places[name])) for name, uri in outputs.items()}
-    own_alias = outputs_alias(task) if truth(task.emit_assets) else None
-    for outlet in task.outlets:
+    for outlet in emitted.outlets:
         if isinstance(outlet, AssetAlias):
             for name in outputs:
-                if outlet.name == name or outlet == own_alias:
+                if outlet.name == name or outlet == emitted.alias:
                     _add(context, outlet, places[name], extras[name])
         elif isinstance(outlet, Asset):
             for name, uri in outputs.items():

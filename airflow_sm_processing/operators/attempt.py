@@ -1,26 +1,27 @@
-"""A task instance's present try, as its process knows it."""
+"""The present try of a task instance, as its process knows it, and how that process asks Airflow's supervisor."""
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import os
 import queue
 import threading
 import time
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import ProcessingError
-from airflow_sm_processing.operators.supervisor import supervisor
-from airflow_sm_processing.ownership.claim import Try
 from airflow_sm_processing.ownership.owner import Intent, Life, NoIntents, Owner
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_sm_processing.ownership.claim import Try
     from airflow_sm_processing.ownership.owner import Intents
 
-__all__ = ["Attempt", "Termination", "deployment"]
+__all__ = ["Attempt", "SignalSafeComms", "Termination", "deployment", "make_comms_signal_safe", "supervisor_comms"]
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,9 @@ class Attempt:
         self._supervisor_pid = os.getppid() if _has_supervisor() else None
 
     def asking(self) -> Try:
-        """Give the task instance's identity, life and try."""
+        """Return the task instance's identity, life and try."""
+        from airflow_sm_processing.ownership.claim import Try
+
         ti, run = self._ti, self._run
         return Try(
             owner=Owner(
@@ -163,7 +166,7 @@ class TaskIntents:
         self.available = True
 
     def read(self) -> Intent | None:
-        """Give the last intent; None also if Airflow can't say."""
+        """Return the last intent; None also if Airflow can't say."""
         try:
             fields = self._store.get(_INTENT_KEY)
             return None if fields is None else Intent.from_plain(fields)
@@ -172,7 +175,7 @@ class TaskIntents:
             return None
 
     def write(self, intent: Intent) -> bool:
-        """Keep the intent instead of the last one; tell whether that worked."""
+        """Store the intent in place of the last one; return whether that worked."""
         try:
             self._store.set(_INTENT_KEY, intent.to_plain())
         except Exception as error:  # noqa: BLE001  # as above
@@ -187,10 +190,10 @@ class TaskIntents:
 
 
 def _has_supervisor() -> bool:
-    """Tell whether a process of its own supervises this one; `airflow dags test` has none."""
+    """Return whether a process of its own supervises this one; `airflow dags test` has none."""
     from airflow.sdk.execution_time.comms import CommsDecoder
 
-    return isinstance(supervisor(), CommsDecoder)
+    return isinstance(supervisor_comms(), CommsDecoder)
 
 
 def deployment() -> str:
@@ -199,3 +202,69 @@ def deployment() -> str:
 
     name = conf.get("sm_processing", "deployment", fallback="") or conf.get("api", "base_url", fallback="")
     return str(name or "airflow")[:_LONGEST_ID]
+
+
+# Questions to the supervisor: each gets its own answer, whatever interrupts the task
+
+_ANSWER_SECONDS = 5.0  # in which a time-out waits for an answer; after that, the question goes on without the task
+
+
+def make_comms_signal_safe() -> None:
+    """From now on, give each question of this process its own answer: the package's, Airflow's own, and any code's.
+
+    Airflow matches an answer to a question by their order alone. Its `execution_timeout` is an exception that a signal
+    raises anywhere, so also between the two: then each later question gets the answer to the one before.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    runner: Any = task_runner
+    comms = getattr(runner, "SUPERVISOR_COMMS", None)
+    if comms is not None and not isinstance(comms, SignalSafeComms):
+        runner.SUPERVISOR_COMMS = SignalSafeComms(comms)
+
+
+def supervisor_comms() -> Any:
+    """Return what Airflow itself asks this process's supervisor by; None where there is none."""
+    from airflow.sdk.execution_time import task_runner
+
+    comms: Any = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    return comms.comms if isinstance(comms, SignalSafeComms) else comms
+
+
+class SignalSafeComms:
+    """Stands in for Airflow's `SUPERVISOR_COMMS`, and asks in threads, which no signal's handler interrupts."""
+
+    def __init__(self, comms: Any) -> None:
+        self.comms = comms
+        self._turn = threading.RLock()  # Airflow 3.1 has none: two threads' answers could be swapped
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.comms, name)
+
+    def send(self, msg: Any) -> Any:
+        """Ask, and return the answer. A question that was begun is finished, even if the caller is interrupted."""
+        if threading.current_thread() is not threading.main_thread():  # the only one that handles signals
+            return self._ask(msg)
+        answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+        ask = contextvars.copy_context().run
+        asking = threading.Thread(target=lambda: answers.put(ask(self._outcome, msg)), daemon=True, name="question")
+        try:
+            asking.start()
+            answer, error = answers.get()
+        except BaseException:
+            with suppress(queue.Empty):  # a supervisor that hangs doesn't keep the task
+                answers.get(timeout=_ANSWER_SECONDS)
+            raise
+        if error is not None:
+            raise error
+        return answer
+
+    def _outcome(self, msg: Any) -> tuple[Any, BaseException | None]:
+        try:
+            return self._ask(msg), None
+        except BaseException as error:  # noqa: BLE001  # raised where it was asked; one of Airflow's is no Exception
+            return None, error
+
+    def _ask(self, msg: Any) -> Any:
+        with self._turn:
+            return self.comms.send(msg)

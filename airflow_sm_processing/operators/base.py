@@ -1,19 +1,49 @@
-"""The parameters that the processing operators have in common."""
+"""The operator that runs a processing job: its parameters, and what Airflow calls."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
 
 from airflow_sm_processing.exceptions import DefinitionError
-from airflow_sm_processing.operators.assets import declare, declare_partial, with_uris
-from airflow_sm_processing.operators.definitions import early_problems
-from airflow_sm_processing.operators.folder_references import with_folder_parameters, with_folder_references
-from airflow_sm_processing.operators.if_ran import with_optional_references
-from airflow_sm_processing.operators.inherited import CONTRADICTABLE, inherited, own_over_inherited
-from airflow_sm_processing.operators.lifecycle import JobTask
-from airflow_sm_processing.operators.mode_parameters import MODE_PARAMETERS
-from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS
-from airflow_sm_processing.operators.result_files import DEFAULT_MAX_RESULT_FILE_BYTES
+from airflow_sm_processing.links import JOB_LINKS
+from airflow_sm_processing.operators.assets import (
+    AssetOutlets,
+    declare,
+    declare_partial,
+    outputs_alias,
+    with_uris,
+)
+from airflow_sm_processing.operators.masking import MASK_PARAMETER, job_secrets, mask_in_airflow, trigger_mask
+from airflow_sm_processing.operators.parameters import (
+    CONTRADICTABLE,
+    DEFINITION_PARAMETERS,
+    TaskParameters,
+    early_problems,
+    inherited,
+    own_over_inherited,
+    read_connection,
+    read_definition,
+)
+from airflow_sm_processing.operators.references import (
+    with_folder_parameters,
+    with_folder_references,
+    with_optional_references,
+)
+from airflow_sm_processing.operators.templating import (
+    RecordedTemplate,
+    as_bool,
+    has_template,
+    hide_unresolved,
+    render_fields,
+)
+from airflow_sm_processing.operators.wait_options import WAIT_PARAMETERS, read_wait_options
 from airflow_sm_processing.processing.values import (
     DEFAULT_MAX_CAPACITY_WAIT,
     DEFAULT_MAX_TRANSIENT_SECONDS,
@@ -22,24 +52,37 @@ from airflow_sm_processing.processing.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import timedelta
 
+    from airflow.sdk import DAG, Context
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
+    from airflow.sdk.definitions.xcom_arg import PlainXComArg
+    from jinja2 import Environment, Template
 
+    from airflow_sm_processing.exceptions import JobFailedError, Problem
     from airflow_sm_processing.hooks.connection import AwsConnection
+    from airflow_sm_processing.hooks.processing import ProcessingHook
+    from airflow_sm_processing.operators.job_run import EndedJob, JobRun, RunSettings
+    from airflow_sm_processing.operators.wait_options import WaitOptions
+    from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.models import (
         InstancePreference,
         NetworkConfig,
         ProcessingInput,
         ProcessingOutput,
     )
+    from airflow_sm_processing.processing.secrets import JobSecrets
     from airflow_sm_processing.processing.values import Late
 
-__all__ = ["BaseProcessingOperator"]
+__all__ = ["DEFAULT_MAX_RESULT_FILE_BYTES", "BaseProcessingOperator"]
+
+DEFAULT_MAX_RESULT_FILE_BYTES = 256 * 1024
+"""More than most results, and little enough for a row of Airflow's database."""
+_OWN_XCOM = "airflow.sdk.execution_time.xcom.BaseXCom"
 
 
-class BaseProcessingOperator(JobTask):
+class BaseProcessingOperator(BaseOperator):
     """Runs one SageMaker processing job.
 
     A task returns, and its XCom `return_value` is, plain JSON with `job_name`, `job_arn`, `status`, `outputs` (S3 URI
@@ -105,6 +148,15 @@ class BaseProcessingOperator(JobTask):
         "skip_on_exit_code": "json",
     }
     ui_color = "#e8f1ea"
+    operator_extra_links = JOB_LINKS
+    own_outputs: Sequence[str] = ()
+    """The names of outputs that a task of this kind reads itself when its job has ended."""
+    needs_worker: str | None = None
+    """Why a task of this kind can't be ended by its trigger, if it can't."""
+    written: Mapping[str, Any] = MappingProxyType({})
+    """The templated fields as they stand in the DAG file, once they are rendered."""
+    _run: JobRun | None = None
+    _killed = False  # told to end before there was a run
 
     def __init__(  # noqa: PLR0915  # each parameter is an attribute: Airflow's templating asks for it
         self,
@@ -152,7 +204,7 @@ class BaseProcessingOperator(JobTask):
         emit_assets: bool | str = False,
         **kwargs: Any,
     ) -> None:
-        """Take the parameters of the SDK's Processor and its run under their own names, and Airflow's.
+        """Set the parameters: those of the SDK's Processor and its run under their own names, and Airflow's.
 
         Args:
             role: The name or ARN of the IAM role that the job runs as.
@@ -280,10 +332,15 @@ class BaseProcessingOperator(JobTask):
         return ProcessingPartial.of(partial)
 
     @property
+    def output(self) -> PlainXComArg:
+        """The task's result to come; `output["train"]` is the S3 URI of the output `train`."""
+        return cast("PlainXComArg", super().output)  # Airflow types it as what can't be indexed
+
+    # The parameters, read
+
+    @property
     def connection(self) -> AwsConnection:
         """Which AWS the task talks to."""
-        from airflow_sm_processing.operators.connection_parameters import read_connection
-
         return read_connection(
             subject=f"task {self.task_id}",
             aws_conn_id=self.aws_conn_id,
@@ -294,17 +351,265 @@ class BaseProcessingOperator(JobTask):
             default_bucket_prefix=self.default_bucket_prefix,
         )
 
+    @cached_property
+    def hook(self) -> ProcessingHook:
+        """The hook of the task's connection."""
+        return self.connection.hook(self.secrets)
+
+    @cached_property
+    def secrets(self) -> JobSecrets:
+        """What must not be shown of the task's job; to be asked for when the parameters are rendered."""
+        return job_secrets(self.env, self.mask_env)
+
     def definition_parameters(self) -> dict[str, Any]:
-        """Give the parameters that define the job, by the names of `JobDefinition`'s fields."""
+        """Return the parameters that define the job, by the names of `JobDefinition`'s fields."""
         given = {name: getattr(self, name, None) for name in DEFINITION_PARAMETERS}
         return own_over_inherited(given, self.inherited)
 
-    def mode_parameters(self) -> dict[str, Any]:
-        """Give the parameters that say how the task waits, by the names of `Modes`' fields."""
-        return {name: getattr(self, name) for name in MODE_PARAMETERS}
+    def wait_parameters(self) -> dict[str, Any]:
+        """Return the parameters that say how the task waits, by the names of `WaitOptions`' fields."""
+        return {name: getattr(self, name) for name in WAIT_PARAMETERS}
+
+    def read_wait_options(self) -> tuple[WaitOptions, list[Problem]]:
+        """Return how the task waits, and what is wrong with the parameters that say so."""
+        return read_wait_options(self.wait_parameters())
+
+    def read_definition(
+        self,
+        option_problems: Sequence[Problem] = (),
+        *,
+        definition_parameters: Mapping[str, Any] | None = None,
+        is_excused: Callable[[Problem], bool] = lambda _: False,
+    ) -> JobDefinition:
+        """Return the job's definition from the rendered parameters; local files are beside the DAG file.
+
+        Args:
+            option_problems: What is wrong with how the task waits, to be reported along with the rest.
+            definition_parameters: Instead of the task's own.
+            is_excused: Returns which problems are passed over.
+
+        Raises:
+            DefinitionError: A parameter can't be read.
+        """
+        dag = self.get_dag()
+        return read_definition(
+            self._parameters(definition_parameters),
+            option_problems,
+            folder=Path(dag.fileloc).parent if dag is not None and dag.fileloc else Path.cwd(),
+            subject=f"task {self.task_id}",
+            is_excused=is_excused,
+        )
+
+    def early_problems(self) -> list[Problem]:
+        """Return what is wrong with the parameters whatever a run brings."""
+        return early_problems(self._parameters())
 
     def _check_early(self) -> None:
         """Report what is wrong whatever a run brings; called at the end of the outermost `__init__`."""
-        problems = early_problems(self)
+        problems = self.early_problems()
         if problems:
             raise DefinitionError(problems, subject=f"task {self.task_id}")
+
+    def _parameters(self, definition: Mapping[str, Any] | None = None) -> TaskParameters:
+        return TaskParameters(
+            definition=self.definition_parameters() if definition is None else definition,
+            wait=self.wait_parameters(),
+            mask_env=self.mask_env,
+            result_files=self.result_files,
+            max_result_file_bytes=self.max_result_file_bytes,
+            emit_assets=self.emit_assets,
+            inherited=self.inherited,
+            written=self.written,
+        )
+
+    # The job, for subclasses to define and to read
+
+    @contextmanager
+    def job_definition(
+        self,
+        context: Context,  # noqa: ARG002  # others need it
+        option_problems: Sequence[Problem] = (),
+        *,
+        is_excused: Callable[[Problem], bool] = lambda _: False,
+    ) -> Iterator[JobDefinition]:
+        """Yield the job's definition, for the block in which the job is created; see `read_definition`."""
+        yield self.read_definition(option_problems, is_excused=is_excused)
+
+    def job_result(self, context: Context, ended: EndedJob) -> Any:  # noqa: ARG002  # others need it
+        """Return the task's result, of a job that has ended well or was stopped."""
+        from airflow_sm_processing.xcoms import ended_result
+
+        return ended_result(ended.description)
+
+    def job_failure(self, ended: EndedJob, error: JobFailedError) -> Exception:  # noqa: ARG002  # others need it
+        """Return what the task raises for a job that failed."""
+        return error
+
+    def ends_from_trigger(self, options: WaitOptions) -> bool:
+        """Return whether the trigger may end the task; log why not where the user asked for it."""
+        if not options.end_from_trigger:
+            return False
+        reasons = list(self._reasons_for_worker(options))
+        if reasons:
+            self.log.info("A worker will end the task, though end_from_trigger=True: %s.", "; ".join(reasons))
+        return not reasons
+
+    def plan(self, context: Context, *, show_env: bool = False) -> dict[str, Any]:
+        """Return what the task would ask of AWS, without asking: plain JSON.
+
+        `request` is CreateProcessingJob's, with the task instance's first name and its owner's tags but the claim;
+        `uploads` has the S3 URI of each local file; `permissions` what the `caller` and the `job_role` need;
+        `unknown` what stands for something that only AWS knows.
+
+        Args:
+            context: Of the task instance; the task's parameters must be rendered.
+            show_env: Whether the values of `env` are shown.
+
+        Raises:
+            TaskDefinitionError: Something is wrong with the task's parameters.
+            UploadError: A local file can't be read.
+        """
+        from airflow_sm_processing.operators.plan import plan_task
+
+        return plan_task(self, context, self.job_definition).to_plain(show_env=show_env)
+
+    # What Airflow calls
+
+    def pre_execute(self, context: Context) -> None:
+        """Remove the links from the worker's copy of the task: a worker would push them again, even those not there."""
+        self.operator_extra_links = ()
+        super().pre_execute(context)
+
+    def execute(self, context: Context) -> Any:
+        """Acquire the job of this task instance, made now or by an earlier try; then wait for it, defer, or be done."""
+        return self._begin(context).start()
+
+    def execute_after_capacity_wait(self, context: Context, event: dict[str, Any]) -> Any:
+        """Try again to create the job, after a wait for capacity in the triggerer."""
+        return self._begin(context).start_after_capacity_wait(event)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Resume after the trigger fired: read the rest of the log and the result, or give up at the deadline."""
+        return self._begin(context).resume(event)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume after a deferral; if Airflow ended it, see to the job before the task fails."""
+        if next_method != TRIGGER_FAIL_REPR:
+            return super().resume_execution(next_method, next_kwargs, context)
+        return self._begin(context).resume_without_trigger(next_kwargs or {})
+
+    def on_kill(self) -> None:
+        """Stop the job, or leave it to the next try: this process must end, or `execution_timeout` is over."""
+        self._killed = True
+        if self._run is not None:
+            self._run.stop()
+
+    def render_template(
+        self,
+        content: Any,
+        context: Any,
+        jinja_env: Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """Render what has a template in it, at any depth; other text reaches the job as it was written."""
+        if isinstance(content, str):
+            jinja_env = jinja_env or self.get_template_env()
+            if not has_template(content, jinja_env, self.template_ext):
+                return content
+        return super().render_template(content, context, jinja_env, seen_oids)
+
+    def _render(self, template: Template, context: Any, dag: DAG | None = None) -> Any:
+        """Render by Airflow's own means; a number that a native DAG makes of text keeps that text."""
+        recorded = RecordedTemplate(template)
+        return recorded.value(super()._render(recorded, context, dag))
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], *args: Any, **kwargs: Any
+    ) -> None:
+        """Render, and tell Airflow's masker: Airflow shows the fields right after that, or earlier if it fails."""
+        names = [*template_fields]
+
+        def render(fields: Sequence[str]) -> None:
+            super(BaseProcessingOperator, self)._do_render_template_fields(parent, fields, *args, **kwargs)
+
+        if parent is not self:
+            render(names)
+            return
+        render_fields(self, [name for name in names if name == MASK_PARAMETER], render)
+        self._mask_in_airflow(known=hide_unresolved)
+        render_fields(self, [name for name in names if name != MASK_PARAMETER], render)
+        self._mask_in_airflow(known=lambda rendered: rendered)
+
+    def _mask_in_airflow(self, *, known: Callable[[Any], Any]) -> None:
+        fields = [known(getattr(self, name, None)) for name in self.template_fields]
+        mask_in_airflow(known(self.env), self.mask_env, fields)
+
+    def get_openlineage_facets_on_start(self) -> Any:
+        """Return the places in S3 that the task itself names; others are known when the job is made."""
+        from airflow_sm_processing.operators.lineage import lineage_of_definition
+
+        _, problems = self.read_wait_options()
+        return lineage_of_definition(self.read_definition(problems), self.secrets.hide)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
+        """Return what the job read and wrote, with sizes, and the job."""
+        del task_instance
+        seen = None if self._run is None else self._run.last_seen
+        if seen is None:
+            return self.get_openlineage_facets_on_start()
+        from airflow_sm_processing.operators.lineage import lineage_of_job
+
+        return lineage_of_job(seen)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
+        """Return the same, as far as the job came."""
+        return self.get_openlineage_facets_on_complete(task_instance)
+
+    def _begin(self, context: Context) -> JobRun:
+        """Return the run of this stay in a worker, which needs what a DAG file's parse does not."""
+        from airflow_sm_processing.operators.attempt import make_comms_signal_safe
+        from airflow_sm_processing.operators.job_run import JobRun
+
+        make_comms_signal_safe()
+        run = self._run = JobRun(self, context, self._settings(), self.log)
+        if self._killed:
+            run.stop()
+        return run
+
+    def _settings(self) -> RunSettings:
+        from airflow_sm_processing.operators.job_run import RunSettings
+
+        options, problems = self.read_wait_options()
+        return RunSettings(
+            task_id=self.task_id,
+            dag_id=self.dag_id,
+            options=options,
+            option_problems=tuple(problems),
+            execution_timeout=self.execution_timeout,
+            trigger_mask=trigger_mask(self.mask_env, self.secrets),
+            result_files=self.result_files,
+            max_result_file_bytes=self.max_result_file_bytes,
+            asset_outlets=AssetOutlets(
+                self.outlets, self.own_outputs, outputs_alias(self) if as_bool(self.emit_assets) else None
+            ),
+        )
+
+    def _reasons_for_worker(self, options: WaitOptions) -> Iterator[str]:
+        """Yield what Airflow does at the task's end only in a worker."""
+        from airflow_sm_processing.airflow_compat import conf
+
+        has_hook = type(self).post_execute is not BaseOperator.post_execute or getattr(self, "_post_execute_hook", None)
+        backend = conf.get("core", "xcom_backend", fallback=_OWN_XCOM).rpartition(".")[2]
+        reasons = {
+            "it shows the log's end (logs='tail')": options.logs == "tail",
+            "it keeps its result out of XCom (do_xcom_push=False)": not self.do_xcom_push,
+            "it reads result_files": self.result_files,
+            "it has outlets, whose asset events a worker emits": self.outlets,
+            "it has an on_success_callback, which a worker calls": self.on_success_callback,
+            "it has a post_execute of its own": has_hook,
+            "the XCom backend is not Airflow's own": backend != "BaseXCom",
+            "a task is mapped over its result": next(iter(self.iter_mapped_dependants()), None) is not None,
+        }
+        yield from (reason for reason, holds in reasons.items() if holds)
+        if self.needs_worker is not None:
+            yield self.needs_worker

@@ -18,7 +18,7 @@ class TaskDefinitionError(DefinitionError, AirflowFailException):
 
     @classmethod
     def of(cls, error: DefinitionError, *, task_id: str) -> TaskDefinitionError:
-        """Give the same problems as a task's error."""
+        """Return the same problems as a task's error."""
         return cls(error.problems, subject=f"task {task_id}")
 
 

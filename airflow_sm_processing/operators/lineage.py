@@ -1,88 +1,84 @@
-"""What OpenLineage is told of a task: the data that its job reads and writes, and the job itself.
+"""The OpenLineage events of a task: the data that its job reads and writes, and the job itself.
 
-Its provider calls the operator's methods when a task begins and when it has ended, in the task's process; where it
-isn't installed, nothing here is called. No method calls AWS.
+Loaded only where OpenLineage's provider asks, for it imports OpenLineage. Nothing here calls AWS.
 """
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.operators.definitions import read_task
-from airflow_sm_processing.operators.getting import ClaimingTask
+from attrs import define
+from openlineage.client.facet_v2 import JobFacet, RunFacet
+
 from airflow_sm_processing.processing.definition import CODE_INPUT_NAME
-from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.processing.s3_uris import S3Location, is_s3_uri
 from airflow_sm_processing.xcoms import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
-    from airflow_sm_processing.processing.description import JobDescription
-    from airflow_sm_processing.processing.job import ProcessingJob
+    from airflow_sm_processing.operators.records import SeenJob
+    from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.models import ProcessingInput, ProcessingOutput
     from airflow_sm_processing.processing.s3 import Size
 
-__all__ = ["TracedJob", "TracedTask", "dataset_name"]
+__all__ = [
+    "ProcessingDefinitionJobFacet",
+    "ProcessingJobRunFacet",
+    "dataset_name",
+    "lineage_of_definition",
+    "lineage_of_job",
+]
 
 
-class TracedJob(NamedTuple):
-    """A task's job as it was last seen."""
+@define(kw_only=True)
+class ProcessingDefinitionJobFacet(JobFacet):
+    """What the task's jobs have in common: `sagemakerProcessing`."""
 
-    description: JobDescription
-    sizes: Mapping[str, Size | None] = MappingProxyType({})
-    """Of its inputs and outputs, by S3 URI, when it has ended."""
-
-    @classmethod
-    def just_made(cls, job: ProcessingJob) -> TracedJob:
-        """Give a job as its request has it."""
-        from airflow_sm_processing.processing.description import JobDescription
-
-        response = {
-            **(job.request or {}),
-            "ProcessingJobName": job.job_name,
-            "ProcessingJobArn": job.job_arn or "",
-            "ProcessingJobStatus": JobStatus.IN_PROGRESS.value,
-        }
-        return cls(JobDescription.from_response(response).without(job.sagemaker_session.secrets))
+    imageUri: str | None = None  # noqa: N815  # OpenLineage's spelling, as of all facets' fields
+    instanceType: str | None = None  # noqa: N815  # the same
+    instanceCount: int | None = None  # noqa: N815  # the same
 
 
-class TracedTask(ClaimingTask):
-    """A task that tells OpenLineage of its job."""
+@define(kw_only=True)
+class ProcessingJobRunFacet(RunFacet):
+    """The job of one run of the task: `sagemakerProcessingJob`; times are ISO 8601 in UTC."""
 
-    _traced: TracedJob | None = None
-
-    def get_openlineage_facets_on_start(self) -> Any:
-        """Give the places in S3 that the task itself names; others are known when the job is made."""
-        definition = read_task(self)[0]
-        code = self.secrets.hide(definition.code) if isinstance(definition.code, str) else None
-        return _lineage(
-            inputs=_unique(_input_uris(definition.inputs), self.secrets.hide, _dataset),
-            outputs=_unique(_output_uris(definition.outputs), self.secrets.hide, _dataset),
-            job_facets={
-                **_definition_facet(definition.image_uri, definition.instance_type, definition.instance_count),
-                **_source_facet(code),
-            },
-        )
-
-    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """Give what the job read and wrote, with sizes, and the job."""
-        del task_instance
-        return self.get_openlineage_facets_on_start() if self._traced is None else lineage_of(self._traced)
-
-    def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
-        """Give the same, as far as the job came."""
-        return self.get_openlineage_facets_on_complete(task_instance)
+    jobName: str  # noqa: N815  # OpenLineage's spelling, as of all facets' fields
+    jobArn: str  # noqa: N815  # the same
+    status: str
+    """A ProcessingJobStatus."""
+    startedAt: str | None = None  # noqa: N815  # the same
+    endedAt: str | None = None  # noqa: N815  # the same
+    durationSeconds: float | None = None  # noqa: N815  # the same
+    instanceSeconds: float | None = None  # noqa: N815  # the same
+    exitMessage: str | None = None  # noqa: N815  # the same
+    failureReason: str | None = None  # noqa: N815  # the same
 
 
-def lineage_of(traced: TracedJob) -> Any:
-    """Give the lineage of a job, as OpenLineage's provider wants it."""
+def lineage_of_definition(definition: JobDefinition, hide: Callable[[str], str]) -> Any:
+    """Return the lineage of a task before it has a job: the places in S3 that the task itself names.
+
+    Args:
+        definition: The job's.
+        hide: Returns a text without the secrets in it.
+    """
+    code = hide(definition.code) if isinstance(definition.code, str) else None
+    return _lineage(
+        inputs=_unique(_input_uris(definition.inputs), hide, _dataset),
+        outputs=_unique(_output_uris(definition.outputs), hide, _dataset),
+        job_facets={
+            **_definition_facet(definition.image_uri, definition.instance_type, definition.instance_count),
+            **_source_facet(code),
+        },
+    )
+
+
+def lineage_of_job(seen: SeenJob) -> Any:
+    """Return the lineage of a job: what it read and wrote, with sizes, and the job."""
     from openlineage.client.facet_v2 import external_query_run
 
-    from airflow_sm_processing.operators.lineage_facets import ProcessingJobRunFacet
-
-    job, sizes = traced.description, traced.sizes
+    job, sizes = seen
     run_facet = ProcessingJobRunFacet(
         jobName=job.job_name,
         jobArn=job.job_arn,
@@ -107,7 +103,7 @@ def lineage_of(traced: TracedJob) -> Any:
 
 
 def dataset_name(uri: str) -> tuple[str, str]:
-    """Give the namespace and name that OpenLineage has for a place in S3.
+    """Return the namespace and name that OpenLineage has for a place in S3.
 
     A prefix is the same dataset with and without a slash at its end, and as it is for an Airflow asset of that URI.
     """
@@ -135,7 +131,7 @@ def _output_uris(items: Iterable[ProcessingOutput]) -> Iterator[str]:
 
 
 def _unique(uris: Iterable[str], shown: Callable[[str], str], make: Callable[[str], Any]) -> list[Any]:
-    """Give one dataset for each place, in order."""
+    """Return one dataset for each place, in order."""
     return list({dataset_name(shown(uri)): make(shown(uri)) for uri in uris}.values())
 
 
@@ -165,13 +161,11 @@ def _output_dataset(uri: str, size: Size | None) -> Any:
 
 
 def _statistics(name: str, make: Any, size: Size | None) -> dict[str, Any]:
-    """Give the size as a facet; none of what was counted in part, for there the field has no way to say so."""
+    """Return the size as a facet; none of what was counted in part, for there the field has no way to say so."""
     return {name: make(size=size.bytes, fileCount=size.objects)} if size is not None and size.complete else {}
 
 
 def _definition_facet(image_uri: Any, instance_type: Any, instance_count: Any) -> dict[str, Any]:
-    from airflow_sm_processing.operators.lineage_facets import ProcessingDefinitionJobFacet
-
     facet = ProcessingDefinitionJobFacet(imageUri=image_uri, instanceType=instance_type, instanceCount=instance_count)
     return {"sagemakerProcessing": facet}
 

@@ -14,18 +14,18 @@ from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
 
 from airflow_sm_processing.operators.assets import with_uris
-from airflow_sm_processing.operators.folder_references import with_folder_parameters
+from airflow_sm_processing.operators.references import with_folder_parameters
 from airflow_sm_processing.processing.values import to_plain
 
 __all__ = ["ProcessingPartial", "wrap_references"]
 
 
 class ProcessingPartial(OperatorPartial):
-    """What `.partial()` of our operators gives: takes definition objects wherever a value can stand."""
+    """What `.partial()` of our operators returns: it takes definition objects wherever a value can be."""
 
     @classmethod
     def of(cls, partial: OperatorPartial) -> ProcessingPartial:
-        """Take over a partial of Airflow's own."""
+        """Return one in the place of a partial of Airflow's own."""
         partial._expand_called = True  # noqa: SLF001  # it is this one now that warns if it is never expanded
         return cls(operator_class=partial.operator_class, kwargs=partial.kwargs, params=partial.params)
 
@@ -72,7 +72,7 @@ def _mappable(plain: Any) -> Any:
 
 
 def wrap_references(value: Any) -> Any:
-    """Give what is mapped over, or a part of it, with its references in a form that may stand inside an element."""
+    """Return what is mapped over, or a part of it, with its references in a form that may be inside an element."""
     if isinstance(value, XComArg):
         return _Reference(value)
     if isinstance(value, dict):

@@ -4,88 +4,67 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import Problem
-from airflow_sm_processing.operators.late import hide_late, is_known
-from airflow_sm_processing.operators.resolved import ResolvedFields
-from airflow_sm_processing.operators.truths import TRUTHS
+from airflow_sm_processing.operators.templating import hide_unresolved, is_resolved
 from airflow_sm_processing.processing.secrets import JobSecrets, secret_forms, strings_in
+from airflow_sm_processing.processing.values import TRUTHS
 from airflow_sm_processing.redaction import signed_queries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from airflow_sm_processing.processing.secrets import Mask
 
-__all__ = ["MaskedEnvironment", "mask_problems"]
+__all__ = ["MASK_PARAMETER", "job_secrets", "mask_in_airflow", "mask_problems", "trigger_mask"]
 
-_MASK = "mask_env"
+MASK_PARAMETER = "mask_env"
 
 
-class MaskedEnvironment(ResolvedFields):
-    """A task whose environment's values Airflow's masker knows before anything shows them."""
+def job_secrets(env: Any, mask_env: Any) -> JobSecrets:
+    """Return what must not be shown of a job whose parameters are rendered."""
+    return JobSecrets(_environment(env), mask=_mask(mask_env))
 
-    env: Any = None
-    mask_env: Any = True
 
-    @cached_property
-    def secrets(self) -> JobSecrets:
-        """What must not be shown of the task's job; to be asked for when the parameters are rendered."""
-        return JobSecrets(_environment(self.env), mask=_mask(self.mask_env))
+def trigger_mask(mask_env: Any, secrets: JobSecrets) -> bool | list[str]:
+    """Return which variables a trigger has to hide, not what they hold; False if there is nothing to hide."""
+    mask = _mask(mask_env) if secrets.forms else False
+    return mask if isinstance(mask, bool) else list(mask)
 
-    @property
-    def trigger_mask(self) -> bool | list[str]:
-        """What a trigger is told: which variables to hide, not what they hold; False if there is nothing to hide."""
-        mask = _mask(self.mask_env) if self.secrets.forms else False
-        return mask if isinstance(mask, bool) else list(mask)
 
-    def _do_render_template_fields(
-        self, parent: Any, template_fields: Iterable[str], *args: Any, **kwargs: Any
-    ) -> None:
-        """Render, and tell Airflow's masker: Airflow shows the fields right after that, or earlier if it fails."""
-        render = super()._do_render_template_fields
-        names = [*template_fields]
-        if parent is not self:
-            render(parent, names, *args, **kwargs)
-            return
-        render(parent, [name for name in names if name == _MASK], *args, **kwargs)
-        self._register_secrets(known=hide_late)
-        render(parent, [name for name in names if name != _MASK], *args, **kwargs)
-        self._register_secrets(known=lambda rendered: rendered)
+def mask_in_airflow(env: Any, mask_env: Any, fields: Iterable[Any]) -> None:
+    """Register with Airflow's masker the secret values of `env`, and the presigned queries in any of the fields."""
+    found = {
+        *secret_forms(_environment(env), _mask(mask_env)),
+        *(query for text in strings_in(fields) for query in signed_queries(text)),
+    }
+    if found:
+        from airflow.sdk.log import mask_secret
 
-    def _register_secrets(self, *, known: Callable[[Any], Any]) -> None:
-        env, *fields = (known(getattr(self, name, None)) for name in ("env", *self.template_fields))
-        found = {
-            *secret_forms(_environment(env), _mask(self.mask_env)),
-            *(query for text in strings_in(fields) for query in signed_queries(text)),
-        }
-        if found:
-            from airflow.sdk.log import mask_secret
-
-            mask_secret([*sorted(found)])
+        mask_secret([*sorted(found)])
 
 
 def mask_problems(mask_env: Any, env: Any) -> Iterator[Problem]:
     """Yield what is wrong with `mask_env`; a name that isn't in `env` would leave the one that was meant unmasked."""
-    mask_env, env = hide_late(mask_env), hide_late(env)
-    if not is_known(mask_env):
+    mask_env, env = hide_unresolved(mask_env), hide_unresolved(env)
+    if not is_resolved(mask_env):
         return
     try:
         mask = read_mask(mask_env)
     except ValueError as error:
-        yield Problem(_MASK, mask_env, str(error))
+        yield Problem(MASK_PARAMETER, mask_env, str(error))
         return
     environment = _environment(env)
     if isinstance(environment, Mapping) and environment and not isinstance(mask, bool):
         for name in mask:
             if name not in environment:
-                yield Problem(_MASK, name, f"is no variable of env, which has {', '.join(map(str, environment))}")
+                rule = f"is no variable of env, which has {', '.join(map(str, environment))}"
+                yield Problem(MASK_PARAMETER, name, rule)
 
 
 def read_mask(value: Any) -> Mask:
-    """Give which variables are secret, from what a template may have written as a string.
+    """Return which variables are secret, from what a template may have written as a string.
 
     Raises:
         ValueError: It can't be read.

@@ -1,4 +1,4 @@
-"""From an operator's parameters to a job definition.
+"""From an operator's parameters to its job's definition and its connection.
 
 Parameters are kept as plain dicts and lists, which Airflow templates, resolves, serialises and shows by itself. They
 become definition objects twice: when the DAG is parsed, as far as they are known, and when the task runs.
@@ -6,20 +6,83 @@ become definition objects twice: when the DAG is parsed, as far as they are know
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_sm_processing.operators.assets import with_uris
-from airflow_sm_processing.operators.input_lists import one_for_each_source
+from airflow_sm_processing.exceptions import DefinitionError, Problem
+from airflow_sm_processing.operators.assets import emit_assets_problems, with_uris
+from airflow_sm_processing.operators.masking import mask_problems
+from airflow_sm_processing.operators.rendered_values import (
+    missing_value_problems,
+    one_for_each_source,
+    without_left_out,
+)
+from airflow_sm_processing.operators.templating import as_bool, hide_unresolved, is_resolved
+from airflow_sm_processing.operators.wait_options import read_wait_options
 from airflow_sm_processing.processing import parsing
+from airflow_sm_processing.processing.definition import local_path
 from airflow_sm_processing.processing.parsing import DEFINITION_PARAMETERS
-from airflow_sm_processing.processing.values import LATE, to_plain
+from airflow_sm_processing.processing.secrets import hidden
+from airflow_sm_processing.processing.validation import definition_problems
+from airflow_sm_processing.processing.values import LATE, TRUTHS, ValueReader, rule_of_structure, to_plain
+from airflow_sm_processing.xcoms import reserved_name_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
+    from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.processing.definition import JobDefinition
 
-__all__ = ["DEFINITION_PARAMETERS", "DefinitionReader"]
+__all__ = [
+    "CONTRADICTABLE",
+    "DEFINITION_PARAMETERS",
+    "DefinitionReader",
+    "TaskParameters",
+    "early_problems",
+    "inherited",
+    "own_over_inherited",
+    "read_connection",
+    "read_definition",
+]
+
+CONTRADICTABLE = (
+    "wait_for_completion",
+    "result_files",
+    "emit_assets",
+    "env",
+    "mask_env",
+    "instance_type",
+    "instance_preferences",
+    "instance_count",
+)
+"""The parameters of a processing task that may contradict each other."""
+
+
+class TaskParameters(NamedTuple):
+    """The parameters of a task that are checked together, as they stand in the DAG file or as a run rendered them."""
+
+    definition: Mapping[str, Any]
+    """Those that define the job, by the names of `JobDefinition`'s fields."""
+    wait: Mapping[str, Any]
+    """Those that say how the task waits, by the names of `WaitOptions`' fields."""
+    mask_env: Any
+    result_files: Any
+    max_result_file_bytes: Any
+    emit_assets: Any
+    inherited: frozenset[str]
+    """The parameters that the task has from `default_args`, of those that may contradict others."""
+    written: Mapping[str, Any]
+    """Once they are rendered, the templated ones as they stand in the DAG file."""
+
+    def needs_unawaited_end(self, name: str) -> bool:
+        """Return whether the task itself says not to wait for its job's end, which a parameter of its own needs.
+
+        One DAG's `default_args` serve tasks of many kinds, so a contradiction with them is no mistake.
+        """
+        is_own = not self.inherited & {name, "wait_for_completion"}
+        return is_own and as_bool(self.wait["wait_for_completion"]) is False
 
 
 class DefinitionReader(parsing.DefinitionReader):
@@ -37,3 +100,162 @@ class DefinitionReader(parsing.DefinitionReader):
         return [
             fields for index, item in items for fields in one_for_each_source(f"inputs[{index}]", item, self.problems)
         ]
+
+
+def early_problems(parameters: TaskParameters) -> list[Problem]:
+    """Return what is wrong with a task as it stands in the DAG file; what only a run knows is passed over."""
+    reader = DefinitionReader()
+    definition = reader.read({name: hide_unresolved(value) for name, value in parameters.definition.items()})
+    known_options = {name: value for name, value in parameters.wait.items() if is_resolved(value)}
+    return [
+        *reader.problems,
+        *definition_problems(definition),
+        *_problems_beside_the_definition(parameters, definition, read_wait_options(known_options)[1]),
+    ]
+
+
+def read_definition(
+    parameters: TaskParameters,
+    option_problems: Sequence[Problem] = (),
+    *,
+    folder: Path,
+    subject: str,
+    is_excused: Callable[[Problem], bool] = lambda _: False,
+) -> JobDefinition:
+    """Return the job's definition from parameters that are rendered.
+
+    Args:
+        parameters: The task's.
+        option_problems: What is wrong with how the task waits, to be reported along with the rest.
+        folder: What relative paths of local files are relative to.
+        subject: Names the task in an error.
+        is_excused: Returns which problems are passed over.
+
+    Raises:
+        DefinitionError: A parameter can't be read.
+    """
+    reader = DefinitionReader()
+    given = dict(parameters.definition)
+    given["inputs"] = without_left_out(parameters.written.get("inputs"), given["inputs"])
+    missing = [*missing_value_problems(parameters.written, given)]
+    definition = reader.read(given)
+    beside = _problems_beside_the_definition(parameters, definition, option_problems)
+    problems = [*missing, *reader.problems, *beside]
+    if not all(map(is_excused, problems)):
+        named = frozenset(item.parameter for item in missing)
+        problems += (item for item in definition_problems(definition) if item.parameter not in named)
+        raise DefinitionError([item for item in problems if not is_excused(item)], subject=subject)
+    return _below(folder, definition)
+
+
+def _problems_beside_the_definition(
+    parameters: TaskParameters, definition: JobDefinition, option_problems: Sequence[Problem]
+) -> Iterator[Problem]:
+    yield from reserved_name_problems(definition.outputs)
+    if parameters.result_files:
+        yield from _result_files_problems(parameters, definition)
+    yield from emit_assets_problems(parameters.emit_assets, is_unawaited=parameters.needs_unawaited_end("emit_assets"))
+    yield from option_problems
+    # In `default_args`, `mask_env` may name variables that this task's own env hasn't.
+    is_for_others = "mask_env" in parameters.inherited and "env" not in parameters.inherited
+    yield from mask_problems(parameters.mask_env, None if is_for_others else parameters.definition.get("env"))
+
+
+def _result_files_problems(parameters: TaskParameters, definition: JobDefinition) -> Iterator[Problem]:
+    from airflow_sm_processing.operators.result_files import result_files_problems
+
+    names = [item.output_name for item in definition.outputs]
+    are_known = hide_unresolved(parameters.definition["outputs"]) is not LATE and LATE not in names
+    return result_files_problems(
+        parameters.result_files,
+        parameters.max_result_file_bytes,
+        output_names=names if are_known and None not in names else (),
+        is_unawaited=parameters.needs_unawaited_end("result_files"),
+    )
+
+
+def _below(folder: Path, definition: JobDefinition) -> JobDefinition:
+    inputs = tuple(
+        item.at(_absolute(item.source, folder)) if isinstance(item.source, str) else item for item in definition.inputs
+    )
+    code = _absolute(definition.code, folder) if isinstance(definition.code, str) else definition.code
+    return dataclasses.replace(definition, code=code, inputs=inputs)
+
+
+def _absolute(text: str, folder: Path) -> str:
+    """Return a relative path as one below the folder; a URI or an absolute path stays as it is."""
+    path: Any = None if "://" in text else local_path(text)
+    return text if path is None or path.is_absolute() else str(folder / path)
+
+
+# The parameters that a task has from `default_args`: where they contradict what the task says itself, its own word
+# counts. Such a contradiction is no mistake of the task's author, and must not keep the DAG file from being loaded.
+
+
+def inherited(values: Mapping[str, Any], default_args: Mapping[str, Any] | None) -> frozenset[str]:
+    """Return the names of those values that are what `default_args` say."""
+    defaults = default_args or {}
+    return frozenset(name for name, value in values.items() if name in defaults and _is(value, defaults[name]))
+
+
+def own_over_inherited(parameters: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Return a definition's parameters without the inherited ones that the task's own rule out.
+
+    Args:
+        parameters: By the names of `JobDefinition`'s fields.
+        names: Those that are inherited.
+    """
+    given = dict(parameters)
+    kind, preferences = "instance_type", "instance_preferences"
+    if given.get(kind) and given.get(preferences) and (kind in names) != (preferences in names):
+        given[kind if kind in names else preferences] = None
+    if "instance_count" in names and preferences not in names and _have_counts(given.get(preferences)):
+        given["instance_count"] = None
+    return given
+
+
+def _is(value: Any, default: Any) -> bool:
+    plain = to_plain(default)
+    return value is default or bool(type(value) is type(plain) and value == plain)
+
+
+def _have_counts(preferences: Any) -> bool:
+    items = preferences if isinstance(preferences, (list, tuple)) else ()
+    return any(isinstance(item, dict) and item.get("instance_count") is not None for item in items)
+
+
+# The connection
+
+
+def read_connection(*, subject: str, verify: Any, botocore_config: Any, **others: Any) -> AwsConnection:
+    """Return the connection that a task's parameters describe, which templates may have written as strings.
+
+    Raises:
+        DefinitionError: One of them can't be right.
+    """
+    from airflow_sm_processing.hooks.connection import AwsConnection
+
+    reader = ValueReader()
+    texts = {name: reader.optional_text(name, value) for name, value in others.items()}
+    if reader.problems:
+        raise DefinitionError(reader.problems, subject=subject)
+    return AwsConnection(verify=_bool_or_path(verify), botocore_config=_settings(botocore_config, subject), **texts)
+
+
+def _bool_or_path(verify: Any) -> Any:
+    return TRUTHS.get(verify.lower(), verify) if isinstance(verify, str) else verify
+
+
+def _settings(value: Any, subject: str) -> dict[str, Any] | None:
+    settings = _from_json(value) if isinstance(value, str) else value
+    if settings is not None and not isinstance(settings, dict):
+        rule = rule_of_structure(value, "dict")
+        raise DefinitionError([Problem("botocore_config", hidden(value), rule)], subject=subject)
+    return settings
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,17 +1,20 @@
-"""Runs a container image as a processing job."""
+"""The operators: a container image as a processing job, and a script in one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_sm_processing.operators.base import BaseProcessingOperator
+from airflow_sm_processing.operators.references import with_folder_references
+from airflow_sm_processing.processing.values import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import PurePath
 
     from airflow_sm_processing.processing.values import Late
 
-__all__ = ["ProcessingOperator"]
+__all__ = ["ProcessingOperator", "ScriptProcessingOperator"]
 
 
 class ProcessingOperator(BaseProcessingOperator):
@@ -24,7 +27,7 @@ class ProcessingOperator(BaseProcessingOperator):
     }
 
     def __init__(self, *, entrypoint: Sequence[str] | Late | None = None, **kwargs: Any) -> None:
-        """Take what every processing operator takes.
+        """Set the parameters of every processing operator, and the entrypoint.
 
         Args:
             entrypoint: The command that the container runs instead of the image's own.
@@ -32,4 +35,37 @@ class ProcessingOperator(BaseProcessingOperator):
         """
         super().__init__(**kwargs)
         self.entrypoint = entrypoint
+        self._check_early()
+
+
+class ScriptProcessingOperator(BaseProcessingOperator):
+    """Runs a script in a container image as a SageMaker processing job: the SDK's `ScriptProcessor` as a task."""
+
+    template_fields: Sequence[str] = ("code", "script_name", "command", *BaseProcessingOperator.template_fields)
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **BaseProcessingOperator.template_fields_renderers,
+        "command": "json",
+    }
+
+    def __init__(
+        self,
+        *,
+        code: str | PurePath | Late = "",
+        command: Sequence[str] | Late = ("python3",),
+        script_name: str | Late | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Set the parameters of every processing operator, and the script.
+
+        Args:
+            code: The script, or a folder with `script_name` in it: a path relative to the DAG file's folder, an
+                absolute one, `file://` or `s3://`. What is local is uploaded.
+            command: Runs the script.
+            script_name: The script's path in the folder, if `code` is one.
+            kwargs: Those of `BaseProcessingOperator`.
+        """
+        super().__init__(**kwargs)
+        self.code = with_folder_references(to_plain(code), "code")
+        self.command = command
+        self.script_name = script_name
         self._check_early()

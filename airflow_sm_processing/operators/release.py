@@ -1,29 +1,181 @@
-"""What becomes of a task's job when its process is told to end, by SIGTERM."""
+"""What becomes of a task's job when its process fails, or is told to end by SIGTERM."""
 
 from __future__ import annotations
 
 import logging
+import sys
 import threading
-from typing import TYPE_CHECKING
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
+from airflow_sm_processing.exceptions import ProcessingError, TransientError, WaitTimeoutError
 from airflow_sm_processing.operators.attempt import Attempt, Termination
 from airflow_sm_processing.operators.errors import WorkerShutdownError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["Release"]
+    from airflow_sm_processing.operators.wait_options import WaitOptions
+    from airflow_sm_processing.processing.job import ProcessingJob
+
+__all__ = ["JobGuard", "Release"]
 
 log = logging.getLogger(__name__)
 
 _HANDLER_SECONDS = 3.0  # Airflow kills a task 5 s after the SIGTERM that follows a user's act
 _LONGEST_SECONDS = 20.0
-_PATIENCE_SECONDS = 15.0  # with an Airflow that doesn't answer; Kubernetes kills a pod 30 s after SIGTERM
-_PATIENCE_WITHOUT_NEXT_TRY_SECONDS = 2.0  # then the job is stopped, while there is time
+_ANSWER_SECONDS = 15.0  # for an Airflow that doesn't answer; Kubernetes kills a pod 30 s after SIGTERM
+_ANSWER_SECONDS_WITHOUT_NEXT_TRY = 2.0  # then the job is stopped, while there is time
+
+
+class JobGuard:
+    """Lets no job run on unseen when its process ends first: it is stopped, or left to the task's next try."""
+
+    def __init__(self, attempt: Attempt, options: WaitOptions, log: Any) -> None:
+        """Guard no job yet.
+
+        Args:
+            attempt: The try that this process makes.
+            options: How the task waits.
+            log: The task's own.
+        """
+        self.job: ProcessingJob | None = None
+        """What the task waits for; None while there is none, and when it has ended."""
+        self.killed = False
+        """Whether this process was told to end, by SIGTERM: which alone doesn't end a task."""
+        self.hands_on = False
+        """Whether this process only submits the job, and hands it on to a trigger or to nobody."""
+        self._attempt = attempt
+        self._options = options
+        self._log = log
+        self._is_stopping = False
+        self._release: Release | None = None
+
+    def kill(self) -> None:
+        """Stop the job, or leave it to the next try: this process must end, or `execution_timeout` is over."""
+        self.killed = True
+        if self.job is None:
+            return
+        if _is_timeout():
+            self.stop(self.job)
+        else:
+            self.release(self.job)
+
+    def release(self, job: ProcessingJob) -> None:
+        """Stop the job, or leave it to the next try: this process was told to end."""
+        if self._release is not None:  # the signal came twice: to the supervisor, which passes it on, and to all
+            return
+        self._release = Release(
+            self._attempt,
+            job.job_name,
+            hands_on=self.hands_on,
+            is_taken_next=self._options.on_existing_job == "reattach",
+            stop=lambda: self.stop(job),
+        )
+        self._release.begin()
+
+    def settle(self) -> None:
+        """Wait until it is settled what becomes of the job, if this process was told to end: it must not end before."""
+        if self._release is not None:
+            self._release.wait()
+
+    def stop(self, job: ProcessingJob) -> None:
+        """Stop the job, unless `stop_on_kill=False`."""
+        if not self._options.stop_on_kill:
+            self._log.warning("Processing job %s goes on without its task: stop_on_kill=False.", job.job_name)
+            return
+        try:
+            job.stop()
+            self._is_stopping = True
+        except ProcessingError as error:
+            # Not raised: the task is ending already, and its own reason must not be hidden by this one.
+            self._log.error(  # the message has it all
+                "Processing job %s may go on, for it could not be stopped: %s", job.job_name, error
+            )
+
+    def check_may_create(self) -> None:
+        """Raise if this process must not create a job any more."""
+        self._attempt.check_supervisor()
+        self._check_not_killed()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, and raise if this process was told to end meanwhile."""
+        time.sleep(seconds)
+        self._check_not_killed()
+
+    def _check_not_killed(self) -> None:
+        if self.killed:  # SIGTERM alone doesn't end a task
+            raise ProcessingError("The task was ended from outside before its job was created.")
+
+    def is_stopping(self) -> bool:
+        """Return whether the job is being stopped, for the task was ended.
+
+        Raises:
+            WorkerShutdownError: The job is left to the next try, which ends this one.
+        """
+        if self._release is not None and self._release.error is not None:
+            raise self._release.error
+        return self._is_stopping
+
+    def is_for_next_try(self) -> bool:
+        """Return whether the next try looks for a job that this one may have made unseen."""
+        if not self.killed or not self._attempt.is_followed:
+            return self._attempt.is_followed
+        is_ended = self._attempt.termination(within=_ANSWER_SECONDS_WITHOUT_NEXT_TRY) is Termination.ENDED
+        return not is_ended and self._options.on_existing_job == "reattach"
+
+    @contextmanager
+    def released_on_failure(
+        self, job: ProcessingJob, *, record_as_left: Callable[[ProcessingJob], None]
+    ) -> Iterator[None]:
+        """Leave the job to the task's next try when the block fails; without one, stop it, for nobody waits any more.
+
+        A job that couldn't be seen may be well: it isn't stopped in either case. Nor is one whose worker shuts down.
+        """
+        try:
+            yield
+        except Exception as error:
+            if self._is_left():
+                self._log.warning("Processing job %s goes on without this try.", job.job_name)
+            elif self._is_left_to_next_try(error):
+                self._log.warning("Processing job %s is left to the task's next try.", job.job_name)
+            elif isinstance(error, TransientError):
+                self._log.error(  # the error itself is raised
+                    "Processing job %s goes on, and no try follows that would wait for it: it couldn't be seen for "
+                    "max_transient_seconds, which is no reason to stop it. Look at it in the AWS console. Clear the "
+                    "task to stop it and start another.",
+                    job.job_name,
+                )
+            else:
+                self.stop(job)
+                record_as_left(job)
+            raise
+
+    def _is_left(self) -> bool:
+        """Return whether the job was left to others, when that is settled."""
+        self.settle()
+        return self._release is not None and self._release.is_left
+
+    def _is_left_to_next_try(self, error: Exception) -> bool:
+        """Return whether Airflow will start another try, which takes the job over."""
+        from airflow_sm_processing.airflow_compat import AirflowFailException
+
+        if not self._attempt.is_followed or self._is_stopping:
+            return False
+        is_over = isinstance(error, (WaitTimeoutError, AirflowFailException))
+        return self._attempt.is_orphaned or (not is_over and self._options.on_existing_job == "reattach")
+
+
+def _is_timeout() -> bool:
+    """Return whether Airflow is handling the end of an `execution_timeout`."""
+    from airflow_sm_processing.airflow_compat import AirflowTaskTimeout
+
+    return isinstance(sys.exc_info()[1], AirflowTaskTimeout)
 
 
 class Release:
-    """Lets go of a job: stops it if somebody ended the task, leaves it to the next try if the worker is to end.
+    """Releases a job: stops it if somebody ended the task, leaves it to the next try if the worker is to end.
 
     Both bring the same signal, and Airflow's state of the task tells them apart. That is asked in a thread: the
     signal's handler may have interrupted a question to Airflow, or something that holds a lock.
@@ -34,7 +186,7 @@ class Release:
         attempt: Attempt,
         job_name: str,
         *,
-        passes_on: bool,
+        hands_on: bool,
         is_taken_next: bool,
         stop: Callable[[], None],
     ) -> None:
@@ -43,7 +195,7 @@ class Release:
         Args:
             attempt: Of the process that is to end.
             job_name: The job's.
-            passes_on: Whether this process doesn't wait for the job, but hands it on to a trigger or to nobody.
+            hands_on: Whether this process doesn't wait for the job, but hands it on to a trigger or to nobody.
             is_taken_next: Whether a next try, if there is one, waits for the job.
             stop: Stops the job.
         """
@@ -53,13 +205,13 @@ class Release:
         """Whether somebody else waits for the job."""
         self._attempt = attempt
         self._job_name = job_name
-        self._passes_on = passes_on
+        self._hands_on = hands_on
         self._is_taken_next = is_taken_next
         self._stop = stop
-        self._thread = threading.Thread(target=self._let_go, daemon=True, name="release")
+        self._thread = threading.Thread(target=self._run, daemon=True, name="release")
 
     def begin(self) -> None:
-        """Let go, and return when that is done, or after three seconds: it goes on then."""
+        """Begin, and return when it is done, or after three seconds, in which case it goes on."""
         self._thread.start()
         self._thread.join(_HANDLER_SECONDS)
 
@@ -67,10 +219,10 @@ class Release:
         """Wait until it is done: the process must not end before."""
         self._thread.join(_LONGEST_SECONDS)
 
-    def _let_go(self) -> None:
+    def _run(self) -> None:
         is_followed = self._is_taken_next and self._attempt.is_followed
-        patience = _PATIENCE_SECONDS if is_followed or self._passes_on else _PATIENCE_WITHOUT_NEXT_TRY_SECONDS
-        why = self._attempt.termination(within=patience)
+        within = _ANSWER_SECONDS if is_followed or self._hands_on else _ANSWER_SECONDS_WITHOUT_NEXT_TRY
+        why = self._attempt.termination(within=within)
         if why is Termination.SUPERSEDED:
             self.is_left = True
             log.info("Processing job %s goes on: a later try of the task waits for it.", self._job_name)
@@ -83,7 +235,7 @@ class Release:
         error = WorkerShutdownError(
             f"This worker is shutting down. Processing job {self._job_name} goes on: the task's next try waits for it."
         )
-        if self._passes_on:
+        if self._hands_on:
             self.is_left = True
             log.info("This worker is shutting down. Processing job %s goes on.", self._job_name)
         elif self._is_taken_next and self._attempt.is_retried_after(error):

@@ -24,7 +24,6 @@ from airflow_sm_processing.processing.definition import (
     code_problems,
     local_path,
 )
-from airflow_sm_processing.processing.request import default_keys, plan_submission
 from airflow_sm_processing.processing.s3_uris import is_s3_uri, names_no_bucket
 from airflow_sm_processing.processing.secrets import hidden
 from airflow_sm_processing.processing.values import LATE, WireObject, snake_case
@@ -449,6 +448,8 @@ def check_definition(definition: JobDefinition, operation: OperationModel, *, ex
 
 
 def _limit_problems(definition: JobDefinition, operation: OperationModel) -> Iterator[Problem]:
+    from airflow_sm_processing.processing.request import default_keys, plan_submission  # the parse of a DAG has no need
+
     role = str(definition.role or "")
     role_arn = role if "/" in role else _ROLE_ARN + role
     plan = plan_submission(definition, role_arn=role_arn, key=default_keys(_BUCKET, None))

@@ -6,25 +6,26 @@ import time
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem, TransientError
-from airflow_sm_processing.links import LinkedTask
-from airflow_sm_processing.operators.inherited import inherited
-from airflow_sm_processing.operators.mode_parameters import read_modes
-from airflow_sm_processing.operators.nothing import described, gave_nothing
-from airflow_sm_processing.operators.resolved import ResolvedFields
-from airflow_sm_processing.operators.supervisor import ask_in_whole
+from airflow_sm_processing.links import JOB_LINKS
+from airflow_sm_processing.operators.parameters import inherited
+from airflow_sm_processing.operators.rendered_values import described, gave_nothing
+from airflow_sm_processing.operators.templating import RecordedTemplate, has_template, render_fields
+from airflow_sm_processing.operators.wait_options import read_wait_options
 from airflow_sm_processing.processing.values import DEFAULT_POLL_INTERVAL, ValueReader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import NoReturn
 
-    from airflow.sdk import Context
+    from airflow.sdk import DAG, Context
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
+    from jinja2 import Environment, Template
 
     from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.hooks.processing import ProcessingHook
@@ -37,7 +38,7 @@ _SOUGHT_BY = ("job_name", "job_arn", "job_name_prefix")
 _BACKSTOP = timedelta(seconds=30)  # after the trigger's deadline, Airflow ends the deferral
 
 
-class ProcessingJobSensor(ResolvedFields, LinkedTask, BaseSensorOperator):
+class ProcessingJobSensor(BaseSensorOperator):
     """Waits until a processing job that was started elsewhere has completed; a job that isn't there yet is waited for.
 
     It returns, and has as XComs, what the operators do. A job that failed or was stopped fails it without a retry, or
@@ -54,6 +55,9 @@ class ProcessingJobSensor(ResolvedFields, LinkedTask, BaseSensorOperator):
         "deferrable",
     )
     ui_color = "#e8f1ea"
+    operator_extra_links = JOB_LINKS
+    written: Mapping[str, Any] = MappingProxyType({})
+    """The templated fields as they stand in the DAG file, once they are rendered."""
 
     def __init__(
         self,
@@ -70,7 +74,7 @@ class ProcessingJobSensor(ResolvedFields, LinkedTask, BaseSensorOperator):
         poll_interval: timedelta | float = DEFAULT_POLL_INTERVAL,
         **kwargs: Any,
     ) -> None:
-        """Take which job it is, by one of three parameters, and Airflow's own for sensors.
+        """Set which job it is, by one of three parameters, and Airflow's own parameters for sensors.
 
         Args:
             job_name: The job's name.
@@ -108,7 +112,7 @@ class ProcessingJobSensor(ResolvedFields, LinkedTask, BaseSensorOperator):
     @property
     def connection(self) -> AwsConnection:
         """Which AWS the task talks to."""
-        from airflow_sm_processing.operators.connection_parameters import read_connection
+        from airflow_sm_processing.operators.parameters import read_connection
         from airflow_sm_processing.processing.search import named_by_arn
 
         region_name = self.region_name or None
@@ -134,18 +138,26 @@ class ProcessingJobSensor(ResolvedFields, LinkedTask, BaseSensorOperator):
 
         return self.connection.hook(JobSecrets())
 
+    def pre_execute(self, context: Context) -> None:
+        """Remove the links from the worker's copy of the task: a worker would push them again, even those not there."""
+        self.operator_extra_links = ()
+        super().pre_execute(context)
+
     def execute(self, context: Context) -> Any:
         """Wait as Airflow's sensors do; deferrable, the first look that finds no ended job defers."""
-        ask_in_whole()
+        from airflow_sm_processing.operators.attempt import make_comms_signal_safe
+
+        make_comms_signal_safe()
         if self._is_deferrable():
             self._deadline = time.time() + self.timeout
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Look at the job after the trigger has fired, and defer again if it isn't over: a newer one may be there."""
+        from airflow_sm_processing.operators.attempt import make_comms_signal_safe
         from airflow_sm_processing.watcher.watches import Verdict
 
-        ask_in_whole()
+        make_comms_signal_safe()
         if Verdict(event["outcome"]) is Verdict.TROUBLE:  # the triggerer may look with older credentials
             self.log.warning("The triggerer can't look for the job, so this worker waits: %s", event["message"])
             self.timeout = max(0.0, event["deadline"] - time.time())
@@ -169,6 +181,38 @@ class ProcessingJobSensor(ResolvedFields, LinkedTask, BaseSensorOperator):
                 raise AirflowSensorTimeout(f"The job had not completed after timeout={self.timeout:.0f} s.")
             self._defer(context, self._deadline)
         return look
+
+    def render_template(
+        self,
+        content: Any,
+        context: Any,
+        jinja_env: Environment | None = None,
+        seen_oids: set[int] | None = None,
+    ) -> Any:
+        """Render what has a template in it, at any depth; other text stays as it was written."""
+        if isinstance(content, str):
+            jinja_env = jinja_env or self.get_template_env()
+            if not has_template(content, jinja_env, self.template_ext):
+                return content
+        return super().render_template(content, context, jinja_env, seen_oids)
+
+    def _render(self, template: Template, context: Any, dag: DAG | None = None) -> Any:
+        """Render by Airflow's own means; a number that a native DAG makes of text keeps that text."""
+        recorded = RecordedTemplate(template)
+        return recorded.value(super()._render(recorded, context, dag))
+
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], *args: Any, **kwargs: Any
+    ) -> None:
+        """Render, and fetch what the fields refer to."""
+
+        def render(fields: Iterable[str]) -> None:
+            super(ProcessingJobSensor, self)._do_render_template_fields(parent, fields, *args, **kwargs)
+
+        if parent is self:
+            render_fields(self, [*template_fields], render)
+        else:
+            render(template_fields)
 
     def _look(self, context: Context) -> PokeReturnValue:
         from airflow_sm_processing.operators.errors import TaskDefinitionError
@@ -239,10 +283,10 @@ class ProcessingJobSensor(ResolvedFields, LinkedTask, BaseSensorOperator):
         return moment.timestamp()
 
     def _seen(self, context: Context, description: JobDescription) -> PokeReturnValue:
-        """Tell of the job, and make the sensor's end of the job's."""
+        """Publish the job, and return the sensor's result or raise when it has ended."""
         from airflow_sm_processing.airflow_compat import AirflowFailException
         from airflow_sm_processing.exceptions import JobEndedError
-        from airflow_sm_processing.operators.own_xcoms import publish
+        from airflow_sm_processing.operators.records import publish
         from airflow_sm_processing.processing.job import ProcessingJob
         from airflow_sm_processing.xcoms import ended_result
 
@@ -287,14 +331,12 @@ class ProcessingJobSensor(ResolvedFields, LinkedTask, BaseSensorOperator):
 
 
 def defers(deferrable: Any, *, reschedules: bool) -> bool:
-    """Tell whether a sensor waits in the triggerer.
+    """Return whether a sensor waits in the triggerer.
 
     Raises:
         DefinitionError: `deferrable` is no truth value.
     """
-    from airflow_sm_processing.operators.getting import is_deferrable
-
-    modes, problems = read_modes({"deferrable": deferrable})
+    options, problems = read_wait_options({"deferrable": deferrable})
     if problems:
         raise DefinitionError(problems)
-    return is_deferrable(modes) and (modes.deferrable is not None or not reschedules)
+    return options.is_deferrable and (options.deferrable is not None or not reschedules)

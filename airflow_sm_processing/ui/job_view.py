@@ -10,7 +10,7 @@ from airflow.models.trigger import Trigger
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy import select
 
-from airflow_sm_processing.operators.recording import STORED_RECORD
+from airflow_sm_processing.operators.records import STORED_RECORD
 from airflow_sm_processing.ui.job_status import TaskInstanceKey, TaskState, reconcile, stop_option
 from airflow_sm_processing.ui.models import Job, StopOption, parse_details, parse_record
 from airflow_sm_processing.ui.queries import sort_rows

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from airflow_sm_processing.operators.recording import STORED_RECORD
+from airflow_sm_processing.operators.records import STORED_RECORD
 from airflow_sm_processing.ui.job_status import JobRow, TaskInstanceKey
 from airflow_sm_processing.ui.models import parse_summary
 from airflow_sm_processing.ui.sanitize import MalformedRecordError

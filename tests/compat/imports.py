@@ -8,7 +8,7 @@ import pkgutil
 
 import airflow_sm_processing as package
 
-UNINSTALLED = {"airflow_sm_processing.operators.lineage_facets": "openlineage"}  # loaded only beside it
+UNINSTALLED = {"airflow_sm_processing.operators.lineage": "openlineage"}  # loaded only beside it
 
 
 def failures() -> dict[str, str]:

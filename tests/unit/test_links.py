@@ -12,8 +12,8 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_sm_processing import ProcessingOperator, ScriptProcessingOperator
 from airflow_sm_processing.exceptions import DefinitionError
-from airflow_sm_processing.links import JOB_LINKS, LinkedTask
-from airflow_sm_processing.operators.own_xcoms import publish
+from airflow_sm_processing.links import JOB_LINKS
+from airflow_sm_processing.operators.records import publish
 from airflow_sm_processing.processing import ProcessingJob, ProcessingOutput, Session
 from airflow_sm_processing.provider_info import get_provider_info
 
@@ -31,11 +31,11 @@ REGIONS = {
 }
 
 
-class Published(LinkedTask):
+class Published(ProcessingOperator):
     """A task whose job AWS isn't asked for."""
 
     def __init__(self, *, region: str, endpoint_url: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**COMMON, **kwargs)
         self.region = region
         self.endpoint_url = endpoint_url
 

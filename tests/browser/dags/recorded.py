@@ -5,7 +5,8 @@ from datetime import datetime, timedelta, timezone
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import dag, get_current_context, task
 
-from airflow_sm_processing.links import LinkedTask, push_links
+from airflow_sm_processing import ProcessingOperator
+from airflow_sm_processing.links import push_links
 
 MARKUP = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
 RIGHT_TO_LEFT = "\u202etxt.exe \u05d0\u05d1\u05d2"
@@ -82,7 +83,7 @@ def history():
         yield record(job_name=f"history-{number:02}", status=status, links={}, **times, **seconds)
 
 
-class OnAws(LinkedTask):
+class OnAws(ProcessingOperator):
     """A task whose job has pages in the console; deferred for longer than the tests run."""
 
     def execute(self, context):
@@ -105,7 +106,7 @@ def recorded():
 
     forged()
     earlier()
-    OnAws(task_id="on_aws")
+    OnAws(task_id="on_aws", role="R", image_uri="i", instance_count=1, instance_type="ml.m5.xlarge")
 
 
 recorded()

@@ -111,7 +111,7 @@ def test_an_airflow_that_cannot_be_asked_is_taken_for_a_host_that_is_cut_off(
             raise ConnectionError("the API server is away")
         return answer(msg)
 
-    monkeypatch.setattr(release, "_PATIENCE_SECONDS", 4.0)  # longer than the signal's handler waits
+    monkeypatch.setattr(release, "_ANSWER_SECONDS", 4.0)  # longer than the signal's handler waits
     monkeypatch.setattr(runner.supervisor, "send", refuse)
     base = f"cut-off-{retries_left}".lower()
     ended = shut_down(runner, task_factory(SLEEPS, base_job_name=base), retries_left=retries_left)

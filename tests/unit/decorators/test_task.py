@@ -14,8 +14,7 @@ from airflow_sm_processing.decorators import sm_processing_task
 from airflow_sm_processing.decorators.arguments import read_requirements
 from airflow_sm_processing.decorators.container.function import load_function
 from airflow_sm_processing.decorators.source import FunctionSource
-from airflow_sm_processing.operators.endings import ends_from_trigger
-from airflow_sm_processing.operators.modes import Modes
+from airflow_sm_processing.operators.wait_options import WaitOptions
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerRole"
 
@@ -180,7 +179,7 @@ def test_only_a_worker_ends_it(dag, valid, capsys):
     def use():
         return 1
 
-    assert ends_from_trigger(use().operator, Modes(end_from_trigger=True)) is False
+    assert use().operator.ends_from_trigger(WaitOptions(end_from_trigger=True)) is False
     assert "it returns what its function returned" in capsys.readouterr().out
 
 

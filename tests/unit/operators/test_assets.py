@@ -10,7 +10,8 @@ from airflow.sdk import DAG, Asset, AssetAlias
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_sm_processing import DefinitionError, ProcessingInput, ProcessingOperator, ProcessingOutput
-from airflow_sm_processing.operators.assets import tell_assets, with_uris
+from airflow_sm_processing.operators.assets import AssetOutlets, emit_asset_events, outputs_alias, with_uris
+from airflow_sm_processing.operators.templating import as_bool
 from airflow_sm_processing.processing.description import JobDescription, JobStatus
 from airflow_sm_processing.processing.s3 import Size
 
@@ -109,7 +110,8 @@ def description(**outputs: str) -> JobDescription:
 def told(task: ProcessingOperator, job: JobDescription, sizes: dict[str, Any]) -> OutletEventAccessors:
     events = OutletEventAccessors()
     context: Any = {"outlet_events": events}
-    tell_assets(task, context, job, sizes)
+    alias = outputs_alias(task) if as_bool(task.emit_assets) else None
+    emit_asset_events(AssetOutlets(task.outlets, task.own_outputs, alias), context, job, sizes)
     return events
 
 

@@ -9,7 +9,7 @@ import pytest
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_sm_processing import ProcessingInput, ProcessingOutput, ScriptProcessingOperator
-from airflow_sm_processing.operators.definitions import read_task
+from tests.task_parameters import read_task
 
 INPUT = ProcessingInput("s3://b/{{ ds }}", "/opt/ml/processing/in")
 PLAIN = {"source": "s3://b/{{ ds }}", "destination": "/opt/ml/processing/in"}

@@ -12,7 +12,8 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import MaskSecret
 
 from airflow_sm_processing import DefinitionError, ProcessingInput, ScriptProcessingOperator
-from airflow_sm_processing.operators.definitions import read_task
+from airflow_sm_processing.operators.masking import trigger_mask
+from tests.task_parameters import read_task
 from tests.task_runner import Runner, Supervisor, installed
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ def shown(task: Any) -> dict[str, Any]:
     return task_runner._serialize_rendered_fields(task)
 
 
+def masked_in_trigger(task: Any) -> bool | list[str]:
+    """Give what a rendered task's trigger is told to hide."""
+    return trigger_mask(task.mask_env, task.secrets)
+
+
 @pytest.mark.parametrize("mask_env", [True, "true", "{{ true }}", None, "", ["LOGIN", "REGION"], '["LOGIN", "REGION"]'])
 def test_rendered_templates_show_no_value(runner: Runner, task_factory: TaskFactory, mask_env: Any):
     task = runner.rendered(task_factory(env=ENV, mask_env=mask_env, arguments=["--login", f"me:{WORD}"]))
@@ -52,14 +58,14 @@ def test_of_the_names_in_mask_env_alone_the_values_are_hidden(runner: Runner, ta
     task = runner.rendered(task_factory(env=ENV, mask_env=mask_env))
     assert shown(task)["env"] == {"LOGIN": "***", "REGION": OTHER}
     assert task.secrets.hide(f"{WORD} {OTHER}") == f"*** {OTHER}"
-    assert task.trigger_mask == ["LOGIN"]
+    assert masked_in_trigger(task) == ["LOGIN"]
 
 
 @pytest.mark.parametrize("mask_env", [False, "False", [], "{{ false }}"])
 def test_everything_shows_if_the_user_says_so(runner: Runner, task_factory: TaskFactory, mask_env: Any):
     task = runner.rendered(task_factory(env=ENV, mask_env=mask_env))
     assert shown(task)["env"] == ENV
-    assert (task.secrets.hide(WORD), task.trigger_mask) == (WORD, False)
+    assert (task.secrets.hide(WORD), masked_in_trigger(task)) == (WORD, False)
 
 
 @pytest.mark.parametrize("template", ["{{ 'correct' }}-horse", "{{ '{' }}{ braces }}"])
@@ -71,7 +77,7 @@ def test_what_a_template_gives_is_hidden(runner: Runner, task_factory: TaskFacto
 def test_what_an_environment_in_json_has_is_hidden(runner: Runner, task_factory: TaskFactory):
     task = runner.rendered(task_factory(env="{{ '" + json.dumps(ENV) + "' }}", mask_env=["LOGIN"]))
     assert shown(task)["env"] == json.dumps({"LOGIN": "***", "REGION": OTHER})
-    assert task.trigger_mask == ["LOGIN"]
+    assert masked_in_trigger(task) == ["LOGIN"]
 
 
 def test_what_is_no_environment_is_hidden_whole_and_in_the_error(runner: Runner, task_factory: TaskFactory):
@@ -91,7 +97,7 @@ def test_numbers_truth_values_and_short_texts_are_passed_over(runner: Runner, ta
     plain = {"EPOCHS": "100000", "RATE": 0.25, "DEBUG": "false", "STAGE": "prod"}
     task = runner.rendered(task_factory(env=plain))
     assert shown(task)["env"] == plain
-    assert task.trigger_mask is False
+    assert masked_in_trigger(task) is False
     assert not [said for said in runner.supervisor.said if isinstance(said, MaskSecret)]
 
 
@@ -155,12 +161,12 @@ def test_a_mask_that_cannot_be_read_hides_everything_meanwhile(runner: Runner, t
 
 
 def test_a_mask_for_many_tasks_bears_one_without_an_environment(task_factory: TaskFactory):
-    assert task_factory(mask_env=["LOGIN"]).trigger_mask is False
+    assert masked_in_trigger(task_factory(mask_env=["LOGIN"])) is False
 
 
 def test_a_name_may_come_from_a_template(runner: Runner, task_factory: TaskFactory):
     task = runner.rendered(task_factory(env={"LOGIN": "correct-horse"}, mask_env=["{{ 'LOGIN' }}"]))
-    assert task.trigger_mask == ["LOGIN"]
+    assert masked_in_trigger(task) == ["LOGIN"]
 
 
 def test_the_values_that_a_parse_error_could_show_are_hidden(task_factory: TaskFactory):

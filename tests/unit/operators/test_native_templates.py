@@ -15,7 +15,7 @@ from airflow_sm_processing import (
     ProcessingOutput,
     ScriptProcessingOperator,
 )
-from airflow_sm_processing.operators.definitions import read_task
+from tests.task_parameters import read_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,8 +20,8 @@ from airflow_sm_processing import (
     S3Input,
     ScriptProcessingOperator,
 )
-from airflow_sm_processing.operators.definitions import read_task
-from airflow_sm_processing.operators.resolved import resolved
+from airflow_sm_processing.operators.templating import resolved
+from tests.task_parameters import read_task
 
 if TYPE_CHECKING:
     from airflow_sm_processing.processing.definition import JobDefinition

@@ -19,8 +19,8 @@ from airflow_sm_processing import (
     ScriptProcessingOperator,
 )
 from airflow_sm_processing.hooks.connection import AwsConnection
-from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.processing.values import WireObject
+from tests.task_parameters import read_task
 
 if TYPE_CHECKING:
     from tests.task_runner import Runner

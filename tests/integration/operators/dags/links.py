@@ -7,22 +7,19 @@ from typing import TYPE_CHECKING
 import boto3
 from airflow.sdk import DAG
 
-from airflow_sm_processing.links import LinkedTask
-from airflow_sm_processing.operators.own_xcoms import publish
+from airflow_sm_processing import ProcessingOperator
+from airflow_sm_processing.operators.records import publish
 from airflow_sm_processing.processing import ProcessingJob, ProcessingOutput, Session
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class Submitted(LinkedTask):
+COMMON = {"role": "R", "image_uri": "i", "instance_count": 1, "instance_type": "ml.m5.xlarge"}
+
+
+class Submitted(ProcessingOperator):
     """Tells of a job as the operators do at its submission."""
-
-    template_fields = ("job_name",)
-
-    def __init__(self, *, job_name: str, **kwargs: object) -> None:
-        super().__init__(**kwargs)
-        self.job_name = job_name
 
     def execute(self, context: Context) -> None:
         session = Session(boto3.Session("AKIAMADEUP", "made-up", region_name="eu-west-1"), client_factory=self._client)
@@ -36,7 +33,7 @@ class Submitted(LinkedTask):
         )
 
 
-class Fails(LinkedTask):
+class Fails(ProcessingOperator):
     """Has no job."""
 
     def execute(self, context: Context) -> None:
@@ -44,6 +41,6 @@ class Fails(LinkedTask):
 
 
 with DAG("links", schedule=None):
-    Submitted(task_id="plain", job_name="job-plain")
-    Submitted.partial(task_id="mapped").expand(job_name=["job-0", "job-1"])
-    Fails(task_id="fails")
+    Submitted(task_id="plain", job_name="job-plain", **COMMON)
+    Submitted.partial(task_id="mapped", **COMMON).expand(job_name=["job-0", "job-1"])
+    Fails(task_id="fails", **COMMON)

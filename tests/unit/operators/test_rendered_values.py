@@ -18,8 +18,8 @@ from airflow_sm_processing import (
     S3Input,
     ScriptProcessingOperator,
 )
-from airflow_sm_processing.operators.definitions import read_task
 from airflow_sm_processing.processing.validation import definition_problems
+from tests.task_parameters import read_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,8 +18,8 @@ from airflow.sdk.execution_time.comms import CommsDecoder, GetXCom, VariableResu
 from airflow.sdk.execution_time.timeout import timeout
 
 from airflow_sm_processing import ProcessingJobSensor
-from airflow_sm_processing.operators import supervisor as whole
-from airflow_sm_processing.operators.supervisor import WholeQuestions, ask_in_whole, supervisor
+from airflow_sm_processing.operators import attempt
+from airflow_sm_processing.operators.attempt import SignalSafeComms, make_comms_signal_safe, supervisor_comms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Iterator[Answering]:
     mine, theirs = socket.socketpair()
     with mine, theirs, alarms():
         monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", CommsDecoder(socket=mine), raising=False)
-        ask_in_whole()
+        make_comms_signal_safe()
         yield Answering(theirs)
 
 
@@ -90,7 +90,7 @@ def test_the_question_after_a_time_out_gets_its_own_answer(answering: Answering)
 def test_a_supervisor_that_hangs_does_not_keep_the_task_and_mixes_up_nothing(
     answering: Answering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(whole, "_ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(attempt, "_ANSWER_SECONDS", 0.1)
     answers_again = threading.Event()
 
     def hang() -> None:
@@ -137,24 +137,24 @@ def test_an_error_is_raised_where_it_was_asked(monkeypatch: pytest.MonkeyPatch) 
             raise ConnectionError(msg)
 
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Refusing(), raising=False)
-    ask_in_whole()
+    make_comms_signal_safe()
     with pytest.raises(ConnectionError, match="why"):
         task_runner.SUPERVISOR_COMMS.send("why")  # type: ignore[arg-type]
 
 
 def test_what_airflow_asks_by_is_wrapped_once_and_still_found(answering: Answering) -> None:
-    ask_in_whole()
+    make_comms_signal_safe()
     wrapped: Any = task_runner.SUPERVISOR_COMMS
-    assert isinstance(wrapped, WholeQuestions)
+    assert isinstance(wrapped, SignalSafeComms)
     assert isinstance(wrapped.comms, CommsDecoder)
-    assert supervisor() is wrapped.comms
+    assert supervisor_comms() is wrapped.comms
     assert wrapped.socket is wrapped.comms.socket
 
 
 def test_where_there_is_no_supervisor_nothing_is_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(task_runner, "SUPERVISOR_COMMS", raising=False)
-    ask_in_whole()
-    assert supervisor() is None
+    make_comms_signal_safe()
+    assert supervisor_comms() is None
 
 
 @pytest.mark.parametrize("arguments", [{}, {"event": {"outcome": "ended", "deadline": 0.0}}], ids=["first", "resumed"])
@@ -165,4 +165,4 @@ def test_a_sensor_asks_in_whole_too(monkeypatch: pytest.MonkeyPatch, arguments: 
     sensor = ProcessingJobSensor(task_id="s", job_name="j", deferrable=False)
     method = "execute_complete" if arguments else "execute"
     getattr(type(sensor), method)(sensor, {}, **arguments)
-    assert isinstance(found[0], WholeQuestions)
+    assert isinstance(found[0], SignalSafeComms)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from airflow_sm_processing import DefinitionError, InstancePreference, NetworkConfig, ProcessingInput, ProcessingOutput
-from airflow_sm_processing.operators.definitions import read_task
-from airflow_sm_processing.operators.modes import Modes
+from airflow_sm_processing.operators.wait_options import WaitOptions
+from tests.task_parameters import read_task
 
 
 def test_numbers_and_flags_that_arrive_as_strings_are_read(task_factory):
@@ -33,7 +33,7 @@ def test_numbers_and_flags_that_arrive_as_strings_are_read(task_factory):
     task.inputs = '[{"source": "s3://b/k", "destination": "/opt/ml/processing/in", "app_managed": "true"}]'
     task.poll_interval, task.deferrable, task.max_wait = "2.5", "True", "90"
 
-    definition, modes = read_task(task)
+    definition, options = read_task(task)
 
     assert (definition.instance_count, definition.volume_size_in_gb, definition.max_runtime_in_seconds) == (2, 50, 600)
     assert definition.instance_preferences == (
@@ -46,7 +46,7 @@ def test_numbers_and_flags_that_arrive_as_strings_are_read(task_factory):
     assert definition.inputs == (ProcessingInput("s3://b/k", "/opt/ml/processing/in", app_managed=True),)
     assert definition.env == {"N": "3", "TEXT": "x"}
     assert definition.arguments == ["--rate", "0.5"]
-    assert modes == Modes(deferrable=True, poll_interval=2.5, max_wait=90.0)
+    assert options == WaitOptions(deferrable=True, poll_interval=2.5, max_wait=90.0)
 
 
 def test_local_files_are_beside_the_dag_file(task_factory):

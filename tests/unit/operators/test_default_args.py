@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk import DAG, TaskGroup, task
 
 from airflow_sm_processing import DefinitionError, ProcessingJobSensor, ProcessingOutput, ScriptProcessingOperator
-from airflow_sm_processing.operators.definitions import read_task
+from tests.task_parameters import read_task
 
 OUTPUTS = [ProcessingOutput("/opt/ml/processing/out", output_name="out")]
 NO_WAIT: dict[str, Any] = {"wait_for_completion": False}

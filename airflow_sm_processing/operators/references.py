@@ -1,4 +1,4 @@
-"""References of optional inputs: to a task that may be skipped."""
+"""References to the outputs of other tasks, which are folders, and of which some may be skipped."""
 
 from __future__ import annotations
 
@@ -6,20 +6,96 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
+from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
-from airflow_sm_processing.operators.truths import truth
+from airflow_sm_processing.operators.templating import as_bool, resolved
+from airflow_sm_processing.processing.s3_uris import as_folder, is_s3_uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["IfRan", "with_optional_references"]
+__all__ = [
+    "FolderReference",
+    "OptionalReference",
+    "as_folders",
+    "with_folder_parameters",
+    "with_folder_references",
+    "with_optional_references",
+]
 
 log = logging.getLogger(__name__)
+
+_PARAMETERS = frozenset({"inputs", "code"})
+"""What a job reads: a variable of `env` that is called `source` is text like any other."""
+
+_PLACES = frozenset({"source", "s3_uri", "code"})
+"""The fields that say where data is."""
+
+
+class FolderReference(PlainXComArg):
+    """A reference to an output's URI that resolves with a slash at its end.
+
+    The XCom has none, for paths are joined to it; as an input, it would take what begins alike along.
+    """
+
+    __slots__ = ()
+
+    def resolve(self, context: Mapping[str, Any]) -> Any:
+        """Return the URI as an input's place."""
+        return as_folders(super().resolve(context))
+
+
+def with_folder_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a task's plain parameters in which each reference to an output that the job reads is one to a folder."""
+    return {
+        name: with_folder_references(value, name) if name in _PARAMETERS else value
+        for name, value in parameters.items()
+    }
+
+
+def with_folder_references(value: Any, field: str = "") -> Any:
+    """Return plain parameters in which each reference to an output, where data is named, is one to a folder.
+
+    What has none in it is returned as it is.
+    """
+    if isinstance(value, PlainXComArg):
+        is_folder = field in _PLACES and not isinstance(value, FolderReference) and _is_to_an_output(value)
+        return FolderReference(value.operator, value.key) if is_folder else value
+    if isinstance(value, dict):
+        converted = {key: with_folder_references(item, key) for key, item in value.items()}
+        return converted if any(converted[key] is not item for key, item in value.items()) else value
+    if type(value) in {list, tuple}:
+        items = [with_folder_references(item, field) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return value
+
+
+def _is_to_an_output(reference: PlainXComArg) -> bool:
+    """Return whether a reference is to an output of a processing task, as far as its outputs are known."""
+    operator: Any = reference.operator
+    own = getattr(getattr(operator, "operator_class", operator), "own_outputs", None)
+    if own is None:  # a task of another kind
+        return False
+    outputs = operator.partial_kwargs.get("outputs") if operator.is_mapped else getattr(operator, "outputs", None)
+    items = outputs if isinstance(outputs, (list, tuple)) else ()
+    names = [item.get("output_name") if isinstance(item, dict) else None for item in items]
+    return reference.key in {*own, *(name or f"output-{position}" for position, name in enumerate(names, 1))}
+
+
+def as_folders(value: Any) -> Any:
+    """Return an output's URI, or those of a mapped task's instances, as an input's place."""
+    plain = resolved(value)
+    if isinstance(plain, str):
+        return as_folder(plain) if is_s3_uri(plain) else plain
+    return [as_folders(item) for item in plain] if isinstance(plain, (list, tuple)) else plain
+
+
+# References of optional inputs: to a task that may be skipped
 
 _DID_NOT_RUN = frozenset({"skipped", "upstream_failed", "removed", "None"})
 
 
-class IfRan(ResolveMixin):
+class OptionalReference(ResolveMixin):
     """A reference that resolves to None if the task that it is to was skipped.
 
     Airflow is asked for the task's state: a task that skipped itself has left XComs, and one that is skipped by a
@@ -34,16 +110,16 @@ class IfRan(ResolveMixin):
         return repr(self.reference)
 
     def iter_references(self) -> Iterable[Any]:
-        """Give the tasks and XCom keys that are referred to."""
+        """Return the tasks and XCom keys that are referred to."""
         yield from self.reference.iter_references()
 
     def resolve(self, context: Mapping[str, Any]) -> Any:
-        """Give the XCom; of a mapped task, those of the instances that ran; None if there is nothing."""
+        """Return the XCom; of a mapped task, those of the instances that ran; None if there is nothing."""
         return _if_ran(self.reference, context)
 
 
 def _if_ran(reference: Any, context: Mapping[str, Any]) -> Any:
-    """Return what a reference gives: of `.concat()` the parts that ran, and of `.map()` what it makes of those."""
+    """Return what a reference resolves to: of `.concat()` the parts that ran, of `.map()` what it makes of them."""
     from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg
 
     if isinstance(reference, ConcatXComArg):
@@ -56,8 +132,6 @@ def _if_ran(reference: Any, context: Mapping[str, Any]) -> Any:
 
 
 def _elements(value: Any, way: str) -> list[Any]:
-    from airflow_sm_processing.operators.resolved import resolved
-
     plain = [] if value is None else resolved(value)
     if not isinstance(plain, (list, tuple)):
         raise TypeError(f"XCom {way} expects a list, not {type(plain).__name__}")
@@ -72,7 +146,6 @@ def _mapped(item: Any, callables: Iterable[Callable[[Any], Any]]) -> Any:
 
 def _pulled_if_ran(reference: Any, context: Mapping[str, Any]) -> Any:
     from airflow_sm_processing.airflow_compat import XComNotFound
-    from airflow_sm_processing.operators.folder_references import FolderReference, as_folders
 
     ti = context["ti"]
     references = [*reference.iter_references()]
@@ -100,7 +173,7 @@ def with_optional_references(inputs: Any) -> Any:
 
 
 def _with_optional_references(item: Any) -> Any:
-    if not isinstance(item, dict) or truth(item.get("optional")) is False or "optional" not in item:
+    if not isinstance(item, dict) or as_bool(item.get("optional")) is False or "optional" not in item:
         return item
     nested = item.get("s3_input")
     if isinstance(nested, dict):
@@ -110,12 +183,12 @@ def _with_optional_references(item: Any) -> Any:
 
 def _wrapped(fields: dict[str, Any], name: str) -> dict[str, Any]:
     value = fields.get(name)
-    is_reference = isinstance(value, ResolveMixin) and not isinstance(value, IfRan)
-    return {**fields, name: IfRan(value)} if is_reference else fields
+    is_reference = isinstance(value, ResolveMixin) and not isinstance(value, OptionalReference)
+    return {**fields, name: OptionalReference(value)} if is_reference else fields
 
 
 def _states(ti: Any, operator: Any) -> dict[int, bool]:
-    """Tell of each instance of a task that this one may refer to whether it ran; nothing if Airflow doesn't say."""
+    """Return whether each instance of a task that this one may refer to ran; nothing if Airflow doesn't say."""
     try:
         answer = ti.get_task_states(dag_id=ti.dag_id, task_ids=[operator.task_id], run_ids=[ti.run_id])
         states = answer.get(ti.run_id) or {}
