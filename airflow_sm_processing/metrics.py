@@ -49,7 +49,7 @@ def count_calls(client: Any) -> None:
 
 
 def _count(event_name: str, parsed_response: dict[str, Any] | None = None, **_: Any) -> None:
-    """Take botocore's event `response-received.<service>.<operation>`."""
+    """Handle botocore's event `response-received.<service>.<operation>`."""
     from airflow_sm_processing.processing.aws_calls import is_throttle
 
     operation = event_name.rpartition(".")[2]
@@ -64,7 +64,7 @@ def _count(event_name: str, parsed_response: dict[str, Any] | None = None, **_: 
 
 
 def _stats() -> Any:
-    """Give Airflow's `Stats` of this process: since Airflow 3.2 a task's and a triggerer's are two."""
+    """Return Airflow's `Stats` of this process: since Airflow 3.2 a task's and a triggerer's are two."""
     if _is_triggerer():
         try:
             from airflow.observability.stats import Stats

@@ -39,7 +39,7 @@ class ResultFile(NamedTuple):
     """Below the output's place, with `/`."""
 
     def uri(self, output_uri: str) -> str:
-        """Give where the file is, when the output is there."""
+        """Return where the file is, when the output is there."""
         return below(output_uri, self.path)
 
 
@@ -141,7 +141,7 @@ def _content(session: Session, file: ResultFile, uri: str, max_bytes: int) -> by
 
 
 def _missing(session: Session, uri: str, error: ServiceError) -> str:
-    """Say that a file isn't there; without s3:ListBucket, S3 says of such a file that access is denied."""
+    """Return the message for a missing file; without s3:ListBucket, S3 denies access to such a file."""
     if isinstance(error, AccessDeniedError):
         return f"{uri} can't be read, or isn't there: {error}"
     from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, readable

@@ -57,7 +57,7 @@ RESERVED_KEYS = frozenset(
 
 
 def submitted_result(job_name: str, job_arn: str | None, output_uris: Mapping[str, str]) -> dict[str, Any]:
-    """Give the result of a task that doesn't wait."""
+    """Return the result of a task that doesn't wait."""
     from airflow_sm_processing.processing.description import JobStatus
 
     return {
@@ -75,7 +75,7 @@ def submitted_result(job_name: str, job_arn: str | None, output_uris: Mapping[st
 
 
 def ended_result(description: JobDescription) -> dict[str, Any]:
-    """Give the result of a task whose job has ended; times are ISO 8601 in UTC, durations in seconds."""
+    """Return the result of a task whose job has ended; times are ISO 8601 in UTC, durations in seconds."""
     return {
         **submitted_result(description.job_name, description.job_arn, description.output_uris),
         "status": description.status.value,
@@ -97,7 +97,7 @@ def reserved_name_problems(outputs: Sequence[ProcessingOutput]) -> Iterator[Prob
 
 
 def moment(time: datetime | None) -> str | None:
-    """Give a time as XComs have it: ISO 8601 in UTC."""
+    """Return a time as XComs have it: ISO 8601 in UTC."""
     return None if time is None else time.astimezone(timezone.utc).isoformat()
 
 
@@ -119,7 +119,7 @@ class Circumstances:
 def job_record(
     job: ProcessingJob, description: JobDescription | None, circumstances: Circumstances, *, now: datetime | None = None
 ) -> dict[str, Any]:
-    """Give a job's record: small, for there may be many in one table.
+    """Return a job's record: small, for there may be many in one table.
 
     Args:
         job: The job, with its request.
@@ -151,7 +151,7 @@ def job_record(
 
 
 def ended_record(record: Mapping[str, Any], description: JobDescription) -> dict[str, Any]:
-    """Give a job's record, now that the job has ended."""
+    """Return a job's record, now that the job has ended."""
     return {
         **record,
         **_progress(description),
@@ -166,7 +166,7 @@ def job_details(
     sizes: Mapping[str, Size | None] | None = None,
     log_tail: Mapping[str, Iterable[str]] | None = None,
 ) -> dict[str, Any]:
-    """Give what is shown of one job beside its record.
+    """Return what is shown of one job beside its record.
 
     Args:
         job: The job, with its request.

@@ -20,7 +20,7 @@ _TASKS = 10  # of one run
 
 
 def record(job_name: str = "preprocess-1a2b3c4d5e6f-1", **changes: Any) -> dict[str, Any]:
-    """Give what a task records of a job that has completed, but for the changes."""
+    """Return what a task records of a job that has completed, but for the changes."""
     console = "https://console.aws.amazon.com"
     return {
         "version": 1,
@@ -54,7 +54,7 @@ def record(job_name: str = "preprocess-1a2b3c4d5e6f-1", **changes: Any) -> dict[
 
 
 def details(job_name: str = "preprocess-1a2b3c4d5e6f-1", **changes: Any) -> dict[str, Any]:
-    """Give what a task records beside it, but for the changes."""
+    """Return what a task records beside it, but for the changes."""
     place = {
         "name": "train",
         "uri": f"s3://lake/{job_name}/train",

@@ -118,7 +118,7 @@ def cost_of(airflow: RunningAirflow, dag_id: str, idle: Mapping[str, float]) -> 
 
 
 def run_to_its_end(airflow: RunningAirflow, dag_id: str) -> tuple[str, Slots]:
-    """Run a DAG until nothing that it set going goes on; give the run's id, and what was seen of the slots."""
+    """Run a DAG until nothing that it set going goes on; return the run's id, and what was seen of the slots."""
     with Slots(airflow) as slots:
         run_id = airflow.api.trigger(dag_id)
         airflow.processes.wait_until(
@@ -133,7 +133,7 @@ def run_to_its_end(airflow: RunningAirflow, dag_id: str) -> tuple[str, Slots]:
 
 
 def idle_rates(airflow: RunningAirflow, run_id: str) -> dict[str, float]:
-    """Give the CPU seconds a second of each part while there is nothing to do, but to say how a run is."""
+    """Return the CPU seconds a second of each part while there is nothing to do, but to say how a run is."""
     began, before = time.monotonic(), cpu_seconds(airflow)
     airflow.processes.wait_until(
         lambda: bool(airflow.api.run_state(WARM_UP, run_id)) and time.monotonic() - began > IDLE_SECONDS,
@@ -194,7 +194,7 @@ class Slots:
 
 
 def cpu_seconds(airflow: RunningAirflow) -> dict[str, float]:
-    """Give what each part of Airflow has taken until now."""
+    """Return what each part of Airflow has taken until now."""
     scheduler, workers = ticks(root_of(airflow, "scheduler"))
     others = {part: sum(ticks(root_of(airflow, part))) for part in ("triggerer", "dag-processor", "api-server")}
     taken = {"workers": workers, "scheduler": scheduler, **others}
@@ -202,14 +202,14 @@ def cpu_seconds(airflow: RunningAirflow) -> dict[str, float]:
 
 
 def ticks(pid: int) -> tuple[int, int]:
-    """Give a process's own CPU ticks, and those of all that descend from it, ended or not."""
+    """Return a process's own CPU ticks, and those of all that descend from it, ended or not."""
     stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     user, system, *of_ended = map(int, stat[11:15])
     return user + system, sum(of_ended) + sum(sum(ticks(child)) for child in children(pid))
 
 
 def root_of(airflow: RunningAirflow, component: str) -> int:
-    """Give the process of a component: its guard's only child."""
+    """Return the process of a component: its guard's only child."""
     (root,) = children(airflow.components[component].guard.pid)
     return root
 
@@ -242,7 +242,7 @@ def xcom_verdict(api: AirflowApi, costs: Mapping[str, Cost], *dag_ids: str) -> s
 
 
 def xcoms_without_own(xcoms: dict[str, object]) -> str:
-    """Give XComs as JSON, with marks in place of the job's name, times and durations."""
+    """Return XComs as JSON, with marks in place of the job's name, times and durations."""
     text = json.dumps(xcoms, sort_keys=True).replace(str(xcoms["job_name"]), "<name>")
     text = re.sub(r'"\d{4}-\d\d-\d\dT[0-9:.]+\+00:00"', '"<time>"', text)
     return re.sub(r'(?<=_seconds": )[0-9.]+', "<seconds>", text)

@@ -71,7 +71,7 @@ class AirflowApi:
         self._http.close()
 
     def health(self) -> dict[str, str]:
-        """Give each component's status, such as `healthy`; empty while the API server doesn't answer."""
+        """Return each component's status, such as `healthy`; empty while the API server doesn't answer."""
         try:
             response = self._http.get("/api/v2/monitor/health", timeout=2)
         except httpx.TransportError:
@@ -79,62 +79,62 @@ class AirflowApi:
         return {name: found["status"] for name, found in response.json().items()} if response.is_success else {}
 
     def dag_ids(self) -> set[str]:
-        """Give the DAGs that the DAG processor has loaded."""
+        """Return the DAGs that the DAG processor has loaded."""
         return {dag["dag_id"] for dag in self._get("dags", limit=100)["dags"]}
 
     def import_errors(self) -> dict[str, str]:
-        """Give the files that the DAG processor couldn't load, with their errors."""
+        """Return the files that the DAG processor couldn't load, with their errors."""
         errors = self._get("importErrors")["import_errors"]
         return {error["filename"]: error["stack_trace"] for error in errors}
 
     def trigger(self, dag_id: str, *, conf: dict[str, Any] | None = None) -> str:
-        """Start a run, and give its id."""
+        """Start a run, and return its id."""
         body = {"logical_date": None, "conf": conf or {}}
         run_id: str = self._change("POST", f"dags/{dag_id}/dagRuns", body).json()["dag_run_id"]
         return run_id
 
     def run_ids(self, dag_id: str) -> list[str]:
-        """Give a DAG's runs, the oldest first."""
+        """Return a DAG's runs, the oldest first."""
         found = self._get(f"dags/{dag_id}/dagRuns", order_by="run_after", limit=100)["dag_runs"]
         return [run["dag_run_id"] for run in found]
 
     def asset_events(self, name: str) -> list[dict[str, Any]]:
-        """Give the events of an asset, the oldest first; none if Airflow doesn't know it."""
+        """Return the events of an asset, the oldest first; none if Airflow doesn't know it."""
         assets = self._get("assets", name_pattern=name, limit=100)["assets"]
         numbers = [asset["id"] for asset in assets if asset["name"] == name]
         found = [self._get("assets/events", asset_id=number, order_by="timestamp", limit=100) for number in numbers]
         return [event for page in found for event in page["asset_events"]]
 
     def variable(self, key: str) -> str:
-        """Give a variable's text."""
+        """Return a variable's text."""
         text: str = self._get(f"variables/{key}")["value"]
         return text
 
     def run_state(self, dag_id: str, run_id: str) -> str:
-        """Give a run's state, such as `running`."""
+        """Return a run's state, such as `running`."""
         state: str = self._get(f"dags/{dag_id}/dagRuns/{run_id}")["state"]
         return state
 
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
-        """Give a run's tasks, those that started first first."""
+        """Return a run's tasks, those that started first first."""
         found = self._get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", order_by="start_date", limit=100)[
             "task_instances"
         ]
         return [TaskInstance.from_response(item) for item in found]
 
     def rendered_fields(self, dag_id: str, run_id: str, task_id: str) -> dict[str, Any]:
-        """Give a task's template fields as they were rendered."""
+        """Return a task's template fields as they were rendered."""
         fields: dict[str, Any] = self._get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")["rendered_fields"]
         return fields
 
     def xcoms(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> dict[str, Any]:
-        """Give all that a task pushed, by key."""
+        """Return all that a task pushed, by key."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries"
         keys = [entry["key"] for entry in self._get(path, map_index=map_index)["xcom_entries"]]
         return {key: self._get(f"{path}/{key}", map_index=map_index)["value"] for key in keys}
 
     def log(self, dag_id: str, run_id: str, task: TaskInstance) -> str:
-        """Give a task's log as Airflow shows it, one event a line."""
+        """Return a task's log as Airflow shows it, one event a line."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task.task_id}/logs/{max(task.try_number, 1)}"
         text = self._request(
             "GET", path, params={"map_index": task.map_index}, headers={"Accept": "application/x-ndjson"}
@@ -142,7 +142,7 @@ class AirflowApi:
         return "\n".join(_event_text(json.loads(line)) for line in text.splitlines() if line)
 
     def state_mismatches(self, dag_id: str, run_id: str) -> list[str]:
-        """Give why the scheduler itself failed tasks of a run: what it says then is in no task's log."""
+        """Return why the scheduler itself failed tasks of a run: what it says then is in no task's log."""
         found = self._get("eventLogs", dag_id=dag_id, run_id=run_id, event="state mismatch", limit=100)
         return [str(entry["extra"]) for entry in found["event_logs"]]
 
@@ -161,7 +161,7 @@ class AirflowApi:
         self._change("POST", f"dags/{dag_id}/clearTaskInstances", body)
 
     def triggerers(self) -> set[int]:
-        """Give the triggerers that have reported themselves lately, by the numbers of their jobs."""
+        """Return the triggerers that have reported themselves lately, by the numbers of their jobs."""
         found = self._get("jobs", job_type="TriggererJob", job_state="running", is_alive=True)["jobs"]
         return {job["id"] for job in found}
 

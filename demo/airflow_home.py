@@ -81,7 +81,7 @@ class AirflowHome:
         return self.path / "user"
 
     def environment(self) -> dict[str, str]:
-        """Give the whole environment of Airflow's processes."""
+        """Return the whole environment of Airflow's processes."""
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         return {**kept, **self._system(), **self._airflow(), **_BRISK, **_PATIENT, **self.extra}
 

@@ -17,7 +17,7 @@ _WIDTH_WITHOUT_TERMINAL = 120  # a job's name stays in one piece in a file
 
 
 def make_console() -> Console:
-    """Give a console on stdout."""
+    """Return a console on stdout."""
     return Console(width=None if sys.stdout.isatty() else _WIDTH_WITHOUT_TERMINAL, highlight=False)
 
 

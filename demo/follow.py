@@ -19,7 +19,7 @@ _LOOK_EVERY_SECONDS = 0.5
 def follow(
     airflow: RunningAirflow, dag_id: str, run_id: str, *, changed: Callable[[TaskInstance], None]
 ) -> list[TaskInstance]:
-    """Call `changed` for each change of a task's state until the run has ended; give its tasks.
+    """Call `changed` for each change of a task's state until the run has ended; return its tasks.
 
     Raises:
         ProcessError: One of Airflow's components ended.

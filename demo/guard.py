@@ -24,7 +24,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 
 def main() -> int:
-    """Run the command of the command line, and give its exit code."""
+    """Run the command of the command line, and return its exit code."""
     # A terminal's Ctrl-C is for the starter: it decides, by the lifeline. (SIG_IGN would be inherited by the command.)
     signal.signal(signal.SIGINT, lambda *_: None)
     if sys.platform == "linux":
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _exit_code(returned: int) -> int:
-    """Give the exit code as shells do: 128 and the signal's number for a killed command."""
+    """Return the exit code as shells do: 128 and the signal's number for a killed command."""
     return returned if returned >= 0 else 128 - returned
 
 
@@ -72,7 +72,7 @@ def _kill_descendants(group: int) -> None:
 
 
 def _children() -> list[int]:
-    """Give our children: a killed child's children become ours, so repeating this finds all descendants."""
+    """Return our children: a killed child's children become ours, so repeating this finds all descendants."""
     found = Path(f"/proc/self/task/{os.getpid()}/children")
     return [int(pid) for pid in found.read_text().split()] if found.exists() else []
 

@@ -71,7 +71,7 @@ class Child:
                 os.kill(pid, number)
 
     def tail(self) -> str:
-        """Give the last lines of the log."""
+        """Return the last lines of the log."""
         lines = self.log.read_text(errors="replace").splitlines()[-_SHOWN_LINES:]
         return "\n".join(f"    {line}" for line in lines)
 

@@ -48,7 +48,7 @@ class Reporter:
         self.run_id = run_id
 
     def report(self, task: TaskInstance) -> TaskReport:
-        """Give what became of a task."""
+        """Return what became of a task."""
         xcoms = self._api.xcoms(self._dag_id, self.run_id, task.task_id, map_index=task.map_index)
         result = xcoms.get("return_value") or {}
         job = xcoms.get("job_name", "")
@@ -64,7 +64,7 @@ class Reporter:
         )
 
     def job_lines(self, task: TaskInstance) -> list[str]:
-        """Give what the task's job has logged, from CloudWatch."""
+        """Return what the task's job has logged, from CloudWatch."""
         job = self._api.xcoms(self._dag_id, self.run_id, task.task_id, map_index=task.map_index).get("job_name")
         if job is None:
             return []
@@ -73,7 +73,7 @@ class Reporter:
         return [event["message"] for page in pages for event in page["events"]]
 
     def read_json(self, s3_uri: str) -> Any:
-        """Give the object's content."""
+        """Return the object's content."""
         place = urlsplit(s3_uri)
         found = self._sagemaker.client("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))
         return json.load(found["Body"])
@@ -90,7 +90,7 @@ class Reporter:
 
 
 def task_table(reports: Iterable[TaskReport]) -> Table:
-    """Give the table of all tasks."""
+    """Return the table of all tasks."""
     table = Table("Task", "Job", "Status", "Seconds", "Outputs")
     table.columns[1].overflow = "fold"
     table.columns[3].justify = "right"
@@ -101,12 +101,12 @@ def task_table(reports: Iterable[TaskReport]) -> Table:
 
 
 def output_lines(reports: Iterable[TaskReport]) -> list[str]:
-    """Give a line for each output: an S3 URI is too long for a table."""
+    """Return a line for each output: an S3 URI is too long for a table."""
     return [f"{report.task}.{name}: {uri}" for report in reports for name, uri in report.outputs.items()]
 
 
 def metrics_table(metrics: Mapping[str, Any]) -> Table:
-    """Give the table of an evaluation's metrics."""
+    """Return the table of an evaluation's metrics."""
     table = Table("Metric", "Value")
     table.columns[1].justify = "right"
     for name, value in metrics.items():

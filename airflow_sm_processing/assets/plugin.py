@@ -16,7 +16,7 @@ __all__ = ["AssetsPlugin", "listeners_of"]
 
 
 def listeners_of(command: Sequence[str]) -> list[Any]:
-    """Give the listeners of a process, by its command line: the receipts in a triggerer, which stores the events.
+    """Return the listeners of a process, by its command line: the receipts in a triggerer, which stores the events.
 
     None in the others: where DAGs are parsed, Airflow refuses `end_from_trigger` if there is any listener.
     """

@@ -24,7 +24,7 @@ __all__ = ["iam_policy", "moment", "plan", "shown"]
 
 
 def shown(plan: Mapping[str, Any], form: str) -> str:
-    """Give a plan as `json`, `yaml` or a `table`."""
+    """Return a plan as `json`, `yaml` or a `table`."""
     return _FORMS[form](plan)
 
 

@@ -49,7 +49,7 @@ __all__ = [
 
 
 def shared_parameters(task: MappedOperator) -> dict[str, Any]:
-    """Give what all instances of a mapped task have: of the DAG, the task group and `partial()`, the last first."""
+    """Return what all instances of a mapped task have: of the DAG, the task group and `partial()`, the last first."""
     group = getattr(task.task_group, "default_args", None)
     defaults = {**(task.dag.default_args if task.dag else {}), **(group or {})}
     defaults.update(task.partial_kwargs.get("default_args") or {})
@@ -116,7 +116,7 @@ def job_names(task: Any, *, account: str | None = None, region: str | None = Non
 
 
 def without_templates(text: str) -> str:
-    """Give a text with stars for what only a run knows of it."""
+    """Return a text with stars for what only a run knows of it."""
     return _TEMPLATE.sub(ANY, text)
 
 
@@ -181,7 +181,7 @@ class _Reading:
         return Prospect(needs, tuple(f"{subject}: {reason}" for reason in self._left_out(request)))
 
     def output_uri(self, name: str) -> str:
-        """Give where an output goes, as far as that is known; `s3://*` if the task has none of that name."""
+        """Return where an output goes, as far as that is known; `s3://*` if the task has none of that name."""
         outputs = self.prospect("").needs.request.get("ProcessingOutputConfig", {}).get("Outputs", ())
         uris = {item["OutputName"]: item.get("S3Output", {}).get("S3Uri") for item in outputs}
         return uris.get(name) or _ANYWHERE
@@ -215,7 +215,7 @@ class _Reading:
         )
 
     def _stem(self) -> str:
-        """Give a pattern of what the names of the task's jobs begin with."""
+        """Return a pattern of what the names of the task's jobs begin with."""
         base = str(self._definition.base_job_name or base_name_from_image(str(self._definition.image_uri)))
         known, star, _ = base.partition(ANY)
         if not star:
@@ -223,7 +223,7 @@ class _Reading:
         return f"{legal_name(known) if known else ''}{ANY}-{_ANY_DIGEST}"
 
     def _known(self, value: Any, field: str = "") -> Any:
-        """Give a value with stars for what only a run knows."""
+        """Return a value with stars for what only a run knows."""
         if isinstance(value, str):
             return _somewhere(without_templates(value), field)
         if isinstance(value, Mapping):
@@ -235,7 +235,7 @@ class _Reading:
         return _somewhere(self._referred(value), field)
 
     def _referred(self, value: Any) -> str:
-        """Give where the output is that a reference is to; a star for any other reference."""
+        """Return where the output is that a reference is to; a star for any other reference."""
         reference = getattr(value, "reference", value)
         if not isinstance(reference, PlainXComArg):
             return ANY
@@ -247,12 +247,12 @@ class _Reading:
 
 
 def _somewhere(text: str, field: str) -> str:
-    """Take what may be anything for a place in S3, where it names a place: local files are named in the DAG file."""
+    """Return an S3 URI for a value that may be anything, where it names a place: local paths are in the DAG file."""
     return _ANYWHERE if text.startswith(ANY) and field in {"source", "destination", "s3_uri", "code"} else text
 
 
 def _with_uploads_below(request: Mapping[str, Any], own: str, shared: str) -> dict[str, Any]:
-    """Give the request with its local inputs where a task instance's jobs share them."""
+    """Return the request with its local inputs where a task instance's jobs share them."""
     inputs = [
         {**item, "S3Input": {**item["S3Input"], "S3Uri": shared}}
         if str(item.get("S3Input", {}).get("S3Uri")).startswith(own)
@@ -347,7 +347,7 @@ def _named_by(arn: str, account: str | None, region: str | None) -> tuple[Place,
 
 
 def _known(value: Any) -> str | None:
-    """Give a text with stars for what only a run knows; None for no value."""
+    """Return a text with stars for what only a run knows; None for no value."""
     if value is None or value == "":
         return None
     return without_templates(value) if isinstance(value, str) else ANY

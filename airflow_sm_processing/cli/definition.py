@@ -91,7 +91,7 @@ COMMANDS: list[tuple[str, str, str, str, Callable[..., None], list[tuple[tuple[s
 
 
 def get_cli_commands() -> list[Any]:
-    """Give the commands for Airflow's command line."""
+    """Return the commands for Airflow's command line."""
     from airflow.cli import cli_config
 
     make_argument: Any = cli_config.Arg  # which is untyped

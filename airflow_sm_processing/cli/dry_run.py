@@ -154,12 +154,12 @@ class _Answers:
 
 
 def _is_function(dag: DAG, task_id: str) -> bool:
-    """Tell whether a task's result is what a function returns, not its job."""
+    """Return whether a task's result is what a function returns, not its job."""
     return hasattr(dag.get_task(task_id), "python_callable")
 
 
 def _mapped_over(task: Any) -> dict[str, str]:
-    """Give the tasks over whose results a task is mapped, with the parameter that takes their elements."""
+    """Return the tasks over whose results a task is mapped, with the parameter that takes their elements."""
     expanded = getattr(task, "op_kwargs_expand_input", task.expand_input).value  # a function's arguments
     arguments = expanded.items() if isinstance(expanded, dict) else ()
     references = {name: value.iter_references() for name, value in arguments if hasattr(value, "iter_references")}
@@ -167,7 +167,7 @@ def _mapped_over(task: Any) -> dict[str, str]:
 
 
 def _element(parameter: str, placeholder: Any) -> Any:
-    """Give what may stand for an element of a result: of the kind that the parameter takes."""
+    """Return what may stand for an element of a result: of the kind that the parameter takes."""
     if parameter in {"inputs", "outputs"}:
         return []
     if parameter in {"arguments", "command", "entrypoint"}:
@@ -187,7 +187,7 @@ def _output_names(dag: DAG, task_id: str) -> list[str]:
 
 
 def _comms() -> Any:
-    """Give the module of the questions and answers between tasks and supervisors."""
+    """Return the module of the questions and answers between tasks and supervisors."""
     from airflow.sdk.execution_time import comms as module
 
     return module
@@ -221,7 +221,7 @@ def _put_placeholders_in_s3(task: BaseProcessingOperator) -> None:
 
 
 def _with_inputs_in_s3(value: Any) -> Any:
-    """Give a function's arguments with their inputs in S3; other arguments are what they are."""
+    """Return a function's arguments with their inputs in S3; other arguments are what they are."""
     if isinstance(value, ProcessingInput):
         return dataclasses.replace(value, source=_in_s3(value.source))
     if isinstance(value, (list, tuple)):
@@ -242,7 +242,7 @@ def _in_s3(value: Any) -> Any:
 
 
 def read_dags(path: str | Path) -> list[DAG]:
-    """Give the DAGs that a file defines.
+    """Return the DAGs that a file defines.
 
     Raises:
         LookupError: There are none, or the file can't be imported.
@@ -259,7 +259,7 @@ def read_dags(path: str | Path) -> list[DAG]:
 
 
 def find_dag(dag_id: str, path: str | None = None) -> DAG:
-    """Give the DAG of an id: from the file, or from the DAG bundles that Airflow is configured with.
+    """Return the DAG of an id: from the file, or from the DAG bundles that Airflow is configured with.
 
     Raises:
         LookupError: There is none.

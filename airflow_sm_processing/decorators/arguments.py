@@ -61,7 +61,7 @@ def _and(given: Any, own: list[Any]) -> Any:
 
 
 def read_requirements(value: Any) -> list[str]:
-    """Give the lines of a requirements file; a template may have written the list as JSON.
+    """Return the lines of a requirements file; a template may have written the list as JSON.
 
     Raises:
         DefinitionError: It is something else.
@@ -127,11 +127,11 @@ class InputArgument(ResolveMixin):
         return f"ProcessingInput({', '.join(f'{name}={value!r}' for name, value in self.fields.items())})"
 
     def iter_references(self) -> Iterable[Any]:
-        """Give the tasks and XCom keys that the input needs."""
+        """Return the tasks and XCom keys that the input needs."""
         return XComArg.iter_xcom_references(self.fields)
 
     def resolve(self, context: Mapping[str, Any]) -> ProcessingInput | None:
-        """Give the input that a run has; None if it is optional, and there is nothing to read.
+        """Return the input that a run has; None if it is optional, and there is nothing to read.
 
         Raises:
             TaskDefinitionError: A template or reference gave nothing, and the input isn't optional.
@@ -165,7 +165,7 @@ class _Place(NamedTuple):
 
 
 def with_references(value: Any) -> Any:
-    """Give an argument with its inputs in the form that Airflow resolves.
+    """Return an argument with its inputs in the form that Airflow resolves.
 
     What has none in it is returned as it is: Airflow knows by its identity what must not be taken for a template.
     """
@@ -207,7 +207,7 @@ def carry(arguments: Mapping[str, Any], broken_reference: Callable[[LargeResult]
 
 
 def inputs_of(arguments: Mapping[str, Any]) -> list[ProcessingInput]:
-    """Give what the job would read for arguments as they stand in the DAG file."""
+    """Return what the job would read for arguments as they stand in the DAG file."""
     placing = _Placing()
     for name, value in arguments.items():
         placing.placed(value, name)
@@ -232,7 +232,7 @@ class _Placing:
         self._broken_reference = broken_reference
 
     def placed(self, value: Any, where: str) -> Any:
-        """Give a value with a place for each input in it."""
+        """Return a value with a place for each input in it."""
         if isinstance(value, (NativeInt, NativeFloat)):
             raise CarryError(f"argument {where}", NATIVE_NUMBER_RULE)
         place = self._place(value, where)
@@ -265,7 +265,7 @@ class _Placing:
         return _Place("result", f"{folder}/{reference.s3_uri.rpartition('/')[2]}")
 
     def _added(self, item: ProcessingInput, where: str) -> str:
-        """Note an input, and give the container path that it has or gets."""
+        """Note an input, and return the container path that it has or gets."""
         name = self._unused(f"argument-{_NOT_IN_NAMES.sub('-', where).strip('-')}")
         path = item.container_path
         if path is None:
@@ -280,7 +280,7 @@ class _Placing:
 
 
 def _at(item: ProcessingInput, path: str) -> ProcessingInput:
-    """Give an input with its place in the container, whichever way it is defined."""
+    """Return an input with its place in the container, whichever way it is defined."""
     if item.dataset_definition is not None:
         dataset: Any = item.dataset_definition
         return dataclasses.replace(item, dataset_definition=dataclasses.replace(dataset, local_path=path))
@@ -298,7 +298,7 @@ def _written_or_late(value: Any) -> Any:
 
 
 def _is_in_s3(value: Any) -> bool:
-    """Tell whether a value is Airflow's path of an object in S3, without importing what makes such paths."""
+    """Return whether a value is Airflow's path of an object in S3, without importing what makes such paths."""
     module: Any = sys.modules.get("airflow.sdk.io.path")
     return module is not None and isinstance(value, module.ObjectStoragePath) and value.protocol == "s3"
 
@@ -306,7 +306,7 @@ def _is_in_s3(value: Any) -> bool:
 def called_with(
     function: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any], context: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Give every argument by its parameter: those of the call, of the context and the defaults, in this order.
+    """Return every argument by its parameter: those of the call, of the context and the defaults, in this order.
 
     Raises:
         TypeError: The function can't be called so.

@@ -53,7 +53,7 @@ class FunctionFailedError(JobFailedError):
     def of(
         cls, error: JobFailedError, raised: Raised, *, function: str, hide: Callable[[str], str]
     ) -> FunctionFailedError:
-        """Give the error of a failed job as its function's.
+        """Return the error of a failed job as its function's.
 
         Args:
             error: The job's.
@@ -255,7 +255,7 @@ def _airflow_serde() -> Any:
 
 
 def read_raised(session: Session, outcome_uri: str, *, hosts: int) -> Raised | None:
-    """Give what failed a job, of the first host that left an error; None if no host did.
+    """Return what failed a job, of the first host that left an error; None if no host did.
 
     Raises:
         ServiceError: S3 refused or couldn't be reached.

@@ -94,7 +94,7 @@ def _missing(function: FunctionType) -> Iterator[Problem]:
 
 
 def _globals_of(code: CodeType) -> set[str]:
-    """Give the global names that a function needs, and doesn't make itself; type hints aren't evaluated."""
+    """Return the global names that a function needs, and doesn't make itself; type hints aren't evaluated."""
     needed, made = set(), set()
     for each in _with_inner(code):
         for instruction in dis.get_instructions(each):

@@ -31,12 +31,12 @@ class AwsConnection:
 
     @property
     def watch_key(self) -> str:
-        """Tells apart what jobs are watched through: equal for the same credentials, region and endpoint."""
+        """Identify what jobs are watched through: equal for the same credentials, region and endpoint."""
         settings = (self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
         return json.dumps(settings, sort_keys=True, default=str)
 
     def serialize(self) -> dict[str, Any]:
-        """Give the fields as plain JSON, for a trigger's arguments."""
+        """Return the fields as plain JSON, for a trigger's arguments."""
         return asdict(self)
 
     def hook(self, secrets: JobSecrets | None = None) -> ProcessingHook:

@@ -29,7 +29,7 @@ _SHORT_TIMEOUTS = Config(connect_timeout=10, read_timeout=30)  # seconds; botoco
 
 
 class ProcessingHook(AwsGenericHook[Any]):
-    """Gives the SDK-style processors and jobs an Airflow connection's credentials, region and settings.
+    """Provides the SDK-style processors and jobs with an Airflow connection's credentials, region and settings.
 
     Every AWS call of this package goes through a hook's `session`.
     """
@@ -45,7 +45,7 @@ class ProcessingHook(AwsGenericHook[Any]):
         default_bucket_prefix: str | None = None,
         secrets: JobSecrets | None = None,
     ) -> None:
-        """Take what operators take.
+        """Accept the connection parameters of the operators.
 
         Args:
             aws_conn_id: Airflow connection; None uses boto3's own configuration chain.
@@ -85,11 +85,11 @@ class ProcessingHook(AwsGenericHook[Any]):
         )
 
     def processor(self, **parameters: Any) -> Processor:
-        """Give a `Processor` on this connection; takes its parameters but the session."""
+        """Return a `Processor` on this connection; takes its parameters but the session."""
         return Processor(sagemaker_session=self.session, **parameters)
 
     def script_processor(self, **parameters: Any) -> ScriptProcessor:
-        """Give a `ScriptProcessor` on this connection; takes its parameters but the session."""
+        """Return a `ScriptProcessor` on this connection; takes its parameters but the session."""
         return ScriptProcessor(sagemaker_session=self.session, **parameters)
 
     def submit(
@@ -107,11 +107,11 @@ class ProcessingHook(AwsGenericHook[Any]):
         return ProcessingJob.submit(definition, self.session, max_transient_seconds=max_transient_seconds, sleep=sleep)
 
     def job(self, job_name: str) -> ProcessingJob:
-        """Give a handle on a job without a call to AWS; its inputs and outputs stay unknown."""
+        """Return a handle on a job without a call to AWS; its inputs and outputs stay unknown."""
         return ProcessingJob(self.session, job_name, inputs=None, outputs=None)
 
     def single_attempt_client(self, service_name: str) -> Any:
-        """Give a client that tries each call once and doesn't wait long, for a caller that tries again by itself.
+        """Return a client that tries each call once and doesn't wait long, for a caller that tries again by itself.
 
         The time-outs that the user has set stay as they are.
         """

@@ -114,7 +114,7 @@ def _job(needs: JobNeeds) -> Iterator[Statement]:
 
 
 def _has_users_tags(needs: JobNeeds) -> bool:
-    """Tell whether the user gives tags: without these no job is made, but without its owner's it is."""
+    """Return whether the user gives tags: without these no job is made, but without its owner's it is."""
     return any(not str(tag.get("Key")).startswith("airflow:") for tag in needs.request.get("Tags", ()))
 
 

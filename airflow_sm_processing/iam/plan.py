@@ -45,7 +45,7 @@ class JobPlan:
     needs: JobNeeds
 
     def to_plain(self, *, show_env: bool = False) -> dict[str, Any]:
-        """Give the plan as JSON; what the environment holds is hidden unless it is asked for."""
+        """Return the plan as JSON; what the environment holds is hidden unless it is asked for."""
         request = dict(self.submission.request)
         if "Environment" in request and not show_env:
             request["Environment"] = dict.fromkeys(request["Environment"], _HIDDEN)
@@ -144,13 +144,13 @@ def plan_job(
 
 
 def upload_prefix(prefix: str | None, upload_key: str) -> str:
-    """Give the key prefix that a task instance's local files go to."""
+    """Return the key prefix that a task instance's local files go to."""
     return S3Location.parse(join("", prefix, upload_key, "input")).key
 
 
 @cache
 def create_operation() -> OperationModel:
-    """Give botocore's model of CreateProcessingJob, for which no credentials are needed."""
+    """Return botocore's model of CreateProcessingJob, for which no credentials are needed."""
     import botocore.session
 
     return botocore.session.Session().get_service_model("sagemaker").operation_model("CreateProcessingJob")

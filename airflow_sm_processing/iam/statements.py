@@ -53,39 +53,39 @@ class Place:
         return f"sagemaker-{self.region}-{self.account}"
 
     def arn(self, service: str, resource: str) -> str:
-        """Give the ARN of something that has a region and an account."""
+        """Return the ARN of something that has a region and an account."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
     def job_arns(self, names: str) -> tuple[str, ...]:
-        """Give the ARNs of the processing jobs of a name, or of a pattern: SageMaker writes them in lower case."""
+        """Return the ARNs of the processing jobs of a name, or of a pattern: SageMaker writes them in lower case."""
         spellings = sorted({names, names.lower()})
         return tuple(self.arn("sagemaker", f"processing-job/{name}") for name in spellings)
 
     def role_arns(self, role: str) -> list[str]:
-        """Give the ARNs that a role's ARN or name stands for: a name doesn't say the path, such as `service-role/`."""
+        """Return the ARNs that a role's ARN or name stands for: a name lacks the path, such as `service-role/`."""
         if "/" in role:
             return [role]
         roles = f"arn:{self.partition}:iam::{self.account}:role"
         return [f"{roles}/{role}", f"{roles}/*/{role}"]
 
     def s3_arn(self, bucket: str, key: str = "") -> str:
-        """Give the ARN of a bucket, or of objects in it."""
+        """Return the ARN of a bucket, or of objects in it."""
         return f"arn:{self.partition}:s3:::{bucket}" + (f"/{key}" if key else "")
 
 
 def place_of_jobs(*, account: str | None, region: str | None) -> Place:
-    """Give the place of jobs that are started elsewhere; what isn't known of it may be any."""
+    """Return the place of jobs that are started elsewhere; what isn't known of it may be any."""
     return Place(account=account or ANY, region=region or ANY, partition=partition_of(region=region))
 
 
 def account_in(role: str) -> str | None:
-    """Give the account of a role's ARN, which is that of the jobs too: no role is passed to another account."""
+    """Return the account of a role's ARN, which is that of the jobs too: no role is passed to another account."""
     found = _ROLE_ARN.match(role)
     return found and found[1]
 
 
 def partition_of(*, region: str | None, role: str = "", image_uri: str = "") -> str:
-    """Give the partition that a region is in, or a role or an image if the region isn't known; AWS's main one else."""
+    """Return the partition of a region, or of a role or an image if the region isn't known; AWS's main one else."""
     if region is not None:
         import botocore.session
         from botocore.exceptions import UnknownRegionError
@@ -117,7 +117,7 @@ class Statement:
     """Whether a task works without it, by more calls, by guessing whose a job is, or by telling people less."""
 
     def to_plain(self) -> dict[str, Any]:
-        """Give the statement as a policy has it."""
+        """Return the statement as a policy has it."""
         plain: dict[str, Any] = {
             "Sid": self.sid,
             "Effect": "Allow",
@@ -130,7 +130,7 @@ class Statement:
 
 
 def listing(place: Place, data: S3Location, sid: str, *, optional: bool = False) -> Statement:
-    """Give what it takes to list the keys that begin as a place in S3."""
+    """Return what it takes to list the keys that begin as a place in S3."""
     prefix = beginning(data.key)
     return Statement(
         sid=sid,
@@ -142,7 +142,7 @@ def listing(place: Place, data: S3Location, sid: str, *, optional: bool = False)
 
 
 def beginning(key: str) -> str:
-    """Give the pattern of all that begins with a key, which may be a pattern itself."""
+    """Return the pattern of all that begins with a key, which may be a pattern itself."""
     return f"{key.rstrip('*')}*"
 
 
@@ -162,7 +162,7 @@ def grouped(statements: Iterable[Statement]) -> list[Statement]:
 
 
 def policy_document(statements: Iterable[Statement], *, minimal: bool = False) -> dict[str, Any]:
-    """Give a policy of the statements; `minimal` leaves out the optional ones."""
+    """Return a policy of the statements; `minimal` leaves out the optional ones."""
     chosen = grouped(item for item in statements if not (minimal and item.optional))
     return {"Version": "2012-10-17", "Statement": [item.to_plain() for item in chosen]}
 

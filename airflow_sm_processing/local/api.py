@@ -50,7 +50,7 @@ class Listing:
         self._secret = secrets.token_bytes(32)
 
     def page(self, request: Mapping[str, Any], jobs: Iterable[Job]) -> dict[str, Any]:
-        """Give one page, after the job that the token names.
+        """Return one page, after the job that the token names.
 
         Raises:
             ServiceError: ValidationException, when the token isn't one of this query's.
@@ -120,7 +120,7 @@ class ProcessingApi:
         return operation in self._operations and _JOB_ARN in str(request.get("ResourceArn", _JOB_ARN))
 
     def call(self, operation: str, request: Request, caller: Caller) -> str:
-        """Carry an operation out and give its answer as JSON, times as seconds of the epoch.
+        """Carry an operation out and return its answer as JSON, times as seconds of the epoch.
 
         Raises:
             ServiceError: as the real operation would.
@@ -138,7 +138,7 @@ class ProcessingApi:
         return operation if known else "StopProcessingJob"
 
     def jobs(self, caller: Caller) -> Jobs:
-        """Give the jobs of the caller's account and region."""
+        """Return the jobs of the caller's account and region."""
         return self._jobs[caller.key.account_id, caller.region]
 
     def _create(self, request: Request, caller: Caller) -> Request:

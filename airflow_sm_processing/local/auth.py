@@ -68,7 +68,7 @@ class Keyring:
         return self._keys.get(access_key_id) or self._issued(access_key_id)
 
     def of_account(self, account_id: str, *, internal: bool) -> Key:
-        """Give the key that speaks for an account, made when it is first asked for."""
+        """Return the key that speaks for an account, made when it is first asked for."""
         with self._lock:
             for key in self._keys.values():
                 if (key.account_id, key.internal) == (account_id, internal):
@@ -78,7 +78,7 @@ class Keyring:
             return key
 
     def accounts(self) -> set[str]:
-        """Give every account that a key speaks for."""
+        """Return every account that a key speaks for."""
         return {key.account_id for key in self._keys.values()}
 
     def _issued(self, access_key_id: str) -> Key | None:

@@ -179,7 +179,7 @@ class _Child:
             signal.signal(number, self._forward)
 
     def run(self, command: list[str], environment: dict[str, str]) -> int:
-        """Run the command to its end and give its exit code, negative for a signal."""
+        """Run the command to its end and return its exit code, negative for a signal."""
         if self._early:
             return -self._early[0]
         with subprocess.Popen(command, env=environment) as process:  # noqa: S603  # the user's own command

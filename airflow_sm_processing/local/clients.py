@@ -33,7 +33,7 @@ def core_session() -> botocore.session.Session:
 
 @contextmanager
 def ignoring(code: str) -> Iterator[None]:
-    """Take an answer with this error code for none.
+    """Suppress a client error with this code.
 
     `client.exceptions` won't do here: botocore makes its classes at first use, and two threads that come first
     together get different ones.
@@ -54,7 +54,7 @@ class Clients:
         self._clients: dict[tuple[str, str, str], Any] = {}
 
     def get(self, service: str, key: Key, region: str) -> Any:
-        """Give the boto3 client of a service."""
+        """Return the boto3 client of a service."""
         with self._lock:
             name = service, key.access_key_id, region
             if name not in self._clients:

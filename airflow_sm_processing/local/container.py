@@ -202,7 +202,7 @@ class Instance:
         return self._root / "ml"
 
     def folder(self, container_path: str) -> Path:
-        """Give the real folder behind a path under /opt/ml."""
+        """Return the real folder behind a path under /opt/ml."""
         return self.ml / PurePosixPath(container_path).relative_to(ML)
 
     def prepare(self) -> None:
@@ -258,7 +258,7 @@ class Instance:
         self._pump.start()
 
     def _remarks(self, image: Interpreter) -> list[str]:
-        """Say what isn't as in the service."""
+        """Return what differs from the service."""
         uri = self.job.request["AppSpecification"]["ImageUri"]
         remarks = [f"{uri} isn't pulled: the command runs with {image.python}."]
         if self._is_rewritten:
@@ -321,7 +321,7 @@ class Instance:
             self._sandbox.kill()
 
     def wait(self) -> int:
-        """Wait until every process has ended and every log line is shipped; give the exit code.
+        """Wait until every process has ended and every log line is shipped; return the exit code.
 
         Raises:
             OSError: the sandbox couldn't be made.
@@ -345,6 +345,6 @@ class Instance:
             return file.read(64 * 1024) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
 
     def remark(self, text: str) -> None:
-        """Say something in the host's log, if it has one yet."""
+        """Write a line to the host's log, if it has one yet."""
         if self._stream is not None:
             self._stream.put_if_possible([f"[local] {text}"])

@@ -200,12 +200,12 @@ class Faults:
             self._random = random.Random(seed)  # noqa: S311  # repeatable on purpose; nothing secret
 
     def current(self) -> list[Mapping[str, Any]]:
-        """Give the faults in force, as plain values."""
+        """Return the faults in force, as plain values."""
         with self._lock:
             return [asdict(armed.fault) for armed in self._armed]
 
     def for_call(self, call: Call) -> list[Fault]:
-        """Give the faults that apply to this call, and count it."""
+        """Return the faults that apply to this call, and count it."""
         with self._lock:
             return [
                 armed.fault

@@ -74,7 +74,7 @@ def make_job_folder(folder: Path) -> None:
 
 
 def keep_job_folder(folder: Path) -> None:
-    """Take the mark off: the folder of an ended job is to stay."""
+    """Remove the mark: the folder of an ended job is to stay."""
     (folder / _RUNNING).unlink(missing_ok=True)
 
 
@@ -91,7 +91,7 @@ def remove(folder: Path) -> bool:
 
 
 def _open_all(folder: Path) -> None:
-    """Give this user back the folders that a job closed to everybody."""
+    """Restore this user's access to the folders that a job closed to everybody."""
     closed = [str(folder)]
     while closed:
         path = closed.pop()
@@ -101,7 +101,7 @@ def _open_all(folder: Path) -> None:
 
 @contextmanager
 def data_folder(wanted: str | Path | None) -> Iterator[Path]:
-    """Give the server's folder, for the length of the block its alone and clean; None makes a temporary one.
+    """Return the server's folder, for the length of the block its alone and clean; None makes a temporary one.
 
     Raises:
         ValueError: another server uses it, or another user can change what is in it.
@@ -151,7 +151,7 @@ def _close_to_others(folder: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Hold the folder's lock, which ends with the process however it ends; give False if another process has it."""
+    """Hold the folder's lock, which ends with the process however it ends; return False if another process has it."""
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _PRIVATE_FILE)
     with os.fdopen(descriptor, "r+b"):
         try:

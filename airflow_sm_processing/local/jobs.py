@@ -66,7 +66,7 @@ class Job:
 
     @property
     def cluster(self) -> dict[str, Any]:
-        """Give the ClusterConfig, with the first of the preferred instance types selected."""
+        """Return the ClusterConfig, with the first of the preferred instance types selected."""
         cluster = dict(self.request["ProcessingResources"]["ClusterConfig"])
         if preferences := cluster.get("InstancePreferences"):
             cluster["SelectedInstanceType"] = preferences[0]["InstanceType"]
@@ -117,7 +117,7 @@ class Job:
             self.wake.notify_all()
 
     def describe(self) -> dict[str, Any]:
-        """Give DescribeProcessingJob's answer; absent fields are left out, as the service does."""
+        """Return DescribeProcessingJob's answer; absent fields are left out, as the service does."""
         with self.wake:
             described = {name: value for name, value in self.request.items() if name not in _NOT_DESCRIBED}
             described["ProcessingResources"] = {"ClusterConfig": self.cluster}
@@ -128,7 +128,7 @@ class Job:
             return {name: value for name, value in described.items() if value is not None}
 
     def summary(self) -> dict[str, Any]:
-        """Give the job's entry in ListProcessingJobs' answer."""
+        """Return the job's entry in ListProcessingJobs' answer."""
         with self.wake:
             fields = {
                 "ProcessingJobName": self.name,
@@ -200,7 +200,7 @@ class Jobs:
             self._jobs.pop(name, None)
 
     def all(self) -> list[Job]:
-        """Give every job, oldest first."""
+        """Return every job, oldest first."""
         with self._lock:
             return list(self._jobs.values())
 

@@ -149,7 +149,7 @@ def _show(entry: os.DirEntry[str], place: Path) -> None:
 
 
 def _start(spec: dict[str, Any]) -> int:
-    """Start the command, behind an init of its own where there is a PID namespace; give the child's id."""
+    """Start the command, behind an init of its own where there is a PID namespace; return the child's id."""
     if spec["mode"] != "namespace":
         _adopt_orphans()
         return _fork(lambda: _execute(spec))
@@ -257,7 +257,7 @@ def _kill_descendants(group: int) -> None:
 
 
 def _children() -> list[int]:
-    """Give our living children. A killed child's children become ours, so repeating this finds all."""
+    """Return our living children. A killed child's children become ours, so repeating this finds all."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it has ended meanwhile
@@ -268,7 +268,7 @@ def _children() -> list[int]:
 
 
 def _exit_code(status: int) -> int:
-    """Give the exit code as Docker does: 128 and the signal's number for a killed process."""
+    """Return the exit code as Docker does: 128 and the signal's number for a killed process."""
     return _KILLED + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 

@@ -41,7 +41,7 @@ class LineSplitter:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[str]:
-        """Take bytes and give the lines that are complete now."""
+        """Add bytes and return the lines that are complete now."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         found = [piece for line in lines for piece in _pieces(line)]
         while len(self._rest) > MAX_EVENT_BYTES:
@@ -50,7 +50,7 @@ class LineSplitter:
         return found
 
     def close(self) -> list[str]:
-        """Give what came after the last line feed."""
+        """Return what came after the last line feed."""
         rest, self._rest = self._rest, b""
         return list(_pieces(rest))
 
@@ -153,7 +153,7 @@ class LogPump(threading.Thread):
         self.join()
 
     def _read(self, selector: selectors.BaseSelector, due: float) -> bytes | None:
-        """Give what there is, nothing if nothing came in time, None at the end."""
+        """Return what there is, nothing if nothing came in time, None at the end."""
         wait = due - time.monotonic()
         if selector.select(wait if wait > 0 else FLUSH_SECONDS):
             return os.read(self._output, _READ_BYTES) or None

@@ -96,13 +96,13 @@ class Request(MotoRequest):
 
 
 def backend(service: str, account_id: str, region: str) -> Any:
-    """Give moto's state of a service; S3, STS and IAM keep one per partition."""
+    """Return moto's state of a service; S3, STS and IAM keep one per partition."""
     by_region = backends.get_backend(service)[account_id]  # type: ignore[call-overload]
     return by_region["aws" if service in _REGIONLESS else region]
 
 
 def answer(request: Request, caller: Caller) -> Response:
-    """Let moto answer.
+    """Return moto's response.
 
     Raises:
         ServiceError: moto has no handler for the path, or can't read the request.
@@ -116,7 +116,7 @@ def answer(request: Request, caller: Caller) -> Response:
 
 @cache
 def _handlers(service: str) -> list[tuple[re.Pattern[str], Any]]:
-    """Give moto's handlers by path; asking moto for them reloads a module, which no request should."""
+    """Return moto's handlers by path; asking moto for them reloads a module, which no request should."""
     state = backend(service, DEFAULT_ACCOUNT_ID, DEFAULT_REGION)
     return [(re.compile(pattern), handler) for pattern, handler in state.url_paths.items()]
 
@@ -139,7 +139,7 @@ def _respond(request: Request, handler: Any) -> Response:
 
 
 def _unreadable(request: Request, error: Exception) -> ServiceError:
-    """Give an answer where moto has none: it takes for granted that a request is right, and its disk never full."""
+    """Return an answer where moto has none: it takes for granted that a request is right, and its disk never full."""
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
         message = f"The local SageMaker can't keep this: {error.strerror}. Make room on its disk."
         return ServiceError("InsufficientStorage", message)
@@ -151,12 +151,12 @@ def _unreadable(request: Request, error: Exception) -> ServiceError:
 
 @cache
 def regions(service: str) -> frozenset[str]:
-    """Give the regions that moto has a service in."""
+    """Return the regions that moto has a service in."""
     return frozenset(backends.get_backend(service)[DEFAULT_ACCOUNT_ID].regions)  # type: ignore[call-overload]
 
 
 def operation(request: Request, caller: Caller) -> str:
-    """Name the operation that a request asks for."""
+    """Return the name of the operation that a request asks for."""
     if target := request.headers.get("X-Amz-Target"):
         return target.rpartition(".")[2]
     if caller.service == "s3":
@@ -195,7 +195,7 @@ def _check_owner(bucket: str, caller: Caller, expected: str | None) -> None:
 
 
 def bucket_owner(bucket: str) -> str | None:
-    """Give the account id that owns a bucket, or None if there is no such bucket."""
+    """Return the account id that owns a bucket, or None if there is no such bucket."""
     from moto.s3.models import s3_backends
 
     found = s3_backends.bucket_accounts.get(bucket)

@@ -40,7 +40,7 @@ class Network:
         return bool(self._namespaces)
 
     def address(self, number: int) -> str:
-        """Give a host's address; those of an own network are ones that the internet never has (RFC 5737)."""
+        """Return a host's address; those of an own network are ones that the internet never has (RFC 5737)."""
         return f"192.0.2.{number}" if self.is_own else f"127.0.1.{number}"
 
     def host(self, number: int, endpoint: Endpoint) -> HostNetwork | None:
@@ -103,7 +103,7 @@ class HostNetwork:
 
 
 def receive_descriptors(channel: socket.socket) -> list[int]:
-    """Give what a helper sends, nothing if it ended first."""
+    """Return what a helper sends, nothing if it ended first."""
     received = array.array("i")
     try:
         size = socket.CMSG_SPACE(_MAX_DESCRIPTORS * received.itemsize)

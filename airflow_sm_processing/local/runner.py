@@ -249,7 +249,7 @@ class JobRunner:
             output.say_what_is_left_out()
 
     def _outcome(self, *, is_late: bool) -> tuple[Status, str | None]:
-        """Give the status that the commands' end means, and its FailureReason."""
+        """Return the status that the commands' end means, and its FailureReason."""
         if self._job.status is Status.STOPPING:
             return Status.STOPPED, None
         if is_late:

@@ -93,7 +93,7 @@ class Sandbox:
             self._helper.stdin.close()
 
     def wait(self) -> int:
-        """Wait for the end of the command and all its processes, and give its exit code.
+        """Wait for the end of the command and all its processes, and return its exit code.
 
         Raises:
             OSError: the sandbox couldn't be made.
@@ -152,7 +152,7 @@ def make_switch() -> tuple[int, ...]:
 
 @cache
 def strongest_mode() -> Mode:
-    """Try the modes out, and give the strongest that works here."""
+    """Try the modes out, and return the strongest that works here."""
     modes: tuple[Mode, ...] = ("namespace", "mount")
     return next((mode for mode in modes if works(mode)), "folder")
 

@@ -56,7 +56,7 @@ def write_aws_files(folder: Path, key: Key, region: str) -> None:
 
 
 def aws_environment(folder: Path, endpoint_url: str, key: Key, region: str) -> dict[str, str]:
-    """Give what any AWS client reads."""
+    """Return what any AWS client reads."""
     no_proxy = ",".join(dict.fromkeys([*filter(None, os.environ.get("NO_PROXY", "").split(",")), *_LOOPBACK]))
     return {
         "AWS_ENDPOINT_URL": endpoint_url,
@@ -78,7 +78,7 @@ def aws_environment(folder: Path, endpoint_url: str, key: Key, region: str) -> d
 
 
 def airflow_environment(endpoint_url: str, key: Key, region: str) -> dict[str, str]:
-    """Give Airflow's connection `aws_default`."""
+    """Return Airflow's connection `aws_default`."""
     connection = {
         "conn_type": "aws",
         "login": key.access_key_id,
@@ -291,7 +291,7 @@ class LocalSageMaker:
             self._running = None
 
     def environment(self) -> dict[str, str]:
-        """Give the variables that lead any AWS client, and Airflow's `aws_default` connection, to this server.
+        """Return the variables that lead any AWS client, and Airflow's `aws_default` connection, to this server.
 
         They put the user's own profile, configuration files and proxies out of force.
         """
@@ -300,7 +300,7 @@ class LocalSageMaker:
         )
 
     def client(self, service: str, *, account_id: str | None = None, region: str | None = None) -> Any:
-        """Give a boto3 client; `account_id` makes it speak for another account."""
+        """Return a boto3 client; `account_id` makes it speak for another account."""
         key = self.key if account_id is None else self._key_of(account_id, internal=False)
         return self._clients.get(service, key, region or self.region)
 

@@ -101,7 +101,7 @@ class _Layout:
 
 
 def download(s3: Any, item: Mapping[str, Any], destination: Path, shard: Shard, *, role: str) -> int:
-    """Download one input to a host's folder and give the number of files.
+    """Download one input to a host's folder and return the number of files.
 
     Raises:
         InputError: nothing is there, or it can't be laid out as files.
@@ -139,7 +139,7 @@ def _nothing_found(uri: str, region: str, role: str) -> str:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Give bucket and key of an s3:// URI, or of a path-style https:// URL; empty ones if it is neither."""
+    """Return bucket and key of an s3:// URI, or of a path-style https:// URL; empty ones if it is neither."""
     found = _URI.fullmatch(uri)
     if found is None:
         return "", ""
@@ -309,7 +309,7 @@ class Output:
         self._links: set[PurePosixPath] = set()  # left out; paths below /opt/ml
 
     def upload(self) -> int:
-        """Upload every file that is new or changed since the last call, and give how many.
+        """Upload every file that is new or changed since the last call, and return how many.
 
         Raises:
             OutputError: S3 refuses it, or it can't be read.
@@ -327,7 +327,7 @@ class Output:
         return count
 
     def say_what_is_left_out(self) -> None:
-        """Name the links in the host's log, which the service would leave out without a word."""
+        """Log the links in the host's log, which the service would leave out without a word."""
         if not self._links:
             return
         shown = ", ".join(str(ML / link) for link in sorted(self._links)[:_LINKS_SHOWN])

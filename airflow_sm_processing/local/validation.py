@@ -146,7 +146,7 @@ def _shown(value: Any) -> str:
 
 
 def _constraints(value: Any, shape: Shape) -> Iterator[str]:
-    """Give the constraints of a shape that a value breaks."""
+    """Return the constraints of a shape that a value breaks."""
     low, high, pattern = (shape.metadata.get(name) for name in ("min", "max", "pattern"))
     size = value if shape.type_name in {"integer", "long"} else len(value) if hasattr(value, "__len__") else None
     broken = {
@@ -163,7 +163,7 @@ def _constraints(value: Any, shape: Shape) -> Iterator[str]:
 
 
 def _may_be_newer_instance_type(value: Any, shape: Shape) -> bool:
-    """Tell what the service may have and an older boto3's model lacks, which botocore sends all the same."""
+    """Return whether the service may have a value that an older boto3's model lacks; botocore sends it anyway."""
     installed = tuple(int(part) for part in re.findall(r"\d+", boto3.__version__)[:2])
     is_old = shape.name == "ProcessingInstanceType" and installed < _CURRENT_BOTO3
     return is_old and _INSTANCE_TYPE.fullmatch(value) is not None
@@ -242,7 +242,7 @@ def check_preferences_known(request: Mapping[str, Any], model: ServiceModel) -> 
 
 
 def outputs_of(request: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Give the request's outputs, none if it has no ProcessingOutputConfig."""
+    """Return the request's outputs, none if it has no ProcessingOutputConfig."""
     outputs: list[dict[str, Any]] = request.get("ProcessingOutputConfig", {}).get("Outputs", [])
     return outputs
 
@@ -330,7 +330,7 @@ def _resources(request: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unsupported(request: Mapping[str, Any]) -> Iterator[str]:
-    """Say what the real service can do and this one can't, instead of a job that isn't what was asked for."""
+    """Yield what the real service can do and this one can't, instead of a job that isn't what was asked for."""
     for item in request.get("ProcessingInputs", []):
         if "DatasetDefinition" in item:
             yield f"{_LOCAL} has no Athena and no Redshift (input '{item['InputName']}'). Put the data into S3."

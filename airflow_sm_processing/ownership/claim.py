@@ -61,7 +61,7 @@ class Found(NamedTuple):
 
 
 def find(account: Account, name: str, claimant: Claimant) -> Found | None:
-    """Give the job of that name, and whose it is; None if there is none."""
+    """Return the job of that name, and whose it is; None if there is none."""
     description = account.description(name)
     if description is None:
         return None
@@ -76,7 +76,7 @@ def find(account: Account, name: str, claimant: Claimant) -> Found | None:
 
 
 def newest(account: Account, stem: str, digest: str) -> int | None:
-    """Give the highest number that a job of the owner with that digest has; None if there is none.
+    """Return the highest number that a job of the owner with that digest has; None if there is none.
 
     For an Airflow that keeps no intents. Where jobs may not be listed, those of the stem are asked for one by one.
     """
@@ -131,7 +131,7 @@ class JobClaim:
         may_create: Callable[[], None] = lambda: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Take what is wanted, by whom, and how.
+        """Accept what to create, for which owner, and how to call AWS.
 
         Args:
             definition: What the user defined; its `job_name`, if it has one, is used as it is.
@@ -169,7 +169,7 @@ class JobClaim:
         self._repeated = asking.number > 1 or self._last is not None
 
     def job(self) -> Claimed:
-        """Give the task instance's one job; may be called again when there was no room for it, or too many calls.
+        """Return the task instance's one job; may be called again when there was no room for it, or too many calls.
 
         Raises:
             DefinitionError: Something is wrong with the definition; nothing was uploaded.
@@ -194,7 +194,7 @@ class JobClaim:
         raise JobExistsError(self._name, f"Names like {self._name} were in use {_MOST_STRANGERS} times, by other jobs.")
 
     def _met(self, error: JobNameInUseError | MalformedResponseError) -> Claimed | None:
-        """Give the job that a creation met, or made though its answer can't be read; None to try again."""
+        """Return the job that a creation met, or made though its answer can't be read; None to try again."""
         is_taken = isinstance(error, JobNameInUseError)
         met = self._find(self._name) if is_taken else self._asked_for(self._account)
         if met is not None and self._is_to_be_taken(met):
@@ -207,7 +207,7 @@ class JobClaim:
         return None
 
     def unseen_job(self) -> ProcessingJob | None:
-        """Give a job that runs though `job` didn't give it: it broke off while a creation wasn't answered.
+        """Return a job that runs though `job` didn't give it: it broke off while a creation wasn't answered.
 
         Raises:
             ServiceError: AWS doesn't say at once whether there is one.
@@ -218,14 +218,14 @@ class JobClaim:
         return self._attached(found.description).job
 
     def _asked_for(self, account: Account) -> Found | None:
-        """Give the job whose creation wasn't answered; None if there is none."""
+        """Return the job whose creation wasn't answered; None if there is none."""
         name = self._maker.unanswered
         return None if name is None else find(account, name, self._claimant)
 
     # What earlier tries left
 
     def _take_up(self) -> tuple[Claimant, Intent | None]:
-        """Take up the intent of an earlier try, or form one of this life's own."""
+        """Return the intent of an earlier try, or one of this generation's own."""
         asking, last = self._asking, self._intents.read()
         continued = last is not None and asking.life.continues(last.life)
         claim, noted = (last.claim, last.noted) if last is not None and continued else (uuid.uuid4().hex, time.time())
@@ -260,12 +260,12 @@ class JobClaim:
         return find(self._account, name, self._claimant)
 
     def _is_to_be_taken(self, met: Found) -> bool:
-        """Tell whether a job that had the name first is this try's, or one that an earlier try left and is wanted."""
+        """Return whether a job that had the name first is this try's, or one that an earlier try left and is wanted."""
         is_this_trys = met.standing is Standing.OURS and met.try_number in {None, self._asking.number}
         return is_this_trys or self._is_wanted(met)
 
     def _is_wanted(self, left: Found) -> bool:
-        """Tell whether to take what an earlier try left; if not, it is out of the way afterwards."""
+        """Return whether to take what an earlier try left; if not, it is out of the way afterwards."""
         if left.standing is not Standing.OURS:
             self._leave(left)
             return False
@@ -315,7 +315,7 @@ class JobClaim:
         raise JobExistsError(name, message)
 
     def _how_to_be_unique(self, name: str) -> str:
-        """Say how the task's next run gets a name of its own."""
+        """Return how the task's next run gets a name of its own."""
         of_run, of_instance = "-{{ ts_nodash }}", "-{{ ti.map_index }}" if self._asking.owner.map_index >= 0 else ""
         begin = name[:_LONGEST_BASE].rstrip("-")
         return (
@@ -379,7 +379,7 @@ class JobClaim:
         self._last = intent
 
     def _join_process_beside(self) -> None:
-        """Make the claim of another process of this life one's own, if it was quicker."""
+        """Adopt the claim of another process of this generation, if it was quicker."""
         if self._claimant.claim is None:
             return
         noted = self._intents.read()

@@ -49,7 +49,7 @@ _STOP_SECONDS = 1800.0
 
 
 class Account:
-    """Asks until there is an answer: what passes is borne for a bounded time."""
+    """Asks until there is an answer: transient errors are retried for a bounded time."""
 
     def __init__(
         self, session: Session, *, max_transient_seconds: float = 0.0, sleep: Callable[[float], None] = time.sleep
@@ -59,14 +59,14 @@ class Account:
         self._sleep = sleep
 
     def description(self, job_name: str) -> JobDescription | None:
-        """Give a job as it is now; None if there is none of that name."""
+        """Return a job as it is now; None if there is none of that name."""
         try:
             return self._answered(self._job(job_name).description)
         except JobNotFoundError:
             return None
 
     def tags(self, job_arn: str) -> dict[str, str] | None:
-        """Give a job's tags; None if they may not be read."""
+        """Return a job's tags; None if they may not be read."""
 
         def ask() -> dict[str, str]:
             client = self.session.sagemaker_client
@@ -92,7 +92,7 @@ class Account:
             return None
 
     def names_with(self, text: str) -> list[str] | None:
-        """Give the names of the last jobs that have the text in their names; None if jobs may not be listed."""
+        """Return the names of the last jobs that have the text in their names; None if jobs may not be listed."""
 
         def ask() -> list[str]:
             client = self.session.sagemaker_client
@@ -108,7 +108,7 @@ class Account:
             return None
 
     def end(self, job_name: str) -> JobDescription | None:
-        """Stop a job, and give it as it is when it has ended.
+        """Stop a job, and return it as it is when it has ended.
 
         Raises:
             TransientError: It has not ended after half an hour.

@@ -45,19 +45,19 @@ _NUMBER_CHARACTERS = 4  # nobody retries a task ten thousand times
 
 
 def stem(definition: JobDefinition, digest: str) -> str:
-    """Give what the names of a task instance's jobs have in common: a readable base and the owner's digest."""
+    """Return what the names of a task instance's jobs have in common: a readable base and the owner's digest."""
     base = legal_name(str(definition.base_job_name or base_name_from_image(str(definition.image_uri or ""))))
     room = MAX_LENGTH - len(digest) - _NUMBER_CHARACTERS - 2
     return f"{base[:room].rstrip('-')}-{digest}"
 
 
 def job_name(stem: str, number: int) -> str:
-    """Give the name of a task instance's job; numbers count from 1."""
+    """Return the name of a task instance's job; numbers count from 1."""
     return f"{stem}-{number}"
 
 
 def number_of(name: str, digest: str) -> int | None:
-    """Give the number of a job of the owner with that digest; None if the name isn't one of its."""
+    """Return the number of a job of the owner with that digest; None if the name isn't one of its."""
     found = re.search(rf"-{digest}-(\d+)$", name)
     return int(found[1]) if found else None
 
@@ -87,7 +87,7 @@ def with_owner_tags(
 
 
 def forbids_tags(error: ProcessingError) -> bool:
-    """Tell whether CreateProcessingJob was refused for the tags in it."""
+    """Return whether CreateProcessingJob was refused for the tags in it."""
     text = str(error).lower()
     return "addtags" in text or "tag polic" in text or "requesttag" in text
 
@@ -120,7 +120,7 @@ class Life:
     """The task instance's W3C `traceparent`; empty where Airflow gives it none."""
 
     def continues(self, earlier: Life) -> bool:
-        """Tell whether no clear of this task instance lies between.
+        """Return whether no clear of this task instance lies between.
 
         In doubt one does: on an Airflow that gives tasks no trace, a clear of this task while it runs and one of
         another task of its run leave the same marks. Who cleared it expects a new job.
@@ -132,11 +132,11 @@ class Life:
         return self.has_trace_of(earlier)
 
     def has_trace_of(self, other: Life) -> bool:
-        """Tell whether no clear that renewed the run's trace, or the task's own, lies between."""
+        """Return whether no clear that renewed the run's trace, or the task's own, lies between."""
         return bool(self.trace) and self.trace == other.trace
 
     def to_plain(self) -> list[Any]:
-        """Give the fields as JSON."""
+        """Return the fields as JSON."""
         return [self.max_tries, self.clear_number, self.trace]
 
     def __str__(self) -> str:
@@ -168,7 +168,7 @@ class Owner:
         return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:_DIGEST_CHARACTERS]
 
     def tags(self, *, try_number: int, life: Life, claim: str | None) -> dict[str, str]:
-        """Give the tags of a job that belongs to this task instance, the most telling first."""
+        """Return the tags of a job that belongs to this task instance, the most telling first."""
         claimed = {} if claim is None else {CLAIM_TAG: claim}
         return {
             **claimed,
@@ -178,11 +178,11 @@ class Owner:
         }
 
     def is_denied_by(self, tags: Mapping[str, str]) -> bool:
-        """Tell whether a job's tags name another owner."""
+        """Return whether a job's tags name another owner."""
         return any(tags.get(key, value) != value for key, value in self._identity().items())
 
     def is_named_by(self, tags: Mapping[str, str]) -> bool:
-        """Tell whether a job's tags name this owner in full."""
+        """Return whether a job's tags name this owner in full."""
         return self._identity().items() <= tags.items()
 
     def _identity(self) -> dict[str, str]:
@@ -197,18 +197,18 @@ class Owner:
 
 
 def life_of(tags: Mapping[str, str]) -> Life | None:
-    """Give the life that a job's tags tell."""
+    """Return the life that a job's tags tell."""
     return Life.parse(tags.get(_LIFE_TAG, ""))
 
 
 def try_of(tags: Mapping[str, str]) -> int | None:
-    """Give the number of the try that made a job, if its tags tell it."""
+    """Return the number of the try that made a job, if its tags tell it."""
     number = tags.get(_TRY_TAG, "")
     return int(number) if number.isdecimal() else None
 
 
 def described_owner(tags: Mapping[str, str]) -> str | None:
-    """Say in words whom a job's tags name; None if they name nobody."""
+    """Return in words whom a job's tags name; None if they name nobody."""
     names = {key: tags.get(f"{_PREFIX}{key}") for key in ("task-id", "dag-id", "run-id", "map-index", "deployment")}
     if not names["dag-id"]:
         return None
@@ -236,7 +236,7 @@ class Intent:
     """The claims of lives before: a call that left in one may make its job in the next."""
 
     def to_plain(self) -> dict[str, Any]:
-        """Give the intent as JSON."""
+        """Return the intent as JSON."""
         return {
             "job_name": self.job_name,
             "number": self.number,
@@ -267,10 +267,10 @@ class Intents(Protocol):
         """Whether what is written is there later; else the jobs' names and tags have to do."""
 
     def read(self) -> Intent | None:
-        """Give the last intent."""
+        """Return the last intent."""
 
     def write(self, intent: Intent) -> bool:
-        """Keep the intent instead of the last one; tell whether that worked."""
+        """Save the intent instead of the last one; return whether that worked."""
 
 
 class NoIntents:
@@ -279,11 +279,11 @@ class NoIntents:
     available = False
 
     def read(self) -> Intent | None:
-        """Give none."""
+        """Return none."""
         return None
 
     def write(self, intent: Intent) -> bool:  # noqa: ARG002  # the protocol has it
-        """Keep nothing."""
+        """Store nothing."""
         return False
 
 

@@ -167,7 +167,7 @@ def _malformed(error: Exception, *, operation: str, subject: str) -> MalformedRe
 
 
 def _is_of_an_answer(error: Exception) -> bool:
-    """Tell whether botocore raised an error of no kind of its own when it had the answer to a call."""
+    """Return whether botocore raised an error of no kind of its own when it had the answer to a call."""
     frames = set(_frames(error.__traceback__))
     return _CALL in frames and not any(module.startswith("botocore.") and name in _REQUEST for module, name in frames)
 
@@ -179,7 +179,7 @@ def _frames(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
 
 
 def translated(error: ClientError | BotoCoreError, *, operation: str, subject: str) -> ProcessingError:
-    """Give our error for botocore's."""
+    """Return our error for botocore's."""
     from botocore.exceptions import ClientError
 
     if isinstance(error, ClientError):
@@ -197,7 +197,7 @@ def _from_response(error: ClientError, *, operation: str, subject: str) -> Proce
 
 
 def _never_fits(code: str, reason: str) -> bool:
-    """Tell whether a quota is below what the one job asks for: then the end of others doesn't help."""
+    """Return whether a quota is below what the one job asks for: then the end of others doesn't help."""
     quota = _QUOTA.search(reason) if code == "ResourceLimitExceeded" else None
     return quota is not None and float(quota[1]) < float(quota[2])
 
@@ -211,7 +211,7 @@ def _code_and_reason(error: ClientError) -> tuple[str, str]:
 
 
 def _without_secrets(error: ClientError | BotoCoreError, hide: Callable[[str], str]) -> ClientError | BotoCoreError:
-    """Give the error itself, or its copy without what must not be shown: tracebacks print causes too."""
+    """Return the error itself, or its copy without what must not be shown: tracebacks print causes too."""
     from botocore.exceptions import ClientError
 
     if not isinstance(error, ClientError):
@@ -243,7 +243,7 @@ def _service_error(error: ClientError, code: str, reason: str) -> tuple[type[Ser
 
 
 def may_pass(error: Exception) -> bool:
-    """Tell whether the same may work later, of an error of botocore's, of s3transfer's or of the AWS CRT's."""
+    """Return whether the same may work later, of an error of botocore's, of s3transfer's or of the AWS CRT's."""
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
 
@@ -256,7 +256,7 @@ def may_pass(error: Exception) -> bool:
 
 
 def _is_of_an_upload(error: Exception) -> bool:
-    """Tell the same of a call that s3transfer made, which takes what it needs from the answer itself."""
+    """Return the same for a call that s3transfer made, which takes what it needs from the answer itself."""
     is_missing = isinstance(error, KeyError) and any(
         module.startswith("s3transfer.") for module, _ in _frames(error.__traceback__)
     )
@@ -264,14 +264,14 @@ def _is_of_an_upload(error: Exception) -> bool:
 
 
 def is_throttle(code: str) -> bool:
-    """Tell whether a `ServiceError.code` says that there were too many calls."""
+    """Return whether a `ServiceError.code` says that there were too many calls."""
     from botocore.retries.standard import ThrottledRetryableChecker
 
     return code in ThrottledRetryableChecker._THROTTLED_ERROR_CODES  # type: ignore[attr-defined]  # noqa: SLF001  # botocore's list is nowhere else
 
 
 def is_pressure(error: ServiceError) -> bool:
-    """Tell whether there was too much at once: too many calls, or no room for another job."""
+    """Return whether there was too much at once: too many calls, or no room for another job."""
     return isinstance(error, CapacityError) or is_throttle(error.code)
 
 
@@ -423,7 +423,7 @@ def _kind_of_shape(shape: Shape) -> str:
 
 
 def _media_type(answer: Mapping[str, Any]) -> str:
-    """Say what came instead, if its headers do: a proxy's page, say."""
+    """Return what came instead, if its headers do: a proxy's page, say."""
     metadata = answer.get("ResponseMetadata")
     media_type = metadata.get("HTTPHeaders", {}).get("content-type", "") if isinstance(metadata, dict) else ""
     return f" (its content-type is {media_type})" if media_type and "json" not in media_type else ""

@@ -45,7 +45,7 @@ FILE_SCHEME = "file://"
 
 
 def local_path(text: str) -> Path | None:
-    """Give the path that a plain path or a `file://` URI names; None for a URI of any other scheme.
+    """Return the path that a plain path or a `file://` URI names; None for a URI of any other scheme.
 
     A plain path is taken literally, `#`, `?` and `%` included. An empty one names nothing: `Path("")` would be the
     current folder, all of which would be uploaded.
@@ -102,7 +102,7 @@ _REQUIRED = "is required: a local file or folder, file:// or s3://"
 
 
 def with_code(definition: JobDefinition) -> JobDefinition:
-    """Give the definition with its code as the last input and with the script at the end of the entrypoint."""
+    """Return the definition with its code as the last input and with the script at the end of the entrypoint."""
     if definition.code is None:
         return definition
     script = definition.script_name or _file_name(str(definition.code))
@@ -190,13 +190,13 @@ _ILLEGAL = re.compile(r"[^a-zA-Z0-9-]+")
 
 
 def base_name_from_image(image_uri: str) -> str:
-    """Give the last segment of an image's path: `registry/team/sklearn:1.2` gives `sklearn`."""
+    """Return the last segment of an image's path: `registry/team/sklearn:1.2` gives `sklearn`."""
     match = _IMAGE.match(image_uri.rstrip("/"))
     return match.group(1) if match else DEFAULT_BASE_NAME
 
 
 def job_name_from_base(base: str, *, now: datetime | None = None) -> str:
-    """Give a job name of at most 63 characters: the base and a UTC timestamp to the millisecond.
+    """Return a job name of at most 63 characters: the base and a UTC timestamp to the millisecond.
 
     What SageMaker allows in no name (`_`, `.`, `@` …) becomes a hyphen; a legal base is only cut.
     """
@@ -206,5 +206,5 @@ def job_name_from_base(base: str, *, now: datetime | None = None) -> str:
 
 
 def legal_name(base: str) -> str:
-    """Put hyphens in the place of what SageMaker allows in no name."""
+    """Put hyphens in place of what SageMaker allows in no name."""
     return _ILLEGAL.sub("-", base).lstrip("-") or DEFAULT_BASE_NAME

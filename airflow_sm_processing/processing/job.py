@@ -160,7 +160,7 @@ class ProcessingJob:
     def submitted(
         cls, sagemaker_session: Session, plan: SubmissionPlan, job_arn: str, *, output_kms_key: str | None = None
     ) -> ProcessingJob:
-        """Give the job that a plan's request made; a key without outputs is in no request."""
+        """Return the job that a plan's request made; a key without outputs is in no request."""
         request = plan.request
         return cls(
             sagemaker_session,
@@ -175,7 +175,7 @@ class ProcessingJob:
 
     @classmethod
     def from_processing_name(cls, sagemaker_session: Session, processing_job_name: str) -> ProcessingJob:
-        """Give a job that exists already.
+        """Return a job that exists already.
 
         Raises:
             JobNotFoundError: There is no job of that name in the account and region.
@@ -184,7 +184,7 @@ class ProcessingJob:
 
     @classmethod
     def described(cls, sagemaker_session: Session, description: JobDescription) -> ProcessingJob:
-        """Give the job of a description."""
+        """Return the job of a description."""
         return cls(
             sagemaker_session,
             description.job_name,
@@ -198,15 +198,15 @@ class ProcessingJob:
 
     @classmethod
     def from_processing_arn(cls, sagemaker_session: Session, processing_job_arn: str) -> ProcessingJob:
-        """Give a job that exists already, by its ARN, which has the job's name in lower case."""
+        """Return a job that exists already, by its ARN, which has the job's name in lower case."""
         return cls.from_processing_name(sagemaker_session, processing_job_arn.rpartition("processing-job/")[2])
 
     def describe(self) -> Mapping[str, Any]:
-        """Give DescribeProcessingJob's response."""
+        """Return DescribeProcessingJob's response."""
         return _describe(self.sagemaker_session, self.job_name).response
 
     def description(self) -> JobDescription:
-        """Give the job as it is now, parsed."""
+        """Return the job as it is now, parsed."""
         described = _describe(self.sagemaker_session, self.job_name).parsed
         return described.without(self.sagemaker_session.secrets)
 
@@ -252,7 +252,7 @@ class ProcessingJob:
         on_change: ChangeSink | None = None,
         is_ending: Callable[[], bool] | None = None,
     ) -> JobDescription:
-        """Wait until the job has ended, in whatever way, and give its description.
+        """Wait until the job has ended, in whatever way, and return its description.
 
         Args:
             logs: What `wait` takes.
@@ -286,7 +286,7 @@ class ProcessingJob:
         return description
 
     def learn(self, description: JobDescription) -> None:
-        """Take from a description what isn't known of a job that was given by its name alone."""
+        """Fill in from a description what isn't known about a job that was given by its name alone."""
         self.inputs = self.inputs or list(description.inputs)
         self.outputs = self.outputs or list(description.outputs)
         self.output_kms_key = self.output_kms_key or description.output_kms_key
@@ -309,7 +309,7 @@ class ProcessingJob:
         )
 
     def links(self) -> dict[str, str]:
-        """Give the AWS console's pages of the job and of its outputs, by title; none if the endpoint isn't AWS's."""
+        """Return the AWS console's pages of the job and of its outputs, by title; none if the endpoint isn't AWS's."""
         meta = self.sagemaker_session.sagemaker_client.meta
         if not is_aws(meta.endpoint_url):
             return {}

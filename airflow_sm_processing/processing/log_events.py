@@ -43,7 +43,7 @@ _DIGEST_BITS = 8 * _DIGEST_BYTES
 
 
 def line_key(timestamp: int, message: str) -> int:
-    """Give the key of an event, the same whether GetLogEvents gave it or FilterLogEvents; keys sort by time.
+    """Return the key of an event, the same whether GetLogEvents gave it or FilterLogEvents; keys sort by time.
 
     GetLogEvents gives no event IDs, so the key is the time, in milliseconds since the epoch, and the text's digest.
     """
@@ -52,12 +52,12 @@ def line_key(timestamp: int, message: str) -> int:
 
 
 def time_of(key: int) -> int:
-    """Give the time of a line's key, in milliseconds since the epoch."""
+    """Return the time of a line's key, in milliseconds since the epoch."""
     return key >> _DIGEST_BITS
 
 
 def first_key(timestamp: int) -> int:
-    """Give the least key that a line of that time can have."""
+    """Return the least key that a line of that time can have."""
     return timestamp << _DIGEST_BITS
 
 
@@ -109,7 +109,7 @@ class StreamPosition:
         return self.skipped if timestamp == self.since else 0
 
     def to_plain(self) -> dict[str, Any]:
-        """Give plain JSON: `from`, `to`, and the lines' digests by milliseconds after `from`."""
+        """Return plain JSON: `from`, `to`, and the lines' digests by milliseconds after `from`."""
         plain: dict[str, Any] = {"from": self.since, "to": self.until}
         if self.lines:
             by_time = groupby(self.lines, key=time_of)
@@ -146,7 +146,7 @@ class LogPosition:
         return LogPosition({name: stream.after(last_dropped) for name, stream in self.streams.items()})
 
     def coarse(self) -> LogPosition:
-        """Give a small position, to be kept every few seconds: after it, a busy job's last seconds are repeated."""
+        """Return a small position, to be kept every few seconds: after it, a busy job's last seconds are repeated."""
         recent = {name: stream.recent(COARSE_MS) for name, stream in self.streams.items()}
         if sum(len(stream.lines) for stream in recent.values()) <= COARSE_LINES:
             return LogPosition(recent)
@@ -161,7 +161,7 @@ class LogPosition:
         return LogPosition({**self.streams, **both})
 
     def to_plain(self) -> dict[str, Any]:
-        """Give plain JSON, by the stream's name."""
+        """Return plain JSON, by the stream's name."""
         return {name: stream.to_plain() for name, stream in self.streams.items()}
 
     @classmethod
@@ -227,7 +227,7 @@ class LineMemory:
         self._skips_left = self._skipped
 
     def is_new(self, event: Mapping[str, Any]) -> bool:
-        """Tell whether an event hasn't been handed out, and remember it as handed out from now on."""
+        """Return whether an event hasn't been handed out, and remember it as handed out from now on."""
         timestamp: int = event["timestamp"]
         if timestamp < self._floor:
             return False
@@ -244,7 +244,7 @@ class LineMemory:
         return True
 
     def position(self) -> StreamPosition:
-        """Give what is remembered."""
+        """Return what is remembered."""
         lines = sorted(self._counts)
         if len(lines) != sum(self._counts.values()):
             lines = [key for key in lines for _ in range(self._counts[key])]
@@ -339,7 +339,7 @@ class LogLine:
 
 
 def host_of(stream_name: str) -> str:
-    """Give `algo-1` for the stream `<job>/algo-1-1700000000`."""
+    """Return `algo-1` for the stream `<job>/algo-1-1700000000`."""
     name = stream_name.rpartition("/")[2]
     match = _HOST.match(name)
     return match.group(1) if match else name
@@ -358,7 +358,7 @@ def readable_events(events: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str
 
 
 def event_lines(host: str, event: Mapping[str, Any]) -> list[LogLine]:
-    """Give the lines of an event of GetLogEvents or FilterLogEvents: an agent may put several into one."""
+    """Return the lines of an event of GetLogEvents or FilterLogEvents: an agent may put several into one."""
     moment = datetime.fromtimestamp(event["timestamp"] / 1000, timezone.utc)
     message = event["message"].rstrip("\r\n")
     if "\n" not in message and "\r" not in message:

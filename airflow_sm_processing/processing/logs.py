@@ -79,21 +79,21 @@ class JobLogs:
             yield from self._read(stream)
 
     def look_back(self) -> None:
-        """Let the next `new_lines` read the end of each stream again, for lines that come after later ones."""
+        """Make the next `new_lines` read the end of each stream again, for lines that come after later ones."""
         for stream in self._streams.values():
             stream.memory.begin()
             stream.start, stream.token = stream.memory.since, None
 
     def position(self) -> LogPosition:
-        """Give how far `new_lines` has read."""
+        """Return how far `new_lines` has read."""
         return LogPosition({stream.name: stream.memory.position() for stream in self._in_order()}).bounded()
 
     def tails(self) -> dict[str, tuple[str, ...]]:
-        """Give the last lines that were yielded, by host."""
+        """Return the last lines that were yielded, by host."""
         return _by_host((stream, stream.tail) for stream in self._in_order())
 
     def last_tails(self) -> dict[str, tuple[str, ...]]:
-        """Give the last lines of each host; of a stream that was read from its start, they are known.
+        """Return the last lines of each host; of a stream that was read from its start, they are known.
 
         Raises:
             ServiceError: CloudWatch can't be read.
@@ -102,7 +102,7 @@ class JobLogs:
         return _by_host((stream, self._tail(stream)) for stream in self._in_order())
 
     def last_lines(self) -> list[LogLine]:
-        """Give the last lines of each host, host by host, reading nothing of what is before them.
+        """Return the last lines of each host, host by host, reading nothing of what is before them.
 
         Raises:
             ServiceError: CloudWatch can't be read.

@@ -185,13 +185,13 @@ class ProcessingInput(Value):
         return self.optional is True and self.dataset_definition is None and not self.source
 
     def at(self, s3_uri: str) -> ProcessingInput:
-        """Give the same input with its data at another place in S3."""
+        """Return the same input with its data at another place in S3."""
         if not isinstance(self.s3_input, S3Input):
             return self
         return replace(self, s3_input=replace(self.s3_input, s3_uri=s3_uri))
 
     def to_boto(self) -> dict[str, Any]:
-        """Give the input as CreateProcessingJob takes it."""
+        """Return the input as CreateProcessingJob takes it."""
         request: dict[str, Any] = {"InputName": self.input_name, "AppManaged": self.app_managed}
         if self.s3_input is not None:
             request["S3Input"] = as_boto(self.s3_input)
@@ -281,7 +281,7 @@ class ProcessingOutput(Value):
         read_dict(self, "feature_store_output", _feature_store_output)
 
     def to_boto(self) -> dict[str, Any]:
-        """Give the output as CreateProcessingJob takes it."""
+        """Return the output as CreateProcessingJob takes it."""
         request: dict[str, Any] = {"OutputName": self.output_name, "AppManaged": self.app_managed}
         if self.source is not None:
             request["S3Output"] = {
@@ -335,13 +335,13 @@ class InstancePreference(Value):
 
     @classmethod
     def parse(cls, value: str | Mapping[str, Any] | InstancePreference) -> InstancePreference:
-        """Take an instance type, a dict of the fields, or the object itself."""
+        """Return a preference from an instance type, a dict of its fields, or the object itself."""
         if isinstance(value, InstancePreference):
             return value
         return cls(**value) if isinstance(value, Mapping) else cls(value)
 
     def to_boto(self) -> dict[str, Any]:
-        """Give the candidate as CreateProcessingJob takes it."""
+        """Return the candidate as CreateProcessingJob takes it."""
         count = {} if self.instance_count is None else {"InstanceCount": self.instance_count}
         return {"InstanceType": self.instance_type, **count}
 
@@ -358,7 +358,7 @@ class NetworkConfig(Value):
     encrypt_inter_container_traffic: bool | None = None
 
     def to_boto(self) -> dict[str, Any]:
-        """Give the settings as CreateProcessingJob takes them; an empty list counts as none."""
+        """Return the settings as CreateProcessingJob takes them; an empty list counts as none."""
         request: dict[str, Any] = {"EnableNetworkIsolation": bool(self.enable_network_isolation)}
         if self.encrypt_inter_container_traffic is not None:
             request["EnableInterContainerTrafficEncryption"] = self.encrypt_inter_container_traffic

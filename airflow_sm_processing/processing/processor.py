@@ -62,7 +62,7 @@ class Processor:
         *,
         instance_preferences: str | Sequence[str | Mapping[str, Any] | InstancePreference] = (),
     ) -> None:
-        """Take what the SDK's Processor takes, under the same names.
+        """Accept what the SDK's Processor takes, under the same names.
 
         Args:
             role: The name or ARN of the IAM role that the job runs as.
@@ -148,7 +148,7 @@ class Processor:
         experiment_config: Mapping[str, Any] | None = None,
         kms_key: str | None = None,
     ) -> JobDefinition:
-        """Give the definition of a job without submitting it; what is given isn't changed."""
+        """Return the definition of a job without submitting it; what is given isn't changed."""
         return self._defined(
             _of_run(
                 inputs=inputs,
@@ -205,7 +205,7 @@ class ScriptProcessor(Processor):
         *,
         instance_preferences: str | Sequence[str | Mapping[str, Any] | InstancePreference] = (),
     ) -> None:
-        """Take what the SDK's ScriptProcessor takes: `command` runs the script, such as `["python3", "-u"]`.
+        """Accept what the SDK's ScriptProcessor takes: `command` runs the script, such as `["python3", "-u"]`.
 
         The other parameters are those of `Processor`.
         """
@@ -258,7 +258,7 @@ class ScriptProcessor(Processor):
         return self._run(parameters | self._script(code, script_name), wait=wait, logs=logs)
 
     def define_script(self, code: str | PurePath, *, script_name: str | None = None, **run: Any) -> JobDefinition:
-        """Give the definition of a script's job without submitting it; `run` is what `define` takes."""
+        """Return the definition of a script's job without submitting it; `run` is what `define` takes."""
         return self._defined(_of_run(**run) | self._script(code, script_name))
 
     def _script(self, code: str | PurePath, script_name: str | None) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class KeyMaker(Protocol):
     """Makes the S3 URI of something in the default bucket."""
 
     def __call__(self, *parts: str) -> str:
-        """Give `s3://<default bucket>/<prefix>/<part>/<part>`."""
+        """Return `s3://<default bucket>/<prefix>/<part>/<part>`."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class SubmissionPlan:
 
 
 def default_keys(bucket: str, prefix: str | None) -> KeyMaker:
-    """Give the maker of keys in a bucket, below a prefix."""
+    """Return the maker of keys in a bucket, below a prefix."""
 
     def make(*parts: str) -> str:
         return join(bucket, prefix, *parts)
@@ -110,7 +110,7 @@ def _job_name(definition: JobDefinition) -> str:
 
 @dataclass(frozen=True)
 class _Stage:
-    """Gives each input its place in S3."""
+    """Assigns each input its place in S3."""
 
     key: KeyMaker
     job_name: str

@@ -56,7 +56,7 @@ class LargeObjectError(ValueError):
 
 
 def read_object(session: Session, uri: str, *, max_bytes: int) -> bytes:
-    """Give the content of an object.
+    """Return the content of an object.
 
     Raises:
         ServiceError: S3 refused, couldn't be reached, or broke off.
@@ -83,7 +83,7 @@ def read_object(session: Session, uri: str, *, max_bytes: int) -> bytes:
 
 
 def may_be_absent(error: ServiceError) -> bool:
-    """Tell whether an object isn't there, or may not be read: without s3:ListBucket, S3 says this of an absent one."""
+    """Return whether an object may be absent: without s3:ListBucket, S3 denies access to an absent one."""
     return error.code == "NoSuchKey" or isinstance(error, AccessDeniedError)
 
 

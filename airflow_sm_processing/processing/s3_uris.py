@@ -41,12 +41,12 @@ class S3Location(NamedTuple):
 
 
 def is_s3_uri(text: str) -> bool:
-    """Tell whether the text names a place in S3 rather than a local path."""
+    """Return whether the text names a place in S3 rather than a local path."""
     return text[: len(SCHEME)].lower() == SCHEME
 
 
 def names_no_bucket(value: object) -> bool:
-    """Tell whether a value is an S3 URI that has nothing where the bucket should be."""
+    """Return whether a value is an S3 URI that has nothing where the bucket should be."""
     return isinstance(value, str) and is_s3_uri(value) and not value[len(SCHEME) :].partition("/")[0]
 
 
@@ -56,13 +56,13 @@ def as_folder(uri: str) -> str:
 
 
 def below(uri: str, path: str) -> str:
-    """Give the URI of a path below another URI."""
+    """Return the URI of a path below another URI."""
     bucket, key = S3Location.parse(uri)
     return join(bucket, key, path)
 
 
 def join(bucket: str, *parts: str | None) -> str:
-    """Give `s3://bucket/part/part` without empty, doubled or trailing slashes, as the SDK's s3_path_join does."""
+    """Return `s3://bucket/part/part` without empty, doubled or trailing slashes, as the SDK's s3_path_join does."""
     segments = [segment for part in parts if part for segment in part.split("/") if segment]
     return SCHEME + "/".join([bucket, *segments])
 
@@ -79,12 +79,12 @@ _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
 def is_aws(endpoint_url: str) -> bool:
-    """Tell whether an endpoint is AWS's own, so that its console knows the jobs that are made there."""
+    """Return whether an endpoint is AWS's own, so that its console knows the jobs that are made there."""
     return (urlsplit(endpoint_url).hostname or "").endswith(_AWS_HOSTS)
 
 
 def job_links(job_name: str, *, region: str, partition: str, output_uris: Iterable[str] = ()) -> dict[str, str]:
-    """Give the console pages of a job, of its logs and of its outputs' common prefix in S3, by title."""
+    """Return the console pages of a job, of its logs and of its outputs' common prefix in S3, by title."""
     domain = _DOMAINS.get(partition, _DOMAINS["aws"])
     name = quote(job_name, safe="")
     log_filter = _fragment(f"{job_name}/")
@@ -100,14 +100,14 @@ def job_links(job_name: str, *, region: str, partition: str, output_uris: Iterab
 
 
 def folder_link(uri: str, *, region: str, partition: str) -> str:
-    """Give the console page of what is below a place in S3."""
+    """Return the console page of what is below a place in S3."""
     domain = _DOMAINS.get(partition, _DOMAINS["aws"])
     bucket, prefix = (quote(part, safe="") for part in S3Location.parse(uri))
     return f"https://{domain}/s3/buckets/{bucket}?region={region}&prefix={prefix}"
 
 
 def _common_prefix(places: list[S3Location]) -> S3Location | None:
-    """Give the folder that all have in common; of those in the first one's bucket, for no page shows two buckets."""
+    """Return the folder that all have in common; of those in the first one's bucket, for no page shows two buckets."""
     if not places:
         return None
     bucket = places[0].bucket

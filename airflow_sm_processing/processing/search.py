@@ -80,7 +80,7 @@ class NewestJob:
 
 
 def find_job(session: Session, sought: SoughtJob) -> JobDescription | None:
-    """Describe the job; give None while there is none.
+    """Describe the job; return None while there is none.
 
     Raises:
         ServiceError: AWS refused or couldn't be reached.
@@ -107,7 +107,7 @@ def _newest(session: Session, sought: SoughtJob) -> str | None:
 
 
 def named_by_arn(job_arn: str, *, region_name: str | None) -> tuple[str, str]:
-    """Give the region and the name, in lower case, of a job's ARN.
+    """Return the region and the name, in lower case, of a job's ARN.
 
     Raises:
         DefinitionError: It is no processing job's, or one in another region than `region_name`.

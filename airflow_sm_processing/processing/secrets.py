@@ -43,7 +43,7 @@ class Hidden(NamedTuple):
 
 
 def hidden(value: object) -> Hidden:
-    """Give what an error shows in the place of a value."""
+    """Return what an error shows in place of a value."""
     return Hidden(f"{len(value)} characters" if isinstance(value, str) else f"a {type(value).__name__}")
 
 
@@ -51,7 +51,7 @@ class JobSecrets:
     """Hides what one job was given in its environment, as far as that is known by then."""
 
     def __init__(self, environment: object = None, *, mask: Mask = True, signatures: bool = True) -> None:
-        """Take the environment if it is known, which variables are secret, and whether presigned URLs are cut."""
+        """Accept the environment if it is known, which variables are secret, and whether presigned URLs are cut."""
         self._mask = mask
         self._signatures = signatures
         self._forms: tuple[str, ...] = ()
@@ -71,14 +71,14 @@ class JobSecrets:
         self._forms = tuple(sorted(found, key=lambda form: (-len(form), form)))
 
     def hide(self, text: str) -> str:
-        """Give the text with stars for each value, and presigned URLs without their queries."""
+        """Return the text with stars for each value, and presigned URLs without their queries."""
         for form in self._forms:
             if form in text:
                 text = text.replace(form, _STARS)
         return without_signatures(text) if self._signatures else text
 
     def hide_in_line(self, line: LogLine) -> LogLine:
-        """Give the line with its message hidden in part."""
+        """Return the line with its message hidden in part."""
         message = self.hide(line.message)
         return line if message == line.message else dataclasses.replace(line, message=message)
 
@@ -90,7 +90,7 @@ class JobSecrets:
         return text if cut is None else text[: -len(cut)] + _STARS
 
     def hide_in_request(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Give CreateProcessingJob's parameters with nothing secret in them, and without the tags."""
+        """Return CreateProcessingJob's parameters with nothing secret in them, and without the tags."""
         shown = {key: self._hide_in(value) for key, value in request.items() if key != "Tags"}
         if "Environment" in request:
             shown["Environment"] = {
@@ -109,7 +109,7 @@ class JobSecrets:
         return value
 
     def hide_in_refusal(self, text: str) -> str:
-        """Give what SageMaker says of a request, without the environment that it may quote as a whole."""
+        """Return what SageMaker says of a request, without the environment that it may quote as a whole."""
         return self.hide(_QUOTED_ENVIRONMENT.sub(f"Value '{_STARS}' at 'environment", text))
 
 

@@ -33,7 +33,7 @@ class ClientFactory(Protocol):
     """Makes the clients of a session: the seam for endpoints, TLS settings and botocore configuration."""
 
     def __call__(self, service_name: str, /) -> Any:
-        """Give a boto3 client of the service, such as `s3`."""
+        """Return a boto3 client of the service, such as `s3`."""
 
 
 class Session:
@@ -53,7 +53,7 @@ class Session:
         client_factory: ClientFactory | None = None,
         secrets: JobSecrets | None = None,
     ) -> None:
-        """Take what is given; the rest comes from boto3's own configuration chain.
+        """Accept what is given; the rest comes from boto3's own configuration chain.
 
         Args:
             boto_session: Credentials and region.
@@ -101,7 +101,7 @@ class Session:
         return region
 
     def client(self, service_name: str) -> Any:
-        """Give the session's client of a service."""
+        """Return the session's client of a service."""
         with self._lock:
             if service_name not in self._clients:
                 self._clients[service_name] = self._make_client(service_name)
@@ -145,7 +145,7 @@ class Session:
         return None if self._explicit_bucket else self.account_id
 
     def default_bucket(self) -> str:
-        """Give the default bucket's name; create `sagemaker-<region>-<account>` if it is missing.
+        """Return the default bucket's name; create `sagemaker-<region>-<account>` if it is missing.
 
         Raises:
             BucketError: Another account owns the bucket of that name, or access to it is forbidden.
@@ -158,7 +158,7 @@ class Session:
             return self._ensured_bucket
 
     def expand_role(self, role: str) -> str:
-        """Give the ARN of a role name, as iam:GetRole says; what has a slash in it is an ARN already.
+        """Return the ARN of a role name, as iam:GetRole says; what has a slash in it is an ARN already.
 
         Raises:
             DefinitionError: IAM knows no such role.

@@ -47,7 +47,7 @@ def create_job(
     max_pressure_seconds: float | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> str:
-    """Create the job and give its ARN.
+    """Create the job and return its ARN.
 
     Args:
         client: Where to.
@@ -89,7 +89,7 @@ def create_job(
 
 
 def _was_tried_again(error: JobNameInUseError) -> bool:
-    """Tell whether botocore had tried the call before the answer that became this error."""
+    """Return whether botocore had tried the call before the answer that became this error."""
     response = getattr(error.__cause__, "response", {})
     return bool(response.get("ResponseMetadata", {}).get("RetryAttempts"))
 
@@ -105,7 +105,7 @@ def _arn_if_same(client: SageMakerClient, request: dict[str, Any]) -> str | None
 
 
 def _contains(described: Any, asked_for: Any) -> bool:
-    """Tell whether a description has all that was asked for; defaults that SageMaker filled in may stand beside it."""
+    """Return whether a description has all that was requested; SageMaker's defaults may be in it as well."""
     if isinstance(asked_for, dict):
         return isinstance(described, dict) and all(
             key in described and _contains(described[key], value) for key, value in asked_for.items()
@@ -219,7 +219,7 @@ def upload_files(plan: SubmissionPlan, definition: JobDefinition, session: Sessi
 
 
 def _keys_of(session: Session) -> KeyMaker:
-    """Give the maker of keys in the session's default bucket, which is created when the first key is asked for."""
+    """Return the maker of keys in the session's default bucket, which is created when the first key is asked for."""
 
     def make(*parts: str) -> str:
         return join(session.default_bucket(), session.default_bucket_prefix, *parts)

@@ -349,7 +349,7 @@ def _container_path_problems(definition: JobDefinition) -> Iterator[Problem]:
 
 
 def _may_be_left_out(item: ProcessingInput) -> bool:
-    """Tell whether only a run knows if the input is there: of two branches' outputs, one may take the other's place."""
+    """Return whether only a run knows if the input is there: one branch's output may replace another's."""
     return item.optional is not False and not isinstance(item.source, str)
 
 
@@ -458,7 +458,7 @@ def _limit_problems(definition: JobDefinition, operation: OperationModel) -> Ite
 
 
 def _as_written(problem: Problem, definition: JobDefinition) -> Problem:
-    """Tell of what the user wrote instead of what it becomes in the request."""
+    """Return the problem in terms of what the user wrote instead of what it becomes in the request."""
     if problem.parameter == "role":
         return problem._replace(value=definition.role)
     if problem.parameter == "env" or problem.parameter.startswith("env["):
@@ -467,7 +467,7 @@ def _as_written(problem: Problem, definition: JobDefinition) -> Problem:
 
 
 def _of_script(problem: Problem, definition: JobDefinition) -> Problem:
-    """Name the script's own input, and the words of its command, as the user knows them."""
+    """Return the problem with the script's own input named, and the words of its command, as the user knows them."""
     if problem.parameter == "inputs" and isinstance(problem.value, list):
         return problem._replace(rule=f"{problem.rule}: {len(definition.inputs)} of yours and the script's own")
     if problem.parameter.startswith(f"inputs[{len(definition.inputs)}]"):  # with_code puts it last

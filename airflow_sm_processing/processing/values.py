@@ -133,7 +133,7 @@ class WireObject(Value):
     """
 
     def to_boto(self) -> dict[str, Any]:
-        """Give the object as SageMaker's API writes it."""
+        """Return the object as SageMaker's API writes it."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]  # subclasses are dataclasses
         return {camel_case(name): as_boto(value) for name, value in fields.items() if value is not None}
 
@@ -162,12 +162,12 @@ def as_dict(items: Any) -> Any:
 
 
 def camel_case(snake_case: str) -> str:
-    """Give a field's name as SageMaker writes it: `s3_uri` is `S3Uri`, `kms_key_id` is `KmsKeyId`."""
+    """Return a field's name as SageMaker writes it: `s3_uri` is `S3Uri`, `kms_key_id` is `KmsKeyId`."""
     return "".join(part[:1].upper() + part[1:] for part in snake_case.split("_"))
 
 
 def to_plain(value: Any) -> Any:
-    """Give a definition as plain dicts and lists, without the fields that are at their defaults; a path as a string.
+    """Return a definition as plain dicts and lists, without the fields that are at their defaults; a path as a string.
 
     What isn't a definition passes through unchanged, and a structure without definitions in it is returned as it is,
     so that its identity is kept.
@@ -190,7 +190,7 @@ def _same_or(original: _T, converted: Any, items: Any) -> _T | Any:
 
 
 def read_dict(owner: object, field: str, read: Callable[[dict[str, Any]], object]) -> None:
-    """Let a nested definition be given as a plain dict, which is how a templated or mapped one arrives."""
+    """Accept a nested definition as a plain dict, which is how a templated or mapped one arrives."""
     value = getattr(owner, field)
     if isinstance(value, dict):
         object.__setattr__(owner, field, read(value))
@@ -206,7 +206,7 @@ def _set_fields(value: Any) -> dict[str, Any]:
 
 
 def snake_case(path: str) -> str:
-    """Give SageMaker's names in a path as fields: `Tags[0].Key` is `tags[0].key`; what is quoted stays as it is."""
+    """Return SageMaker's names in a path as fields: `Tags[0].Key` is `tags[0].key`; what is quoted stays as it is."""
     names, quote, rest = path.partition("'")
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", names).lower() + quote + rest
 

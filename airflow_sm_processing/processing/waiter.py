@@ -75,14 +75,14 @@ class Patience:
 
 
 def pause() -> float:
-    """Give the seconds until something is tried again: with jitter, for many tasks may be waiting."""
+    """Return the seconds until something is tried again: with jitter, for many tasks may be waiting."""
     return random.uniform(0.5, _LONGEST_PAUSE)  # noqa: S311  # no secret
 
 
 def patiently(
     ask: Callable[[], _T], *, max_transient_seconds: float, sleep: Callable[[float], None] = time.sleep
 ) -> _T:
-    """Give the answer to a question, which is asked again through transient errors.
+    """Return the answer to a question, which is asked again through transient errors.
 
     Raises:
         TransientError: It lasted longer than `max_transient_seconds`.
@@ -133,7 +133,7 @@ class Waiter:
         self._unknown_statuses: set[JobStatus] = set()
 
     def wait(self) -> JobDescription:
-        """Give the job's description at its end, whatever the end is.
+        """Return the job's description at its end, whatever the end is.
 
         Raises:
             WaitTimeoutError: `max_wait` is over; the job goes on.
@@ -168,7 +168,7 @@ class Waiter:
         self._seen = seen
 
     def _name_unknown(self, status: JobStatus) -> None:
-        """Say once that a status isn't known; the job is waited for, as with every status that isn't its last."""
+        """Log once that a status isn't known; the job is waited for, as with every status that isn't its last."""
         if not status.is_known and status not in self._unknown_statuses:
             self._unknown_statuses.add(status)
             log.warning(
@@ -222,7 +222,7 @@ class Waiter:
         log.warning("The job's last log lines couldn't be read in %d passes and may be missing.", _PASSES_IN_TROUBLE)
 
     def _hand_out_lines(self) -> tuple[int, ServiceError | None]:
-        """Hand out the new lines; a trouble with the logs never fails the wait, for the job's end is what counts."""
+        """Emit the new lines; an error of the logs never fails the wait, for the job's end is what counts."""
         if self._logs is None:
             return 0, None
         count = 0

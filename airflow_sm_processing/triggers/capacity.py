@@ -28,7 +28,7 @@ class Refusals:
     count: int = 1
 
     def to_payload(self) -> dict[str, Any]:
-        """Give the fields as JSON."""
+        """Return the fields as JSON."""
         return asdict(self)
 
 
@@ -47,7 +47,7 @@ class CapacityTrigger(BaseTrigger):
         until: float | None = None,
         refused_at: float | None = None,
     ) -> None:
-        """Take plain values only: they go through Airflow's database.
+        """Accept plain values only: they go through Airflow's database.
 
         Args:
             connection: The fields of an `AwsConnection`.
@@ -67,7 +67,7 @@ class CapacityTrigger(BaseTrigger):
         self.refused_at = refused_at
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give the class path and the arguments that make an equal trigger."""
+        """Return the class path and the arguments that make an equal trigger."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             "connection": self.connection.serialize(),
             "lane": self.lane,

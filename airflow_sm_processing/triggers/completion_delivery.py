@@ -40,13 +40,13 @@ class Memory(Protocol):
     """Whether a stored event leaves a receipt."""
 
     async def load(self, key: str) -> Any:
-        """Give what was saved; None if nothing was."""
+        """Return what was saved; None if nothing was."""
 
     async def save(self, key: str, value: Any) -> None:
-        """Keep a value."""
+        """Store a value."""
 
     async def delete(self, key: str) -> None:
-        """Keep it no longer."""
+        """Remove it."""
 
 
 class AssetMemory:
@@ -59,15 +59,15 @@ class AssetMemory:
         self._in_thread = in_thread
 
     async def load(self, key: str) -> Any:
-        """Give what was saved; None if nothing was."""
+        """Return what was saved; None if nothing was."""
         return await self._ask("get", key)
 
     async def save(self, key: str, value: Any) -> None:
-        """Keep a value."""
+        """Store a value."""
         await self._ask("set", key, value)
 
     async def delete(self, key: str) -> None:
-        """Keep it no longer."""
+        """Remove it."""
         await self._ask("delete", key)
 
     async def _ask(self, method: str, *args: Any) -> Any:
@@ -86,27 +86,27 @@ class VariableMemory:
         self._in_thread = in_thread
 
     async def load(self, key: str) -> Any:
-        """Give what was saved; None if nothing was."""
+        """Return what was saved; None if nothing was."""
         from airflow.sdk import Variable
 
         return await self._in_thread(lambda: Variable.get(key, default=None, deserialize_json=True))
 
     async def save(self, key: str, value: Any) -> None:
-        """Keep a value."""
+        """Store a value."""
         from airflow.sdk import Variable
 
         description = "What a CompletedJobsTrigger has told; without it, it begins anew."
         await self._in_thread(lambda: Variable.set(key, value, description=description, serialize_json=True))
 
     async def delete(self, key: str) -> None:
-        """Keep it no longer."""
+        """Remove it."""
         from airflow.sdk import Variable
 
         await self._in_thread(Variable.delete, key)
 
 
 def memory_of(trigger: BaseEventTrigger, in_thread: InThread) -> Memory:
-    """Give an event trigger's memory, and say so where it is the lesser one.
+    """Return an event trigger's memory, and say so where it is the lesser one.
 
     Args:
         trigger: As the triggerer has prepared it.
@@ -124,7 +124,7 @@ def memory_of(trigger: BaseEventTrigger, in_thread: InThread) -> Memory:
 
 
 def _is_of_one_asset(store: Any) -> bool:
-    """Tell whether there is one store, and not one for each of several assets."""
+    """Return whether there is one store, and not one for each of several assets."""
     try:
         store._single_accessor()  # noqa: SLF001  # Airflow says it in no other way than by what fails later
     except ValueError:
@@ -150,7 +150,7 @@ class Teller:
     def __init__(
         self, calls: AwsCalls, job_filter: JobFilter, memory: Memory, *, key: str, poll_interval: float
     ) -> None:
-        """Take whom to ask, for what, the memory with the key under which it is kept, and the pace."""
+        """Accept the connection, the filter, the store with the key under which it is saved, and the poll interval."""
         self._calls = calls
         self._filter = job_filter
         self._memory = memory
@@ -263,7 +263,7 @@ class Teller:
             self._spent.remove(receipt)
 
     async def _stored(self, receipts: list[str]) -> list[str]:
-        """Wait until Airflow has stored these events, and give the receipts that came."""
+        """Wait until Airflow has stored these events, and return the receipts that came."""
         give_up_at = now() + (_LONGEST_WAIT if self._receipts_come else _WAIT_WITHOUT_RECEIPTS)
         missing = list(receipts)
         while missing and now() < give_up_at:

@@ -43,7 +43,7 @@ class CompletedJobsTrigger(BaseEventTrigger):
         botocore_config: dict[str, Any] | str | None = None,
         poll_interval: float = _POLL_INTERVAL,
     ) -> None:
-        """Take which jobs are meant, all conditions together, and how to ask for them; nothing is templated.
+        """Accept which jobs are meant, all conditions together, and how to ask for them; nothing is templated.
 
         A mapping may be given as its JSON text, too.
 
@@ -77,7 +77,7 @@ class CompletedJobsTrigger(BaseEventTrigger):
             raise DefinitionError(problems, subject=type(self).__name__)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give the class path and the arguments that make an equal trigger.
+        """Return the class path and the arguments that make an equal trigger.
 
         They are the same for equal triggers, by which Airflow tells triggers apart, and have no mapping in them:
         Airflow 3.2 hands one over as something else.

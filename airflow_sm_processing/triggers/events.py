@@ -57,7 +57,7 @@ class Deadline(NamedTuple):
 def earliest_deadline(
     *, max_wait: float | None, execution_timeout: timedelta | None, task_started: datetime | None
 ) -> Deadline | None:
-    """Give the deadline of a wait that begins now, None if nothing bounds it.
+    """Return the deadline of a wait that begins now, None if nothing bounds it.
 
     Airflow itself bounds only what runs in a worker by `execution_timeout`, and counts anew after a deferral.
     """
@@ -87,7 +87,7 @@ class JobEvent:
     """When AWS first had no room for the task's job, in seconds since the epoch; None if it always had."""
 
     def to_payload(self) -> dict[str, Any]:
-        """Give the event as JSON."""
+        """Return the event as JSON."""
         return {
             "job_name": self.job_name,
             "outcome": self.outcome.value,

@@ -60,7 +60,7 @@ class JobEnvironment:
         return await asyncio.shield(self._known)
 
     def tell(self, environment: Mapping[str, str]) -> None:
-        """Take what has been learnt elsewhere."""
+        """Use what has been learnt elsewhere."""
         self._asking.cancel()
         self._take(environment)
 
@@ -131,14 +131,14 @@ class NoLog:
         """Do nothing."""
 
     async def finish(self) -> bool:
-        """Give True: there is nothing to show."""
+        """Return True: there is nothing to show."""
         return True
 
     async def forget_position(self) -> None:
         """Do nothing."""
 
     async def position(self) -> None:
-        """Give None: nothing was shown."""
+        """Return None: nothing was shown."""
 
 
 class LiveLog:
@@ -201,7 +201,7 @@ class LiveLog:
             await self._environment.close()
 
     def tell_environment(self, environment: Mapping[str, str]) -> None:
-        """Take the job's environment from a description of it."""
+        """Learn the job's environment from a description of it."""
         if self._environment is not None:
             self._environment.tell(environment)
 
@@ -211,13 +211,13 @@ class LiveLog:
         return self._followed is not None and (self._followed.has_news or self._is_unkept)
 
     def take_position(self) -> None:
-        """Take down how far the log is shown now, to be kept a little later."""
+        """Record how far the log is shown now, to be kept a little later."""
         self.taken_at = time.monotonic()
         self._is_unkept = False
         self._taken = None if self._followed is None else self._followed.position().coarse()
 
     async def keep_position(self) -> None:
-        """Keep what was taken down, for the next trigger of the task; not if that may be old by now."""
+        """Save what was recorded, for the next trigger of the task; not if that may be old by now."""
         if time.monotonic() - self.taken_at > _STALE_SECONDS:
             self._is_unkept = True
             return
@@ -229,7 +229,7 @@ class LiveLog:
                 raise
 
     async def position(self) -> dict[str, Any] | None:
-        """Show no more, and give what was shown, exactly."""
+        """Show no more, and return what was shown, exactly."""
         if self._environment is not None:
             self._environment.give_up()
         await self._beginning

@@ -81,7 +81,7 @@ class SavedLog(Protocol):
         """Whether there are lines after the position that was taken down."""
 
     def take_position(self) -> None:
-        """Take down the position, to be saved a round later."""
+        """Record the position, to be saved a round later."""
 
     async def keep_position(self) -> None:
         """Save the position that was taken down."""
@@ -101,7 +101,7 @@ class PositionKeeper:
             self._keeping = Context().run(asyncio.ensure_future, self._run())
 
     def forget(self, live_log: SavedLog) -> None:
-        """Keep it no longer."""
+        """Remove it."""
         self._logs.discard(live_log)
 
     async def close(self) -> None:
@@ -111,7 +111,7 @@ class PositionKeeper:
             await asyncio.gather(self._keeping, return_exceptions=True)
 
     async def _run(self) -> None:
-        """Keep what was taken down a round ago: by then its lines have long left this process for the task's log."""
+        """Save what was recorded a round ago: by then its lines have long left this process for the task's log."""
         taken: list[SavedLog] = []
         while True:
             await asyncio.sleep(1)

@@ -72,7 +72,7 @@ async def _stop(job_name: str, connection: AwsConnection, task: DeferredTask | N
 
 
 async def _record_stop(job_name: str, task: DeferredTask) -> None:
-    """Tell the pages of Airflow's UI, for nobody will see the job's end; a task that goes on records its next job."""
+    """Update the job's record for the UI, since nothing else will see its end; a task that goes on records its next."""
     try:
         async with _few_at_a_time():
             record = await task.xcom(RECORD_KEY)

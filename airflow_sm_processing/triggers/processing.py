@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 async def success_event(
     lookout: Lookout, job_name: str, live_log: LiveLog | NoLog, task: DeferredTask | None, secrets: JobSecrets
 ) -> TriggerEvent | None:
-    """Give the event that ends the task of a completed job with its result; None if a worker has to see to it."""
+    """Return the event that ends the task of a completed job with its result; None if a worker has to see to it."""
     from airflow.triggers.base import TaskSuccessEvent
 
     try:
@@ -71,7 +71,7 @@ async def success_event(
 
 
 async def _record_end(task: DeferredTask, description: JobDescription) -> None:
-    """Tell the pages of Airflow's UI how the job ended; its sizes and last lines are a worker's to record."""
+    """Record for Airflow's UI how the job ended; its sizes and last lines are a worker's to record."""
     record = await task.xcom(RECORD_KEY)
     if record is not None and record["job_name"] == description.job_name:
         await task.set_xcom(RECORD_KEY, ended_record(record, description))
@@ -102,7 +102,7 @@ class ProcessingJobTrigger(BaseTrigger):
         lane: str = "",
         refused_since: float | None = None,
     ) -> None:
-        """Take plain values only: they go through Airflow's database.
+        """Accept plain values only: they go through Airflow's database.
 
         Args:
             job_name: The job to wait for.
@@ -136,7 +136,7 @@ class ProcessingJobTrigger(BaseTrigger):
         self.refused_since = refused_since
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give the class path and the arguments that make an equal trigger."""
+        """Return the class path and the arguments that make an equal trigger."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             "job_name": self.job_name,
             "connection": self.connection.serialize(),

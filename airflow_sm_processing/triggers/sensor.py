@@ -43,7 +43,7 @@ class SoughtJobTrigger(BaseTrigger):
         poll_interval: float = DEFAULT_POLL_INTERVAL,
         deadline: float | None = None,
     ) -> None:
-        """Take plain values only: they go through Airflow's database.
+        """Accept plain values only: they go through Airflow's database.
 
         Args:
             sought: The fields of a `SoughtJob`.
@@ -58,7 +58,7 @@ class SoughtJobTrigger(BaseTrigger):
         self.deadline = deadline
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Give the class path and the arguments that make an equal trigger."""
+        """Return the class path and the arguments that make an equal trigger."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             "sought": asdict(self.sought),
             "connection": self.connection.serialize(),
@@ -97,7 +97,7 @@ class SoughtJobTrigger(BaseTrigger):
         )
 
     async def _appeared(self, lookout: TriggerLookout) -> str:
-        """Look for the job until it is there, and give its name."""
+        """Look for the job until it is there, and return its name."""
         while True:
             try:
                 name = await self._found(lookout)

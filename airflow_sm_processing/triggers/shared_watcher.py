@@ -139,7 +139,7 @@ class Lookout:
     def __init__(
         self, connect: Callable[[], MakeClient], in_thread: Callable[[Callable[[], Any]], Awaitable[Any]]
     ) -> None:
-        """Take what `AwsCalls` takes, and begin to watch."""
+        """Accept the parameters of `AwsCalls`, and begin to watch."""
         self.calls = AwsCalls(connect, in_thread)
         self.jobs = JobWatcher(self.calls)
         self.logs = LogFeed(self.calls.logs)
@@ -167,7 +167,7 @@ class TriggerLookout(Lookout):
         self._turns: dict[str, Turns] = {}
 
     def turns(self, lane: str) -> Turns:
-        """Give the queue of those for whose jobs there was no room."""
+        """Return the queue of those for whose jobs there was no room."""
         if lane not in self._turns:
             self._turns[lane] = Turns(EndedJobs(self.calls, lane))
         return self._turns[lane]
@@ -187,7 +187,7 @@ _closing: set[asyncio.Task[None]] = set()
 
 @asynccontextmanager
 async def shared_lookout(connection: AwsConnection) -> AsyncIterator[TriggerLookout]:
-    """Give the lookout of a connection: made for the first user in an event loop, closed after the last."""
+    """Return the lookout of a connection: made for the first user in an event loop, closed after the last."""
     key = (id(asyncio.get_running_loop()), connection.watch_key)
     if key not in _shared:
         _shared[key] = TriggerLookout(connection)

@@ -30,7 +30,7 @@ class DeferredTask:
 
     @classmethod
     def of(cls, trigger: BaseTrigger) -> DeferredTask | None:
-        """Give a trigger's task; None where there is none to ask, as in `airflow dags test` or for an asset."""
+        """Return a trigger's task; None where there is none to ask, as in `airflow dags test` or for an asset."""
         from airflow.sdk.execution_time import task_runner
 
         ti: Any = trigger.task_instance
@@ -40,7 +40,7 @@ class DeferredTask:
         return cls(dag_id=ti.dag_id, run_id=ti.run_id, task_id=ti.task_id, map_index=ti.map_index, try_number=number)
 
     async def state(self) -> str | None:
-        """Give the task's state; None if it has none."""
+        """Return the task's state; None if it has none."""
         from airflow.sdk.execution_time.comms import GetTaskStates
 
         task_id, map_index, run_id = (self._place[name] for name in ("task_id", "map_index", "run_id"))
@@ -52,7 +52,7 @@ class DeferredTask:
         return None if state is None else str(getattr(state, "value", state))
 
     async def xcom(self, key: str) -> Any:
-        """Give an XCom of the task; None if it has none of that key."""
+        """Return an XCom of the task; None if it has none of that key."""
         from airflow.sdk.execution_time.comms import GetXCom
 
         return (await _ask(GetXCom(key=key, **self._place))).value

@@ -172,7 +172,7 @@ class Turns:
             self._ended.note(job_name)
 
     def close(self) -> None:
-        """Give no more turns."""
+        """Schedule no more turns."""
         if self._timer is not None:
             self._timer.cancel()
         if self._looking is not None:
@@ -216,7 +216,7 @@ class Turns:
         self._give_turn(is_guess=True)
 
     async def _look(self) -> None:
-        """Give a turn for each job that has ended; guess where nobody knows."""
+        """Schedule a turn for each job that has ended; guess where that isn't known."""
         self._looked_at = now()
         count = await self._count()
         self._looking = None

@@ -25,12 +25,12 @@ __all__ = ["AwsCalls", "Permits", "Priority", "now", "set_within"]
 
 
 def now() -> float:
-    """Give the running loop's time, in seconds from an arbitrary moment."""
+    """Return the running loop's time, in seconds from an arbitrary moment."""
     return asyncio.get_running_loop().time()
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event for so long, and tell whether it came.
+    """Wait for an event for so long, and return whether it came.
 
     Before Python 3.12, `asyncio.wait_for` may swallow a cancellation that comes together with the event.
     """
@@ -88,7 +88,7 @@ class Permits:
         burst: float = _BURST,
         name: str = "AWS",
     ) -> None:
-        """Take calls a second to begin with, and at most, and how many may go before their time after a pause.
+        """Accept calls a second to begin with, and at most, and how many may go before their time after a pause.
 
         `name` says in the log whose calls they are.
         """
@@ -156,7 +156,7 @@ class Permits:
             self._accepted.popleft()
 
     def _grant(self) -> None:
-        """Let waiters go that are due, and come again when the next will be."""
+        """Release the waiters that are due, and come again when the next will be."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -204,7 +204,7 @@ class AwsCalls:
         *,
         permits: Permits | None = None,
     ) -> None:
-        """Take how to connect, which may block and runs in a thread, and how to run a function in a thread."""
+        """Accept how to connect, which may block and runs in a thread, and how to run a function in a thread."""
         self._connect = connect
         self._in_thread = in_thread
         self.permits = permits or Permits(name="SageMaker")
@@ -341,7 +341,7 @@ class AwsCalls:
         return await self._once(service, lambda: connected(service))
 
     async def _once(self, name: str, make: Callable[[], Any]) -> Any:
-        """Give what `make` makes, made once for all who ask; a failure is theirs, and the next to ask tries anew."""
+        """Return what `make` makes, made once for all who ask; a failure is theirs, and the next to ask tries anew."""
         if name not in self._made:
             if name == _CONNECTION:
                 self._connected_at = now()

@@ -36,13 +36,13 @@ class JobFilter:
     """All of these; None stands for any value."""
 
     def fits_name(self, job_name: str) -> bool:
-        """Tell whether a job may be meant, by its name."""
+        """Return whether a job may be meant, by its name."""
         if self.job_name_prefix is not None and not job_name.startswith(self.job_name_prefix):
             return False
         return self.job_name_pattern is None or re.fullmatch(self.job_name_pattern, job_name) is not None
 
     def fits_tags(self, tags: Mapping[str, str]) -> bool:
-        """Tell whether a job is meant, by its tags."""
+        """Return whether a job is meant, by its tags."""
         return all(key in tags and value in {None, tags[key]} for key, value in self.tags.items())
 
 
@@ -58,11 +58,11 @@ class Completion:
 
     @property
     def id(self) -> str:
-        """Tells completions apart: a name is free for another job when its first one's record was deleted."""
+        """Identify a completion: a name is free for another job when its first one's record was deleted."""
         return f"{self.job_name}@{self.created_at:.3f}"
 
     def to_description(self) -> JobDescription:
-        """Give what is known of the job without asking."""
+        """Return what is known of the job without asking."""
         return JobDescription(
             job_name=self.job_name,
             job_arn=self.job_arn,
@@ -104,16 +104,16 @@ class Ledger:
         return self.looked_at - OVERLAP
 
     def is_news(self, completion: Completion) -> bool:
-        """Tell whether a completion isn't known."""
+        """Return whether a completion isn't known."""
         recent = completion.ended_at >= self.began_at and completion.ended_at > self.looks_back_to
         return recent and completion.id not in self.known
 
     def note(self, completion: Completion) -> None:
-        """Make it known."""
+        """Mark a completion as known."""
         self.known[completion.id] = completion.ended_at
 
     def without(self, completions: Iterable[Completion]) -> Ledger:
-        """Give one that doesn't know these."""
+        """Return one that doesn't know these."""
         ids = {completion.id for completion in completions}
         return replace(self, known={key: ended_at for key, ended_at in self.known.items() if key not in ids})
 
@@ -123,7 +123,7 @@ class Ledger:
         self.known = {key: ended_at for key, ended_at in self.known.items() if ended_at > self.looks_back_to}
 
     def to_plain(self) -> dict[str, Any]:
-        """Give it as plain JSON."""
+        """Return it as plain JSON."""
         return {"began_at": self.began_at, "looked_at": self.looked_at, "known": dict(self.known)}
 
     @classmethod
@@ -143,7 +143,7 @@ class Look:
 
 
 async def beginning(calls: AwsCalls) -> Ledger:
-    """Give a ledger that begins now, by the service's clock."""
+    """Return a ledger that begins now, by the service's clock."""
     now = datetime.now(timezone.utc)
     request = {"MaxResults": 1, "CreationTimeAfter": now}
     answer = await calls.sagemaker("list_processing_jobs", "the time", request)

@@ -58,7 +58,7 @@ class LogRounds:
         self._looks, self._looks_at = _MOST_LOOKS, now()
 
     def update(self, job: Followed) -> None:
-        """Take note of a job that is new, begins or ceases to settle, or is off."""
+        """Note a job that is new, begins or ceases to settle, or is off."""
         if job.is_off:
             self._jobs.discard(job)
             self._finder.discard(job)
@@ -86,7 +86,7 @@ class LogRounds:
         return self._finder.calls + self._reader.calls
 
     async def step(self) -> list[TransientError]:
-        """Do a part of what is due; give the errors that may pass, one for each call that failed."""
+        """Do a part of what is due; return the errors that may pass, one for each call that failed."""
         errors = await self._look()
         errors += await self._read(batches_of(self._urgent(), most=self._streams_a_call))
         if not self._planned and now() >= self._round_due:
@@ -173,7 +173,7 @@ class LogFeed:
         hosts: int | None = None,
         replayed: Sequence[tuple[LogPosition | None, LogPosition]] = (),
     ) -> Followed:
-        """Hand out a job's lines as they come, each once and in order per host, until `close`.
+        """Emit a job's lines as they come, each once and in order per host, until `close`.
 
         Args:
             job_name: The job's name.

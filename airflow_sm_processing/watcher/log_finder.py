@@ -38,7 +38,7 @@ class Prefixes:
         self._barren: dict[str, float] = {}
 
     def around(self, name: str, names: Sequence[str]) -> tuple[str, Sequence[str]]:
-        """Give a prefix of stream names, and those of `names`, which are sorted, that it finds."""
+        """Return a prefix of stream names, and those of `names`, which are sorted, that it finds."""
         for length in range(1, len(name)):
             first = bisect_left(names, name[:length])
             end = bisect_left(names, name[:length] + _AFTER_ALL)
@@ -158,7 +158,7 @@ class StreamFinder:
             return {"logStreams": []}  # the group appears with the account's first job
 
     def _note(self, left: set[str], found: Mapping[str, Sequence[str]], began: float, *, is_last: bool) -> set[str]:
-        """Take what a page found, and give the names that are left for the next pages: streams come in their order."""
+        """Record what a page found, and return the names left for the next pages: streams come in order."""
         until = max((f"{name}/" for name in found), default="")
         reached = left if is_last else {name for name in left if f"{name}/" < until}
         for job in self._named(reached | (left & found.keys())):

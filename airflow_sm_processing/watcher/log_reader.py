@@ -95,7 +95,7 @@ class BatchReader:
         batch.fell_behind(reached)
 
     async def _page(self, batch: Batch, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Give the next page; None if the token isn't good any more, so that reading has to begin anew."""
+        """Return the next page; None if the token isn't good any more, so that reading has to begin anew."""
         self.calls += 1
         try:
             page = await self._call("filter_log_events", str(batch), request)

@@ -56,7 +56,7 @@ class FollowedStream:
 
     @classmethod
     def starting_at(cls, start: StreamPosition, *, name: str, job: Followed) -> FollowedStream:
-        """Give a stream of which nothing after `start` has been read."""
+        """Return a stream of which nothing after `start` has been read."""
         return cls(name, job, LineMemory(start), host_of(name), start.since)
 
     @classmethod
@@ -127,7 +127,7 @@ _LOWEST_RATE = 0.01
 
 
 def weight(message: str) -> float:
-    """Give an event's part of a page."""
+    """Return an event's part of a page."""
     return 1 + len(message) // 100
 
 
@@ -244,7 +244,7 @@ class Followed:
             self._add_stream(name, start, self._spans_of(name, replayed))
 
     def position(self) -> LogPosition:
-        """Give how far the log was handed out."""
+        """Return how far the log was handed out."""
         self.has_news = False
         read = {name: stream.memory.position() for name, stream in self.streams.items()}
         return LogPosition({**self._gone, **read}).bounded()
@@ -271,7 +271,7 @@ class Followed:
         return any(stream.is_replaying for stream in self.streams.values())
 
     def close(self) -> None:
-        """Hand out no more lines; the position stays what it is."""
+        """Emit no more lines; the position stays what it is."""
         if not self.is_off:
             self.is_off = True
             self._progress.set()
@@ -296,7 +296,7 @@ class Followed:
         return settled if last < settled else _NEVER
 
     def found(self, names: Iterable[str]) -> None:
-        """Take the streams that a look has found."""
+        """Add the streams that a look has found."""
         for name in names:
             if name not in self.streams:
                 start = StreamPosition(since=self._start, until=self._start)
@@ -308,7 +308,7 @@ class Followed:
             self._gone[stream.name] = stream.memory.position()
 
     def check(self) -> None:
-        """Let `settle` see whether it is done."""
+        """Update whether `settle` is done."""
         self._progress.set()
 
     @property
@@ -317,7 +317,7 @@ class Followed:
         return self._settling is not None
 
     def fail(self, reason: object) -> None:
-        """Give up, and say why in the job's own log."""
+        """Stop following the log, and write the reason in the job's own log."""
         if not self.is_off:
             self._context.run(
                 log.warning, "The live log of %s is off; its lines come at the end. %s", self.job_name, reason
@@ -325,7 +325,7 @@ class Followed:
             self.close()
 
     async def hand_out(self, events: Sequence[Mapping[str, Any]]) -> None:
-        """Hand out what is new of these events, a few at a time."""
+        """Emit what is new of these events, a few at a time."""
         for start in range(0, len(events), _SLICE):
             if self.is_off:
                 return

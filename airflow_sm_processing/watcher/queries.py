@@ -64,7 +64,7 @@ class Page(NamedTuple):
 
 
 def is_terminal(status: str) -> bool:
-    """Tell whether a ProcessingJobStatus is one that a job ends with."""
+    """Return whether a ProcessingJobStatus is one that a job ends with."""
     return status in _TERMINAL
 
 
@@ -178,7 +178,7 @@ def _common_prefix(first: str, last: str) -> str:
 
 
 def server_time(answer: Mapping[str, Any]) -> float | None:
-    """Give the time at which an answer was made, by the service's clock: ours may be wrong by minutes."""
+    """Return the time at which an answer was made, by the service's clock: ours may be wrong by minutes."""
     try:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
         return parsedate_to_datetime(date).timestamp() if date else None
@@ -373,7 +373,7 @@ class Questions:
                 return answer
 
     def _bear(self, error: TransientError, subject: str) -> None:
-        """Let those go whose patience is over."""
+        """Release those whose retry budget is used up."""
         moment = now()
         if self._trouble_since is None:
             self._trouble_since = moment
@@ -385,7 +385,7 @@ class Questions:
                 self._watches.out_of_patience(watch, error, lasted)
 
     def _is_worth_a_line(self, subject: str, moment: float) -> bool:
-        """Tell whether nothing was said of this subject's trouble lately: it may come again in each round."""
+        """Return whether nothing was said of this subject's trouble lately: it may come again in each round."""
         if len(self._told) > _MOST_TOLD:
             self._told.clear()
         lately = moment - self._told.get(subject, -math.inf) < _TOLD_EACH
@@ -404,18 +404,18 @@ class Questions:
             self.answered_at = self._answered[0] or time.time() - _CLOCK_SKEW
 
     def server_now(self) -> float | None:
-        """Give the time by the service's clock, as its last answer lets us reckon; None if it didn't tell."""
+        """Return the time by the service's clock, as its last answer lets us reckon; None if it didn't tell."""
         told, then = self._answered
         return None if told is None else told + now() - then
 
     def clock_ahead(self) -> float:
-        """Give how far the service's clock is ahead of this machine's, in seconds; 0 while that isn't known."""
+        """Return how far the service's clock is ahead of this machine's, in seconds; 0 while that isn't known."""
         told = self.server_now()
         return 0.0 if told is None else told - time.time()
 
 
 def _take(task: asyncio.Future[Any]) -> None:
-    """Take the outcome of what nobody waits for any more: the event loop would say that nobody did."""
+    """Retrieve the result of a task that nothing awaits any more; the event loop would warn about it otherwise."""
     if not task.cancelled():
         task.exception()
 

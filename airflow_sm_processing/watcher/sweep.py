@@ -63,7 +63,7 @@ class Changes:
         self._remembered = {}
 
     def remember(self, statuses: Mapping[str, str]) -> None:
-        """Take what a listing of jobs in progress has shown: those that begin to be watched later cost no call.
+        """Record what a listing of jobs in progress has shown: those that begin to be watched later cost no call.
 
         What is known already is newer or the same.
         """
@@ -106,7 +106,7 @@ class Changes:
         return True
 
     def _overlap(self) -> float:
-        """Give the seconds back to where what was seen fits the page that has to be asked for anyway."""
+        """Return the seconds back to where what was seen fits the page that has to be asked for anyway."""
         if self._began is None or not self._looks:
             return _OVERLAP
         count, start = self._looks[0][1], self._began
@@ -118,7 +118,7 @@ class Changes:
         return min(max(self._began - start, _OVERLAP), _LONGEST_OVERLAP)
 
     async def catch_up(self, since: float, *, max_pages: int) -> bool:
-        """List what has ended since then, by this machine's clock, and tell whether all of it was listed."""
+        """List what has ended since then, by this machine's clock, and return whether all of it was listed."""
         remembered, pages_left = self._remembered, max_pages
         after = since + self._questions.clock_ahead() - _CLOCK_SKEW
         for status in _TERMINAL:
@@ -133,7 +133,7 @@ class Changes:
         return True
 
     def knows(self, job_name: str, since: float | None) -> bool:
-        """Tell whether a job's end can't have been missed, and tell its waiters if it was seen."""
+        """Return whether a job's end can't have been missed, and tell its waiters if it was seen."""
         status = self._remembered.get(job_name)
         if status is not None:
             self._watches.shown(job_name, status)
@@ -143,7 +143,7 @@ class Changes:
         return since + self._questions.clock_ahead() >= self._known_since
 
     async def _list(self, listing: AsyncIterator[Page], max_pages: int) -> int | None:
-        """Hand out what a listing shows; give the number of jobs, or None if there were more pages."""
+        """Process what a listing shows; return the number of jobs, or None if there were more pages."""
         count = 0
         async for page in listing:
             self._note(page.statuses)
@@ -228,7 +228,7 @@ class Sweep:
                 return
 
     async def _sweep(self) -> int:
-        """Look for the watched jobs that nothing has shown for a while, and give the number of calls it took."""
+        """Look for the watched jobs that nothing has shown for a while, and return the number of calls it took."""
         began = now()
         names = {watch.job_name for watch in self._watches if watch.looked_at and _is_stale(watch, began)}
         missing, calls = await self._missing(names, Priority.SWEEP)
@@ -244,7 +244,7 @@ class Sweep:
         await self.look_closer(missing)
 
     async def _missing(self, job_names: Collection[str], priority: Priority) -> tuple[list[str], int]:
-        """Give those of the jobs that are not listed as in progress, and the number of calls it took."""
+        """Return those of the jobs that are not listed as in progress, and the number of calls it took."""
         shown: set[str] = set()
         calls = 0
         if self._questions.may_list and len(job_names) > 1:

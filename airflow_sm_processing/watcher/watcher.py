@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 async def has_ended(calls: AwsCalls, job_name: str, patience: Patience) -> bool:
-    """Tell whether a job has a terminal status.
+    """Return whether a job has a terminal status.
 
     Raises:
         ServiceError: There was no answer within the patience, or none will come.
@@ -92,7 +92,7 @@ _ROUNDS_TO_PAUSES = 16  # however scarce calls are, some are left to sweeps and 
 
 
 class JobWatcher:
-    """Tells each waiter when its job has ended, within the shortest poll interval that a waiter asks for.
+    """Notifies each waiter when its job has ended, within the shortest poll interval that a waiter asks for.
 
     A round lists what changed. Where that takes more calls than there are watched jobs, the next rounds describe each
     instead, and then listing is tried again. Watches that are new are looked at once, and a slow sweep finds what no
@@ -213,7 +213,7 @@ class JobWatcher:
         return failure is None
 
     async def _listed(self, known: int) -> bool:
-        """List what changed, if that is the cheaper way, and tell whether it showed all there was."""
+        """List what changed, if that is the cheaper way, and return whether it showed all there was."""
         if known <= 1 or not self._questions.may_list:
             return False
         if self._rounds_to_describe:

@@ -75,7 +75,7 @@ class Watch:
     end: asyncio.Future[JobEnd] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def over(self, end: JobEnd) -> None:
-        """Tell the waiter, unless it was told before or has gone."""
+        """Notify the waiter, unless it was notified before or has gone."""
         if not self.end.done():
             self.end.set_result(end)
 
@@ -122,11 +122,11 @@ class Watches:
             self._by_job.pop(watch.job_name, None)
 
     def of(self, job_name: str) -> tuple[Watch, ...]:
-        """Give the watches of a job."""
+        """Return the watches of a job."""
         return tuple(self._by_job.get(job_name, ()))
 
     def newcomers(self) -> list[Watch]:
-        """Give those whose job may have ended before they came."""
+        """Return those whose job may have ended before they came."""
         return [watch for watch in self if not watch.looked_at]
 
     def seen(self, job_name: str, *, has_ended: bool) -> None:
@@ -181,12 +181,12 @@ class Watches:
                 watch.over(JobEnd(Verdict.UNKNOWN, message))
 
     def out_of_patience(self, watch: Watch, error: Exception, lasted: float) -> None:
-        """Tell one waiter that what may pass hasn't passed, for so many seconds, and let it go."""
+        """Notify one waiter that a transient error has lasted for so many seconds, and release it."""
         self.remove(watch)
         watch.over(JobEnd(Verdict.TROUBLE, f"{error} It has not for {lasted:.0f} s."))
 
     def over(self, job_name: str, end: JobEnd) -> None:
-        """Tell all who wait for a job, and let them go."""
+        """Notify all waiters of a job, and release them."""
         for watch in self._by_job.pop(job_name, ()):
             self._forget_interval(watch)
             watch.over(end)

@@ -43,11 +43,11 @@ class Job:
         return self.changes[0].at
 
     def change(self, now: float) -> Change:
-        """Give the last change until now."""
+        """Return the last change until now."""
         return next(change for change in reversed(self.changes) if change.at <= now)
 
     def summary(self, now: float) -> dict[str, Any]:
-        """Give the job as ListProcessingJobs does."""
+        """Return the job as ListProcessingJobs does."""
         change = self.change(now)
         summary: dict[str, Any] = {
             "ProcessingJobName": self.name,
@@ -63,7 +63,7 @@ class Job:
         return summary
 
     def description(self, now: float) -> dict[str, Any]:
-        """Give the job as DescribeProcessingJob does."""
+        """Return the job as DescribeProcessingJob does."""
         return {
             "ProcessingStartTime": self.created,
             "RoleArn": "arn:aws:iam::123456789012:role/SageMakerRole",
@@ -80,7 +80,7 @@ class Job:
         }
 
     def tags(self) -> list[Mapping[str, str]]:
-        """Give the tags as ListTags does."""
+        """Return the tags as ListTags does."""
         return list(self.request.get("Tags", ()))
 
 
@@ -133,7 +133,7 @@ class Jobs:
         return sum(job.change(now).status not in TERMINAL for job in self._jobs)
 
     def start(self, now: float) -> float:
-        """Let the jobs end from now on, as planned; give the moment that the plan counts from."""
+        """Let the jobs end from now on, as planned; return the moment that the plan counts from."""
         self.started_at = round(now, 3)
         for job, ending in zip(self._jobs, self._plan.endings(), strict=True):
             if job.changes[-1].status == "InProgress":  # or it was stopped before

@@ -51,7 +51,7 @@ class Counts:
         (self._accepted if accepted else self._throttled)[operation].append(now)
 
     def report(self) -> dict[str, Any]:
-        """Give the calls by operation, and the most for logs, whatever the operation, in any one second."""
+        """Return the calls by operation, and the most for logs, whatever the operation, in any one second."""
         operations = sorted(self._accepted.keys() | self._throttled.keys())
         return {
             "operations": {operation: self._counted(operation) for operation in operations},

@@ -31,7 +31,7 @@ _FILTERS: Mapping[str, Callable[[Job, Any, float], bool]] = {
 
 
 def list_jobs(jobs: Jobs, request: Mapping[str, Any], now: float) -> dict[str, Any]:
-    """Give one page."""
+    """Return one page."""
     size = request.get("MaxResults", DEFAULT_PAGE)
     if not 1 <= size <= LARGEST_PAGE:
         raise validation_error(f"MaxResults {size} must be between 1 and {LARGEST_PAGE}.")
@@ -51,7 +51,7 @@ def _found(jobs: Jobs, request: Mapping[str, Any], now: float) -> Iterable[Job]:
 
 
 def _ordered(jobs: Jobs, request: Mapping[str, Any], now: float) -> list[tuple[Any, int, Job]]:
-    """Give key, number and job of all that come after the token's place."""
+    """Return key, number and job of all that come after the token's place."""
     key = _KEYS[request.get("SortBy", "CreationTime")]
     backwards = request.get("SortOrder", "Ascending") == "Descending"
     found = ((key(job, now), job.index, job) for job in _found(jobs, request, now))

@@ -31,7 +31,7 @@ class Logs:
         self._streams = streams
 
     def describe_streams(self, request: Mapping[str, Any], now: float) -> dict[str, Any]:
-        """Give a page of streams, by name or by their last line's time."""
+        """Return a page of streams, by name or by their last line's time."""
         found = list(self._existing(request, now))
         if request.get("orderBy") == "LastEventTime":
             found.sort(key=lambda stream: stream.time(stream.visible(now) - 1))
@@ -45,7 +45,7 @@ class Logs:
         return page
 
     def filter_events(self, request: Mapping[str, Any], now: float) -> dict[str, Any]:
-        """Give a page of the lines of many streams, interleaved by time."""
+        """Return a page of the lines of many streams, interleaved by time."""
         streams = {stream.name: stream for stream in self._chosen(request, now)}
         backwards, place = _read_token(request)
         rows = _rows(streams.values(), request, now, place, backwards=backwards)
@@ -57,7 +57,7 @@ class Logs:
         return page
 
     def get_events(self, request: Mapping[str, Any], now: float) -> dict[str, Any]:
-        """Give a page of one stream's lines; at its end, the token repeats."""
+        """Return a page of one stream's lines; at its end, the token repeats."""
         stream = self._named(request["logStreamName"], now)
         low = stream.lines_until(request.get("startTime", 0) - 1)
         high = min(stream.visible(now), stream.lines_until(request.get("endTime", int(now * 1000)) - 1))
@@ -118,7 +118,7 @@ def _read_token(request: Mapping[str, Any]) -> tuple[bool, Row | None]:
 def _rows(
     streams: Iterable[Stream], request: Mapping[str, Any], now: float, place: Row | None, *, backwards: bool
 ) -> list[Row]:
-    """Give the places of a page's lines and of at least one more, if there are more."""
+    """Return the places of a page's lines and of at least one more, if there are more."""
     start, end = request.get("startTime", 0), request.get("endTime", int(now * 1000))
     if place:
         start, end = (start, min(end, place[0])) if backwards else (max(start, place[0]), end)
@@ -135,7 +135,7 @@ def _run(stream: Stream, start: int, end: int, now: float, *, backwards: bool) -
 
 
 def _page(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give as many of the events as fit into a page's bytes."""
+    """Return as many of the events as fit into a page's bytes."""
     ends, size = [], 0
     for event in events:
         size += len(event["message"]) + EVENT_OVERHEAD

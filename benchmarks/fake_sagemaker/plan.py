@@ -59,11 +59,11 @@ class Plan:
         return cls(**json.loads(text))
 
     def to_json(self) -> str:
-        """Give the plan as one command line argument."""
+        """Return the plan as one command line argument."""
         return json.dumps(asdict(self))
 
     def endings(self) -> list[Ending]:
-        """Give each job's ending: spread evenly at random, 4 % failed and 1 % stopped."""
+        """Return each job's ending: spread evenly at random, 4 % failed and 1 % stopped."""
         chance = random.Random(self.seed)
         return [
             Ending(
@@ -80,5 +80,5 @@ def job_name(index: int) -> str:
 
 
 def line_text(index: int, host: int, number: int) -> str:
-    """Give a log line that tells where it belongs: to a job, a host, and its place there."""
+    """Return a log line that tells where it belongs: to a job, a host, and its place there."""
     return f"job {index} host algo-{host} line {number}: one more batch, and its loss is a little lower: 0.{number:06}"

@@ -60,7 +60,7 @@ class Service:
     def answer(
         self, target: str, request: Mapping[str, Any], trouble: Trouble | None = None
     ) -> tuple[int, dict[str, Any]]:
-        """Give status and body for a target such as `SageMaker.ListProcessingJobs`, or a control path."""
+        """Return status and body for a target such as `SageMaker.ListProcessingJobs`, or a control path."""
         if target.startswith(CONTROL):
             return 200, self._controls[target.removeprefix(CONTROL)]()
         if trouble is Trouble.ERROR:
@@ -103,7 +103,7 @@ class Service:
         return {}
 
     def _all_jobs(self) -> dict[str, Any]:
-        """Give each job's status and tags."""
+        """Return each job's status and tags."""
         now = time.time()
         return {
             job.name: {
@@ -123,5 +123,5 @@ class Service:
         return {stream.name: stream.visible(now) for stream in self._streams.existing(now)}
 
     def _ends(self) -> dict[str, Any]:
-        """Give each job's last change, planned or made: when it ends, and how."""
+        """Return each job's last change, planned or made: when it ends, and how."""
         return {job.name: [job.changes[-1].at, job.changes[-1].status] for job in self.jobs}

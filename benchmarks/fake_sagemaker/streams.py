@@ -39,7 +39,7 @@ class Stream:
         return 300 + (self.job.index * 37 + self.host * 11) % 1200
 
     def time(self, number: int) -> int:
-        """Give the time of a line."""
+        """Return the time of a line."""
         return self.first + number * self.period
 
     def lines_until(self, moment: int) -> int:
@@ -52,7 +52,7 @@ class Stream:
         return self.lines_until(int(now * 1000) - self.lag)
 
     def event(self, number: int) -> dict[str, str | int]:
-        """Give a line as FilterLogEvents does."""
+        """Return a line as FilterLogEvents does."""
         moment = self.time(number)
         return {
             "logStreamName": self.name,

@@ -19,7 +19,7 @@ REQUIREMENTS = ("apache-airflow==3.3.2", "apache-airflow-providers-amazon[aiobot
 
 
 def python_of(contender: str) -> Path:
-    """Give the interpreter, making its environment if it is missing or its pins have changed."""
+    """Return the interpreter, making its environment if it is missing or its pins have changed."""
     if contender != AMAZON:
         return Path(sys.executable)
     stamp = AMAZON_ENVIRONMENT / ".installed"
@@ -33,7 +33,7 @@ def python_of(contender: str) -> Path:
 
 
 def variables(home: Path, port: int) -> dict[str, str]:
-    """Give the environment of a process that waits: the fake's address, no one's credentials, an Airflow home."""
+    """Return the environment of a process that waits: the fake's address, no one's credentials, an Airflow home."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "AIRFLOW"))}
     return kept | {
         "AIRFLOW_HOME": str(home),

@@ -67,11 +67,11 @@ MUST_BE: Mapping[str, Mapping[Figure, float]] = {
 
 
 def figures(*, logs: bool) -> tuple[Figure, ...]:
-    """Give the figures of a scenario."""
+    """Return the figures of a scenario."""
     return (*ALL, *OF_LOGS) if logs else ALL
 
 
 def bounds(scenario: str, without_logs: Result | None) -> dict[Figure, float]:
-    """Give what a scenario's figures may be; status must come no later with live logs than without."""
+    """Return what a scenario's figures may be; status must come no later with live logs than without."""
     later = {P95: P95.value(without_logs) + LATER_WITH_LOGS} if scenario == "200-logs" and without_logs else {}
     return {**MUST_BE.get(scenario, {}), **later}

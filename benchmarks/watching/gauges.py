@@ -25,7 +25,7 @@ class Heartbeat:
     """What is shorter isn't kept."""
 
     def __init__(self) -> None:
-        """Take the measure of the thread that calls, the event loop's."""
+        """Accept the measure of the thread that calls, the event loop's."""
         self._schedule = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
         self._gaps: list[float] = []
 
@@ -40,11 +40,11 @@ class Heartbeat:
             last, waited_before = now, waited
 
     def _waited_for_cpu(self) -> float:
-        """Give the seconds that the thread could have run and had no CPU."""
+        """Return the seconds that the thread could have run and had no CPU."""
         return int(os.pread(self._schedule, 64, 0).split()[1]) / 1e9
 
     def longest(self) -> list[float]:
-        """Give the five longest times that something else held the loop, in seconds, longest first."""
+        """Return the five longest times that something else held the loop, in seconds, longest first."""
         return sorted(self._gaps, reverse=True)[:5]
 
 
@@ -71,7 +71,7 @@ class Phase(NamedTuple):
     wall: float
 
     def less(self, idle: Sequence[Phase]) -> float:
-        """Give the CPU seconds without what the heartbeat takes, as phases show in which nothing else ran."""
+        """Return the CPU seconds without what the heartbeat takes, as phases show in which nothing else ran."""
         return self.cpu - self.wall * sum(phase.cpu for phase in idle) / sum(phase.wall for phase in idle)
 
 
@@ -82,7 +82,7 @@ class CpuClock:
         self._cpu, self._wall = time.process_time(), time.perf_counter()
 
     def phase(self) -> Phase:
-        """Give what was taken since the last phase."""
+        """Return what was taken since the last phase."""
         cpu, wall = time.process_time(), time.perf_counter()
         phase = Phase(cpu - self._cpu, wall - self._wall)
         self._cpu, self._wall = cpu, wall
@@ -90,11 +90,11 @@ class CpuClock:
 
 
 def memory_kib() -> int:
-    """Give the memory that only this process uses (USS)."""
+    """Return the memory that only this process uses (USS)."""
     return private_kib("self")
 
 
 def private_kib(process: int | str) -> int:
-    """Give a process's unique set size."""
+    """Return a process's unique set size."""
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))

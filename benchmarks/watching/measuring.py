@@ -67,11 +67,11 @@ class Result:
         return sum(calls[kind] for operation, calls in self.calls.items() if name_part in operation)
 
     def busiest_second(self, operation: str) -> int:
-        """Give the most calls of an operation in any one second."""
+        """Return the most calls of an operation in any one second."""
         return self.calls.get(operation, {}).get("busiest_second", 0)
 
     def percentile(self, share: float) -> float:
-        """Give the delay that this share of the seen ends kept below; nan if none was seen."""
+        """Return the delay that this share of the seen ends kept below; nan if none was seen."""
         return self.delays[math.ceil(share * len(self.delays)) - 1] if self.delays else math.nan
 
 
@@ -96,7 +96,7 @@ def measure(scenario: Scenario, contender: str) -> Result:
 
 @contextmanager
 def _fake(scenario: Scenario) -> Iterator[int]:
-    """Run the fake AWS and give its port."""
+    """Run the fake AWS and return its port."""
     command = [sys.executable, "-m", "benchmarks.fake_sagemaker", scenario.plan.to_json()]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
@@ -140,7 +140,7 @@ def _answer(driver: subprocess.Popen[str], home: Path) -> Any:
 
 
 def _waited(driver: subprocess.Popen[str], order: dict[str, Any], port: int, home: Path) -> tuple[dict[str, Any], int]:
-    """Give the order, start the jobs when the triggers run, and read the report; sample the memory meanwhile."""
+    """Return the order, start the jobs when the triggers run, and read the report; sample the memory meanwhile."""
     assert driver.stdin
     print(json.dumps(order), file=driver.stdin, flush=True)
     with _peak_of(driver.pid) as peak:

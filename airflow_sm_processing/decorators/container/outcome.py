@@ -65,7 +65,7 @@ class Outcome:
             left -= sizes[key]
 
     def put_error(self, error: BaseException, message_file: pathlib.Path) -> str:
-        """Leave an error in `error-<host>.json`, and in short in SageMaker's ExitMessage; give its traceback."""
+        """Leave an error in `error-<host>.json`, and in short in SageMaker's ExitMessage; return its traceback."""
         found = traceback.TracebackException(type(error), error, _from_the_function_on(error.__traceback__))
         text = "".join(found.format())
         head = "".join(found.format_exception_only()).strip()
@@ -162,7 +162,7 @@ def _cut(text: str) -> str:
 
 
 def _short(head: str, frames: str) -> bytes:
-    """Give the error and the frames nearest to it, in as many bytes as SageMaker keeps."""
+    """Return the error and the frames nearest to it, in as many bytes as SageMaker keeps."""
     first = head.encode()[:_MESSAGE_BYTES]
     room = _MESSAGE_BYTES - len(first) - 1
     lines = frames.encode().splitlines(keepends=True)

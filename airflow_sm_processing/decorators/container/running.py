@@ -63,7 +63,7 @@ def _result_of(call: Mapping[str, Any]) -> Any:
 
 
 def _here(text: str) -> str:
-    """Give a text with the container's own `/opt/ml`, which may be another folder on the local SageMaker."""
+    """Return a text with the container's own `/opt/ml`, which may be another folder on the local SageMaker."""
     return text.replace("/opt/ml/", f"{_ML}/")
 
 

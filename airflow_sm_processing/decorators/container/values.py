@@ -40,7 +40,7 @@ def encode(
     special: Callable[[Any], Any] = lambda _: None,
     refuse: Callable[[Any], Any] = lambda _: None,
 ) -> Any:
-    """Give a value as what `json.dumps` takes.
+    """Return a value as what `json.dumps` takes.
 
     Args:
         value: Of the kinds that JSON has; a tuple, set, frozenset, bytes, datetime, date, time, timedelta, Decimal or
@@ -104,7 +104,7 @@ class _Encoder:
 
 
 def decode(plain: Any, special: Mapping[str, Callable[[Any], Any]] = _NOTHING) -> Any:
-    """Give the value that `encode` wrote; `special` reads the kinds that its `special` wrote.
+    """Return the value that `encode` wrote; `special` reads the kinds that its `special` wrote.
 
     Raises:
         ValueError: It is of no known kind: something else wrote it.

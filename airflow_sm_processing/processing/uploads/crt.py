@@ -56,7 +56,7 @@ class CrtClient:
 
 
 class RenewedCredentials:
-    """Give the CRT botocore's credentials before each signature, so that botocore renews those that expire.
+    """Provides the CRT with botocore's credentials before each signature, so that botocore renews those that expire.
 
     An exception from here would reach nobody and leak the CRT's client. When a renewal fails, the last credentials
     stay in use: S3 refuses them if they have expired.
@@ -67,7 +67,7 @@ class RenewedCredentials:
         self._last: Any = credentials.get_frozen_credentials()
 
     def __call__(self) -> Any:
-        """Give `awscrt.auth.AwsCredentials`."""
+        """Return `awscrt.auth.AwsCredentials`."""
         from awscrt.auth import AwsCredentials
 
         try:
@@ -147,7 +147,7 @@ class CrtEngine:
         return transfer
 
     def is_cancellation(self, error: Exception) -> bool:
-        """Tell whether a transfer ended by `cancel()`, not by itself."""
+        """Return whether a transfer ended by `cancel()`, not by itself."""
         return getattr(error, "name", None) == "AWS_ERROR_S3_CANCELED"
 
     def __enter__(self) -> Self:

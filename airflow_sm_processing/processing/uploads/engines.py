@@ -56,7 +56,7 @@ class S3Access:
         return self.boto_session.client("s3", verify=self.verify, **options)
 
     def client_options(self) -> dict[str, Any]:
-        """Give the arguments that make the session's next client talk to where `client` talks to.
+        """Return the arguments that make the session's next client talk to where `client` talks to.
 
         An endpoint is named only if it was named for `client`: naming AWS's own would switch botocore to path-style
         addresses.
@@ -68,7 +68,7 @@ class S3Access:
         return options
 
     def ca_bundle(self) -> bool | str:
-        """Give the path of the CA certificates that the client trusts, or False if it trusts anybody."""
+        """Return the path of the CA certificates that the client trusts, or False if it trusts anybody."""
         from botocore.httpsession import get_cert_path
 
         verify: Any = self.verify
@@ -111,7 +111,7 @@ class Engine(Protocol):
         """Start to upload the file `path`."""
 
     def is_cancellation(self, error: Exception) -> bool:
-        """Tell whether a transfer ended by `cancel()`, not by itself."""
+        """Return whether a transfer ended by `cancel()`, not by itself."""
 
     def __enter__(self) -> Self: ...
 
@@ -146,7 +146,7 @@ class ThreadsEngine:
         return self._manager.upload(path, bucket, key, extra_args, subscribers)
 
     def is_cancellation(self, error: Exception) -> bool:
-        """Tell whether a transfer ended by `cancel()`, not by itself."""
+        """Return whether a transfer ended by `cancel()`, not by itself."""
         from s3transfer.exceptions import CancelledError
 
         return isinstance(error, CancelledError)

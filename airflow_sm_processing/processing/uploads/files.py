@@ -59,7 +59,7 @@ class LocalFile:
     """The CRC32 of its content as S3 writes it, if the content was read."""
 
     def has_changed(self) -> bool:
-        """Tell whether the file isn't, or isn't any more, what was read."""
+        """Return whether the file isn't, or isn't any more, what was read."""
         try:
             return self.version not in {None, Version.of(os.stat(self.path))}  # noqa: PTH116  a third of Path.stat's time
         except OSError:
@@ -242,11 +242,11 @@ class Destination:
     """Whether S3 is told what each file held when it was read, and so stores that or nothing."""
 
     def key(self, file: LocalFile) -> str:
-        """Give the key of a file."""
+        """Return the key of a file."""
         return f"{self.key_prefix}/{file.name}"
 
     def uri(self, file: LocalFile) -> str:
-        """Give the S3 URI of a file."""
+        """Return the S3 URI of a file."""
         return f"s3://{self.bucket}/{self.key(file)}"
 
     @property
@@ -255,7 +255,7 @@ class Destination:
         return {"ExpectedBucketOwner": self.bucket_owner} if self.bucket_owner else {}
 
     def put_args(self, file: LocalFile) -> dict[str, str]:
-        """Give PutObject's parameters."""
+        """Return PutObject's parameters."""
         arguments = dict(self.owner_args)
         if self.kms_key:
             arguments |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.kms_key}
