@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from airflow.listeners.types import AssetEvent
 
 
-__all__ = ["RECEIPT", "on_asset_event_emitted"]
+__all__ = ["ACKNOWLEDGEMENT", "on_asset_event_emitted"]
 
 
 log = logging.getLogger(__name__)
 
-RECEIPT = "sm_processing_receipt"
+ACKNOWLEDGEMENT = "sm_processing_receipt"
 """Of an event's payload: the key, in the asset's state store, under which the receipt is to be."""
 
 
@@ -30,7 +30,7 @@ RECEIPT = "sm_processing_receipt"
 def on_asset_event_emitted(asset_event: AssetEvent) -> None:
     """Write the receipt that an event asks for (Airflow's listener; in the triggerer's supervisor)."""
     payload = (asset_event.extra or {}).get("payload")
-    key = payload.get(RECEIPT) if isinstance(payload, dict) else None
+    key = payload.get(ACKNOWLEDGEMENT) if isinstance(payload, dict) else None
     if not isinstance(key, str) or not asset_event.extra.get("from_trigger"):
         return
     try:

@@ -128,9 +128,9 @@ def _iam_policy(options: argparse.Namespace) -> str:
     statements, left_out = job_role_statements if options.job_role else caller_statements, dict[str, None]()
     allowed: list[Statement] = []
     dags = [dag for path in options.dag_file for dag in read_dags(path)]
-    for prospect in _prospects(dags, options):
-        allowed += statements(prospect.needs)
-        left_out |= dict.fromkeys(prospect.left_out)
+    for task_policy in _task_policies(dags, options):
+        allowed += statements(task_policy.needs)
+        left_out |= dict.fromkeys(task_policy.left_out)
     if not options.job_role:
         allowed += [*_sensing(dags, options), *_watching(dags, options)]
     if not allowed:
@@ -140,20 +140,20 @@ def _iam_policy(options: argparse.Namespace) -> str:
     return json.dumps(policy_document(allowed, minimal=options.minimal), indent=2)
 
 
-def _prospects(dags: list[DAG], options: argparse.Namespace) -> Iterator[Any]:
-    from airflow_sm_processing.cli.dag_policies import prospects
+def _task_policies(dags: list[DAG], options: argparse.Namespace) -> Iterator[Any]:
+    from airflow_sm_processing.cli.dag_policies import task_policies
 
     for dag in dags:
-        yield from prospects(dag, account=options.account, region=options.region)
+        yield from task_policies(dag, account=options.account, region=options.region)
 
 
 def _sensing(dags: list[DAG], options: argparse.Namespace) -> Iterator[Statement]:
-    from airflow_sm_processing.cli.dag_policies import sought_jobs
+    from airflow_sm_processing.cli.dag_policies import sensed_jobs
     from airflow_sm_processing.iam.permissions import sensing_statements
 
     for dag in dags:
-        for sought in sought_jobs(dag, account=options.account, region=options.region):
-            yield from sensing_statements(**sought._asdict())
+        for lookup in sensed_jobs(dag, account=options.account, region=options.region):
+            yield from sensing_statements(**lookup._asdict())
 
 
 def _watching(dags: list[DAG], options: argparse.Namespace) -> Iterator[Statement]:

@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "Prospect",
-    "SoughtJobs",
+    "SensedJobs",
+    "TaskPolicy",
     "job_names",
     "job_watchers",
     "mapped_sets",
-    "prospects",
+    "sensed_jobs",
     "shared_parameters",
-    "sought_jobs",
+    "task_policies",
     "without_templates",
 ]
 
@@ -88,14 +88,14 @@ _CALLED_WITH = "called_with"
 _SETTINGS = ("region_name", "default_bucket", "default_bucket_prefix", "own_outputs", "result_files")
 
 
-class Prospect(NamedTuple):
+class TaskPolicy(NamedTuple):
     """A task's needs, and what no policy can be written for before it runs."""
 
     needs: JobNeeds
     left_out: tuple[str, ...]
 
 
-def prospects(dag: DAG, *, account: str | None = None, region: str | None = None) -> Iterator[Prospect]:
+def task_policies(dag: DAG, *, account: str | None = None, region: str | None = None) -> Iterator[TaskPolicy]:
     """Yield what each processing task of a DAG needs; a mapped one once for each set of parameters in the DAG file.
 
     Args:
@@ -105,13 +105,13 @@ def prospects(dag: DAG, *, account: str | None = None, region: str | None = None
     """
     for task in dag.tasks:
         for parameters in _parameter_sets(task):
-            yield _Reading(parameters, account, region).prospect(f"{dag.dag_id}.{task.task_id}")
+            yield _Reading(parameters, account, region).task_policy(f"{dag.dag_id}.{task.task_id}")
 
 
 def job_names(task: Any, *, account: str | None = None, region: str | None = None) -> Iterator[tuple[Place, str]]:
     """Yield where a processing task's jobs run, and a pattern of their names; nothing for a task of another kind."""
     for parameters in _parameter_sets(task):
-        needs = _Reading(parameters, account, region).prospect("").needs
+        needs = _Reading(parameters, account, region).task_policy("").needs
         yield needs.place, needs.job_name
 
 
@@ -155,7 +155,7 @@ class _Reading:
         self._ways = ways_of(read_wait_options({name: plain.get(name) for name in WAIT_PARAMETERS})[0])
         self._place = self._read_place(account, plain.get("region_name") or region)
 
-    def prospect(self, subject: str) -> Prospect:
+    def task_policy(self, subject: str) -> TaskPolicy:
         definition, begin, place = self._definition, self._stem(), self._place
         bucket, prefix = self._plain.get("default_bucket"), self._plain.get("default_bucket_prefix")
         name = str(definition.job_name or f"{begin}-{ANY}")
@@ -178,11 +178,11 @@ class _Reading:
             ways=self._ways,
             reads=outputs_read(self._plain["own_outputs"], self._plain.get("result_files")),
         )
-        return Prospect(needs, tuple(f"{subject}: {reason}" for reason in self._left_out(request)))
+        return TaskPolicy(needs, tuple(f"{subject}: {reason}" for reason in self._left_out(request)))
 
     def output_uri(self, name: str) -> str:
         """Return where an output goes, as far as that is known; `s3://*` if the task has none of that name."""
-        outputs = self.prospect("").needs.request.get("ProcessingOutputConfig", {}).get("Outputs", ())
+        outputs = self.task_policy("").needs.request.get("ProcessingOutputConfig", {}).get("Outputs", ())
         uris = {item["OutputName"]: item.get("S3Output", {}).get("S3Uri") for item in outputs}
         return uris.get(name) or _ANYWHERE
 
@@ -281,7 +281,7 @@ _ARN_PARTS = ("arn", "partition", "service", "region", "account", "resource")
 _PARAMETERS = ("job_name", "job_arn", "job_name_prefix", "region_name", "deferrable", "mode")
 
 
-class SoughtJobs(NamedTuple):
+class SensedJobs(NamedTuple):
     """What one of a DAG's sensors looks for."""
 
     place: Place
@@ -292,7 +292,7 @@ class SoughtJobs(NamedTuple):
     defers: bool
 
 
-def sought_jobs(dag: DAG, *, account: str | None = None, region: str | None = None) -> Iterator[SoughtJobs]:
+def sensed_jobs(dag: DAG, *, account: str | None = None, region: str | None = None) -> Iterator[SensedJobs]:
     """Yield what each sensor of a DAG looks for; a mapped one once for each set of parameters in the DAG file.
 
     Args:
@@ -304,7 +304,7 @@ def sought_jobs(dag: DAG, *, account: str | None = None, region: str | None = No
         for parameters in _sensor_parameters(task):
             region_name = _known(parameters["region_name"]) or region
             for place, names in _named(parameters, account, region_name):
-                yield SoughtJobs(place, names, bool(parameters["job_name_prefix"]), _may_defer(parameters))
+                yield SensedJobs(place, names, bool(parameters["job_name_prefix"]), _may_defer(parameters))
 
 
 def _sensor_parameters(task: Any) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow.sdk import XComArg
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
-from airflow_sm_processing.decorators.container.values import KIND, VALUE, CarryError, encode
+from airflow_sm_processing.decorators.container.values import KIND, VALUE, EncodeError, encode
 from airflow_sm_processing.decorators.results import LargeResult
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.operators.assets import with_uris
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "Carried",
+    "EncodedArguments",
     "InputArgument",
     "argument_problems",
     "called_with",
-    "carry",
+    "encode_arguments",
     "input_arguments",
     "inputs_of",
     "own_problems",
@@ -148,7 +148,7 @@ class InputArgument(ResolveMixin):
         return None if made.is_left_out else made
 
 
-class Carried(NamedTuple):
+class EncodedArguments(NamedTuple):
     """Arguments on their way to the container."""
 
     plain: dict[str, Any]
@@ -190,7 +190,9 @@ def input_arguments(value: Any) -> Iterator[InputArgument]:
             yield from input_arguments(item)
 
 
-def carry(arguments: Mapping[str, Any], broken_reference: Callable[[LargeResult], str | None]) -> Carried:
+def encode_arguments(
+    arguments: Mapping[str, Any], broken_reference: Callable[[LargeResult], str | None]
+) -> EncodedArguments:
     """Put arguments whose templates and references are resolved in the form that travels.
 
     Args:
@@ -203,7 +205,7 @@ def carry(arguments: Mapping[str, Any], broken_reference: Callable[[LargeResult]
     placing = _Placing(broken_reference)
     placed = {name: placing.placed(value, name) for name, value in arguments.items()}
     plain = {name: encode(value, f"argument {name}", _written) for name, value in placed.items()}
-    return Carried(plain, tuple(placing.inputs))
+    return EncodedArguments(plain, tuple(placing.inputs))
 
 
 def inputs_of(arguments: Mapping[str, Any]) -> list[ProcessingInput]:
@@ -220,7 +222,7 @@ def argument_problems(signature: inspect.Signature, arguments: Mapping[str, Any]
     for name, value in {**defaults, **arguments}.items():
         try:
             encode(_Placing().placed(value, name), f"argument {name}", _written_or_late)
-        except CarryError as error:
+        except EncodeError as error:
             yield Problem(error.where, hidden(value), error.rule)
 
 
@@ -234,7 +236,7 @@ class _Placing:
     def placed(self, value: Any, where: str) -> Any:
         """Return a value with a place for each input in it."""
         if isinstance(value, (NativeInt, NativeFloat)):
-            raise CarryError(f"argument {where}", NATIVE_NUMBER_RULE)
+            raise EncodeError(f"argument {where}", NATIVE_NUMBER_RULE)
         place = self._place(value, where)
         if place is not None:
             return place
@@ -260,7 +262,7 @@ class _Placing:
     def _result(self, reference: LargeResult, where: str) -> _Place:
         rule = self._broken_reference(reference)
         if rule is not None:
-            raise CarryError(f"argument {where}", rule)
+            raise EncodeError(f"argument {where}", rule)
         folder = self._added(ProcessingInput(reference.s3_uri), where)
         return _Place("result", f"{folder}/{reference.s3_uri.rpartition('/')[2]}")
 

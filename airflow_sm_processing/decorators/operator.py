@@ -11,7 +11,7 @@ from airflow.sdk.bases.decorator import DecoratedOperator
 from airflow_sm_processing.decorators.arguments import (
     argument_problems,
     called_with,
-    carry,
+    encode_arguments,
     input_arguments,
     inputs_of,
     own_problems,
@@ -19,7 +19,7 @@ from airflow_sm_processing.decorators.arguments import (
     with_own,
     with_references,
 )
-from airflow_sm_processing.decorators.container.values import CarryError
+from airflow_sm_processing.decorators.container.values import EncodeError
 from airflow_sm_processing.decorators.results import OUTCOME, broken_reference
 from airflow_sm_processing.decorators.source import CONTAINER, SCRIPT, FunctionCall, FunctionSource
 from airflow_sm_processing.exceptions import DefinitionError, Problem
@@ -188,9 +188,9 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
         subject = f"task {self.task_id}"
         try:
             arguments = called_with(self.python_callable, self.op_args, self.op_kwargs, context)
-            carried = carry(arguments, lambda reference: broken_reference(reference, context))
+            encoded = encode_arguments(arguments, lambda reference: broken_reference(reference, context))
             requirements = read_requirements(self.requirements)
-        except CarryError as error:
+        except EncodeError as error:
             raise TaskDefinitionError([Problem(error.where, hidden(None), error.rule)], subject=subject) from None
         except TypeError as error:
             raise TaskDefinitionError([Problem("arguments", hidden(None), str(error))], subject=subject) from None
@@ -198,9 +198,9 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
             raise TaskDefinitionError(error.problems, subject=subject) from None
         call = FunctionCall(
             source=FunctionSource.of(self.python_callable),
-            arguments=carried.plain,
+            arguments=encoded.plain,
             requirements=requirements,
             multiple_outputs=self.multiple_outputs,
             max_xcom_bytes=self.max_xcom_bytes,
         )
-        return call, carried.inputs
+        return call, encoded.inputs

@@ -238,10 +238,10 @@ def rule_of_airflow(value: Any) -> str | None:
     kind = type(value).__name__
     try:
         serde = _airflow_serde()
-        carried: Any = serde.serialize(value)
-        if isinstance(carried["__data__"], (int, float)):
-            check_xcom_value(carried["__data__"])
-        is_same = bool(serde.deserialize(json.loads(json.dumps(carried))) == value)
+        encoded: Any = serde.serialize(value)
+        if isinstance(encoded["__data__"], (int, float)):
+            check_xcom_value(encoded["__data__"])
+        is_same = bool(serde.deserialize(json.loads(json.dumps(encoded))) == value)
     except Exception as error:  # noqa: BLE001  # of Airflow's serialisers, of which each kind has its own
         return f"is a {kind} that Airflow's XCom refuses: {error!r}"
     return None if is_same else f"is a {kind} that Airflow's XCom would change: return it as a string"

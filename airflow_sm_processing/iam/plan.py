@@ -115,7 +115,7 @@ def plan_job(
     """
     _check(definition, is_excused)
     upload_key = stem(definition, asking.owner.digest)
-    tags = asking.owner.tags(try_number=asking.number, life=asking.life, claim=None)
+    tags = asking.owner.tags(try_number=asking.number, generation=asking.generation, claim=None)
     named = dataclasses.replace(
         definition,
         job_name=definition.job_name if definition.job_name is not None else job_name(upload_key, 1),

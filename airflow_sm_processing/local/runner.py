@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class Dispatcher:
     """Runs at most so many jobs at once, first come, first served."""
 
-    def __init__(self, workshop: Callable[[], Workshop], *, max_jobs: int, closing: threading.Event) -> None:
-        self._workshop = workshop
+    def __init__(self, settings: Callable[[], RunnerSettings], *, max_jobs: int, closing: threading.Event) -> None:
+        self._settings = settings
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(max_jobs, thread_name_prefix="job")
         self._futures: dict[Job, Future[None]] = {}
@@ -50,7 +50,7 @@ class Dispatcher:
 
     def _run(self, job: Job) -> None:
         try:
-            JobRunner(job, self._workshop(), closing=self._closing).run()
+            JobRunner(job, self._settings(), closing=self._closing).run()
         finally:
             with self._lock:
                 del self._futures[job]
@@ -84,7 +84,7 @@ CLOSING_GRACE = 1.0
 """Seconds between SIGTERM and SIGKILL when the server itself ends."""
 
 
-class Crew:
+class JobInstances:
     """Waits for all of a job's instances at once, on the job's own condition."""
 
     def __init__(self, job: Job, instances: Sequence[Instance], *, closing: threading.Event) -> None:
@@ -178,7 +178,7 @@ class _JobFailedError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workshop:
+class RunnerSettings:
     """What running jobs takes."""
 
     folder: Path
@@ -196,15 +196,15 @@ class Workshop:
 class JobRunner:
     """Runs one job from its start to its terminal status."""
 
-    def __init__(self, job: Job, workshop: Workshop, *, closing: threading.Event) -> None:
+    def __init__(self, job: Job, settings: RunnerSettings, *, closing: threading.Event) -> None:
         self._job = job
-        self._workshop = workshop
+        self._settings = settings
         # The name alone won't do: a deleted job's name may be used again while its folder is being removed.
-        self._folder = workshop.folder / f"{job.name}-{int(job.created.timestamp() * 1000)}"
+        self._folder = settings.folder / f"{job.name}-{int(job.created.timestamp() * 1000)}"
         self._closing = closing
         self._network = Network()
         self._instances: list[Instance] = []
-        self._crew = Crew(job, [], closing=closing)
+        self._job_instances = JobInstances(job, [], closing=closing)
         self._outputs: list[Output] = []
 
     def run(self) -> None:
@@ -221,13 +221,13 @@ class JobRunner:
             _log.exception("The local SageMaker failed to run %s", self._job.name)
             reason = "InternalServerError: We encountered an internal error. Please try again."
         finally:
-            self._crew.kill()
+            self._job_instances.kill()
             self._network.close()
             self._end(status, reason)
             self._clean()
 
     def _clean(self) -> None:
-        if self._workshop.keep_jobs:
+        if self._settings.keep_jobs:
             folders.keep_job_folder(self._folder)
         elif not folders.remove(self._folder):
             _log.warning("%s couldn't be removed whole. Remove it by hand.", self._folder)
@@ -255,13 +255,13 @@ class JobRunner:
         if is_late:
             limit = self._job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
             return Status.STOPPED, f"ClientError: The job was stopped after its MaxRuntimeInSeconds of {limit}."
-        if failed := self._crew.failed:
+        if failed := self._job_instances.failed:
             return Status.FAILED, f"AlgorithmError: , exit code: {failed.exit_code}"
         return Status.COMPLETED, None
 
     def _meet_faults(self) -> None:
         call = Call(service="sagemaker", operation=RUN, job=self._job.name, role=self._job.request["RoleArn"])
-        for fault in self._workshop.faults.for_call(call):
+        for fault in self._settings.faults.for_call(call):
             self._wait_unless_stopped(fault.latency)
             if fault.error == "CapacityError":
                 raise _JobFailedError(
@@ -277,23 +277,23 @@ class JobRunner:
 
     def _prepare(self) -> None:
         folders.make_job_folder(self._folder)
-        setting, count = self._workshop.setting, self._job.instance_count
+        setting, count = self._settings.setting, self._job.instance_count
         self._network = network_of(count, setting.network, setting.mode)
         self._instances = [
             Instance(self._job, number, self._folder / f"algo-{number}", setting, self._network)
             for number in range(1, count + 1)
         ]
-        self._crew = Crew(self._job, self._instances, closing=self._closing)
+        self._job_instances = JobInstances(self._job, self._instances, closing=self._closing)
         for instance in self._instances:
             instance.prepare()
-        s3 = self._workshop.client("s3", self._job)
+        s3 = self._settings.client("s3", self._job)
         kms_key = self._job.request.get("ProcessingOutputConfig", {}).get("KmsKeyId")
         for item in outputs_of(self._job.request):
             if item["S3Output"].get("LocalPath"):
                 self._outputs += [Output(s3, item, instance, kms_key=kms_key) for instance in self._instances]
 
     def _download(self) -> None:
-        s3 = self._workshop.client("s3", self._job)
+        s3 = self._settings.client("s3", self._job)
         for item in self._job.request.get("ProcessingInputs", []):
             path = item["S3Input"].get("LocalPath")
             if path is None or self._job.status is Status.STOPPING:
@@ -306,11 +306,11 @@ class JobRunner:
         """Run the commands to their end, and say whether the time ran out."""
         if self._job.status is Status.STOPPING:
             return False
-        image = self._workshop.images.resolve(self._job.request["AppSpecification"]["ImageUri"])
-        self._crew.start(image, self._workshop.client("logs", self._job))
+        image = self._settings.images.resolve(self._job.request["AppSpecification"]["ImageUri"])
+        self._job_instances.start(image, self._settings.client("logs", self._job))
         limit = self._job.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
-        is_late = not self._crew.watch(limit, self._continuous_outputs())
-        self._crew.dismiss(self._workshop.stop_grace)
+        is_late = not self._job_instances.watch(limit, self._continuous_outputs())
+        self._job_instances.dismiss(self._settings.stop_grace)
         return is_late
 
     def _continuous_outputs(self) -> list[Output]:

@@ -23,7 +23,7 @@ from airflow_sm_processing.local.container import Images, Setting
 from airflow_sm_processing.local.faults import Fault, Faults
 from airflow_sm_processing.local.folders import make_private, write_private
 from airflow_sm_processing.local.network import Endpoint
-from airflow_sm_processing.local.runner import Dispatcher, Workshop
+from airflow_sm_processing.local.runner import Dispatcher, RunnerSettings
 from airflow_sm_processing.local.sandbox import strongest_mode
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ class LocalSageMaker:
         with ExitStack() as stack:
             self._folder = stack.enter_context(folders.data_folder(self._data_dir))
             closing = threading.Event()
-            dispatcher = Dispatcher(self._workshop, max_jobs=self._max_jobs, closing=closing)
+            dispatcher = Dispatcher(self._settings, max_jobs=self._max_jobs, closing=closing)
             api = ProcessingApi(dispatcher, check_image=self._images.resolve)
             gate = Gate(api=api, keyring=self._keyring, admin_key=self.key, faults=self._faults, closing=closing)
             http = HttpServer(self._port, gate)
@@ -314,8 +314,8 @@ class LocalSageMaker:
     def _internal_client(self, service: str, job: Job) -> Any:
         return self._clients.get(service, self._key_of(job.account_id, internal=True), job.region)
 
-    def _workshop(self) -> Workshop:
-        return Workshop(
+    def _settings(self) -> RunnerSettings:
+        return RunnerSettings(
             folder=self._folder / "jobs",
             client=self._internal_client,
             images=self._images,

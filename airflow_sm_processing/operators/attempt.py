@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import ProcessingError
-from airflow_sm_processing.ownership.owner import Intent, Life, NoIntents, Owner
+from airflow_sm_processing.ownership.owner import Generation, Intent, NoIntents, Owner
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -68,7 +68,7 @@ class Attempt:
                 task_id=ti.task_id,
                 map_index=-1 if ti.map_index is None else ti.map_index,
             ),
-            life=Life(
+            generation=Generation(
                 max_tries=ti.max_tries,
                 clear_number=getattr(run, "clear_number", None),
                 trace=(getattr(ti, "context_carrier", None) or {}).get("traceparent", ""),

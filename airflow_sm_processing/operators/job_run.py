@@ -191,16 +191,16 @@ class JobRun:
     def resume(self, event: dict[str, Any]) -> Any:
         """Resume after the trigger fired: read the rest of the log and the result, or give up at the deadline."""
         from airflow_sm_processing.triggers.events import JobEvent
-        from airflow_sm_processing.watcher.watches import Verdict
+        from airflow_sm_processing.watcher.watches import JobOutcome
 
         arrived = JobEvent.from_payload(event)
         job = self._take_up(arrived.job_name)
         if arrived.position_kept or self._options.logs is True:  # which began one
             forget_log_position(self._context)
-        if arrived.outcome in {Verdict.TROUBLE, Verdict.UNKNOWN}:  # the triggerer may look with older credentials
+        if arrived.outcome in {JobOutcome.TROUBLE, JobOutcome.UNKNOWN}:  # the triggerer may look with older credentials
             self._log.warning("The triggerer could not watch the job, so this worker waits: %s", arrived.message)
         self._refusals = None if arrived.refused_since is None else Refusals(since=arrived.refused_since)
-        gave_up = arrived.outcome is Verdict.DEADLINE
+        gave_up = arrived.outcome is JobOutcome.DEADLINE
         return self._end(job, arrived.deadline, shown=arrived.log_position, gave_up=gave_up)
 
     def resume_without_trigger(self, details: dict[str, Any]) -> Any:
@@ -308,7 +308,7 @@ class JobRun:
         self._task.defer(
             trigger=CapacityTrigger(
                 connection=self._trigger_connection(),
-                lane=queue,
+                queue_key=queue,
                 until=until,
                 refused_at=refused_at,
                 **refusals.to_payload(),
@@ -339,7 +339,7 @@ class JobRun:
                 stop_on_kill=options.stop_on_kill,
                 end_task=self._task.ends_from_trigger(options),
                 mask_env=self._settings.trigger_mask,
-                lane=acquired.queue,
+                queue_key=acquired.queue,
                 refused_since=None if self._refusals is None else self._refusals.since,
             ),
             method_name="execute_complete",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.templating import hide_unresolved, is_resolved
 from airflow_sm_processing.processing.secrets import JobSecrets, secret_forms, strings_in
-from airflow_sm_processing.processing.values import TRUTHS
+from airflow_sm_processing.processing.values import BOOLEANS
 from airflow_sm_processing.redaction import signed_queries
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def read_mask(value: Any) -> Mask:
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return TRUTHS[value.lower()] if value.lower() in TRUTHS else _names(_from_json(value, otherwise=[value]))
+        return BOOLEANS[value.lower()] if value.lower() in BOOLEANS else _names(_from_json(value, otherwise=[value]))
     return _names(value)
 
 

@@ -20,12 +20,12 @@ from airflow_sm_processing.operators.rendered_values import (
 )
 from airflow_sm_processing.operators.templating import as_bool, hide_unresolved, is_resolved
 from airflow_sm_processing.operators.wait_options import read_wait_options
-from airflow_sm_processing.processing import parsing
+from airflow_sm_processing.processing import definition_reader
 from airflow_sm_processing.processing.definition import local_path
-from airflow_sm_processing.processing.parsing import DEFINITION_PARAMETERS
+from airflow_sm_processing.processing.definition_reader import DEFINITION_PARAMETERS
 from airflow_sm_processing.processing.secrets import hidden
 from airflow_sm_processing.processing.validation import definition_problems
-from airflow_sm_processing.processing.values import LATE, TRUTHS, ValueReader, rule_of_structure, to_plain
+from airflow_sm_processing.processing.values import BOOLEANS, LATE, ValueReader, rule_of_structure, to_plain
 from airflow_sm_processing.xcoms import reserved_name_problems
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class TaskParameters(NamedTuple):
         return is_own and as_bool(self.wait["wait_for_completion"]) is False
 
 
-class DefinitionReader(parsing.DefinitionReader):
+class DefinitionReader(definition_reader.DefinitionReader):
     """Reads a definition from a task's parameters, in which assets stand for their URIs."""
 
     def read(self, parameters: Mapping[str, Any]) -> JobDefinition:
@@ -243,7 +243,7 @@ def read_connection(*, subject: str, verify: Any, botocore_config: Any, **others
 
 
 def _bool_or_path(verify: Any) -> Any:
-    return TRUTHS.get(verify.lower(), verify) if isinstance(verify, str) else verify
+    return BOOLEANS.get(verify.lower(), verify) if isinstance(verify, str) else verify
 
 
 def _settings(value: Any, subject: str) -> dict[str, Any] | None:

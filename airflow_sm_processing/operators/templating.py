@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator, Mapping, MappingView, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.processing.values import LATE, TRUTHS, NativeFloat, NativeInt
+from airflow_sm_processing.processing.values import BOOLEANS, LATE, NativeFloat, NativeInt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,7 +49,7 @@ def hide_unresolved(value: Any) -> Any:
 
 def as_bool(value: object) -> bool | None:
     """Return a truth value, or the one that a template wrote as text; None for anything else."""
-    return TRUTHS.get(str(value).lower())
+    return BOOLEANS.get(str(value).lower())
 
 
 # Rendering: Airflow hands each string to Jinja, with or without a template in it. In a native DAG

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.processing.values import (
+    BOOLEANS,
     DEFAULT_MAX_CAPACITY_WAIT,
     DEFAULT_MAX_TRANSIENT_SECONDS,
     DEFAULT_POLL_INTERVAL,
-    TRUTHS,
     Value,
     value_object,
 )
@@ -117,8 +117,8 @@ def _from_json(text: str) -> Any:
 def _boolean(value: object) -> bool:
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.lower() in TRUTHS:
-        return TRUTHS[value.lower()]
+    if isinstance(value, str) and value.lower() in BOOLEANS:
+        return BOOLEANS[value.lower()]
     raise ValueError("must be true or false")
 
 

@@ -20,12 +20,12 @@ from airflow_sm_processing.exceptions import (
     JobNameInUseError,
     MalformedResponseError,
 )
-from airflow_sm_processing.ownership.client import Account, JobMaker
+from airflow_sm_processing.ownership.client import Account, JobCreator
 from airflow_sm_processing.ownership.owner import (
     Claimant,
     Intent,
+    JobRelation,
     NoIntents,
-    Standing,
     described_owner,
     job_name,
     number_of,
@@ -40,7 +40,7 @@ from airflow_sm_processing.processing.waiter import pause
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_sm_processing.ownership.owner import Intents, Life, Owner
+    from airflow_sm_processing.ownership.owner import Generation, Intents, Owner
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.session import Session
@@ -53,7 +53,7 @@ class Found(NamedTuple):
     """A job that bears a name of ours."""
 
     description: JobDescription
-    standing: Standing
+    relation: JobRelation
     owner: str | None
     """In words, as its tags say; None if they say nothing."""
     try_number: int | None
@@ -66,13 +66,13 @@ def find(account: Account, name: str, claimant: Claimant) -> Found | None:
     if description is None:
         return None
     tags = account.tags(description.job_arn)
-    standing = claimant.standing(
+    relation = claimant.relation(
         name,
         tags=tags,
         created_at=description.created_at,
         own_name=number_of(name, claimant.owner.digest) is not None,
     )
-    return Found(description, standing, described_owner(tags or {}), try_of(tags or {}))
+    return Found(description, relation, described_owner(tags or {}), try_of(tags or {}))
 
 
 def newest(account: Account, stem: str, digest: str) -> int | None:
@@ -100,7 +100,7 @@ class Try:
     """Who asks for a job."""
 
     owner: Owner
-    life: Life
+    generation: Generation
     number: int
     """Airflow's try number: nothing is left by earlier tries of the first."""
     run_started: float | None = None
@@ -155,7 +155,7 @@ class JobClaim:
         self._may_create = may_create
         self._sleep = sleep
         self._account = Account(session, max_transient_seconds=max_transient_seconds, sleep=sleep)
-        self._maker = JobMaker(
+        self._maker = JobCreator(
             definition,
             session,
             upload_key=self._stem,
@@ -213,7 +213,7 @@ class JobClaim:
             ServiceError: AWS doesn't say at once whether there is one.
         """
         found = self._asked_for(Account(self._account.session))
-        if found is None or found.standing is not Standing.OURS or found.description.status.is_terminal:
+        if found is None or found.relation is not JobRelation.OURS or found.description.status.is_terminal:
             return None
         return self._attached(found.description).job
 
@@ -227,7 +227,7 @@ class JobClaim:
     def _take_up(self) -> tuple[Claimant, Intent | None]:
         """Return the intent of an earlier try, or one of this generation's own."""
         asking, last = self._asking, self._intents.read()
-        continued = last is not None and asking.life.continues(last.life)
+        continued = last is not None and asking.generation.continues(last.generation)
         claim, noted = (last.claim, last.noted) if last is not None and continued else (uuid.uuid4().hex, time.time())
         former: tuple[str, ...] = ()
         if last is not None:
@@ -235,7 +235,7 @@ class JobClaim:
             former = last.former if continued else (*last.former, last.claim)
         claimant = Claimant(
             owner=asking.owner,
-            life=asking.life,
+            generation=asking.generation,
             run_started=asking.run_started,
             claim=claim if self._intents.available else None,
             noted=noted if self._intents.available else None,
@@ -261,12 +261,12 @@ class JobClaim:
 
     def _is_to_be_taken(self, met: Found) -> bool:
         """Return whether a job that had the name first is this try's, or one that an earlier try left and is wanted."""
-        is_this_trys = met.standing is Standing.OURS and met.try_number in {None, self._asking.number}
+        is_this_trys = met.relation is JobRelation.OURS and met.try_number in {None, self._asking.number}
         return is_this_trys or self._is_wanted(met)
 
     def _is_wanted(self, left: Found) -> bool:
         """Return whether to take what an earlier try left; if not, it is out of the way afterwards."""
-        if left.standing is not Standing.OURS:
+        if left.relation is not JobRelation.OURS:
             self._leave(left)
             return False
         description = left.description
@@ -292,7 +292,7 @@ class JobClaim:
         """Go on to the next name; a job of our own doesn't run on beside the next one."""
         description = found.description
         name = description.job_name
-        if found.standing is Standing.FOREIGN:
+        if found.relation is JobRelation.FOREIGN:
             self._pass_by(name, found.owner)
             return
         if not description.status.is_terminal:
@@ -353,7 +353,7 @@ class JobClaim:
     def _create(self) -> ProcessingJob:
         self._note_intent()
         tags = self._asking.owner.tags(
-            try_number=self._asking.number, life=self._asking.life, claim=self._claimant.claim
+            try_number=self._asking.number, generation=self._asking.generation, claim=self._claimant.claim
         )
         repeated, self._repeated = self._repeated, True
         return self._maker.make(self._name, tags, repeated=repeated)
@@ -369,7 +369,7 @@ class JobClaim:
             job_name=self._name,
             number=self._number,
             claim=claimant.claim,
-            life=claimant.life,
+            generation=claimant.generation,
             noted=claimant.noted,
             former=claimant.former,
         )
@@ -383,7 +383,7 @@ class JobClaim:
         if self._claimant.claim is None:
             return
         noted = self._intents.read()
-        if noted is not None and noted != self._last and self._asking.life.continues(noted.life):
+        if noted is not None and noted != self._last and self._asking.generation.continues(noted.generation):
             self._claimant = dataclasses.replace(self._claimant, claim=noted.claim, noted=noted.noted)
             self._number = max(self._number, noted.number)
             self._last = noted

@@ -27,7 +27,7 @@ from airflow_sm_processing.processing.aws_calls import (
 )
 from airflow_sm_processing.processing.job import ProcessingJob
 from airflow_sm_processing.processing.submission import checked_plan, create_job, upload_files
-from airflow_sm_processing.processing.waiter import Patience, patiently, pause
+from airflow_sm_processing.processing.waiter import RetryBudget, patiently, pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.session import Session
 
 
-__all__ = ["Account", "JobMaker"]
+__all__ = ["Account", "JobCreator"]
 
 
 log = logging.getLogger(__name__)
@@ -118,13 +118,13 @@ class Account:
             self._answered(job.stop)
         except JobNotFoundError:
             return None
-        patience = Patience(_STOP_SECONDS)
+        budget = RetryBudget(_STOP_SECONDS)
         while True:
             description = self.description(job_name)
             if description is None or description.status.is_terminal:
                 return description
             message = f"Processing job {job_name} is {description.status.value}, and its successor waits for its end."
-            patience.bear(TransientError(message, operation="StopProcessingJob", code="Stopping"))
+            budget.bear(TransientError(message, operation="StopProcessingJob", code="Stopping"))
             self._sleep(_PAUSE * random.uniform(0.9, 1.1))  # noqa: S311  # spreads calls, hides nothing
 
     @property
@@ -151,7 +151,7 @@ class Account:
         return patiently(ask, max_transient_seconds=self._max_transient_seconds, sleep=self._sleep)
 
 
-class JobMaker:
+class JobCreator:
     """Makes jobs of one definition."""
 
     def __init__(
@@ -189,7 +189,7 @@ class JobMaker:
 
     def _uploaded(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> SubmissionPlan:
         """Resolve the definition and upload what is local, through lost connections and 5xx."""
-        patience = Patience(self._max_transient_seconds)
+        budget = RetryBudget(self._max_transient_seconds)
         while True:
             try:
                 plan = self._plan(name, tags)
@@ -197,11 +197,11 @@ class JobMaker:
             except UploadError as error:
                 if not error.may_pass:
                     raise
-                patience.bear(error)
+                budget.bear(error)
             except TransientError as error:
                 if is_pressure(error):
                     raise
-                patience.bear(error)
+                budget.bear(error)
             else:
                 return plan
             repeated = True

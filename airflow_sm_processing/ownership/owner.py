@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 __all__ = [
     "CLAIM_TAG",
     "Claimant",
+    "Generation",
     "Intent",
     "Intents",
-    "Life",
+    "JobRelation",
     "NoIntents",
     "Owner",
-    "Standing",
     "described_owner",
     "forbids_tags",
+    "generation_of",
     "job_name",
-    "life_of",
     "number_of",
     "stem",
     "try_of",
@@ -99,14 +99,14 @@ def _tag_list(operation: OperationModel) -> Any:
 
 _PREFIX = "airflow:"
 CLAIM_TAG = f"{_PREFIX}claim"
-_LIFE_TAG = f"{_PREFIX}life"
+_GENERATION_TAG = f"{_PREFIX}life"
 _TRY_TAG = f"{_PREFIX}try-number"
 _DIGEST_CHARACTERS = 12
 _ILLEGAL_IN_TAGS = re.compile(r"[^\w .:/=+\-@]")
 
 
 @dataclass(frozen=True)
-class Life:
+class Generation:
     """What tells the time between two clears of a task instance from the time before and after.
 
     Airflow tells its tasks nothing of clears, but they leave marks: each raises `max_tries` unless the task was
@@ -119,7 +119,7 @@ class Life:
     trace: str = ""
     """The task instance's W3C `traceparent`; empty where Airflow gives it none."""
 
-    def continues(self, earlier: Life) -> bool:
+    def continues(self, earlier: Generation) -> bool:
         """Return whether no clear of this task instance lies between.
 
         In doubt one does: on an Airflow that gives tasks no trace, a clear of this task while it runs and one of
@@ -131,7 +131,7 @@ class Life:
             return True
         return self.has_trace_of(earlier)
 
-    def has_trace_of(self, other: Life) -> bool:
+    def has_trace_of(self, other: Generation) -> bool:
         """Return whether no clear that renewed the run's trace, or the task's own, lies between."""
         return bool(self.trace) and self.trace == other.trace
 
@@ -143,7 +143,7 @@ class Life:
         return "/".join(["" if item is None else str(item) for item in self.to_plain()])
 
     @classmethod
-    def parse(cls, text: str) -> Life | None:
+    def parse(cls, text: str) -> Generation | None:
         """Read what `str` gave; None if it is something else."""
         found = re.fullmatch(r"(-?\d+)/(\d*)/([\w-]*)", text, re.ASCII)
         return found and cls(int(found[1]), int(found[2]) if found[2] else None, found[3])
@@ -167,12 +167,12 @@ class Owner:
         parts = (self.deployment, self.dag_id, self.run_id, self.task_id, self.map_index)
         return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:_DIGEST_CHARACTERS]
 
-    def tags(self, *, try_number: int, life: Life, claim: str | None) -> dict[str, str]:
+    def tags(self, *, try_number: int, generation: Generation, claim: str | None) -> dict[str, str]:
         """Return the tags of a job that belongs to this task instance, the most telling first."""
         claimed = {} if claim is None else {CLAIM_TAG: claim}
         return {
             **claimed,
-            _LIFE_TAG: str(life),
+            _GENERATION_TAG: str(generation),
             **self._identity(),
             _TRY_TAG: str(try_number),
         }
@@ -196,9 +196,9 @@ class Owner:
         return {f"{_PREFIX}{key}": _tag_value(value) for key, value in values.items()}
 
 
-def life_of(tags: Mapping[str, str]) -> Life | None:
+def generation_of(tags: Mapping[str, str]) -> Generation | None:
     """Return the life that a job's tags tell."""
-    return Life.parse(tags.get(_LIFE_TAG, ""))
+    return Generation.parse(tags.get(_GENERATION_TAG, ""))
 
 
 def try_of(tags: Mapping[str, str]) -> int | None:
@@ -229,7 +229,7 @@ class Intent:
     """Which of the task instance's jobs it is, counted from 1."""
     claim: str
     """A random word, in the job's tags as well: what has it was made on this intent."""
-    life: Life
+    generation: Generation
     noted: float
     """When this life's first intent was noted, in seconds since the epoch."""
     former: tuple[str, ...] = ()
@@ -241,7 +241,7 @@ class Intent:
             "job_name": self.job_name,
             "number": self.number,
             "claim": self.claim,
-            "life": self.life.to_plain(),
+            "generation": self.generation.to_plain(),
             "noted": self.noted,
             "former": list(self.former),
         }
@@ -253,7 +253,7 @@ class Intent:
             job_name=fields["job_name"],
             number=fields["number"],
             claim=fields["claim"],
-            life=Life(*fields["life"]),
+            generation=Generation(*fields["generation"]),
             noted=fields["noted"],
             former=tuple(fields.get("former", ())),
         )
@@ -290,7 +290,7 @@ class NoIntents:
 _CLOCK_SKEW = 60.0  # between AWS and this Airflow
 
 
-class Standing(Enum):
+class JobRelation(Enum):
     """What a job is to a task instance that meets it."""
 
     OURS = "ours"
@@ -306,7 +306,7 @@ class Claimant:
     """A task instance in its present life."""
 
     owner: Owner
-    life: Life
+    generation: Generation
     run_started: float | None
     """When the DAG run began or was begun anew, in seconds since the epoch."""
     claim: str | None
@@ -318,9 +318,9 @@ class Claimant:
     former: tuple[str, ...] = ()
     """The claims of all lives before that are known."""
 
-    def standing(
+    def relation(
         self, job_name: str, *, tags: Mapping[str, str] | None, created_at: datetime | None, own_name: bool
-    ) -> Standing:
+    ) -> JobRelation:
         """Judge a job by its tags, and where they don't tell, by its name and time.
 
         Args:
@@ -334,30 +334,30 @@ class Claimant:
         if claim is not None and self.claim is not None:
             return self._by_claim(claim, tags)
         if self.owner.is_denied_by(tags):
-            return Standing.FOREIGN
-        life = life_of(tags)
-        if life is None and not own_name:
-            return Standing.FOREIGN
-        if life is not None:
-            is_ours = self.life.continues(life) and not _is_before(created_at, self.run_started)
+            return JobRelation.FOREIGN
+        generation = generation_of(tags)
+        if generation is None and not own_name:
+            return JobRelation.FOREIGN
+        if generation is not None:
+            is_ours = self.generation.continues(generation) and not _is_before(created_at, self.run_started)
         else:
             is_earlier = self.earlier is not None and job_name == self.earlier.job_name
             is_ours = not is_earlier and not _is_before(created_at, self.noted or self.run_started)
-        return Standing.OURS if is_ours else Standing.EARLIER
+        return JobRelation.OURS if is_ours else JobRelation.EARLIER
 
-    def _by_claim(self, claim: str, tags: Mapping[str, str]) -> Standing:
+    def _by_claim(self, claim: str, tags: Mapping[str, str]) -> JobRelation:
         """Judge by the word; a process beside this one may have noted another one at the same moment."""
         if claim in self.former:
-            return Standing.EARLIER
+            return JobRelation.EARLIER
         is_ours = claim == self.claim or self._is_of_a_process_beside(tags)
-        return Standing.OURS if is_ours else Standing.FOREIGN
+        return JobRelation.OURS if is_ours else JobRelation.FOREIGN
 
     def _is_of_a_process_beside(self, tags: Mapping[str, str]) -> bool:
-        life = life_of(tags)
-        if life is None or not self.owner.is_named_by(tags):
+        generation = generation_of(tags)
+        if generation is None or not self.owner.is_named_by(tags):
             return False
         # Airflow renews the trace with a run: not in a clear that leaves the run as it is.
-        return self.life.has_trace_of(life) and self.life.continues(life)
+        return self.generation.has_trace_of(generation) and self.generation.continues(generation)
 
 
 def _is_before(moment: datetime | None, bound: float | None) -> bool:

@@ -14,10 +14,10 @@ from airflow_sm_processing.exceptions import (
     ServiceError,
 )
 from airflow_sm_processing.processing.aws_calls import answer_read, aws_call
+from airflow_sm_processing.processing.definition_reader import DEFINITION_PARAMETERS, DefinitionReader
 from airflow_sm_processing.processing.description import JobDescription, JobStatus
 from airflow_sm_processing.processing.logs import JobLogs
 from airflow_sm_processing.processing.models import output_uris
-from airflow_sm_processing.processing.parsing import DEFINITION_PARAMETERS, DefinitionReader
 from airflow_sm_processing.processing.s3_uris import is_aws, job_links
 from airflow_sm_processing.processing.submission import submit
 from airflow_sm_processing.processing.waiter import Waiter, WaitSettings

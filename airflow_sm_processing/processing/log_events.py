@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "LineMemory",
     "LogLine",
     "LogPosition",
-    "ReplayMemory",
+    "ReplayedLines",
+    "SeenLines",
     "StreamPosition",
     "event_lines",
     "first_key",
@@ -186,7 +186,7 @@ REMEMBERED_MS = 30_000
 """How much of a stream's end is remembered, whichever is less: a line that comes later than that is lost."""
 
 
-class LineMemory:
+class SeenLines:
     """The lines of one stream that were handed out: how often each, for identical lines are lines of their own.
 
     A reading goes through the stream in order, from `since` or any other time; `begin` opens each one.
@@ -274,20 +274,20 @@ class LineMemory:
         self._forget_at = 2 * max(len(self._counts), REMEMBERED_LINES)
 
 
-class ReplayMemory:
+class ReplayedLines:
     """A memory that lets spans pass which were handed out before, and otherwise only what comes after a position.
 
-    A span lies between two positions. Readers use it as they use a `LineMemory`, from the first span's begin.
+    A span lies between two positions. Readers use it as they use a `SeenLines`, from the first span's begin.
     """
 
     __slots__ = ("_met", "_resumed", "_spans")
 
     def __init__(self, start: StreamPosition, spans: Sequence[tuple[StreamPosition, StreamPosition]]) -> None:
         first = min((begin for begin, _ in spans), key=lambda begin: begin.since)
-        self._met = LineMemory(StreamPosition(since=first.since, until=first.since))
+        self._met = SeenLines(StreamPosition(since=first.since, until=first.since))
         # Each of these sees every line once, in one long reading: `_met` lets none pass again.
-        self._resumed = LineMemory(start)
-        self._spans = [(LineMemory(begin), LineMemory(end)) for begin, end in spans]
+        self._resumed = SeenLines(start)
+        self._spans = [(SeenLines(begin), SeenLines(end)) for begin, end in spans]
 
     @property
     def since(self) -> int:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_sm_processing.exceptions import JobNotFoundError
 from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, readable
 from airflow_sm_processing.processing.log_events import (
-    LineMemory,
     LogLine,
     LogPosition,
+    SeenLines,
     StreamPosition,
     event_lines,
     host_of,
@@ -43,7 +43,7 @@ class _Stream:
 
     name: str
     host: str
-    memory: LineMemory
+    memory: SeenLines
     start: int
     """The time from which it is read, in milliseconds since the epoch."""
     from_head: bool
@@ -148,7 +148,7 @@ class JobLogs:
 
     def _add_stream(self, name: str, start: StreamPosition, *, from_head: bool) -> None:
         if name not in self._streams:
-            self._streams[name] = _Stream(name, host_of(name), LineMemory(start), start.since, from_head)
+            self._streams[name] = _Stream(name, host_of(name), SeenLines(start), start.since, from_head)
 
     def _read(self, stream: _Stream) -> Iterator[LogLine]:
         for _ in range(_MOST_PAGES):  # the next reading goes on from there

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError
+from airflow_sm_processing.processing.definition_reader import DefinitionReader
 from airflow_sm_processing.processing.job import ProcessingJob
 from airflow_sm_processing.processing.models import InstancePreference, format_tags
-from airflow_sm_processing.processing.parsing import DefinitionReader
 from airflow_sm_processing.processing.session import Session
 from airflow_sm_processing.processing.validation import definition_problems, wait_problems
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.uploads.files import Content
 
 
-__all__ = ["KeyMaker", "SubmissionPlan", "Upload", "default_keys", "plan_submission"]
+__all__ = ["KeyGenerator", "SubmissionPlan", "Upload", "default_keys", "plan_submission"]
 
 
-class KeyMaker(Protocol):
+class KeyGenerator(Protocol):
     """Makes the S3 URI of something in the default bucket."""
 
     def __call__(self, *parts: str) -> str:
@@ -61,7 +61,7 @@ class SubmissionPlan:
         return name
 
 
-def default_keys(bucket: str, prefix: str | None) -> KeyMaker:
+def default_keys(bucket: str, prefix: str | None) -> KeyGenerator:
     """Return the maker of keys in a bucket, below a prefix."""
 
     def make(*parts: str) -> str:
@@ -71,7 +71,7 @@ def default_keys(bucket: str, prefix: str | None) -> KeyMaker:
 
 
 def plan_submission(
-    definition: JobDefinition, *, role_arn: str, key: KeyMaker, upload_key: str | None = None
+    definition: JobDefinition, *, role_arn: str, key: KeyGenerator, upload_key: str | None = None
 ) -> SubmissionPlan:
     """Resolve names, S3 URIs and the request.
 
@@ -112,7 +112,7 @@ def _job_name(definition: JobDefinition) -> str:
 class _Stage:
     """Assigns each input its place in S3."""
 
-    key: KeyMaker
+    key: KeyGenerator
     job_name: str
     upload_key: str | None
     kms_key: str
@@ -136,7 +136,7 @@ class _Stage:
         return Upload(path, self.key(self.upload_key, "input", content.digest, name), content)
 
 
-def _place(item: ProcessingOutput, position: int, job_name: str, key: KeyMaker) -> ProcessingOutput:
+def _place(item: ProcessingOutput, position: int, job_name: str, key: KeyGenerator) -> ProcessingOutput:
     name = item.output_name or f"output-{position}"
     if item.source is None or item.destination:
         return dataclasses.replace(item, output_name=name)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.session import Session
 
 
-__all__ = ["NewestJob", "SoughtJob", "find_job", "named_by_arn"]
+__all__ = ["JobLookup", "NewestJob", "find_job", "named_by_arn"]
 
 
 _ARN = re.compile(r"arn:[^:]+:sagemaker:([^:]+):\d{12}:processing-job/([a-zA-Z0-9-]+)")
@@ -25,7 +25,7 @@ _PAGE = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoughtJob:
+class JobLookup:
     """A job by its name, or the newest of those whose names begin alike."""
 
     job_name: str | None = None
@@ -50,8 +50,8 @@ class NewestJob:
     The service finds names that contain the prefix, in either case, so that it may take more than one page.
     """
 
-    def __init__(self, sought: SoughtJob) -> None:
-        self._prefix = sought.job_name_prefix or ""
+    def __init__(self, lookup: JobLookup) -> None:
+        self._prefix = lookup.job_name_prefix or ""
         self._tokens: set[str] = set()
         self.found: str | None = None
         """The job's name, when there is no further request."""
@@ -61,8 +61,8 @@ class NewestJob:
             "SortOrder": "Descending",
             "MaxResults": _PAGE,
         }
-        if sought.created_after is not None:
-            self.request["CreationTimeAfter"] = datetime.fromtimestamp(sought.created_after, timezone.utc)
+        if lookup.created_after is not None:
+            self.request["CreationTimeAfter"] = datetime.fromtimestamp(lookup.created_after, timezone.utc)
 
     def take(self, answer: Mapping[str, Any]) -> None:
         """Read the answer to the request, and make the next one.
@@ -79,7 +79,7 @@ class NewestJob:
             self.request["NextToken"] = token
 
 
-def find_job(session: Session, sought: SoughtJob) -> JobDescription | None:
+def find_job(session: Session, lookup: JobLookup) -> JobDescription | None:
     """Describe the job; return None while there is none.
 
     Raises:
@@ -87,20 +87,20 @@ def find_job(session: Session, sought: SoughtJob) -> JobDescription | None:
     """
     from airflow_sm_processing.processing.job import ProcessingJob  # a triggerer looks by itself, and needs none of it
 
-    name = sought.job_name or _newest(session, sought)
+    name = lookup.job_name or _newest(session, lookup)
     try:
         return None if name is None else ProcessingJob(session, name, None, None).description()
     except JobNotFoundError:
         return None
 
 
-def _newest(session: Session, sought: SoughtJob) -> str | None:
-    search = NewestJob(sought)
+def _newest(session: Session, lookup: JobLookup) -> str | None:
+    search = NewestJob(lookup)
     while search.request is not None:
         client = session.sagemaker_client
-        with aws_call("ListProcessingJobs", str(sought)):
+        with aws_call("ListProcessingJobs", str(lookup)):
             answer = client.list_processing_jobs(**search.request)
-        with answer_read("ListProcessingJobs", str(sought)):
+        with answer_read("ListProcessingJobs", str(lookup)):
             summaries(client, answer)
             search.take(answer)
     return search.found

@@ -15,7 +15,7 @@ from airflow_sm_processing.processing.s3 import with_folders
 from airflow_sm_processing.processing.s3_uris import S3Location, join
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.processing.validation import check_definition
-from airflow_sm_processing.processing.waiter import Patience
+from airflow_sm_processing.processing.waiter import RetryBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.exceptions import Problem
     from airflow_sm_processing.processing.definition import JobDefinition
-    from airflow_sm_processing.processing.request import KeyMaker
+    from airflow_sm_processing.processing.request import KeyGenerator
     from airflow_sm_processing.processing.session import Session
 
 
@@ -65,8 +65,8 @@ def create_job(
     """
     name = request["ProcessingJobName"]
     secrets = JobSecrets(request.get("Environment"))
-    patience = Patience(max_transient_seconds)
-    under_pressure = patience if max_pressure_seconds is None else Patience(max_pressure_seconds)
+    budget = RetryBudget(max_transient_seconds)
+    under_pressure = budget if max_pressure_seconds is None else RetryBudget(max_pressure_seconds)
     pause = _FIRST_PAUSE
     tried = False
     while True:
@@ -82,7 +82,7 @@ def create_job(
             log.info("Processing job %s was created already; only the answer was lost.", name)
             return arn
         except TransientError as error:
-            (under_pressure if is_pressure(error) else patience).bear(error)
+            (under_pressure if is_pressure(error) else budget).bear(error)
         tried = True
         sleep(random.uniform(0, pause))  # noqa: S311  # full jitter: many tasks may be waiting for the same quota
         pause = min(2 * pause, _LONGEST_PAUSE)
@@ -218,7 +218,7 @@ def upload_files(plan: SubmissionPlan, definition: JobDefinition, session: Sessi
         )
 
 
-def _keys_of(session: Session) -> KeyMaker:
+def _keys_of(session: Session) -> KeyGenerator:
     """Return the maker of keys in the session's default bucket, which is created when the first key is asked for."""
 
     def make(*parts: str) -> str:

@@ -30,12 +30,12 @@ else:
 
 
 __all__ = [
+    "BOOLEANS",
     "DEFAULT_MAX_CAPACITY_WAIT",
     "DEFAULT_MAX_TRANSIENT_SECONDS",
     "DEFAULT_POLL_INTERVAL",
     "LATE",
     "NATIVE_NUMBER_RULE",
-    "TRUTHS",
     "Late",
     "NativeFloat",
     "NativeInt",
@@ -211,7 +211,7 @@ def snake_case(path: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", names).lower() + quote + rest
 
 
-TRUTHS = {"true": True, "false": False}
+BOOLEANS = {"true": True, "false": False}
 """Truth values by their text in lower case: Python's and JSON's spelling alike."""
 
 NATIVE_NUMBER_RULE = (
@@ -356,9 +356,9 @@ class ValueReader:
     def boolean(self, path: str, value: Any) -> Any:
         """Return a truth value that a template may have written as a string."""
         if isinstance(value, str):
-            if value.lower() not in TRUTHS:
+            if value.lower() not in BOOLEANS:
                 self.problems.append(Problem(path, value, "must be true or false"))
-            return TRUTHS.get(value.lower())
+            return BOOLEANS.get(value.lower())
         return value
 
     def _parsed(self, path: str, text: str, *, secret: bool) -> Any:

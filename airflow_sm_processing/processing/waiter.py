@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.logs import JobLogs, LogLine
 
 
-__all__ = ["ChangeSink", "LineSink", "Patience", "WaitSettings", "Waiter", "patiently", "pause"]
+__all__ = ["ChangeSink", "LineSink", "RetryBudget", "WaitSettings", "Waiter", "patiently", "pause"]
 
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class WaitSettings:
     """After the job's end, lines are read until none has come for that long: CloudWatch takes a moment to show them."""
 
 
-class Patience:
+class RetryBudget:
     """Bears transient errors for a bounded time: the clock starts at the first and stops at the next success."""
 
     def __init__(self, bound: float, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -87,14 +87,14 @@ def patiently(
     Raises:
         TransientError: It lasted longer than `max_transient_seconds`.
     """
-    patience = Patience(max_transient_seconds)
+    budget = RetryBudget(max_transient_seconds)
     while True:
         try:
             answer = ask()
         except TransientError as error:
-            patience.bear(error)
+            budget.bear(error)
         else:
-            patience.reset()
+            budget.reset()
             return answer
         sleep(pause())
 
@@ -128,7 +128,7 @@ class Waiter:
         self._seen = (JobStatus.IN_PROGRESS, False)
         self._sleep = sleep
         self._clock = clock
-        self._patience = Patience(settings.max_transient_seconds, clock=clock)
+        self._budget = RetryBudget(settings.max_transient_seconds, clock=clock)
         self._log_warning_given = False
         self._unknown_statuses: set[JobStatus] = set()
 
@@ -155,9 +155,9 @@ class Waiter:
         try:
             description = self._describe()
         except TransientError as error:
-            self._patience.bear(error)
+            self._budget.bear(error)
             return None
-        self._patience.reset()
+        self._budget.reset()
         return description
 
     def _tell_change(self, description: JobDescription) -> None:

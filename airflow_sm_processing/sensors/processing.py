@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.hooks.processing import ProcessingHook
     from airflow_sm_processing.processing.description import JobDescription
-    from airflow_sm_processing.processing.search import SoughtJob
+    from airflow_sm_processing.processing.search import JobLookup
 
 __all__ = ["ProcessingJobSensor", "defers"]
 
-_SOUGHT_BY = ("job_name", "job_arn", "job_name_prefix")
+_LOOKUP_PARAMETERS = ("job_name", "job_arn", "job_name_prefix")
 _BACKSTOP = timedelta(seconds=30)  # after the trigger's deadline, Airflow ends the deferral
 
 
@@ -46,7 +46,7 @@ class ProcessingJobSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = (
-        *_SOUGHT_BY,
+        *_LOOKUP_PARAMETERS,
         "since",
         "aws_conn_id",
         "region_name",
@@ -155,10 +155,10 @@ class ProcessingJobSensor(BaseSensorOperator):
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Look at the job after the trigger has fired, and defer again if it isn't over: a newer one may be there."""
         from airflow_sm_processing.operators.attempt import make_comms_signal_safe
-        from airflow_sm_processing.watcher.watches import Verdict
+        from airflow_sm_processing.watcher.watches import JobOutcome
 
         make_comms_signal_safe()
-        if Verdict(event["outcome"]) is Verdict.TROUBLE:  # the triggerer may look with older credentials
+        if JobOutcome(event["outcome"]) is JobOutcome.TROUBLE:  # the triggerer may look with older credentials
             self.log.warning("The triggerer can't look for the job, so this worker waits: %s", event["message"])
             self.timeout = max(0.0, event["deadline"] - time.time())
         else:
@@ -219,25 +219,25 @@ class ProcessingJobSensor(BaseSensorOperator):
         from airflow_sm_processing.processing.search import find_job
 
         try:
-            sought = self._sought(context)
-            description = find_job(self.hook.session, sought)
+            lookup = self._lookup(context)
+            description = find_job(self.hook.session, lookup)
         except DefinitionError as error:
             raise TaskDefinitionError.of(error, task_id=self.task_id) from error
         except TransientError as error:
             self.log.warning("%s It is looked for again.", error)
             return PokeReturnValue(is_done=False)
         if description is None:
-            self.log.info("It isn't there yet: %s", sought)
+            self.log.info("It isn't there yet: %s", lookup)
             return PokeReturnValue(is_done=False)
         return self._seen(context, description)
 
     def _defer(self, context: Context, deadline: float) -> NoReturn:
-        from airflow_sm_processing.triggers.sensor import SoughtJobTrigger
+        from airflow_sm_processing.triggers.sensor import JobSensorTrigger
 
         connection = {**self.connection.serialize(), "region_name": self.hook.session.boto_region_name}
         self.defer(
-            trigger=SoughtJobTrigger(
-                sought=asdict(self._sought(context)),
+            trigger=JobSensorTrigger(
+                lookup=asdict(self._lookup(context)),
                 connection=connection,
                 poll_interval=self.poke_interval,
                 deadline=deadline,
@@ -254,16 +254,16 @@ class ProcessingJobSensor(BaseSensorOperator):
         except DefinitionError as error:
             raise TaskDefinitionError.of(error, task_id=self.task_id) from error
 
-    def _sought(self, context: Context) -> SoughtJob:
-        from airflow_sm_processing.processing.search import SoughtJob, named_by_arn
+    def _lookup(self, context: Context) -> JobLookup:
+        from airflow_sm_processing.processing.search import JobLookup, named_by_arn
 
         self._check_which()
         if self.job_arn:
             _, name = named_by_arn(self._text("job_arn"), region_name=self.region_name or None)
-            return SoughtJob(job_name=name, name_is_exact=False)
+            return JobLookup(job_name=name, name_is_exact=False)
         if self.job_name:
-            return SoughtJob(job_name=self._text("job_name"))
-        return SoughtJob(job_name_prefix=self._text("job_name_prefix"), created_after=self._since(context))
+            return JobLookup(job_name=self._text("job_name"))
+        return JobLookup(job_name_prefix=self._text("job_name_prefix"), created_after=self._since(context))
 
     def _text(self, parameter: str) -> str:
         reader = ValueReader()
@@ -305,18 +305,18 @@ class ProcessingJobSensor(BaseSensorOperator):
 
     def _prefer_own(self, default_args: Mapping[str, Any] | None) -> None:
         """Leave out what `default_args` say of the job where the task itself says which one it is."""
-        given = {name: value for name in _SOUGHT_BY if (value := getattr(self, name))}
+        given = {name: value for name in _LOOKUP_PARAMETERS if (value := getattr(self, name))}
         from_defaults = inherited(given, default_args)
         if given.keys() - from_defaults:
             for name in from_defaults:
                 setattr(self, name, None)
 
     def _check_which(self) -> None:
-        values = {name: getattr(self, name) for name in _SOUGHT_BY}
+        values = {name: getattr(self, name) for name in _LOOKUP_PARAMETERS}
         given = [name for name, value in values.items() if value is not None and value != ""]
         if len(given) != 1:
             found = "none is" if not given else f"{' and '.join(given)} are"
-            rule = f"exactly one of {', '.join(_SOUGHT_BY)} must be given, and {found}"
+            rule = f"exactly one of {', '.join(_LOOKUP_PARAMETERS)} must be given, and {found}"
             raise DefinitionError([Problem("job_name", self.job_name, rule)], subject=f"task {self.task_id}")
         written = self.written.get(given[0])
         if gave_nothing(written, values[given[0]]):

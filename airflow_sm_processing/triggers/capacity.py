@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.triggers.events import settled
-from airflow_sm_processing.triggers.shared_watcher import shared_lookout
+from airflow_sm_processing.triggers.shared_watcher import shared_watcher
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,7 +41,7 @@ class CapacityTrigger(BaseTrigger):
     def __init__(
         self,
         connection: dict[str, Any] | None = None,
-        lane: str = "",
+        queue_key: str = "",
         since: float = 0.0,
         count: int = 1,
         until: float | None = None,
@@ -51,7 +51,7 @@ class CapacityTrigger(BaseTrigger):
 
         Args:
             connection: The fields of an `AwsConnection`.
-            lane: What there is no room for, such as an instance type.
+            queue_key: What there is no room for, such as an instance type.
             since: A field of `Refusals`.
             count: Another.
             until: When to fire at the latest, in seconds since the epoch.
@@ -60,7 +60,7 @@ class CapacityTrigger(BaseTrigger):
         """
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
         self.connection = AwsConnection(**(connection or {}))
-        self.lane = lane
+        self.queue_key = queue_key
         self.since = since
         self.count = count
         self.until = until
@@ -70,7 +70,7 @@ class CapacityTrigger(BaseTrigger):
         """Return the class path and the arguments that make an equal trigger."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             "connection": self.connection.serialize(),
-            "lane": self.lane,
+            "queue_key": self.queue_key,
             "since": self.since,
             "count": self.count,
             "until": self.until,
@@ -80,14 +80,14 @@ class CapacityTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait for the turn, then yield the one event: the fields of `Refusals`."""
         began = time.monotonic()
-        async with shared_lookout(self.connection) as lookout:
-            turns = lookout.turns(self.lane)
+        async with shared_watcher(self.connection) as shared:
+            capacity_queue = shared.capacity_queue(self.queue_key)
             if self.count > 1:
-                turns.refused()
+                capacity_queue.refused()
             await settled(began)
-            self.log.info("Waiting for room for the job, as one of %d.", len(turns) + 1)
+            self.log.info("Waiting for room for the job, as one of %d.", len(capacity_queue) + 1)
             try:
-                await asyncio.wait_for(turns.wait(self.since, self.refused_at), self._seconds_left())
+                await asyncio.wait_for(capacity_queue.wait(self.since, self.refused_at), self._seconds_left())
             except asyncio.TimeoutError:
                 self.log.info("The time to wait for room is over.")
         refusals = Refusals(since=self.since, count=self.count)

@@ -7,13 +7,13 @@ import logging
 import random
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_sm_processing.assets.listener import RECEIPT
+from airflow_sm_processing.assets.listener import ACKNOWLEDGEMENT
 from airflow_sm_processing.exceptions import JobNotFoundError, TransientError
 from airflow_sm_processing.processing.aws_calls import answer_read
 from airflow_sm_processing.processing.description import JobDescription
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.watcher.client import now
-from airflow_sm_processing.watcher.completions import Ledger, beginning, look_for_completions
+from airflow_sm_processing.watcher.completions import CompletionHistory, beginning, look_for_completions
 from airflow_sm_processing.watcher.queries import status_of
 from airflow_sm_processing.xcoms import ended_result
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
     InThread = Callable[..., Awaitable[Any]]
 
-__all__ = ["AssetMemory", "Memory", "Teller", "VariableMemory", "memory_of"]
+__all__ = ["AssetStore", "CompletionEmitter", "DeliveryStore", "VariableStore", "store_of"]
 
 
 log = logging.getLogger(__name__)
 
 
-class Memory(Protocol):
+class DeliveryStore(Protocol):
     """Keeps plain JSON by key, and knows which events Airflow has stored."""
 
-    gives_receipts: bool
+    is_acknowledged: bool
     """Whether a stored event leaves a receipt."""
 
     async def load(self, key: str) -> Any:
@@ -49,10 +49,10 @@ class Memory(Protocol):
         """Remove it."""
 
 
-class AssetMemory:
+class AssetStore:
     """The state store of the asset that the trigger watches (Airflow 3.3 and newer)."""
 
-    gives_receipts = True
+    is_acknowledged = True
 
     def __init__(self, store: Any, in_thread: InThread) -> None:
         self._store = store
@@ -77,10 +77,10 @@ class AssetMemory:
         return await asyncio.shield(asyncio.ensure_future(asynchronous(*args)))
 
 
-class VariableMemory:
+class VariableStore:
     """Airflow variables, for Airflow before 3.3 and for a trigger that several assets share."""
 
-    gives_receipts = False
+    is_acknowledged = False
 
     def __init__(self, in_thread: InThread) -> None:
         self._in_thread = in_thread
@@ -105,7 +105,7 @@ class VariableMemory:
         await self._in_thread(Variable.delete, key)
 
 
-def memory_of(trigger: BaseEventTrigger, in_thread: InThread) -> Memory:
+def store_of(trigger: BaseEventTrigger, in_thread: InThread) -> DeliveryStore:
     """Return an event trigger's memory, and say so where it is the lesser one.
 
     Args:
@@ -116,11 +116,11 @@ def memory_of(trigger: BaseEventTrigger, in_thread: InThread) -> Memory:
     lesser = "A completion is told twice if the triggerer is killed within seconds after it was told the first time"
     if store is None:
         log.info("%s: this Airflow has no state store for assets, so a variable has the memory.", lesser)
-        return VariableMemory(in_thread)
+        return VariableStore(in_thread)
     if not _is_of_one_asset(store):
         log.info("%s: several assets share this trigger, so a variable has the memory.", lesser)
-        return VariableMemory(in_thread)
-    return AssetMemory(store, in_thread)
+        return VariableStore(in_thread)
+    return AssetStore(store, in_thread)
 
 
 def _is_of_one_asset(store: Any) -> bool:
@@ -133,14 +133,14 @@ def _is_of_one_asset(store: Any) -> bool:
 
 
 _LONGEST_WAIT = 30.0  # for a receipt: Airflow stores an event within about a second
-_WAIT_WITHOUT_RECEIPTS = 3.0
+_WAIT_WITHOUT_ACKNOWLEDGEMENTS = 3.0
 """Seconds after which an event counts as stored that leaves no receipt."""
 _BETWEEN_QUESTIONS = 0.3
 _SAVED_EACH = 60.0  # seconds, while there is no news
 _LONGEST_PAUSE = 300.0  # after troubles, unless the looks are farther apart anyway
 
 
-class Teller:
+class CompletionEmitter:
     """Knows what is news, and remembers what was told as soon as Airflow has stored it.
 
     Until then the memory doesn't have it: where the triggerer dies, the next one finds the completion again, and its
@@ -148,35 +148,35 @@ class Teller:
     """
 
     def __init__(
-        self, calls: AwsCalls, job_filter: JobFilter, memory: Memory, *, key: str, poll_interval: float
+        self, calls: AwsCalls, job_filter: JobFilter, store: DeliveryStore, *, key: str, poll_interval: float
     ) -> None:
         """Accept the connection, the filter, the store with the key under which it is saved, and the poll interval."""
         self._calls = calls
         self._filter = job_filter
-        self._memory = memory
+        self._store = store
         self._key = key
         self._poll_interval = poll_interval
-        self._ledger: Ledger | None = None
+        self._history: CompletionHistory | None = None
         self._unstored: list[tuple[float, Completion]] = []
         self._spent: list[str] = []
         self._saved_at = 0.0
-        self._receipts_come = memory.gives_receipts
+        self._acknowledgements_come = store.is_acknowledged
 
     async def payloads(self) -> AsyncGenerator[dict[str, Any], None]:
         """Look for ever, and yield what there is to tell of each completion; whatever fails is tried again."""
         troubles = 0
         while True:
             try:
-                ledger = await self._known()
-                look = await look_for_completions(self._calls, self._filter, ledger)
+                history = await self._known()
+                look = await look_for_completions(self._calls, self._filter, history)
                 for completion in look.news:
-                    if not await self._was_told(ledger, completion):
+                    if not await self._was_told(history, completion):
                         yield await self._payload(completion)
-                        ledger.note(completion)
+                        history.note(completion)
                         self._unstored.append((now(), completion))
-                        await self._remember_meanwhile(ledger)
-                ledger.advance(look.began_at)
-                await self._remember(ledger)
+                        await self._remember_meanwhile(history)
+                history.advance(look.began_at)
+                await self._remember(history)
                 troubles = 0
             except Exception as error:  # noqa: BLE001  # a trigger that ended would be started again at once
                 troubles += 1
@@ -190,34 +190,34 @@ class Teller:
         pause = min(self._poll_interval * 2.0 ** min(troubles, 10), longest)
         return pause * random.uniform(0.9, 1.1)  # noqa: S311  # spreads the calls
 
-    async def _known(self) -> Ledger:
-        if self._ledger is not None:
-            return self._ledger
-        plain = await self._memory.load(self._key)
+    async def _known(self) -> CompletionHistory:
+        if self._history is not None:
+            return self._history
+        plain = await self._store.load(self._key)
         if plain is not None:
             self._spent = list(plain["spent_receipts"])
-            self._ledger = Ledger.from_plain(plain)
-            return self._ledger
-        ledger = await beginning(self._calls)
-        await self._save(ledger)
+            self._history = CompletionHistory.from_plain(plain)
+            return self._history
+        history = await beginning(self._calls)
+        await self._save(history)
         log.info("Jobs that complete from now on are told.")
-        self._ledger = ledger
-        return ledger
+        self._history = history
+        return history
 
-    async def _was_told(self, ledger: Ledger, completion: Completion) -> bool:
+    async def _was_told(self, history: CompletionHistory, completion: Completion) -> bool:
         """Look at the receipt, then at the memory: a receipt is deleted only when the memory has the completion."""
-        receipt = self._receipt(completion)
-        if self._memory.gives_receipts and await self._memory.load(receipt) is not None:
-            ledger.note(completion)
-            self._spent.append(receipt)
+        acknowledgement = self._acknowledgement(completion)
+        if self._store.is_acknowledged and await self._store.load(acknowledgement) is not None:
+            history.note(completion)
+            self._spent.append(acknowledgement)
             return True
-        saved = await self._memory.load(self._key)
+        saved = await self._store.load(self._key)
         if saved is not None:
-            ledger.known.update(saved["known"])
-        return completion.id in ledger.known
+            history.known.update(saved["known"])
+        return completion.id in history.known
 
     async def _payload(self, completion: Completion) -> dict[str, Any]:
-        asks_for = {RECEIPT: self._receipt(completion)} if self._memory.gives_receipts else {}
+        asks_for = {ACKNOWLEDGEMENT: self._acknowledgement(completion)} if self._store.is_acknowledged else {}
         return {**await self._result(completion), "completion": completion.id, **asks_for}
 
     async def _result(self, completion: Completion) -> dict[str, Any]:
@@ -233,54 +233,56 @@ class Teller:
 
     async def _remember_before_the_pause(self) -> None:
         """Save what was told before the trouble: the pause after it may be long."""
-        if self._ledger is None or not self._unstored or self._receipts_come:
+        if self._history is None or not self._unstored or self._acknowledgements_come:
             return
-        await asyncio.sleep(_WAIT_WITHOUT_RECEIPTS)
+        await asyncio.sleep(_WAIT_WITHOUT_ACKNOWLEDGEMENTS)
         try:
-            await self._remember_meanwhile(self._ledger)
+            await self._remember_meanwhile(self._history)
         except Exception as error:  # noqa: BLE001  # the memory may be what is in trouble
             log.warning("What was told can't be remembered for now: %r", error)
 
-    async def _remember_meanwhile(self, ledger: Ledger) -> None:
+    async def _remember_meanwhile(self, history: CompletionHistory) -> None:
         """Save what was told some seconds ago, where no receipt says so: a look may bring much to tell."""
-        ripe_at = now() - _WAIT_WITHOUT_RECEIPTS
-        if self._receipts_come or self._saved_at > ripe_at:
+        ripe_at = now() - _WAIT_WITHOUT_ACKNOWLEDGEMENTS
+        if self._acknowledgements_come or self._saved_at > ripe_at:
             return
         unripe = [item for item in self._unstored if item[0] > ripe_at]
         if len(unripe) < len(self._unstored):
-            await self._save(ledger.without(completion for _, completion in unripe))
+            await self._save(history.without(completion for _, completion in unripe))
             self._unstored = unripe
 
-    async def _remember(self, ledger: Ledger) -> None:
+    async def _remember(self, history: CompletionHistory) -> None:
         """Save what was told when all of it is stored."""
         if not self._unstored and not self._spent and now() - self._saved_at < _SAVED_EACH:
             return
-        self._spent += await self._stored([self._receipt(completion) for _, completion in self._unstored])
+        self._spent += await self._stored([self._acknowledgement(completion) for _, completion in self._unstored])
         self._unstored = []
-        await self._save(ledger)
-        for receipt in list(self._spent):
-            await self._memory.delete(receipt)
-            self._spent.remove(receipt)
+        await self._save(history)
+        for acknowledgement in list(self._spent):
+            await self._store.delete(acknowledgement)
+            self._spent.remove(acknowledgement)
 
-    async def _stored(self, receipts: list[str]) -> list[str]:
+    async def _stored(self, acknowledgements: list[str]) -> list[str]:
         """Wait until Airflow has stored these events, and return the receipts that came."""
-        give_up_at = now() + (_LONGEST_WAIT if self._receipts_come else _WAIT_WITHOUT_RECEIPTS)
-        missing = list(receipts)
+        give_up_at = now() + (_LONGEST_WAIT if self._acknowledgements_come else _WAIT_WITHOUT_ACKNOWLEDGEMENTS)
+        missing = list(acknowledgements)
         while missing and now() < give_up_at:
             await asyncio.sleep(_BETWEEN_QUESTIONS)
-            if self._memory.gives_receipts:
-                missing = [receipt for receipt in missing if await self._memory.load(receipt) is None]
-        if missing and self._memory.gives_receipts:
+            if self._store.is_acknowledged:
+                missing = [
+                    acknowledgement for acknowledgement in missing if await self._store.load(acknowledgement) is None
+                ]
+        if missing and self._store.is_acknowledged:
             log.warning(
                 "No receipts of %d events came. Is the plugin airflow_sm_processing_assets loaded?", len(missing)
             )
-        if receipts:
-            self._receipts_come = self._memory.gives_receipts and not missing
-        return [receipt for receipt in receipts if receipt not in missing]
+        if acknowledgements:
+            self._acknowledgements_come = self._store.is_acknowledged and not missing
+        return [acknowledgement for acknowledgement in acknowledgements if acknowledgement not in missing]
 
-    async def _save(self, ledger: Ledger) -> None:
-        await self._memory.save(self._key, {**ledger.to_plain(), "spent_receipts": list(self._spent)})
+    async def _save(self, history: CompletionHistory) -> None:
+        await self._store.save(self._key, {**history.to_plain(), "spent_receipts": list(self._spent)})
         self._saved_at = now()
 
-    def _receipt(self, completion: Completion) -> str:
+    def _acknowledgement(self, completion: Completion) -> str:
         return f"{self._key}_{completion.id}"

@@ -109,22 +109,22 @@ class CompletedJobsTrigger(BaseEventTrigger):
         return JobFilter(job_name_prefix=self.job_name_prefix, job_name_pattern=self.job_name_pattern, tags=self.tags)
 
     @property
-    def memory_key(self) -> str:
+    def store_key(self) -> str:
         """Under which key the trigger's memory is: the same whatever the pace, and however AWS is reached."""
         jobs = (self.job_name_prefix, self.job_name_pattern, self.tags, self.aws_conn_id, self.region_name)
         return f"sm_processing_completions_{hashlib.sha256(json.dumps(jobs).encode()).hexdigest()[:16]}"
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each completion, for ever."""
-        from airflow_sm_processing.triggers.completion_delivery import Teller, memory_of
-        from airflow_sm_processing.triggers.shared_watcher import shared_lookout
+        from airflow_sm_processing.triggers.completion_delivery import CompletionEmitter, store_of
+        from airflow_sm_processing.triggers.shared_watcher import shared_watcher
 
-        async with shared_lookout(self.connection) as lookout:
-            memory = memory_of(self, lookout.in_thread)
-            teller = Teller(
-                lookout.calls, self.job_filter, memory, key=self.memory_key, poll_interval=self.poll_interval
+        async with shared_watcher(self.connection) as shared:
+            store = store_of(self, shared.in_thread)
+            emitter = CompletionEmitter(
+                shared.calls, self.job_filter, store, key=self.store_key, poll_interval=self.poll_interval
             )
-            async with aclosing(teller.payloads()) as payloads:
+            async with aclosing(emitter.payloads()) as payloads:
                 async for payload in payloads:
                     yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's is untyped
 

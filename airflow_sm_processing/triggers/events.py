@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from airflow.configuration import conf
 
-from airflow_sm_processing.watcher.watches import Verdict
+from airflow_sm_processing.watcher.watches import JobOutcome
 
 __all__ = ["Deadline", "JobEvent", "earliest_deadline", "settled"]
 
@@ -75,7 +75,7 @@ class JobEvent:
     """A trigger's event, plain enough for Airflow's database."""
 
     job_name: str
-    outcome: Verdict
+    outcome: JobOutcome
     deadline: Deadline | None = None
     """The wait's deadline, whether or not it has passed: whoever goes on waiting keeps to it."""
     message: str | None = None
@@ -104,7 +104,7 @@ class JobEvent:
         deadline = payload.get("deadline")
         return cls(
             job_name=payload["job_name"],
-            outcome=Verdict(payload["outcome"]),
+            outcome=JobOutcome(payload["outcome"]),
             deadline=Deadline(*deadline) if deadline else None,
             message=payload.get("message"),
             log_position=payload.get("log_position"),

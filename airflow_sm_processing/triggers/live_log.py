@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.logs import LogLine
     from airflow_sm_processing.processing.secrets import Mask
     from airflow_sm_processing.triggers.log_positions import Span
-    from airflow_sm_processing.triggers.shared_watcher import TriggerLookout
+    from airflow_sm_processing.triggers.shared_watcher import TriggerWatcher
     from airflow_sm_processing.triggers.task_instance import DeferredTask
     from airflow_sm_processing.watcher.client import AwsCalls
     from airflow_sm_processing.watcher.log_feed import Followed
@@ -59,7 +59,7 @@ class JobEnvironment:
         """Wait until that is clear."""
         return await asyncio.shield(self._known)
 
-    def tell(self, environment: Mapping[str, str]) -> None:
+    def report(self, environment: Mapping[str, str]) -> None:
         """Use what has been learnt elsewhere."""
         self._asking.cancel()
         self._take(environment)
@@ -127,7 +127,7 @@ class NoLog:
     async def close(self) -> None:
         """Do nothing."""
 
-    def tell_environment(self, environment: Mapping[str, str]) -> None:
+    def report_environment(self, environment: Mapping[str, str]) -> None:
         """Do nothing."""
 
     async def finish(self) -> bool:
@@ -152,7 +152,7 @@ class LiveLog:
 
     def __init__(
         self,
-        lookout: TriggerLookout,
+        shared: TriggerWatcher,
         task: DeferredTask | None,
         *,
         job_name: str,
@@ -162,8 +162,8 @@ class LiveLog:
         logger: Any,
     ) -> None:
         """Follow a job, from within the trigger's own task: Airflow finds a trigger's log by its context."""
-        self._feed = lookout.logs
-        self._keeper = lookout.positions
+        self._feed = shared.logs
+        self._saver = shared.positions
         self._task = task
         self._job_name = job_name
         self._since = since
@@ -171,7 +171,7 @@ class LiveLog:
         self._logger = logger
         self._secrets = JobSecrets(mask=mask)
         self._environment = (
-            JobEnvironment(lookout.calls, job_name, self._secrets, turn=lookout.environment_turn, logger=logger)
+            JobEnvironment(shared.calls, job_name, self._secrets, turn=shared.environment_permit, logger=logger)
             if mask
             else None
         )
@@ -189,7 +189,7 @@ class LiveLog:
     async def close(self) -> None:
         """Follow the job no longer; what matters is done before the first pause, in which a cancellation may come."""
         self._beginning.cancel()
-        self._keeper.forget(self)
+        self._saver.forget(self)
         if self._followed is not None:
             self._followed.close()
             if self._is_over:
@@ -200,10 +200,10 @@ class LiveLog:
         if self._environment is not None:
             await self._environment.close()
 
-    def tell_environment(self, environment: Mapping[str, str]) -> None:
+    def report_environment(self, environment: Mapping[str, str]) -> None:
         """Learn the job's environment from a description of it."""
         if self._environment is not None:
-            self._environment.tell(environment)
+            self._environment.report(environment)
 
     @property
     def has_news(self) -> bool:
@@ -247,7 +247,7 @@ class LiveLog:
         await self._beginning
         if not await self._settle():
             return False
-        self._keeper.forget(self)
+        self._saver.forget(self)
         await self._let_lines_pass()
         return True
 
@@ -293,7 +293,7 @@ class LiveLog:
             replayed=spans if is_log_emptied() else (),
         )
         if self._task is not None:
-            self._keeper.keep(self)
+            self._saver.keep(self)
 
     async def _position_before(self, spans: Sequence[Span]) -> LogPosition | None:
         """Return where to begin: where the last trigger of the task left off, here or in another triggerer.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Span = tuple[LogPosition | None, LogPosition]
     """From where to where a log was shown; None is its start."""
 
-__all__ = ["PositionKeeper", "add_span", "forget_spans", "is_log_emptied", "spans_of"]
+__all__ = ["PositionSaver", "add_span", "forget_spans", "is_log_emptied", "spans_of"]
 
 
 _MOST_LOGS = 20_000
@@ -87,7 +87,7 @@ class SavedLog(Protocol):
         """Save the position that was taken down."""
 
 
-class PositionKeeper:
+class PositionSaver:
     """Writes the positions that changed, the oldest first: each every five seconds, or as often as the pace allows."""
 
     def __init__(self) -> None:

@@ -11,8 +11,8 @@ from airflow.triggers.base import BaseTrigger
 
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.processing.waiter import Patience
-from airflow_sm_processing.triggers.shared_watcher import shared_lookout
+from airflow_sm_processing.processing.waiter import RetryBudget
+from airflow_sm_processing.triggers.shared_watcher import shared_watcher
 from airflow_sm_processing.watcher.watcher import stop_job
 from airflow_sm_processing.xcoms import JOB_NAME_KEY, RECORD_KEY
 
@@ -63,8 +63,8 @@ async def _stop(job_name: str, connection: AwsConnection, task: DeferredTask | N
             log.info("Processing job %s goes on: its task is waited for elsewhere.", job_name)
             return
         log.info("Nobody waits for processing job %s any more: stopping it.", job_name)
-        async with shared_lookout(connection) as lookout:
-            await stop_job(lookout.calls, job_name, Patience(_STOP_SECONDS))
+        async with shared_watcher(connection) as shared:
+            await stop_job(shared.calls, job_name, RetryBudget(_STOP_SECONDS))
         if task is not None:
             await _record_stop(job_name, task)
     except ProcessingError as error:

@@ -19,16 +19,16 @@ from airflow_sm_processing.processing.values import DEFAULT_MAX_TRANSIENT_SECOND
 from airflow_sm_processing.triggers.events import Deadline, JobEvent, settled
 from airflow_sm_processing.triggers.live_log import LiveLog, NoLog
 from airflow_sm_processing.triggers.on_kill import AIRFLOW_CALLS_ON_KILL, stop_unless_waited_for
-from airflow_sm_processing.triggers.shared_watcher import shared_lookout
+from airflow_sm_processing.triggers.shared_watcher import shared_watcher
 from airflow_sm_processing.triggers.task_instance import DeferredTask
 from airflow_sm_processing.watcher.queries import status_of
-from airflow_sm_processing.watcher.watches import Verdict, Watch
+from airflow_sm_processing.watcher.watches import JobOutcome, Watch
 from airflow_sm_processing.xcoms import RECORD_KEY, RESULT_KEY, ended_record, ended_result
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from airflow_sm_processing.triggers.shared_watcher import Lookout, TriggerLookout
+    from airflow_sm_processing.triggers.shared_watcher import SharedWatcher, TriggerWatcher
     from airflow_sm_processing.watcher.watches import JobEnd
 
 
@@ -39,13 +39,13 @@ log = logging.getLogger(__name__)
 
 
 async def success_event(
-    lookout: Lookout, job_name: str, live_log: LiveLog | NoLog, task: DeferredTask | None, secrets: JobSecrets
+    shared: SharedWatcher, job_name: str, live_log: LiveLog | NoLog, task: DeferredTask | None, secrets: JobSecrets
 ) -> TriggerEvent | None:
     """Return the event that ends the task of a completed job with its result; None if a worker has to see to it."""
     from airflow.triggers.base import TaskSuccessEvent
 
     try:
-        answer = await lookout.calls.sagemaker("describe_processing_job", job_name, {"ProcessingJobName": job_name})
+        answer = await shared.calls.sagemaker("describe_processing_job", job_name, {"ProcessingJobName": job_name})
         with answer_read("DescribeProcessingJob", job_name):
             status_of(job_name, answer)
             described = JobDescription.from_response(answer)
@@ -53,7 +53,7 @@ async def success_event(
         log.info("A worker ends the task, for the job's result couldn't be read: %s", error)
         return None
     description = described.without(secrets)
-    live_log.tell_environment(description.environment)
+    live_log.report_environment(description.environment)
     if not description.status.is_success or not await live_log.finish():
         return None
     result = ended_result(description)
@@ -99,7 +99,7 @@ class ProcessingJobTrigger(BaseTrigger):
         stop_on_kill: bool = True,
         end_task: bool = False,
         mask_env: bool | Sequence[str] = True,
-        lane: str = "",
+        queue_key: str = "",
         refused_since: float | None = None,
     ) -> None:
         """Accept plain values only: they go through Airflow's database.
@@ -117,7 +117,7 @@ class ProcessingJobTrigger(BaseTrigger):
             end_task: Whether a job that completes ends the task at once, with its XCom, without a worker.
             mask_env: Which variables of the job's environment have values that must not be shown: all, none, or those
                 of these names. Their values are asked for when lines are shown.
-            lane: What the job takes up, as `CapacityTrigger` calls it: its end leaves room for another.
+            queue_key: What the job takes up, as `CapacityTrigger` calls it: its end leaves room for another.
             refused_since: When AWS first had no room for the task's job, in seconds since the epoch; for the event.
         """
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
@@ -132,7 +132,7 @@ class ProcessingJobTrigger(BaseTrigger):
         self.stop_on_kill = stop_on_kill
         self.end_task = end_task
         self.mask_env = mask_env
-        self.lane = lane
+        self.queue_key = queue_key
         self.refused_since = refused_since
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -149,7 +149,7 @@ class ProcessingJobTrigger(BaseTrigger):
             "stop_on_kill": self.stop_on_kill,
             "end_task": self.end_task,
             "mask_env": self.mask_env,
-            "lane": self.lane,
+            "queue_key": self.queue_key,
             "refused_since": self.refused_since,
         }
 
@@ -178,17 +178,17 @@ class ProcessingJobTrigger(BaseTrigger):
 
     async def _event(self) -> TriggerEvent:
         began = time.monotonic()
-        async with shared_lookout(self.connection) as lookout:
-            live_log = self._live_log(lookout)
-            turns = lookout.turns(self.lane)
+        async with shared_watcher(self.connection) as shared:
+            live_log = self._live_log(shared)
+            capacity_queue = shared.capacity_queue(self.queue_key)
             if self.since is not None and time.time() - self.since < _JUST_MADE:
-                turns.made()
+                capacity_queue.made()
             try:
-                end = await lookout.jobs.end_of(self._watch())
-                turns.room(self.job_name)
-                if end.verdict is Verdict.ENDED and self.end_task:
+                end = await shared.jobs.end_of(self._watch())
+                capacity_queue.room(self.job_name)
+                if end.outcome is JobOutcome.ENDED and self.end_task:
                     success = await success_event(
-                        lookout, self.job_name, live_log, DeferredTask.of(self), JobSecrets(mask=self.mask_env)
+                        shared, self.job_name, live_log, DeferredTask.of(self), JobSecrets(mask=self.mask_env)
                     )
                     if success is not None:
                         return success
@@ -207,11 +207,11 @@ class ProcessingJobTrigger(BaseTrigger):
             max_transient_seconds=self.max_transient_seconds,
         )
 
-    def _live_log(self, lookout: TriggerLookout) -> LiveLog | NoLog:
+    def _live_log(self, shared: TriggerWatcher) -> LiveLog | NoLog:
         if not self.logs:
             return NoLog()
         return LiveLog(
-            lookout,
+            shared,
             DeferredTask.of(self),
             job_name=self.job_name,
             since=self.since,
@@ -223,7 +223,7 @@ class ProcessingJobTrigger(BaseTrigger):
     async def _job_event(self, end: JobEnd, live_log: LiveLog | NoLog) -> TriggerEvent:
         event = JobEvent(
             job_name=self.job_name,
-            outcome=end.verdict,
+            outcome=end.outcome,
             deadline=self.deadline,
             message=end.message,
             log_position=await live_log.position(),

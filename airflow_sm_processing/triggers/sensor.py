@@ -14,23 +14,23 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_sm_processing.exceptions import JobNotFoundError, ProcessingError, TransientError
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.processing.aws_calls import answer_read
-from airflow_sm_processing.processing.search import NewestJob, SoughtJob
+from airflow_sm_processing.processing.search import JobLookup, NewestJob
 from airflow_sm_processing.processing.values import DEFAULT_POLL_INTERVAL
 from airflow_sm_processing.triggers.events import settled
-from airflow_sm_processing.triggers.shared_watcher import shared_lookout
+from airflow_sm_processing.triggers.shared_watcher import shared_watcher
 from airflow_sm_processing.watcher.queries import checked_page, status_of
-from airflow_sm_processing.watcher.watches import JobEnd, Verdict, Watch
+from airflow_sm_processing.watcher.watches import JobEnd, JobOutcome, Watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from airflow_sm_processing.triggers.shared_watcher import TriggerLookout
+    from airflow_sm_processing.triggers.shared_watcher import TriggerWatcher
 
 
-__all__ = ["SoughtJobTrigger"]
+__all__ = ["JobSensorTrigger"]
 
 
-class SoughtJobTrigger(BaseTrigger):
+class JobSensorTrigger(BaseTrigger):
     """Fires once, when the job is there and has ended, or its deadline has passed; it stops no job, whatever happens.
 
     A job whose name is known is left to the watcher that all triggers of the connection share, from before it is made.
@@ -38,7 +38,7 @@ class SoughtJobTrigger(BaseTrigger):
 
     def __init__(
         self,
-        sought: dict[str, Any],
+        lookup: dict[str, Any],
         connection: dict[str, Any] | None = None,
         poll_interval: float = DEFAULT_POLL_INTERVAL,
         deadline: float | None = None,
@@ -46,13 +46,13 @@ class SoughtJobTrigger(BaseTrigger):
         """Accept plain values only: they go through Airflow's database.
 
         Args:
-            sought: The fields of a `SoughtJob`.
+            lookup: The fields of a `JobLookup`.
             connection: The fields of an `AwsConnection`.
             poll_interval: The end is seen at most so many seconds after it came.
             deadline: When to fire at the latest, in seconds since the epoch.
         """
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
-        self.sought = SoughtJob(**sought)
+        self.lookup = JobLookup(**lookup)
         self.connection = AwsConnection(**(connection or {}))
         self.poll_interval = poll_interval
         self.deadline = deadline
@@ -60,35 +60,35 @@ class SoughtJobTrigger(BaseTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that make an equal trigger."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {
-            "sought": asdict(self.sought),
+            "lookup": asdict(self.lookup),
             "connection": self.connection.serialize(),
             "poll_interval": self.poll_interval,
             "deadline": self.deadline,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait, then yield the one event: `outcome`, a `Verdict`, with its `message`, and the `deadline`."""
+        """Wait, then yield the one event: `outcome`, a `JobOutcome`, with its `message`, and the `deadline`."""
         began = time.monotonic()
-        self.log.info("Waiting for %s", self.sought)
-        async with shared_lookout(self.connection) as lookout:
+        self.log.info("Waiting for %s", self.lookup)
+        async with shared_watcher(self.connection) as shared:
             try:
-                end = await asyncio.wait_for(self._end(lookout), self._seconds_left())
+                end = await asyncio.wait_for(self._end(shared), self._seconds_left())
             except asyncio.TimeoutError:
-                end = JobEnd(Verdict.DEADLINE)
+                end = JobEnd(JobOutcome.DEADLINE)
             except ProcessingError as error:  # such as a denied listing
-                end = JobEnd(Verdict.TROUBLE, str(error))
+                end = JobEnd(JobOutcome.TROUBLE, str(error))
             await settled(began)
-        payload = {"outcome": end.verdict.value, "message": end.message, "deadline": self.deadline}
+        payload = {"outcome": end.outcome.value, "message": end.message, "deadline": self.deadline}
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's is untyped
 
     def _seconds_left(self) -> float | None:
         return None if self.deadline is None else max(0.0, self.deadline - time.time())
 
-    async def _end(self, lookout: TriggerLookout) -> JobEnd:
-        name = self.sought.job_name if self.sought.name_is_exact else None
-        return await lookout.jobs.end_of(
+    async def _end(self, shared: TriggerWatcher) -> JobEnd:
+        name = self.lookup.job_name if self.lookup.name_is_exact else None
+        return await shared.jobs.end_of(
             Watch(
-                job_name=name or await self._appeared(lookout),
+                job_name=name or await self._appeared(shared),
                 poll_interval=self.poll_interval,
                 stop_at_deadline=False,
                 max_transient_seconds=math.inf,
@@ -96,11 +96,11 @@ class SoughtJobTrigger(BaseTrigger):
             )
         )
 
-    async def _appeared(self, lookout: TriggerLookout) -> str:
+    async def _appeared(self, shared: TriggerWatcher) -> str:
         """Look for the job until it is there, and return its name."""
         while True:
             try:
-                name = await self._found(lookout)
+                name = await self._found(shared)
             except TransientError as error:
                 self.log.warning("%s It is looked for again.", error)
                 name = None
@@ -109,20 +109,20 @@ class SoughtJobTrigger(BaseTrigger):
                 return name
             await asyncio.sleep(self.poll_interval * random.uniform(0.9, 1.1))  # noqa: S311  # spreads the calls
 
-    async def _found(self, lookout: TriggerLookout) -> str | None:
-        name = self.sought.job_name
+    async def _found(self, shared: TriggerWatcher) -> str | None:
+        name = self.lookup.job_name
         if name is not None:
             request = {"ProcessingJobName": name}
             try:
-                answer = await lookout.calls.sagemaker("describe_processing_job", name, request)
+                answer = await shared.calls.sagemaker("describe_processing_job", name, request)
             except JobNotFoundError:
                 return None
             with answer_read("DescribeProcessingJob", name):
                 status_of(name, answer)
                 return str(answer["ProcessingJobName"])
-        search = NewestJob(self.sought)
+        search = NewestJob(self.lookup)
         while search.request is not None:
-            answer = await lookout.calls.sagemaker("list_processing_jobs", str(self.sought), search.request)
-            with answer_read("ListProcessingJobs", str(self.sought)):
+            answer = await shared.calls.sagemaker("list_processing_jobs", str(self.lookup), search.request)
+            with answer_read("ListProcessingJobs", str(self.lookup)):
                 search.take(checked_page(answer))
         return search.found

@@ -12,8 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError
-from airflow_sm_processing.triggers.log_positions import PositionKeeper
-from airflow_sm_processing.watcher.capacity import EndedJobs, Turns
+from airflow_sm_processing.triggers.log_positions import PositionSaver
+from airflow_sm_processing.watcher.capacity import CapacityQueue, EndedJobs
 from airflow_sm_processing.watcher.client import AwsCalls
 from airflow_sm_processing.watcher.log_feed import LogFeed
 from airflow_sm_processing.watcher.watcher import JobWatcher
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.watcher.client import MakeClient
 
 
-__all__ = ["Lookout", "Threads", "TriggerLookout", "shared_lookout", "without_collections"]
+__all__ = ["SharedWatcher", "Threads", "TriggerWatcher", "shared_watcher", "without_collections"]
 
 
 _collector = threading.RLock()
@@ -133,7 +133,7 @@ class Threads:
         self._pool.shutdown(wait=False)
 
 
-class Lookout:
+class SharedWatcher:
     """The calls, the watcher and the log feed of one connection in one event loop."""
 
     def __init__(
@@ -154,57 +154,57 @@ class Lookout:
         await self.calls.close()
 
 
-class TriggerLookout(Lookout):
-    """A lookout with threads of its own, a keeper of its logs' positions, and queues for room."""
+class TriggerWatcher(SharedWatcher):
+    """A shared watcher with threads of its own, which saves log positions and queues jobs for capacity."""
 
     def __init__(self, connection: AwsConnection) -> None:
         self._threads = Threads()
         self.in_thread = self._threads.run
         super().__init__(lambda: _connect(connection), self._threads.run)
-        self.positions = PositionKeeper()
-        self.environment_turn = asyncio.Lock()
+        self.positions = PositionSaver()
+        self.environment_permit = asyncio.Lock()
         self.users = 0
-        self._turns: dict[str, Turns] = {}
+        self._capacity_queue: dict[str, CapacityQueue] = {}
 
-    def turns(self, lane: str) -> Turns:
+    def capacity_queue(self, queue_key: str) -> CapacityQueue:
         """Return the queue of those for whose jobs there was no room."""
-        if lane not in self._turns:
-            self._turns[lane] = Turns(EndedJobs(self.calls, lane))
-        return self._turns[lane]
+        if queue_key not in self._capacity_queue:
+            self._capacity_queue[queue_key] = CapacityQueue(EndedJobs(self.calls, queue_key))
+        return self._capacity_queue[queue_key]
 
     async def close(self) -> None:
         """End, and leave neither task nor thread behind."""
-        for turns in self._turns.values():
-            turns.close()
+        for capacity_queue in self._capacity_queue.values():
+            capacity_queue.close()
         await self.positions.close()
         await super().close()
         self._threads.close()
 
 
-_shared: dict[tuple[int, str], TriggerLookout] = {}
+_shared: dict[tuple[int, str], TriggerWatcher] = {}
 _closing: set[asyncio.Task[None]] = set()
 
 
 @asynccontextmanager
-async def shared_lookout(connection: AwsConnection) -> AsyncIterator[TriggerLookout]:
-    """Return the lookout of a connection: made for the first user in an event loop, closed after the last."""
+async def shared_watcher(connection: AwsConnection) -> AsyncIterator[TriggerWatcher]:
+    """Return the shared watcher of a connection: created for the first user in an event loop, closed after the last."""
     key = (id(asyncio.get_running_loop()), connection.watch_key)
     if key not in _shared:
-        _shared[key] = TriggerLookout(connection)
-    lookout = _shared[key]
-    lookout.users += 1
+        _shared[key] = TriggerWatcher(connection)
+    shared = _shared[key]
+    shared.users += 1
     try:
-        yield lookout
+        yield shared
     finally:
-        lookout.users -= 1
-        if not lookout.users:
+        shared.users -= 1
+        if not shared.users:
             del _shared[key]
-            await _closed(lookout)
+            await _closed(shared)
 
 
-async def _closed(lookout: TriggerLookout) -> None:
+async def _closed(shared: TriggerWatcher) -> None:
     """Close to the end, whatever becomes of the caller: Airflow repeats a cancellation each second."""
-    closing = asyncio.ensure_future(lookout.close())
+    closing = asyncio.ensure_future(shared.close())
     _closing.add(closing)  # the loop itself keeps none
     closing.add_done_callback(_closing.discard)
     await asyncio.shield(closing)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.watcher.client import AwsCalls
 
 
-__all__ = ["EndedJobs", "Turns"]
+__all__ = ["CapacityQueue", "EndedJobs"]
 
 
 _CLOCK_SKEW = 10.0  # seconds between the clock of the worker that was refused and the service's
@@ -40,9 +40,9 @@ class EndedJobs:
         lane: The instance type that the jobs ran on, or several, separated by commas.
     """
 
-    def __init__(self, calls: AwsCalls, lane: str) -> None:
+    def __init__(self, calls: AwsCalls, queue_key: str) -> None:
         self._calls = calls
-        self._types = frozenset(lane.split(","))
+        self._types = frozenset(queue_key.split(","))
         self._seen: set[str] = set()
 
     def note(self, job_name: str) -> None:
@@ -63,7 +63,7 @@ class EndedJobs:
             self._seen &= listed  # the others ended before the last refusal, and are asked for no more
             if len(news) > _MOST_DESCRIBED:
                 return None
-            return sum([await self._is_of_lane(job_name) for job_name in sorted(news)])
+            return sum([await self._is_in_queue(job_name) for job_name in sorted(news)])
         except ServiceError:
             return None
 
@@ -79,14 +79,16 @@ class EndedJobs:
 
     async def _list(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         subject = "jobs that may have left room"
-        answer = await self._calls.sagemaker("list_processing_jobs", subject, request, priority=Priority.SWEEP)
+        answer = await self._calls.sagemaker("list_processing_jobs", subject, request, priority=Priority.RECONCILE)
         with answer_read("ListProcessingJobs", subject):
             return checked_page(answer)
 
-    async def _is_of_lane(self, job_name: str) -> bool:
+    async def _is_in_queue(self, job_name: str) -> bool:
         request = {"ProcessingJobName": job_name}
         try:
-            answer = await self._calls.sagemaker("describe_processing_job", job_name, request, priority=Priority.SWEEP)
+            answer = await self._calls.sagemaker(
+                "describe_processing_job", job_name, request, priority=Priority.RECONCILE
+            )
             description = JobDescription.from_response(answer)
         except JobNotFoundError:
             return False
@@ -103,7 +105,7 @@ _REMEMBERED = 100
 _HEARD_WITHIN = 30.0  # seconds in which a worker has tried, and its task has come back if it was refused
 
 
-class Turns:
+class CapacityQueue:
     """Lets those who were refused try again one after the other, the longest waiting first.
 
     Nobody says when there is room. So a turn comes when a job has ended, and besides after a pause that doubles with

@@ -69,7 +69,7 @@ class Priority(IntEnum):
     STATUS = 0
     """Whether a job has ended, and stopping it."""
     LOGS = 1
-    SWEEP = 2
+    RECONCILE = 2
     """Makes sure that nothing was missed."""
 
 

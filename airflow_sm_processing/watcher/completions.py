@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.watcher.client import AwsCalls
 
-__all__ = ["OVERLAP", "Completion", "JobFilter", "Ledger", "Look", "beginning", "look_for_completions"]
+__all__ = ["OVERLAP", "Completion", "CompletionHistory", "JobFilter", "Look", "beginning", "look_for_completions"]
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Completion:
 
 
 @dataclass
-class Ledger:
+class CompletionHistory:
     """Which completions are no news any more; all times are the service's, in seconds since the epoch."""
 
     began_at: float
@@ -112,7 +112,7 @@ class Ledger:
         """Mark a completion as known."""
         self.known[completion.id] = completion.ended_at
 
-    def without(self, completions: Iterable[Completion]) -> Ledger:
+    def without(self, completions: Iterable[Completion]) -> CompletionHistory:
         """Return one that doesn't know these."""
         ids = {completion.id for completion in completions}
         return replace(self, known={key: ended_at for key, ended_at in self.known.items() if key not in ids})
@@ -127,7 +127,7 @@ class Ledger:
         return {"began_at": self.began_at, "looked_at": self.looked_at, "known": dict(self.known)}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Ledger:
+    def from_plain(cls, plain: Mapping[str, Any]) -> CompletionHistory:
         """Read what `to_plain` gave."""
         return cls(plain["began_at"], plain["looked_at"], dict(plain["known"]))
 
@@ -142,16 +142,16 @@ class Look:
     """By the service's clock."""
 
 
-async def beginning(calls: AwsCalls) -> Ledger:
+async def beginning(calls: AwsCalls) -> CompletionHistory:
     """Return a ledger that begins now, by the service's clock."""
     now = datetime.now(timezone.utc)
     request = {"MaxResults": 1, "CreationTimeAfter": now}
     answer = await calls.sagemaker("list_processing_jobs", "the time", request)
     moment = server_time(answer) or now.timestamp()
-    return Ledger(began_at=moment, looked_at=moment)
+    return CompletionHistory(began_at=moment, looked_at=moment)
 
 
-async def look_for_completions(calls: AwsCalls, job_filter: JobFilter, ledger: Ledger) -> Look:
+async def look_for_completions(calls: AwsCalls, job_filter: JobFilter, history: CompletionHistory) -> Look:
     """List what has completed; what turns out not to be meant is noted, and asked about no more.
 
     Raises:
@@ -159,18 +159,18 @@ async def look_for_completions(calls: AwsCalls, job_filter: JobFilter, ledger: L
     """
     began_at: float | None = None
     found: dict[str, Completion] = {}
-    async for answer in _pages(calls, job_filter, ledger):
+    async for answer in _pages(calls, job_filter, history):
         began_at = began_at or server_time(answer)
         for completion in _completions(answer):
-            if job_filter.fits_name(completion.job_name) and ledger.is_news(completion):
+            if job_filter.fits_name(completion.job_name) and history.is_news(completion):
                 found[completion.id] = completion
     news = []
     for completion in sorted(found.values(), key=lambda item: (item.ended_at, item.job_name)):
         if not job_filter.tags or job_filter.fits_tags(await _tags(calls, completion)):
             news.append(completion)
         else:
-            ledger.note(completion)
-    return Look(news, ledger.looked_at if began_at is None else began_at)
+            history.note(completion)
+    return Look(news, history.looked_at if began_at is None else began_at)
 
 
 def _completions(answer: Mapping[str, Any]) -> Iterator[Completion]:
@@ -189,10 +189,12 @@ def _seconds(moment: datetime) -> float:
     return moment.timestamp()
 
 
-async def _pages(calls: AwsCalls, job_filter: JobFilter, ledger: Ledger) -> AsyncIterator[Mapping[str, Any]]:
+async def _pages(
+    calls: AwsCalls, job_filter: JobFilter, history: CompletionHistory
+) -> AsyncIterator[Mapping[str, Any]]:
     request: dict[str, Any] = {
         "StatusEquals": JobStatus.COMPLETED.value,
-        "LastModifiedTimeAfter": datetime.fromtimestamp(ledger.looks_back_to, timezone.utc),
+        "LastModifiedTimeAfter": datetime.fromtimestamp(history.looks_back_to, timezone.utc),
         "MaxResults": PAGE,
     }
     if job_filter.job_name_prefix:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.processing.log_events import (
-    LineMemory,
     LogPosition,
-    ReplayMemory,
+    ReplayedLines,
+    SeenLines,
     StreamPosition,
     event_lines,
     host_of,
@@ -40,7 +40,7 @@ class FollowedStream:
 
     name: str
     job: Followed
-    memory: LineMemory | ReplayMemory
+    memory: SeenLines | ReplayedLines
     host: str
     reached: int | None
     """The time that the last reading came to, if it didn't come to the end."""
@@ -57,7 +57,7 @@ class FollowedStream:
     @classmethod
     def starting_at(cls, start: StreamPosition, *, name: str, job: Followed) -> FollowedStream:
         """Return a stream of which nothing after `start` has been read."""
-        return cls(name, job, LineMemory(start), host_of(name), start.since)
+        return cls(name, job, SeenLines(start), host_of(name), start.since)
 
     @classmethod
     def replaying(
@@ -69,7 +69,7 @@ class FollowedStream:
         job: Followed,
     ) -> FollowedStream:
         """Return a stream of which nothing after `start` has been read, and that hands out these spans again."""
-        memory = ReplayMemory(start, spans)
+        memory = ReplayedLines(start, spans)
         return cls(name, job, memory, host_of(name), memory.since, is_replaying=True)
 
     @property

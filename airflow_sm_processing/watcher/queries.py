@@ -23,7 +23,7 @@ from airflow_sm_processing.exceptions import (
 from airflow_sm_processing.processing.aws_calls import answer_read, is_throttle, new_token
 from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.watcher.client import Priority, now
-from airflow_sm_processing.watcher.watches import JobEnd, Verdict
+from airflow_sm_processing.watcher.watches import JobEnd, JobOutcome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PAGE",
+    "JobQueries",
     "Page",
-    "Questions",
     "checked_page",
     "is_terminal",
     "named_alike",
@@ -211,7 +211,7 @@ class _Slow:
             self.noted.set_result(None)
 
 
-class Questions:
+class JobQueries:
     """Asks, and lets those go whose patience ends while no answer comes."""
 
     def __init__(self, calls: AwsCalls, watches: Watches) -> None:
@@ -305,13 +305,13 @@ class Questions:
         except JobNotFoundError as error:
             self._watches.unknown(job_name, str(error))
         except ServiceError as error:
-            self._watches.over(job_name, JobEnd(Verdict.TROUBLE, str(error)))
+            self._watches.over(job_name, JobEnd(JobOutcome.TROUBLE, str(error)))
         except ProcessingError:  # of the connection, such as settings that are wrong
             raise
         except Exception as error:
             # One job's trouble isn't the others': its worker shall look for itself.
             log.exception("The watcher failed. Only the watch of processing job %s is over.", job_name)
-            self._watches.over(job_name, JobEnd(Verdict.TROUBLE, f"{type(error).__name__}: {error}"))
+            self._watches.over(job_name, JobEnd(JobOutcome.TROUBLE, f"{type(error).__name__}: {error}"))
         else:
             self._watches.shown(job_name, answer["ProcessingJobStatus"])
 
@@ -382,7 +382,7 @@ class Questions:
         for watch in self._watches:
             lasted = moment - max(self._trouble_since, watch.began)
             if lasted >= watch.max_transient_seconds:
-                self._watches.out_of_patience(watch, error, lasted)
+                self._watches.out_of_budget(watch, error, lasted)
 
     def _is_worth_a_line(self, subject: str, moment: float) -> bool:
         """Return whether nothing was said of this subject's trouble lately: it may come again in each round."""

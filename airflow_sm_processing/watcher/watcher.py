@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError, ServiceError, TransientError
 from airflow_sm_processing.processing.aws_calls import answer_read
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.processing.waiter import Patience
+from airflow_sm_processing.processing.waiter import RetryBudget
 from airflow_sm_processing.watcher.client import now, set_within
-from airflow_sm_processing.watcher.queries import Questions, is_terminal, status_of
-from airflow_sm_processing.watcher.sweep import Changes, Sweep
-from airflow_sm_processing.watcher.watches import JobEnd, Verdict, Watches
+from airflow_sm_processing.watcher.queries import JobQueries, is_terminal, status_of
+from airflow_sm_processing.watcher.reconciler import Changes, Reconciler
+from airflow_sm_processing.watcher.watches import JobEnd, JobOutcome, Watches
 
 if TYPE_CHECKING:
     from airflow_sm_processing.watcher.client import AwsCalls
@@ -29,16 +29,16 @@ __all__ = ["JobWatcher", "has_ended", "stop_job"]
 log = logging.getLogger(__name__)
 
 
-async def has_ended(calls: AwsCalls, job_name: str, patience: Patience) -> bool:
+async def has_ended(calls: AwsCalls, job_name: str, budget: RetryBudget) -> bool:
     """Return whether a job has a terminal status.
 
     Raises:
         ServiceError: There was no answer within the patience, or none will come.
     """
-    return is_terminal(await _status(calls, job_name, patience))
+    return is_terminal(await _status(calls, job_name, budget))
 
 
-async def _status(calls: AwsCalls, job_name: str, patience: Patience) -> str:
+async def _status(calls: AwsCalls, job_name: str, budget: RetryBudget) -> str:
     """Describe a job.
 
     Raises:
@@ -50,11 +50,11 @@ async def _status(calls: AwsCalls, job_name: str, patience: Patience) -> str:
             with answer_read("DescribeProcessingJob", job_name):
                 return status_of(job_name, answer)
         except TransientError as error:
-            patience.bear(error)
+            budget.bear(error)
             await _pause()
 
 
-async def stop_job(calls: AwsCalls, job_name: str, patience: Patience) -> None:
+async def stop_job(calls: AwsCalls, job_name: str, budget: RetryBudget) -> None:
     """Ask SageMaker to stop a job; one that has ended stays as it is.
 
     Raises:
@@ -64,12 +64,12 @@ async def stop_job(calls: AwsCalls, job_name: str, patience: Patience) -> None:
         try:
             await calls.sagemaker("stop_processing_job", job_name, {"ProcessingJobName": job_name})
         except TransientError as error:
-            patience.bear(error)
+            budget.bear(error)
             await _pause()
         except ServiceError as error:
             if error.code != "ValidationException":
                 raise
-            status = await _status(calls, job_name, patience)
+            status = await _status(calls, job_name, budget)
             if status == JobStatus.IN_PROGRESS.value:
                 raise
             log.info("Processing job %s is %s already.", job_name, status)
@@ -102,9 +102,9 @@ class JobWatcher:
     def __init__(self, calls: AwsCalls) -> None:
         self._calls = calls
         self._watches = Watches()
-        self._questions = Questions(calls, self._watches)
+        self._questions = JobQueries(calls, self._watches)
         self._changes = Changes(self._questions, self._watches)
-        self._sweep = Sweep(self._questions, self._watches, self._changes, calls.permits)
+        self._reconciler = Reconciler(self._questions, self._watches, self._changes, calls.permits)
         self._rounds_to_describe = 0
         self._described_rounds = 0
         self._listing_failed = False
@@ -130,7 +130,7 @@ class JobWatcher:
 
     async def run(self) -> None:
         """Watch until cancelled."""
-        sweeping = asyncio.ensure_future(self._sweep.run())
+        reconciling = asyncio.ensure_future(self._reconciler.run())
         try:
             with suppress(Exception):  # the first round meets the same, and knows what to do about it
                 await self._calls.prepare()
@@ -140,9 +140,9 @@ class JobWatcher:
                 with self._calls.permits.urgent():
                     await self._round_without_failing()
                 self._round_seconds = now() - self._round_began
-                self._sweep.round_is_over()
+                self._reconciler.round_is_over()
         finally:
-            tasks = [sweeping, *self._last_looks]
+            tasks = [reconciling, *self._last_looks]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -176,7 +176,7 @@ class JobWatcher:
 
     def _give_up(self, message: str) -> None:
         for job_name in self._watches.job_names:
-            self._watches.over(job_name, JobEnd(Verdict.TROUBLE, message))
+            self._watches.over(job_name, JobEnd(JobOutcome.TROUBLE, message))
 
     async def _round(self) -> None:
         if not len(self._watches):
@@ -246,7 +246,7 @@ class JobWatcher:
             for watch in rest:
                 watch.looked_at = False
         if any(watch.seen_at is None for watch in newcomers):
-            self._sweep.soon()
+            self._reconciler.soon()
 
     async def _caught_up(self, newcomers: list[Watch]) -> bool:
         if len(newcomers) <= _FEW or not self._questions.may_list:
@@ -255,9 +255,9 @@ class JobWatcher:
         names = {watch.job_name for watch in newcomers}
         try:
             if len(moments) < len(newcomers) or min(moments) < time.time() - _LONG_AGO:
-                await self._sweep.look_at(names)
+                await self._reconciler.look_at(names)
             elif not await self._changes.catch_up(min(moments), max_pages=len(newcomers)):
-                await self._sweep.look_closer(names)
+                await self._reconciler.look_closer(names)
         except AccessDeniedError as error:
             self._questions.note_denied(error)
         except ServiceError as error:
@@ -279,16 +279,16 @@ class JobWatcher:
 
     async def _look_last(self, watch: Watch) -> None:
         """Look once more, and stop the job if it hasn't ended; what fails here is the worker's to try again."""
-        patience = Patience(_LAST_LOOK_SECONDS, clock=now)
+        budget = RetryBudget(_LAST_LOOK_SECONDS, clock=now)
         try:
-            if await has_ended(self._calls, watch.job_name, patience):
-                watch.over(JobEnd(Verdict.ENDED))
+            if await has_ended(self._calls, watch.job_name, budget):
+                watch.over(JobEnd(JobOutcome.ENDED))
                 return
             if watch.stop_at_deadline:
-                await stop_job(self._calls, watch.job_name, patience)
+                await stop_job(self._calls, watch.job_name, budget)
         except ProcessingError as error:
-            watch.over(JobEnd(Verdict.DEADLINE, str(error)))
+            watch.over(JobEnd(JobOutcome.DEADLINE, str(error)))
         except Exception as error:
             log.exception("The last look at processing job %s failed.", watch.job_name)
-            watch.over(JobEnd(Verdict.DEADLINE, f"{type(error).__name__}: {error}"))
-        watch.over(JobEnd(Verdict.DEADLINE))
+            watch.over(JobEnd(JobOutcome.DEADLINE, f"{type(error).__name__}: {error}"))
+        watch.over(JobEnd(JobOutcome.DEADLINE))

@@ -18,14 +18,14 @@ from airflow_sm_processing.watcher.client import now
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["JobEnd", "Verdict", "Watch", "Watches"]
+__all__ = ["JobEnd", "JobOutcome", "Watch", "Watches"]
 
 log = logging.getLogger(__name__)
 
 _DENIED_SECONDS = 300.0  # rotated keys and an instance's own credentials take minutes to arrive
 
 
-class Verdict(Enum):
+class JobOutcome(Enum):
     """Why the watch is over."""
 
     ENDED = "ended"
@@ -42,7 +42,7 @@ class Verdict(Enum):
 class JobEnd:
     """What a watch comes to."""
 
-    verdict: Verdict
+    outcome: JobOutcome
     message: str | None = None
     """What the service said, where the verdict isn't ENDED."""
 
@@ -135,7 +135,7 @@ class Watches:
             watch.seen_at = now()
             watch.failure = watch.failing_since = None
         if has_ended:
-            self.over(job_name, JobEnd(Verdict.ENDED))
+            self.over(job_name, JobEnd(JobOutcome.ENDED))
 
     def shown(self, job_name: str, status: str) -> None:
         """Note the status in which the service showed a job; say once that it isn't known, and doesn't end the job."""
@@ -170,7 +170,7 @@ class Watches:
             watch.failing_since = watch.failing_since or moment
             lasted = moment - watch.failing_since
             if lasted >= min(watch.max_transient_seconds, bound):
-                self.out_of_patience(watch, error, lasted)
+                self.out_of_budget(watch, error, lasted)
 
     def unknown(self, job_name: str, message: str) -> None:
         """Note that there is no such job, and let those go who don't wait for it to be made."""
@@ -178,12 +178,12 @@ class Watches:
             watch.failure = watch.failing_since = None
             if not watch.may_be_missing:
                 self.remove(watch)
-                watch.over(JobEnd(Verdict.UNKNOWN, message))
+                watch.over(JobEnd(JobOutcome.UNKNOWN, message))
 
-    def out_of_patience(self, watch: Watch, error: Exception, lasted: float) -> None:
+    def out_of_budget(self, watch: Watch, error: Exception, lasted: float) -> None:
         """Notify one waiter that a transient error has lasted for so many seconds, and release it."""
         self.remove(watch)
-        watch.over(JobEnd(Verdict.TROUBLE, f"{error} It has not for {lasted:.0f} s."))
+        watch.over(JobEnd(JobOutcome.TROUBLE, f"{error} It has not for {lasted:.0f} s."))
 
     def over(self, job_name: str, end: JobEnd) -> None:
         """Notify all waiters of a job, and release them."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_processing.assets.listener import RECEIPT
+from airflow_sm_processing.assets.listener import ACKNOWLEDGEMENT
 from demo.airflow_api import AirflowApiError
 
 from .account import BUCKET, Account
@@ -130,7 +130,7 @@ def test_each_completion_is_exactly_one_event_though_its_triggerer_was_killed(wa
 
 def test_an_event_has_the_job_and_its_outputs(watched: Watched) -> None:
     event = watched.events[-1]["extra"]
-    payload = {name: value for name, value in event["payload"].items() if name != RECEIPT}
+    payload = {name: value for name, value in event["payload"].items() if name != ACKNOWLEDGEMENT}
     assert event["from_trigger"] is True
     assert payload.keys() == RESULT
     assert (payload["job_name"], payload["status"]) == ("watched-last", "Completed")

@@ -105,7 +105,7 @@ def test_completed_jobs_are_told_once_with_the_memory_in_a_variable(
     until = airflow.processes.wait_until
     airflow.wait_for_dags("watching")
     until(begins, within=120, what="the first event")
-    key = CompletedJobsTrigger(job_name_prefix="watched-").memory_key
+    key = CompletedJobsTrigger(job_name_prefix="watched-").store_key
     until(lambda: started[-1] in airflow.api.variable(key), within=60, what="the last job to be remembered")
     (triggerer,) = triggerers.at_least(1)
     triggerers.stop(triggerer)

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .values import KIND, VALUE, CarryError, encode
+from .values import KIND, VALUE, EncodeError, encode
 
 if TYPE_CHECKING:
     import types
@@ -44,7 +44,7 @@ class Outcome:
             self._write("result.json", {"returned": parts["value"]})
             return
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-            raise CarryError("the returned value", "must be a dict with strings as keys, for multiple_outputs")
+            raise EncodeError("the returned value", "must be a dict with strings as keys, for multiple_outputs")
         parts = {key: _encoded(item, f"the returned value[{key!r}]") for key, item in value.items()}
         files = {key: f"value-{number}.json" for number, key in enumerate(parts, 1)}
         self._put_large_ones_apart(parts, files, max_xcom_bytes)
@@ -75,7 +75,7 @@ class Outcome:
             "traceback": _cut(text),
             "exit_code": error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else None,
             "host": self._host,
-            "refused": isinstance(error, CarryError),
+            "refused": isinstance(error, EncodeError),
         }
         self._write(f"error-{self._host}.json", content)
         if not message_file.exists():  # the function may have said something itself
@@ -144,7 +144,7 @@ def _check_depth(plain: Any, where: str) -> None:
         if not structures:
             return
         level = [inner for item in structures for inner in (item.values() if isinstance(item, dict) else item)]
-    raise CarryError(where, f"is nested more than {_MAX_DEPTH} levels deep, which is more than Airflow passes on")
+    raise EncodeError(where, f"is nested more than {_MAX_DEPTH} levels deep, which is more than Airflow passes on")
 
 
 def _from_the_function_on(trace: types.TracebackType | None) -> types.TracebackType | None:

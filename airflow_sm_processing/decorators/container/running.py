@@ -67,13 +67,13 @@ def _here(text: str) -> str:
     return text.replace("/opt/ml/", f"{_ML}/")
 
 
-def _carried_result(path: str) -> Any:
+def _encoded_result(path: str) -> Any:
     return decode(json.loads(pathlib.Path(_here(path)).read_text(encoding="utf-8")))
 
 
 _SPECIAL: dict[str, Callable[[Any], Any]] = {
     "path": lambda path: pathlib.Path(_here(path)),
-    "result": _carried_result,
+    "result": _encoded_result,
 }
 
 

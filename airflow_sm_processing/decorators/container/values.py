@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["KIND", "VALUE", "CarryError", "decode", "encode"]
+__all__ = ["KIND", "VALUE", "EncodeError", "decode", "encode"]
 
 KIND = "$"
 VALUE = "value"
@@ -25,7 +25,7 @@ _NOTHING: Mapping[str, Callable[[Any], Any]] = {}
 _STRUCTURES: dict[str, Callable[[Any], Any]] = {"tuple": tuple, "set": set, "frozenset": frozenset}
 
 
-class CarryError(TypeError):
+class EncodeError(TypeError):
     """A value can't be carried; `where` it stands, such as `options['sizes'][0]`, and the `rule` it breaks."""
 
     def __init__(self, where: str, rule: str) -> None:
@@ -55,7 +55,7 @@ def encode(
     try:
         return _Encoder(special, refuse).encode(value, where)
     except RecursionError:
-        raise CarryError(where, "holds itself, or is nested too deeply") from None
+        raise EncodeError(where, "holds itself, or is nested too deeply") from None
 
 
 class _Encoder:
@@ -66,12 +66,12 @@ class _Encoder:
     def encode(self, value: Any, where: str) -> Any:
         rule = self._refuse(value)
         if rule is not None:
-            raise CarryError(where, rule)
+            raise EncodeError(where, rule)
         own = self._special(value)
         if own is not None:
             return own
         if isinstance(value, enum.Enum):
-            raise CarryError(where, f"is a member of the enum {type(value).__name__}: give its .value")
+            raise EncodeError(where, f"is a member of the enum {type(value).__name__}: give its .value")
         for kind in (str, bool, int, float):
             if isinstance(value, kind):
                 return kind(value)
@@ -91,7 +91,7 @@ class _Encoder:
             items = [self.encode(item, f"{where}[{index}]") for index, item in enumerate(value)]
             return {KIND: "tuple", VALUE: items} if isinstance(value, tuple) else items
         name = "{0.__module__}.{0.__qualname__}".format(type(value))
-        raise CarryError(where, f"is of type {name}, which can't be carried")
+        raise EncodeError(where, f"is of type {name}, which can't be carried")
 
     def _mapping(self, value: Mapping[Any, Any], where: str) -> Any:
         pairs = [

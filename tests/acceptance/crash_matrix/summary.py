@@ -41,6 +41,6 @@ def _reports(terminal: pytest.TerminalReporter) -> Sequence[pytest.TestReport]:
 
 def _told(outcomes: Counter[str], failures: int) -> str:
     rounds = outcomes.total()
-    verdict = "ok" if not failures else f"FAILED {failures} of {rounds}" if rounds > 1 else "FAILED"
+    outcome = "ok" if not failures else f"FAILED {failures} of {rounds}" if rounds > 1 else "FAILED"
     seen = [f"{outcome} ({count}x)" if len(outcomes) > 1 else outcome for outcome, count in outcomes.items()]
-    return f"{verdict:6}  {' / '.join(seen)}"
+    return f"{outcome:6}  {' / '.join(seen)}"

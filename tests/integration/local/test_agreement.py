@@ -59,7 +59,7 @@ ROWS = (
 )
 
 
-class Verdict(NamedTuple):
+class JobOutcome(NamedTuple):
     """What one side says of a definition: nothing if it takes it."""
 
     client: list[str]
@@ -85,7 +85,7 @@ def judge(bench: Bench, tmp_path: Path):
     )
     operation = client.meta.service_model.operation_model("CreateProcessingJob")
 
-    def judged(number: int) -> Verdict:
+    def judged(number: int) -> JobOutcome:
         definition = generated(number, job_name=TAKEN, local_file=str(file))
         try:
             check_definition(definition, operation)
@@ -93,7 +93,7 @@ def judge(bench: Bench, tmp_path: Path):
         except DefinitionError as error:
             of_client = [problem.rule for problem in error.problems]
         plan = plan_submission(definition, role_arn=str(definition.role), key=default_keys("bucket", None))
-        return Verdict(of_client, refusal_of(client, plan.request))
+        return JobOutcome(of_client, refusal_of(client, plan.request))
 
     yield judged
     client.close()
@@ -108,15 +108,15 @@ def refusal_of(client: Any, request: dict[str, Any]) -> list[str]:
     return [sentence for sentence in error["Message"].split(". ") if not sentence.startswith(ADVICE)]
 
 
-def test_neither_side_takes_what_the_other_refuses(judge: Callable[[int], Verdict]):
+def test_neither_side_takes_what_the_other_refuses(judge: Callable[[int], JobOutcome]):
     unexplained, agreed, seen = [], {True: 0, False: 0}, set()
     for number in range(COUNT):
-        verdict = judge(number)
-        if bool(verdict.client) == bool(verdict.local):
-            agreed[bool(verdict.client)] += 1
+        outcome = judge(number)
+        if bool(outcome.client) == bool(outcome.local):
+            agreed[bool(outcome.client)] += 1
             continue
-        side = "client" if verdict.client else "local"
-        rules = verdict.client or verdict.local
+        side = "client" if outcome.client else "local"
+        rules = outcome.client or outcome.local
         rows = [next((row for row in ROWS if row.refused_by == side and row.says(rule)), None) for rule in rules]
         seen |= {*rows}
         if None in rows:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_processing.assets import listener as module
-from airflow_sm_processing.assets.listener import RECEIPT
+from airflow_sm_processing.assets.listener import ACKNOWLEDGEMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def stored(asset: str) -> tuple[int, list[tuple[str, str]]]:
 @pytest.mark.usefixtures("listener")
 @pytest.mark.parametrize(("kept", "found"), [(True, (1, [("a-receipt", "true")])), (False, (0, []))])
 def test_both_are_stored_or_neither(asset: str, kept: bool, found: tuple[int, list[tuple[str, str]]]) -> None:
-    emit(asset, {"from_trigger": True, "payload": {RECEIPT: "a-receipt"}}, kept=kept)
+    emit(asset, {"from_trigger": True, "payload": {ACKNOWLEDGEMENT: "a-receipt"}}, kept=kept)
     assert stored(asset) == found
 
 
@@ -81,7 +81,7 @@ def test_both_are_stored_or_neither(asset: str, kept: bool, found: tuple[int, li
         {},
         {"from_trigger": True, "payload": "text"},
         {"from_trigger": True, "payload": {"job_name": "a"}},
-        {"payload": {RECEIPT: "a-receipt"}},
+        {"payload": {ACKNOWLEDGEMENT: "a-receipt"}},
     ],
 )
 def test_events_of_others_leave_none(asset: str, extra: dict[str, Any]) -> None:
@@ -95,6 +95,6 @@ def test_an_event_is_stored_also_where_its_receipt_can_not_be(
 ) -> None:
     monkeypatch.setenv("AIRFLOW__STATE_STORE__BACKEND", "airflow.no_such_module.Backend")
     monkeypatch.setattr("airflow.state._backend_instance", None)
-    emit(asset, {"from_trigger": True, "payload": {RECEIPT: "a-receipt"}}, kept=True)
+    emit(asset, {"from_trigger": True, "payload": {ACKNOWLEDGEMENT: "a-receipt"}}, kept=True)
     assert stored(asset) == (1, [])
     assert f"No receipt was written for an event of asset {asset}" in caplog.text

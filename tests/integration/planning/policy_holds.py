@@ -17,12 +17,12 @@ from airflow_sm_processing import (
     ProcessingOutput,
     ScriptProcessingOperator,
 )
-from airflow_sm_processing.cli.dag_policies import prospects, sought_jobs
+from airflow_sm_processing.cli.dag_policies import sensed_jobs, task_policies
 from airflow_sm_processing.iam.permissions import caller_statements, sensing_statements
 from airflow_sm_processing.iam.statements import policy_document
 from airflow_sm_processing.local import Fault
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
-from airflow_sm_processing.triggers.sensor import SoughtJobTrigger
+from airflow_sm_processing.triggers.sensor import JobSensorTrigger
 from tests.acceptance.account import Account
 from tests.task_runner import Runner, Supervisor, installed
 
@@ -73,8 +73,8 @@ def add_named(dag: DAG) -> None:
 
 def policy(dag: DAG, **how: bool) -> dict[str, Any]:
     place = {"account": "123456789012", "region": "us-east-1"}
-    needed = [item for found in prospects(dag, **place) for item in caller_statements(found.needs)]
-    needed += [item for sought in sought_jobs(dag, **place) for item in sensing_statements(**sought._asdict())]
+    needed = [item for found in task_policies(dag, **place) for item in caller_statements(found.needs)]
+    needed += [item for sought in sensed_jobs(dag, **place) for item in sensing_statements(**sought._asdict())]
     return policy_document(needed, **how)
 
 
@@ -108,8 +108,8 @@ def deferred(runner: Runner, dag: DAG, *task_ids: str) -> list[str]:
     ]
 
 
-async def first_events(triggers: list[ProcessingJobTrigger] | list[SoughtJobTrigger]) -> list[Any]:
-    async def first(trigger: ProcessingJobTrigger | SoughtJobTrigger) -> Any:
+async def first_events(triggers: list[ProcessingJobTrigger] | list[JobSensorTrigger]) -> list[Any]:
+    async def first(trigger: ProcessingJobTrigger | JobSensorTrigger) -> Any:
         (event,) = [event.payload async for event in trigger.run()]
         return event
 
@@ -176,7 +176,7 @@ def test_it_allows_exactly_what_sensors_call(
     with installed(Supervisor()) as runner:
         ended = runner.run(sensor)
         if deferrable:
-            (event,) = asyncio.run(first_events([SoughtJobTrigger(**ended.deferred.trigger_kwargs)]))
+            (event,) = asyncio.run(first_events([JobSensorTrigger(**ended.deferred.trigger_kwargs)]))
             ended = runner.run(sensor, resume=("execute_complete", {"event": event}))
     assert ended.state == "success"
     assert guard.denied == set()

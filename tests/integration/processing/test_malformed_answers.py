@@ -15,7 +15,7 @@ from airflow_sm_processing.ownership.client import Account
 from airflow_sm_processing.processing import ProcessingOutput, Processor
 from airflow_sm_processing.processing.logs import JobLogs
 from airflow_sm_processing.processing.s3 import measure, read_object
-from airflow_sm_processing.processing.search import SoughtJob, find_job
+from airflow_sm_processing.processing.search import JobLookup, find_job
 from airflow_sm_processing.processing.submission import create_job
 from tests.malformed_answers import (
     CREATE,
@@ -115,7 +115,7 @@ def test_a_listing_that_cannot_be_read(
     relay: SpoilingRelay, session: Session, job: ProcessingJob, answer: Malformed
 ) -> None:
     check(relay, "ListProcessingJobs", answer, lambda: Account(session).names_with(ENDED), ENDED)
-    sought = SoughtJob(job_name_prefix=ENDED)
+    sought = JobLookup(job_name_prefix=ENDED)
     check(relay, "ListProcessingJobs", answer, lambda: find_job(session, sought), str(sought))
 
 

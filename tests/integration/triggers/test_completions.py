@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_processing import CompletedJobsTrigger
-from airflow_sm_processing.assets.listener import RECEIPT
+from airflow_sm_processing.assets.listener import ACKNOWLEDGEMENT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -51,7 +51,7 @@ class Events:
 
     async def take(self, events: AsyncGenerator[Any, None]) -> dict[str, Any]:
         payload: dict[str, Any] = (await asyncio.wait_for(anext(events), 30)).payload
-        self.store.values[payload[RECEIPT]] = True
+        self.store.values[payload[ACKNOWLEDGEMENT]] = True
         return payload
 
     def run(self) -> AsyncGenerator[Any, None]:
@@ -113,7 +113,7 @@ def test_an_event_is_what_the_operators_return_without_what_must_not_be_shown(jo
 
     payload = asyncio.run(event())
     times = {payload.pop(name) is None for name in ("started_at", "ended_at", "duration_seconds", "instance_seconds")}
-    completion, receipt = payload.pop("completion"), payload.pop(RECEIPT)
+    completion, receipt = payload.pop("completion"), payload.pop(ACKNOWLEDGEMENT)
     assert times == {False}
     assert completion.startswith(f"{jobs.prefix}-a@")
     assert receipt.endswith(f"_{completion}")

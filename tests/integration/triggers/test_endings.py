@@ -14,7 +14,7 @@ from airflow_sm_processing import ProcessingOperator
 from airflow_sm_processing.exceptions import JobNotFoundError, WaitTimeoutError
 from airflow_sm_processing.triggers.events import JobEvent
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
-from airflow_sm_processing.watcher.watches import Verdict
+from airflow_sm_processing.watcher.watches import JobOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ def test_the_trigger_ends_the_task_with_the_result_that_a_worker_would_give(
 @pytest.mark.parametrize("line", ["raise SystemExit(3)", "import os, signal; os.kill(os.getpid(), 9)"])
 def test_a_job_that_did_not_complete_is_a_workers(runner: Runner, task_factory: TaskFactory, line: str):
     event = fired_by(trigger_of(runner.run(task_factory(line, deferrable=True, end_from_trigger=True))))
-    assert JobEvent.from_payload(event.payload).outcome is Verdict.ENDED
+    assert JobEvent.from_payload(event.payload).outcome is JobOutcome.ENDED
 
 
 @pytest.mark.parametrize(
@@ -138,14 +138,14 @@ def test_a_deadline_that_passed_in_the_trigger_has_stopped_the_job_before_a_work
     task = task_factory(SLEEPS, deferrable=True, max_wait=2)
     deferred = runner.run(task)
     event = JobEvent.from_payload(fired_by(trigger_of(deferred)).payload)
-    assert (event.outcome, status_of(sagemaker, runner) in {"Stopping", "Stopped"}) == (Verdict.DEADLINE, True)
+    assert (event.outcome, status_of(sagemaker, runner) in {"Stopping", "Stopped"}) == (JobOutcome.DEADLINE, True)
     assert isinstance(resumed(runner, task, deferred, event).error, WaitTimeoutError)
 
 
 def test_a_deleted_job_fails_the_task_with_the_services_words(runner: Runner, task_factory: TaskFactory):
     task = task_factory("pass", deferrable=True)
     deferred = runner.run(task)
-    event = JobEvent(job_name="gone", outcome=Verdict.UNKNOWN, message="Could not find requested job")
+    event = JobEvent(job_name="gone", outcome=JobOutcome.UNKNOWN, message="Could not find requested job")
     error = resumed(runner, task, deferred, event).error
     assert isinstance(error, JobNotFoundError)
     assert "DescribeProcessingJob for gone failed" in str(error)
@@ -155,7 +155,7 @@ def test_a_worker_looks_for_itself_before_it_believes_that_a_job_is_unknown(runn
     """The triggerer may look with an older connection, or in another region."""
     task = task_factory("pass", deferrable=True)
     deferred = runner.run(task)
-    event = JobEvent(job_name=xcoms(runner)["job_name"], outcome=Verdict.UNKNOWN, message="Could not find")
+    event = JobEvent(job_name=xcoms(runner)["job_name"], outcome=JobOutcome.UNKNOWN, message="Could not find")
     assert resumed(runner, task, deferred, event).state == "success"
 
 

@@ -100,7 +100,7 @@ def test_what_is_handed_over(runner: Runner, task_factory: TaskFactory):
         "stop_on_kill": True,
         "end_task": False,
         "mask_env": False,
-        "lane": "ml.m5.xlarge",
+        "queue_key": "ml.m5.xlarge",
         "refused_since": None,
     }
     assert before <= since <= time.time()

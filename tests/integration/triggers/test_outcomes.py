@@ -11,7 +11,7 @@ import pytest
 from airflow_sm_processing.local import Fault
 from airflow_sm_processing.triggers.events import Deadline, JobEvent
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
-from airflow_sm_processing.watcher.watches import Verdict
+from airflow_sm_processing.watcher.watches import JobOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def waited(job_name: str, **parameters: Any) -> tuple[list[Any], float]:
 def test_it_fires_when_the_job_has_ended(job_factory: JobFactory, line: str, status: str):
     job = job_factory(line)
     events, _ = waited(job.job_name)
-    assert events == [JobEvent(job_name=job.job_name, outcome=Verdict.ENDED).to_payload()]
+    assert events == [JobEvent(job_name=job.job_name, outcome=JobOutcome.ENDED).to_payload()]
     assert job.description().status.value == status
 
 
@@ -52,7 +52,7 @@ def test_it_fires_at_its_deadline(job_factory: JobFactory, stop_on_kill: bool, s
     at = time.time() + 0.6
     events, _ = waited(job.job_name, deadline=[at, "max_wait"], stop_on_kill=stop_on_kill)
     late = time.time() - at
-    fired = JobEvent(job_name=job.job_name, outcome=Verdict.DEADLINE, deadline=Deadline(at, "max_wait"))
+    fired = JobEvent(job_name=job.job_name, outcome=JobOutcome.DEADLINE, deadline=Deadline(at, "max_wait"))
     assert events == [fired.to_payload()]
     assert 0 <= late < 5
     assert job.description().status.value in statuses

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.hooks.connection import AwsConnection
-from airflow_sm_processing.triggers.shared_watcher import shared_lookout
+from airflow_sm_processing.triggers.shared_watcher import shared_watcher
 from airflow_sm_processing.watcher.capacity import EndedJobs
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     JobFactory = Callable[..., ProcessingJob]
 
 
-async def counts(lane: str, *moments: float, noted: str | None = None) -> list[int | None]:
-    async with shared_lookout(AwsConnection()) as lookout:
-        ended = EndedJobs(lookout.calls, lane)
+async def counts(queue_key: str, *moments: float, noted: str | None = None) -> list[int | None]:
+    async with shared_watcher(AwsConnection()) as shared:
+        ended = EndedJobs(shared.calls, queue_key)
         if noted is not None:
             ended.note(noted)
         return [await ended.since(moment) for moment in moments]

@@ -14,7 +14,7 @@ from airflow_sm_processing import ProcessingJobSensor, ProcessingOutput
 from airflow_sm_processing.exceptions import DefinitionError, JobFailedError, JobStoppedError
 from airflow_sm_processing.local import Fault
 from airflow_sm_processing.processing import WaitSettings
-from airflow_sm_processing.triggers.sensor import SoughtJobTrigger
+from airflow_sm_processing.triggers.sensor import JobSensorTrigger
 from airflow_sm_processing.xcoms import ended_result
 
 if TYPE_CHECKING:
@@ -77,13 +77,13 @@ def sensor_factory(dag: DAG, name: str) -> Callable[..., ProcessingJobSensor]:
     return make
 
 
-def trigger_of(ended: Ended) -> SoughtJobTrigger:
+def trigger_of(ended: Ended) -> JobSensorTrigger:
     """Make the trigger of a deferral as a triggerer does."""
-    assert ended.deferred.classpath == f"{SoughtJobTrigger.__module__}.{SoughtJobTrigger.__name__}"
-    return SoughtJobTrigger(**ended.deferred.trigger_kwargs)
+    assert ended.deferred.classpath == f"{JobSensorTrigger.__module__}.{JobSensorTrigger.__name__}"
+    return JobSensorTrigger(**ended.deferred.trigger_kwargs)
 
 
-async def fired(trigger: SoughtJobTrigger) -> dict[str, Any]:
+async def fired(trigger: JobSensorTrigger) -> dict[str, Any]:
     (event,) = [event.payload async for event in trigger.run()]
     return event
 
@@ -201,7 +201,7 @@ def test_a_trigger_that_is_cancelled_leaves_the_job_alone(elsewhere: Elsewhere, 
     job = elsewhere(SLEEPS)
 
     async def cancelled() -> None:
-        waiting = asyncio.ensure_future(fired(SoughtJobTrigger({"job_name": name}, poll_interval=0.1)))
+        waiting = asyncio.ensure_future(fired(JobSensorTrigger({"job_name": name}, poll_interval=0.1)))
         await asyncio.sleep(1)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
@@ -245,11 +245,11 @@ def test_a_worker_waits_where_the_triggerer_can_not(
 
 def test_a_trigger_is_made_again_as_it_was(name: str):
     sought = {"job_name": None, "name_is_exact": True, "job_name_prefix": name, "created_after": 1_800_000_000.5}
-    trigger = SoughtJobTrigger(sought, poll_interval=12.5, deadline=1_800_000_900.5)
-    again = SoughtJobTrigger(**trigger.serialize()[1])
+    trigger = JobSensorTrigger(sought, poll_interval=12.5, deadline=1_800_000_900.5)
+    again = JobSensorTrigger(**trigger.serialize()[1])
     assert again.serialize() == trigger.serialize()
     assert (
-        trigger.serialize()[1] | {"sought": sought, "poll_interval": 12.5, "deadline": 1_800_000_900.5}
+        trigger.serialize()[1] | {"lookup": sought, "poll_interval": 12.5, "deadline": 1_800_000_900.5}
         == (trigger.serialize()[1])
     )
 

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from airflow_sm_processing.exceptions import ProcessingError
-from airflow_sm_processing.ownership.owner import Life, Owner
+from airflow_sm_processing.ownership.owner import Generation, Owner
 from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.ui.live_status import JobReference, LiveStatus, with_live_status
 from airflow_sm_processing.ui.models import Job
@@ -72,7 +72,7 @@ def job(name: str) -> JobReference:
 
 
 def tagged(owner: Owner) -> list[dict[str, str]]:
-    tags = owner.tags(try_number=1, life=Life(0), claim=None)
+    tags = owner.tags(try_number=1, generation=Generation(0), claim=None)
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 

@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from airflow_sm_processing.exceptions import TransientError, UploadError
-from airflow_sm_processing.ownership.client import JobMaker
+from airflow_sm_processing.ownership.client import JobCreator
 from airflow_sm_processing.processing import JobDefinition, ProcessingInput, Session
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def make(service: LocalSageMaker, tmp_path: Path, slept: list[float]) -> Callabl
 
     def made(*, patience: float = 60.0) -> str:
         name = f"interrupted-{uuid.uuid4().hex[:8]}"
-        maker = JobMaker(
+        maker = JobCreator(
             definition,
             Session(boto3.Session()),
             upload_key=name,

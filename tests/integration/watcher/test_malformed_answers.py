@@ -12,8 +12,8 @@ import pytest
 
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.processing import Processor, Session
-from airflow_sm_processing.triggers.shared_watcher import shared_lookout
-from airflow_sm_processing.watcher.watches import Verdict, Watch
+from airflow_sm_processing.triggers.shared_watcher import shared_watcher
+from airflow_sm_processing.watcher.watches import JobOutcome, Watch
 from tests.malformed_answers import DESCRIBE, LIST, LOGS, STREAMS, Malformed
 from tests.spoiling_relay import SpoilingRelay
 
@@ -75,8 +75,8 @@ def test_answers_that_cannot_be_read_end_no_watch_and_no_live_log(
     jobs = [job_factory(name) for name in "abcd"]
     lines: list[LogLine] = []
 
-    async def main() -> list[Verdict]:
-        async with shared_lookout(AwsConnection()) as lookout:
+    async def main() -> list[JobOutcome]:
+        async with shared_watcher(AwsConnection()) as lookout:
             relay.spoil("DescribeLogStreams", STREAMS[5::20])
             followed = lookout.logs.follow(jobs[0].job_name, lines.extend, hosts=1)
             watches = [
@@ -94,9 +94,9 @@ def test_answers_that_cannot_be_read_end_no_watch_and_no_live_log(
             ends = await asyncio.wait_for(asyncio.gather(*watches), BOUND)
             assert await asyncio.wait_for(followed.settle(1), BOUND)
             followed.close()
-            return [end.verdict for end in ends]
+            return [end.outcome for end in ends]
 
-    assert asyncio.run(main()) == [Verdict.ENDED] * 4
+    assert asyncio.run(main()) == [JobOutcome.ENDED] * 4
     assert [line.message for line in lines if not line.message.startswith("[local]")] == ["begun", "ended"]
     log = capsys.readouterr().out + caplog.text  # Airflow's logging has it in one of them
     assert "The watcher failed" not in log
@@ -108,8 +108,8 @@ def test_an_answer_that_drips_holds_up_no_other_job(
 ) -> None:
     jobs = [job_factory(name) for name in "abc"]
 
-    async def main() -> list[Verdict]:
-        async with shared_lookout(AwsConnection()) as lookout:
+    async def main() -> list[JobOutcome]:
+        async with shared_watcher(AwsConnection()) as lookout:
             relay.spoil("DescribeProcessingJob", [Malformed("drips", lambda body: body, pause=1.0)])
             watches = [
                 asyncio.ensure_future(lookout.jobs.end_of(Watch(job_name=job.job_name, poll_interval=0.3)))
@@ -123,6 +123,6 @@ def test_an_answer_that_drips_holds_up_no_other_job(
             ends = await asyncio.wait_for(asyncio.gather(*watches), BOUND)
             assert relay.drips  # a description is hundreds of bytes long
             relay.end_drips()
-            return [end.verdict for end in ends]
+            return [end.outcome for end in ends]
 
-    assert asyncio.run(main()) == [Verdict.ENDED] * 3
+    assert asyncio.run(main()) == [JobOutcome.ENDED] * 3

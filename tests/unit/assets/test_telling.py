@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from airflow_sm_processing.assets.listener import RECEIPT
+from airflow_sm_processing.assets.listener import ACKNOWLEDGEMENT
 from airflow_sm_processing.exceptions import AccessDeniedError, TransientError
 from airflow_sm_processing.watcher.completions import OVERLAP, JobFilter
 from tests.unit.watcher.virtual_time import run
@@ -67,7 +67,7 @@ def test_whenever_a_triggerer_is_killed_each_completion_is_one_event(second: int
 def test_without_receipts_a_kill_may_repeat_what_was_told_seconds_before_and_loses_nothing() -> None:
     repeated = 0
     for first in range(BEGUN, steps_of_a_whole_life() + 1):
-        world = World(JOBS, gives_receipts=False)
+        world = World(JOBS, is_acknowledged=False)
         run(lives(world, first))
         assert set(world.told) == set(EXPECTED), first
         repeated += len(world.told) - len(EXPECTED)
@@ -78,7 +78,7 @@ def test_without_receipts_a_kill_amid_much_news_repeats_what_was_told_in_the_las
     jobs = [Job(name=f"features-{number:02}", ends=20.0) for number in range(60)]
     repeated = []
     for first in range(60, 400, 20):
-        world = World(jobs, gives_receipts=False, call_seconds=0.25)
+        world = World(jobs, is_acknowledged=False, call_seconds=0.25)
         run(lives(world, first))
         assert sorted(set(world.told)) == [job.name for job in jobs], first
         repeated.append(len(world.told) - len(jobs))
@@ -87,7 +87,7 @@ def test_without_receipts_a_kill_amid_much_news_repeats_what_was_told_in_the_las
 
 def test_what_was_told_before_trouble_is_remembered_in_spite_of_it() -> None:
     jobs = [Job(name=f"features-{number}", ends=4.0) for number in range(5)]
-    world = World(jobs, gives_receipts=False)
+    world = World(jobs, is_acknowledged=False)
     denied = AccessDeniedError("No.", operation="DescribeProcessingJob", code="AccessDenied")
     world.faults = [None] * 7 + [denied] * 100  # the beginning, a look at nothing, one of three pages, two jobs
 
@@ -103,7 +103,7 @@ def test_what_was_told_before_trouble_is_remembered_in_spite_of_it() -> None:
 
 def test_a_memory_in_trouble_amid_other_trouble_is_told_of_and_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
     jobs = [Job(name=f"features-{number}", ends=8.0) for number in range(3)]
-    world = World(jobs, gives_receipts=False)
+    world = World(jobs, is_acknowledged=False)
     save = world.save
 
     async def no_save(key: str, value: object) -> None:
@@ -123,10 +123,10 @@ def test_a_memory_in_trouble_amid_other_trouble_is_told_of_and_loses_nothing(cap
 
 
 def test_only_a_memory_that_gives_receipts_is_asked_for_one() -> None:
-    for gives_receipts in (True, False):
-        world = World(JOBS, gives_receipts=gives_receipts)
+    for is_acknowledged in (True, False):
+        world = World(JOBS, is_acknowledged=is_acknowledged)
         run(lives(world))
-        assert {RECEIPT in event for event in world.events} == {gives_receipts}
+        assert {ACKNOWLEDGEMENT in event for event in world.events} == {is_acknowledged}
         assert len({event["completion"] for event in world.events}) == len(EXPECTED)
 
 

@@ -9,8 +9,8 @@ from datetime import datetime, timezone
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.assets.listener import RECEIPT
-from airflow_sm_processing.triggers.completion_delivery import Teller
+from airflow_sm_processing.assets.listener import ACKNOWLEDGEMENT
+from airflow_sm_processing.triggers.completion_delivery import CompletionEmitter
 from tests.unit.watcher.virtual_time import START
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class World:
     """What outlives a triggerer: jobs, the asset's state store, and the stored events."""
 
     jobs: list[Job]
-    gives_receipts: bool = True
+    is_acknowledged: bool = True
     store: dict[str, Any] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
@@ -151,10 +151,10 @@ class World:
     async def live(self, job_filter: JobFilter, *, until: float, poll_interval: float = 10.0) -> bool:
         """Run a triggerer until that moment, and tell whether it was killed before."""
         queue: list[dict[str, Any]] = []
-        teller = Teller(self, job_filter, self, key=KEY, poll_interval=poll_interval)  # type: ignore[arg-type]
+        emitter = CompletionEmitter(self, job_filter, self, key=KEY, poll_interval=poll_interval)  # type: ignore[arg-type]
 
         async def tell() -> None:
-            async for payload in teller.payloads():
+            async for payload in emitter.payloads():
                 queue.append(payload)  # noqa: PERF401  # it ends at no time, and others read the list meanwhile
 
         async def sync() -> None:
@@ -177,8 +177,8 @@ class World:
     def _store_event(self, payload: dict[str, Any]) -> None:
         """Store an event and its receipt: in one transaction, as the listener does."""
         self.events.append(payload)
-        if self.gives_receipts:
-            self.store[payload[RECEIPT]] = True
+        if self.is_acknowledged:
+            self.store[payload[ACKNOWLEDGEMENT]] = True
 
     @property
     def told(self) -> list[str]:

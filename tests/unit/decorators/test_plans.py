@@ -10,7 +10,7 @@ from airflow.sdk import DAG, task
 
 from airflow_sm_processing import ProcessingInput, ProcessingOutput
 from airflow_sm_processing.cli.commands import moment
-from airflow_sm_processing.cli.dag_policies import prospects
+from airflow_sm_processing.cli.dag_policies import task_policies
 from airflow_sm_processing.cli.dry_run import RunFields, rendered
 from airflow_sm_processing.decorators import sm_processing_task
 from airflow_sm_processing.iam.permissions import caller_statements, job_role_statements
@@ -33,7 +33,7 @@ def planned(dag: DAG, task_id: str, *, map_index: int = -1) -> dict[str, Any]:
 
 
 def needed(dag: DAG, statements: Any) -> dict[str, Any]:
-    found = prospects(dag, account="123456789012", region="eu-west-1")
+    found = task_policies(dag, account="123456789012", region="eu-west-1")
     document = policy_document([item for each in found for item in statements(each.needs)])
     return {item["Sid"]: item["Resource"] for item in document["Statement"]}
 

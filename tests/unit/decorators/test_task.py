@@ -244,8 +244,8 @@ def native_call(valid, runner, value, **parameters):
 @pytest.mark.parametrize("value", ["1.10", "2024_01", "0x10", "[1, 2]", "True", "ends with a line\n"])
 def test_text_in_a_native_dag_is_what_its_author_wrote(valid, runner, value):
     given = {"a": [value, (value,)]}
-    rendered, carried = native_call(valid, runner, given, env={"A": value}, base_job_name="1_0")
-    assert carried == {"a": [value, {"$": "tuple", "value": [value]}]}
+    rendered, encoded = native_call(valid, runner, given, env={"A": value}, base_job_name="1_0")
+    assert encoded == {"a": [value, {"$": "tuple", "value": [value]}]}
     assert (rendered.env, rendered.base_job_name) == ({"A": value}, "1_0")
 
 
@@ -266,5 +266,5 @@ def test_a_number_that_could_have_been_another_text_is_an_error(valid, runner, v
         ("{{ true }}", True),
     ],
 )
-def test_a_template_is_taken_by_value(valid, runner, value, carried):
-    assert native_call(valid, runner, value)[1] == carried
+def test_a_template_is_taken_by_value(valid, runner, value, encoded):
+    assert native_call(valid, runner, value)[1] == encoded

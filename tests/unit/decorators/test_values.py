@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_sm_processing.decorators.container.values import CarryError, decode, encode
+from airflow_sm_processing.decorators.container.values import EncodeError, decode, encode
 
 keys = st.one_of(st.text(), st.integers(), st.booleans(), st.none(), st.just("$"), st.tuples(st.integers(), st.text()))
 zones = st.one_of(st.none(), st.integers(-1439, 1439).map(lambda minutes: dt.timezone(dt.timedelta(minutes=minutes))))
@@ -85,7 +85,7 @@ LOOP.append(LOOP)
     ],
 )
 def test_what_cant_be_carried_is_named(value: Any, where: str, rule: str):
-    with pytest.raises(CarryError) as caught:
+    with pytest.raises(EncodeError) as caught:
         encode(value, "it")
     assert (caught.value.where, caught.value.rule) == (where, rule)
 

@@ -17,12 +17,12 @@ from airflow.sdk.execution_time.comms import CommsDecoder
 
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.operators.attempt import Attempt, Termination
-from airflow_sm_processing.ownership.owner import Intent, Life, Owner
+from airflow_sm_processing.ownership.owner import Generation, Intent, Owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-INTENT = Intent(job_name="a-1", number=1, claim="c", life=Life(1, 0), noted=1.0)
+INTENT = Intent(job_name="a-1", number=1, claim="c", generation=Generation(1, 0), noted=1.0)
 
 
 class Store:
@@ -50,7 +50,7 @@ def test_it_says_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW__SM_PROCESSING__DEPLOYMENT", "production")
     asking = attempt(dict, map_index=4).asking()
     assert asking.owner == Owner(deployment="production", dag_id="d", run_id="r", task_id="t", map_index=4)
-    assert (asking.life, asking.number, asking.run_started) == (Life(3, 1, "00-a-b-01"), 2, 1_767_225_600.0)
+    assert (asking.generation, asking.number, asking.run_started) == (Generation(3, 1, "00-a-b-01"), 2, 1_767_225_600.0)
 
 
 def test_without_a_name_the_deployment_is_its_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from airflow.sdk import task
 
 from airflow_sm_processing import ProcessingInput, ProcessingOperator, ProcessingOutput, ScriptProcessingOperator
-from airflow_sm_processing.cli.dag_policies import prospects
+from airflow_sm_processing.cli.dag_policies import task_policies
 from airflow_sm_processing.iam.permissions import caller_statements, job_role_statements
 from airflow_sm_processing.iam.statements import policy_document
 
@@ -16,12 +16,12 @@ BUCKET = "arn:aws:s3:::sagemaker-eu-west-1-123456789012"
 
 
 def caller(dag, **place: str) -> dict[str, Any]:
-    found = prospects(dag, **(place or PLACE))
+    found = task_policies(dag, **(place or PLACE))
     return by_sid(policy_document([item for each in found for item in caller_statements(each.needs)]))
 
 
 def job_role(dag, **place: str) -> dict[str, Any]:
-    found = prospects(dag, **(place or PLACE))
+    found = task_policies(dag, **(place or PLACE))
     return by_sid(policy_document([item for each in found for item in job_role_statements(each.needs)]))
 
 
@@ -77,7 +77,7 @@ def test_what_only_a_run_knows_is_left_out_and_named(dag, task_factory):
 
         source = place()
     task_factory(role="{{ var.value.role }}", inputs=[ProcessingInput(source, "/opt/ml/processing/i")])
-    (found,) = prospects(dag, **PLACE)
+    (found,) = task_policies(dag, **PLACE)
     assert found.left_out == (
         "a_dag.task: role is known only when the task runs",
         "a_dag.task: a bucket that the job reads from is known only when the task runs",
@@ -117,7 +117,7 @@ def test_what_dicts_that_only_a_run_knows_may_have_is_left_out_and_named(dag, va
             return [{"role": "R", "env": {"A": "B"}}]
 
         ScriptProcessingOperator.partial(task_id="mapped", **valid).expand_kwargs(each())
-    (found,) = prospects(dag, **PLACE)
+    (found,) = task_policies(dag, **PLACE)
     assert "a_dag.mapped: role is known only when the task runs" in found.left_out
     assert "a_dag.mapped: inputs is known only when the task runs" in found.left_out
     assert caller(dag)["RunJobs"] == ["arn:aws:sagemaker:eu-west-1:123456789012:processing-job/sklearn-????????????-*"]

@@ -25,7 +25,7 @@ class Due(NamedTuple):
 class Job:
     """One of the task instance's jobs."""
 
-    life: int
+    generation: int
     status: str = "InProgress"
 
 
@@ -33,35 +33,37 @@ class Job:
 class Rule:
     """What there is, and what is allowed."""
 
-    life: int = 1
+    generation: int = 1
     jobs: list[Job] = field(default_factory=list)
 
     def clear(self) -> None:
         """Begin another life: a user wants a new job, whatever became of the last."""
-        self.life += 1
+        self.generation += 1
 
     def due(self) -> Due:
         """Say what a try comes to that begins now."""
         last = self.jobs[-1] if self.jobs else None
-        if last is not None and last.life == self.life and last.status in TAKEN:
+        if last is not None and last.generation == self.generation and last.status in TAKEN:
             return Due(len(self.jobs), is_new=False)
         return Due(len(self.jobs) + 1, is_new=True)
 
-    def make(self, number: int, life: int) -> None:
+    def make(self, number: int, generation: int) -> None:
         """Make a job, for a try of that life."""
         assert number == len(self.jobs) + 1, f"job {number} was made after {len(self.jobs)} jobs"
         running = [n for n, job in enumerate(self.jobs, 1) if job.status not in ENDED]
         assert not running, f"job {number} was made while {running} went on"
-        done = [n for n, job in enumerate(self.jobs, 1) if job.life == life and job.status == "Completed"]
+        done = [n for n, job in enumerate(self.jobs, 1) if job.generation == generation and job.status == "Completed"]
         assert not done, f"job {number} was made though {done} of the same life had completed"
-        self.jobs.append(Job(life))
+        self.jobs.append(Job(generation))
 
-    def take(self, number: int, life: int) -> None:
+    def take(self, number: int, generation: int) -> None:
         """Wait for a job and hand its outputs on, in a try of that life."""
-        assert self.jobs[number - 1].life == life, f"life {life} took job {number} of life {self.jobs[number - 1].life}"
+        assert self.jobs[number - 1].generation == generation, (
+            f"life {generation} took job {number} of life {self.jobs[number - 1].generation}"
+        )
 
-    def stop(self, number: int, life: int) -> None:
+    def stop(self, number: int, generation: int) -> None:
         """Stop a job that goes on, in a try of that life."""
         job = self.jobs[number - 1]
-        assert job.life < life, f"life {life} stopped job {number} of life {job.life}"
+        assert job.generation < generation, f"life {generation} stopped job {number} of life {job.generation}"
         job.status = "Stopping"

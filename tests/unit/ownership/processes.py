@@ -52,7 +52,7 @@ class KilledError(BaseException):
 class Process:
     """One process of a task instance."""
 
-    life: int
+    generation: int
     account: SteppedSageMaker
     claim: Callable[[Process], Claimed]
     is_orphan: bool = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.ownership.claim import JobClaim, Try
-from airflow_sm_processing.ownership.owner import Life, Owner
+from airflow_sm_processing.ownership.owner import Generation, Owner
 from airflow_sm_processing.processing import JobDefinition
 
 if TYPE_CHECKING:
@@ -53,14 +53,14 @@ class Task:
     notes: Notes = field(default_factory=Notes)
     owner: Owner = OWNER
     definition: JobDefinition = DEFINITION
-    life: Life = field(default_factory=lambda: Life(2, 0, "00-a-b-01"))
+    generation: Generation = field(default_factory=lambda: Generation(2, 0, "00-a-b-01"))
     number: int = 1
     run_started: float | None = None
     slept: list[float] = field(default_factory=list)
 
     def claim(self, *, may_create: Callable[[], None] = lambda: None, **options: Any) -> JobClaim:
         """Begin a claim, as a process of the present try does."""
-        asking = Try(owner=self.owner, life=self.life, number=self.number, run_started=self.run_started)
+        asking = Try(owner=self.owner, generation=self.generation, number=self.number, run_started=self.run_started)
         return JobClaim(
             self.definition,
             self.account.session(),
@@ -81,17 +81,17 @@ class Task:
 
     def clear(self, *, running: bool = False) -> None:
         """Let a user clear the task: if it was running, Airflow leaves its `max_tries` as it was."""
-        clears = (self.life.clear_number or 0) + 1
-        tries = self.life.max_tries if running else self.life.max_tries + self.number
-        trace = self.life.trace and f"00-a-{clears}-01"
-        self.life = Life(tries, clears, trace)
+        clears = (self.generation.clear_number or 0) + 1
+        tries = self.generation.max_tries if running else self.generation.max_tries + self.number
+        trace = self.generation.trace and f"00-a-{clears}-01"
+        self.generation = Generation(tries, clears, trace)
         self.number += 1
 
     def clear_but_not_its_run(self) -> None:
         """Let a user clear the task with `reset_dag_runs` off: Airflow counts no clear, and keeps the trace."""
-        self.life = replace(self.life, max_tries=self.life.max_tries + self.number)
+        self.generation = replace(self.generation, max_tries=self.generation.max_tries + self.number)
         self.number += 1
 
     def other_is_cleared(self) -> None:
         """Let a user clear another task of the run."""
-        self.life = replace(self.life, clear_number=(self.life.clear_number or 0) + 1)
+        self.generation = replace(self.generation, clear_number=(self.generation.clear_number or 0) + 1)

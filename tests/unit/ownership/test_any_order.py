@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.ownership.claim import JobClaim, Try
-from airflow_sm_processing.ownership.owner import Life, number_of
+from airflow_sm_processing.ownership.owner import Generation, number_of
 
 from .model import ENDED, Due, Rule
 from .processes import POINTS, Fate, Process, SteppedNotes, SteppedSageMaker
@@ -48,7 +48,7 @@ class TaskInstance(RuleBasedStateMachine):
         self.account.on_stopped = self._stopped
         self.kept: dict[str, Any] = {}
         self.run_started = self.now
-        self.life = Life(RETRIES, 0, self._trace(0))
+        self.generation = Generation(RETRIES, 0, self._trace(0))
         self.number = 1
         self.processes: list[Process] = []
         self.current: Process | None = None
@@ -63,7 +63,7 @@ class TaskInstance(RuleBasedStateMachine):
     # Airflow
 
     def _begin(self) -> Process:
-        self.current = Process(self.rule.life, self.account, self._claim)
+        self.current = Process(self.rule.generation, self.account, self._claim)
         self.processes.append(self.current)
         return self.current
 
@@ -72,7 +72,7 @@ class TaskInstance(RuleBasedStateMachine):
             if process.is_orphan:
                 raise ProcessingError("no supervisor")
 
-        asking = Try(owner=OWNER, life=self.life, number=self.number, run_started=self.run_started)
+        asking = Try(owner=OWNER, generation=self.generation, number=self.number, run_started=self.run_started)
         return JobClaim(
             DEFINITION,
             self.account.session(),
@@ -97,10 +97,10 @@ class TaskInstance(RuleBasedStateMachine):
         number = number_of(name, OWNER.digest)
         assert number is not None
         self._observe()
-        self.rule.make(number, process.life)
+        self.rule.make(number, process.generation)
 
     def _stopped(self, process: Process, name: str) -> None:
-        self.rule.stop(number_of(name, OWNER.digest) or 0, process.life)
+        self.rule.stop(number_of(name, OWNER.digest) or 0, process.generation)
 
     def _observe(self) -> None:
         """Let the rule know how its jobs are."""
@@ -110,7 +110,7 @@ class TaskInstance(RuleBasedStateMachine):
     def _settle(self, process: Process) -> None:
         """Take in what a process has come to; what an orphan says, nobody hears."""
         if process.claimed is not None and not process.is_dead and not process.is_orphan:
-            self.rule.take(number_of(process.claimed.job.job_name, OWNER.digest) or 0, process.life)
+            self.rule.take(number_of(process.claimed.job.job_name, OWNER.digest) or 0, process.generation)
 
     @property
     def running(self) -> list[Process]:
@@ -165,6 +165,8 @@ class TaskInstance(RuleBasedStateMachine):
     def airflow_takes_it_for_dead(self, supervised: bool) -> None:
         """The machine hangs, or the supervisor alone has died: the process may go on beside the next try."""
         assert self.current is not None
+        if supervised and not self.may_tag and self.rule.generation > 1:
+            self.current.die()  # without tags nothing tells its job, made late, from one of before the clear
         self.current.is_orphan = not supervised
         self.current = None
         self.number += 1
@@ -198,8 +200,8 @@ class TaskInstance(RuleBasedStateMachine):
     def the_user_clears_it(self, is_run_over: bool) -> None:
         """It isn't running in a worker: it has ended, waits for a retry, or is deferred."""
         self.now += APART
-        clears = (self.life.clear_number or 0) + 1
-        self.life = Life(self.number + RETRIES, clears, self._trace(clears))
+        clears = (self.generation.clear_number or 0) + 1
+        self.generation = Generation(self.number + RETRIES, clears, self._trace(clears))
         self._is_cleared()
         if is_run_over or not self.is_clear_told_from_retry:
             self.run_started = self.now
@@ -210,8 +212,8 @@ class TaskInstance(RuleBasedStateMachine):
         """Airflow ends its process first."""
         assert self.current is not None
         self.now += APART
-        clears = (self.life.clear_number or 0) + 1
-        self.life = Life(self.life.max_tries, clears, self._trace(clears))
+        clears = (self.generation.clear_number or 0) + 1
+        self.generation = Generation(self.generation.max_tries, clears, self._trace(clears))
         self.current.die()
         self._is_cleared()
 
@@ -227,7 +229,9 @@ class TaskInstance(RuleBasedStateMachine):
     @precondition(lambda self: self.keeps_notes)
     @rule()
     def the_user_clears_another_task_of_the_run(self) -> None:
-        self.life = Life(self.life.max_tries, (self.life.clear_number or 0) + 1, self.life.trace)
+        self.generation = Generation(
+            self.generation.max_tries, (self.generation.clear_number or 0) + 1, self.generation.trace
+        )
 
     @precondition(lambda self: not self.running and self.current is None and not self.is_handed_on)
     @rule()

@@ -19,7 +19,7 @@ from airflow_sm_processing.exceptions import (
     TransientError,
 )
 from airflow_sm_processing.ownership.client import Account
-from airflow_sm_processing.ownership.owner import Life
+from airflow_sm_processing.ownership.owner import Generation
 
 from .sagemaker import RefusedError, SageMaker
 from .task import DEFINITION, OWNER, Notes, Task
@@ -146,7 +146,7 @@ def test_a_clear_of_another_task_takes_nothing_away(account: SageMaker, task: Ta
 
 
 def test_without_traces_a_clear_of_another_task_may_be_one_of_this(account: SageMaker, task: Task) -> None:
-    task.life = Life(2, 0)
+    task.generation = Generation(2, 0)
     task.job()
     task.other_is_cleared()
     task.retry()
@@ -229,13 +229,13 @@ def test_nothing_stale_of_a_run_that_was_deleted_and_began_again(account: SageMa
     account.end(f"{STEM}-1", "Completed")
     account.jobs[f"{STEM}-1"]["CreationTime"] -= 86_400
     task.notes.kept = None
-    task.life = dataclasses.replace(task.life, trace="00-c-d-01")
+    task.generation = dataclasses.replace(task.generation, trace="00-c-d-01")
     task.run_started = time.time() - 1
     assert new(task.job()) == f"{STEM}-2"
 
 
 def test_another_airflow_of_the_same_names_is_another_owner(account: SageMaker) -> None:
-    theirs = Task(account, life=Life(2, 0, "00-c-d-01"))
+    theirs = Task(account, generation=Generation(2, 0, "00-c-d-01"))
     theirs.job()
     ours = Task(account)
     assert new(ours.job()) == f"{STEM}-2"

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_sm_processing.processing.log_events import REMEMBERED_LINES, REMEMBERED_MS, LineMemory, StreamPosition
+from airflow_sm_processing.processing.log_events import REMEMBERED_LINES, REMEMBERED_MS, SeenLines, StreamPosition
 
 NOW = 1_767_225_600_000
 
@@ -14,8 +14,8 @@ def event(at: int, message: str = "a", arrived: int | None = None) -> dict[str, 
     return {"timestamp": NOW + at, "message": message, "ingestionTime": NOW + (at if arrived is None else arrived)}
 
 
-def memory(since: int = 0) -> LineMemory:
-    return LineMemory(StreamPosition(since=NOW + since, until=NOW + since))
+def memory(since: int = 0) -> SeenLines:
+    return SeenLines(StreamPosition(since=NOW + since, until=NOW + since))
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from("ab"))), st.lists(st.integers(0, 40), max_size=4))
@@ -72,7 +72,7 @@ def test_a_clock_that_is_ahead_does_not_make_other_lines_old() -> None:
 
 
 def test_counted_lines_are_the_first_that_a_reading_meets() -> None:
-    remembered = LineMemory(StreamPosition(since=NOW + 1, until=NOW + 1, skipped=2))
+    remembered = SeenLines(StreamPosition(since=NOW + 1, until=NOW + 1, skipped=2))
     readings = []
     for _ in range(2):
         remembered.begin()

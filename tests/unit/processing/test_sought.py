@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from airflow_sm_processing.exceptions import DefinitionError
-from airflow_sm_processing.processing.search import NewestJob, SoughtJob, named_by_arn
+from airflow_sm_processing.processing.search import JobLookup, NewestJob, named_by_arn
 
 FIRST = {"NameContains": "train", "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 100}
 
@@ -17,14 +17,14 @@ def answer(*names: str, token: str | None = None) -> dict[str, Any]:
 
 
 def test_the_newest_job_of_a_prefix_is_the_first_listed_that_begins_with_it() -> None:
-    search = NewestJob(SoughtJob(job_name_prefix="train"))
+    search = NewestJob(JobLookup(job_name_prefix="train"))
     assert search.request == FIRST
     search.take(answer("pretrain-2", "Train-3", "train-2", "train-1", token="more"))
     assert (search.found, search.request) == ("train-2", None)
 
 
 def test_it_may_be_on_a_later_page() -> None:
-    search = NewestJob(SoughtJob(job_name_prefix="train"))
+    search = NewestJob(JobLookup(job_name_prefix="train"))
     search.take(answer("pretrain-2", token="more"))
     assert (search.found, search.request) == (None, {**FIRST, "NextToken": "more"})
     search.take(answer("train-1"))
@@ -32,13 +32,13 @@ def test_it_may_be_on_a_later_page() -> None:
 
 
 def test_there_may_be_none() -> None:
-    search = NewestJob(SoughtJob(job_name_prefix="train"))
+    search = NewestJob(JobLookup(job_name_prefix="train"))
     search.take(answer("pretrain-2"))
     assert (search.found, search.request) == (None, None)
 
 
 def test_only_jobs_created_after_a_moment_are_listed() -> None:
-    sought = SoughtJob(job_name_prefix="train", created_after=1_800_000_000.0)
+    sought = JobLookup(job_name_prefix="train", created_after=1_800_000_000.0)
     after = datetime(2027, 1, 15, 8, tzinfo=timezone.utc)
     assert NewestJob(sought).request == {**FIRST, "CreationTimeAfter": after}
     assert str(sought) == "a processing job train… created after 2027-01-15T08:00:00+00:00"

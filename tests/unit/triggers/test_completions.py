@@ -12,7 +12,7 @@ from airflow.triggers.base import BaseEventTrigger
 
 from airflow_sm_processing import CompletedJobsTrigger, DefinitionError
 from airflow_sm_processing.hooks.connection import AwsConnection
-from airflow_sm_processing.triggers.completion_delivery import AssetMemory, VariableMemory, memory_of
+from airflow_sm_processing.triggers.completion_delivery import AssetStore, VariableStore, store_of
 from airflow_sm_processing.watcher.completions import JobFilter
 
 EVERYTHING: dict[str, Any] = {
@@ -70,10 +70,10 @@ def test_airflow_takes_triggers_for_the_same_whatever_the_order_of_their_tags() 
 
 
 def test_a_trigger_keeps_its_memory_when_its_pace_changes_and_not_when_its_jobs_do() -> None:
-    key = CompletedJobsTrigger(job_name_prefix="a").memory_key
-    assert CompletedJobsTrigger(job_name_prefix="a", poll_interval=5, verify=False).memory_key == key
+    key = CompletedJobsTrigger(job_name_prefix="a").store_key
+    assert CompletedJobsTrigger(job_name_prefix="a", poll_interval=5, verify=False).store_key == key
     others = [{"job_name_pattern": "a"}, {"job_name_prefix": "b"}, {"job_name_prefix": "a", "region_name": "x"}]
-    assert len({CompletedJobsTrigger(**other).memory_key for other in others} | {key}) == 4
+    assert len({CompletedJobsTrigger(**other).store_key for other in others} | {key}) == 4
 
 
 def test_what_can_not_be_right_is_said_at_once() -> None:
@@ -123,8 +123,8 @@ def test_the_memory_is_the_assets_store_where_there_is_one_asset_with_one() -> N
     async def in_thread(*_: Any) -> None: ...
 
     trigger = CompletedJobsTrigger(job_name_prefix="a")
-    assert type(memory_of(trigger, in_thread)) is VariableMemory  # as before Airflow 3.3
+    assert type(store_of(trigger, in_thread)) is VariableStore  # as before Airflow 3.3
     trigger.asset_state_store = AssetStateStoreAccessors(inlets=[Asset("a")])
-    assert type(memory_of(trigger, in_thread)) is AssetMemory
+    assert type(store_of(trigger, in_thread)) is AssetStore
     trigger.asset_state_store = AssetStateStoreAccessors(inlets=[Asset("a"), Asset("b")])
-    assert type(memory_of(trigger, in_thread)) is VariableMemory
+    assert type(store_of(trigger, in_thread)) is VariableStore

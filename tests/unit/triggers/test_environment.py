@@ -39,7 +39,7 @@ def secrets() -> JobSecrets:
 async def asking(account: Account, secrets: JobSecrets) -> AsyncIterator[JobEnvironment]:
     async with World.over(account) as world:
         turn = asyncio.Lock()
-        environment = JobEnvironment(world.lookout.calls, "job", secrets, turn=turn, logger=logger)
+        environment = JobEnvironment(world.shared.calls, "job", secrets, turn=turn, logger=logger)
         yield environment
         await environment.close()
 
@@ -108,7 +108,7 @@ def test_a_thousand_questions_that_come_together_do_not_hold_up_the_logs() -> No
 
     async def main() -> tuple[float, float]:
         async with World.over(account) as world:
-            calls, turn = world.lookout.calls, asyncio.Lock()
+            calls, turn = world.shared.calls, asyncio.Lock()
             environments = [
                 JobEnvironment(calls, name, JobSecrets(), turn=turn, logger=logger) for name in account.jobs
             ]
@@ -131,7 +131,7 @@ def test_it_may_be_learnt_elsewhere(account: Account, secrets: JobSecrets):
 
     async def main() -> None:
         async with asking(account, secrets) as environment:
-            environment.tell({"TOKEN": "tr0ub4dor"})
+            environment.report({"TOKEN": "tr0ub4dor"})
             asked = account.counts()[DESCRIBE]
             await asyncio.sleep(300)
             environment.give_up()

@@ -12,7 +12,7 @@ from airflow.sdk.serde import deserialize, serialize
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.triggers.events import Deadline, JobEvent
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
-from airflow_sm_processing.watcher.watches import Verdict
+from airflow_sm_processing.watcher.watches import JobOutcome
 
 CONNECTION = AwsConnection(
     aws_conn_id="aws_other",
@@ -69,7 +69,7 @@ def test_every_argument_of_a_trigger_is_serialised():
 
 
 @pytest.mark.parametrize("deadline", [None, Deadline(1_800_000_000.25, "max_wait")])
-@pytest.mark.parametrize("outcome", Verdict)
+@pytest.mark.parametrize("outcome", JobOutcome)
 def test_an_event_is_read_as_it_was_sent(outcome, deadline):
     event = JobEvent(
         job_name="a-job",

@@ -9,9 +9,9 @@ import threading
 import pytest
 
 from airflow_sm_processing.hooks.connection import AwsConnection
-from airflow_sm_processing.triggers import shared_watcher
-from airflow_sm_processing.triggers.shared_watcher import shared_lookout
-from airflow_sm_processing.watcher.watches import Verdict, Watch
+from airflow_sm_processing.triggers import shared_watcher as module
+from airflow_sm_processing.triggers.shared_watcher import shared_watcher
+from airflow_sm_processing.watcher.watches import JobOutcome, Watch
 
 CONNECTION = AwsConnection(aws_conn_id="aws_shared")
 
@@ -24,7 +24,7 @@ def connection(monkeypatch):
 
 def left_behind():
     threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("airflow-sm-processing")]
-    return dict(shared_watcher._shared), asyncio.all_tasks() - {asyncio.current_task()}, threads
+    return dict(module._shared), asyncio.all_tasks() - {asyncio.current_task()}, threads
 
 
 async def settled():
@@ -41,9 +41,9 @@ NOTHING = ({}, set(), [])
 
 def test_200_triggers_of_a_connection_share_one_lookout():
     async def one():
-        async with shared_lookout(CONNECTION) as lookout:
-            await lookout.calls.prepare()
-            return id(lookout)
+        async with shared_watcher(CONNECTION) as shared:
+            await shared.calls.prepare()
+            return id(shared)
 
     async def many():
         return await asyncio.gather(*(one() for _ in range(200))), await settled()
@@ -63,7 +63,7 @@ def test_200_triggers_of_a_connection_share_one_lookout():
 )
 def test_what_is_shared(other, same):
     async def two():
-        async with shared_lookout(CONNECTION) as one, shared_lookout(other) as another:
+        async with shared_watcher(CONNECTION) as one, shared_watcher(other) as another:
             return one is another
 
     assert asyncio.run(two()) is same
@@ -74,8 +74,8 @@ def test_two_event_loops_do_not_share_a_lookout():
     lookouts = []
 
     async def one():
-        async with shared_lookout(CONNECTION) as lookout:
-            lookouts.append(lookout)
+        async with shared_watcher(CONNECTION) as shared:
+            lookouts.append(shared)
             await asyncio.to_thread(both_inside.wait)
 
     loops = [threading.Thread(target=lambda: asyncio.run(one())) for _ in range(2)]
@@ -83,8 +83,8 @@ def test_two_event_loops_do_not_share_a_lookout():
         loop.start()
     for loop in loops:
         loop.join()
-    assert len({id(lookout) for lookout in lookouts}) == 2
-    assert shared_watcher._shared == {}
+    assert len({id(shared) for shared in lookouts}) == 2
+    assert module._shared == {}
 
 
 @pytest.mark.parametrize("after", [0, 0.5], ids=["while the client is made", "while it waits"])
@@ -93,9 +93,9 @@ def test_a_user_that_is_cancelled_leaves_nothing_behind(after):
         inside = asyncio.Event()
 
         async def use():
-            async with shared_lookout(CONNECTION) as lookout:
+            async with shared_watcher(CONNECTION) as shared:
                 inside.set()
-                await lookout.jobs.end_of(Watch(job_name="a-job", poll_interval=60))
+                await shared.jobs.end_of(Watch(job_name="a-job", poll_interval=60))
 
         task = asyncio.create_task(use())
         await inside.wait()
@@ -109,14 +109,14 @@ def test_a_user_that_is_cancelled_leaves_nothing_behind(after):
 
 def test_a_connection_that_cannot_be_used_is_told_to_all_who_wait():
     async def wait(connection):
-        async with shared_lookout(connection) as lookout:
-            return await lookout.jobs.end_of(Watch(job_name="a-job", poll_interval=0.05))
+        async with shared_watcher(connection) as shared:
+            return await shared.jobs.end_of(Watch(job_name="a-job", poll_interval=0.05))
 
     async def both():
         bad = AwsConnection(aws_conn_id="aws_shared", botocore_config={"bogus": 1})
         return await asyncio.gather(wait(bad), wait(bad)), await settled()
 
     ends, left = asyncio.run(both())
-    assert [end.verdict for end in ends] == [Verdict.TROUBLE] * 2
+    assert [end.outcome for end in ends] == [JobOutcome.TROUBLE] * 2
     assert "botocore_config" in str(ends[0].message)
     assert left == NOTHING

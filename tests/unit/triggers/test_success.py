@@ -37,12 +37,12 @@ def asynchronous(value: Any) -> Any:
 def test_a_job_is_counted_where_its_task_ends(monkeypatch: pytest.MonkeyPatch, stored: Any, counts: list[str]):
     counted: list[str] = []
     monkeypatch.setattr(processing, "job_ended", lambda description, **_: counted.append(description.job_name))
-    lookout: Any = SimpleNamespace(calls=SimpleNamespace(sagemaker=asynchronous(COMPLETED)))
+    shared: Any = SimpleNamespace(calls=SimpleNamespace(sagemaker=asynchronous(COMPLETED)))
     log: Any = SimpleNamespace(
-        tell_environment=lambda _: None, finish=asynchronous(value=True), forget_position=asynchronous(None)
+        report_environment=lambda _: None, finish=asynchronous(value=True), forget_position=asynchronous(None)
     )
     task: Any = SimpleNamespace(dag_id="dag", task_id="task", xcom=asynchronous(None), set_xcom=asynchronous(stored))
-    event = asyncio.run(processing.success_event(lookout, "job", log, task, JobSecrets({})))
+    event = asyncio.run(processing.success_event(shared, "job", log, task, JobSecrets({})))
     assert (isinstance(event, TaskSuccessEvent), counted) == (bool(counts), counts)
 
 
@@ -58,5 +58,5 @@ def test_a_job_is_counted_where_its_task_ends(monkeypatch: pytest.MonkeyPatch, s
     ],
 )
 def test_a_description_that_cannot_be_read_leaves_the_end_to_a_worker(answer: dict[str, Any]):
-    lookout: Any = SimpleNamespace(calls=SimpleNamespace(sagemaker=asynchronous(answer)))
-    assert asyncio.run(processing.success_event(lookout, "job", NoLog(), None, JobSecrets({}))) is None
+    shared: Any = SimpleNamespace(calls=SimpleNamespace(sagemaker=asynchronous(answer)))
+    assert asyncio.run(processing.success_event(shared, "job", NoLog(), None, JobSecrets({}))) is None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_sm_processing.watcher.watches import Verdict
+from airflow_sm_processing.watcher.watches import JobOutcome
 
 from .account import LIST, Account, Bucket
 from .faults import denied, during, on, server_error, unreachable
@@ -57,8 +57,8 @@ def bound(job: Job, plans: Sequence[Plan], outages: Sequence[Outage]) -> float:
     for each of its calls: a page, and a description for each job; it waits for a round, and its calls for permits.
     """
     interval = max(plan["poll_interval"] for plan in plans)
-    sweep = 30 + max(60, 6 * (1 + len(plans))) + 2 * interval + len(plans)
-    return job.late + sweep + sum(length + 31 for _, length, _ in outages)
+    reconciler = 30 + max(60, 6 * (1 + len(plans))) + 2 * interval + len(plans)
+    return job.late + reconciler + sum(length + 31 for _, length, _ in outages)
 
 
 def most_calls_a_second(plans: Sequence[Plan]) -> float:
@@ -106,7 +106,7 @@ def test_every_wait_ends_with_its_job_and_soon_after_it_for_few_calls(
 
         for number, (began, seen) in enumerate(ends):
             job = account.jobs[f"job-{number}"]
-            assert seen.verdict is Verdict.ENDED
+            assert seen.outcome is JobOutcome.ENDED
             assert 0 <= seen.at - max(job.ended_at(), began) <= bound(job, plans, outages)
         assert len(account.calls) <= lasted * most_calls_a_second(plans) + 30 * len(plans) + 60
 

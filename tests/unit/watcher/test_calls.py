@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def described(world: World, name: str = "job") -> Any:
-    answer = await world.lookout.calls.sagemaker("describe_processing_job", name, {"ProcessingJobName": name})
+    answer = await world.shared.calls.sagemaker("describe_processing_job", name, {"ProcessingJobName": name})
     return answer["ProcessingJobStatus"]
 
 
@@ -29,16 +29,16 @@ def world_of_a_job(**options: Any) -> World:
 
 
 async def closed(world: World) -> None:
-    await world.lookout.close()
+    await world.shared.close()
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 def test_clients_are_made_once_for_all_who_call() -> None:
     async def main() -> None:
         world = world_of_a_job()
-        await world.lookout.calls.prepare()
+        await world.shared.calls.prepare()
         assert await asyncio.gather(*(described(world) for _ in range(10))) == ["InProgress"] * 10
-        await asyncio.gather(*(world.lookout.calls.logs("filter_log_events", "job", {}) for _ in range(3)))
+        await asyncio.gather(*(world.shared.calls.logs("filter_log_events", "job", {}) for _ in range(3)))
         assert world.account.clients == 2
         await closed(world)
 
@@ -71,7 +71,7 @@ def test_a_call_is_tried_once_and_fails_with_our_error(
 def test_a_refusal_slows_the_calls_of_its_service_only() -> None:
     async def main() -> None:
         world = world_of_a_job(bucket=Bucket(1, 3))
-        calls = world.lookout.calls
+        calls = world.shared.calls
         for _ in range(3):
             await described(world)
         fast = calls.permits.rate
@@ -90,7 +90,7 @@ def test_status_calls_go_before_log_calls_of_which_there_are_five_a_second_at_mo
     async def main() -> None:
         world = world_of_a_job()
         await asyncio.sleep(50)
-        logs = [world.lookout.calls.logs("filter_log_events", "job", {}) for _ in range(60)]
+        logs = [world.shared.calls.logs("filter_log_events", "job", {}) for _ in range(60)]
         statuses = [described(world) for _ in range(20)]
         await asyncio.gather(*logs, *statuses)
         called = [(call.operation, call.at) for call in world.account.calls]
@@ -112,7 +112,7 @@ def test_no_log_call_comes_between_the_pages_of_a_listing() -> None:
 
         async def read_logs() -> None:
             while True:
-                await world.lookout.calls.logs("filter_log_events", "job", {})
+                await world.shared.calls.logs("filter_log_events", "job", {})
 
         reading = asyncio.ensure_future(read_logs())
         await asyncio.sleep(6)

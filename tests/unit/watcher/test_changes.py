@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_processing.watcher import sweep
+from airflow_sm_processing.watcher import reconciler
 from airflow_sm_processing.watcher.client import AwsCalls, Permits
-from airflow_sm_processing.watcher.queries import Questions
-from airflow_sm_processing.watcher.sweep import Changes
-from airflow_sm_processing.watcher.watches import Verdict, Watch, Watches
+from airflow_sm_processing.watcher.queries import JobQueries
+from airflow_sm_processing.watcher.reconciler import Changes
+from airflow_sm_processing.watcher.watches import JobOutcome, Watch, Watches
 
 from .account import LIST, Account
 from .virtual_time import START, run
@@ -28,7 +28,7 @@ class Looks:
 
     def __post_init__(self) -> None:
         calls = AwsCalls(lambda: self.account.client, self._at_once, permits=Permits(rate=1000, ceiling=1000))
-        self.questions = Questions(calls, self.watches)
+        self.questions = JobQueries(calls, self.watches)
         self.changes = Changes(self.questions, self.watches)
 
     async def _at_once(self, function: Callable[[], Any]) -> Any:
@@ -52,7 +52,7 @@ class Looks:
 
 
 def ended(*watches: Watch) -> list[bool]:
-    return [watch.end.done() and watch.end.result().verdict is Verdict.ENDED for watch in watches]
+    return [watch.end.done() and watch.end.result().outcome is JobOutcome.ENDED for watch in watches]
 
 
 def test_without_a_first_look_there_is_nothing_to_go_on_from() -> None:
@@ -198,7 +198,7 @@ def test_after_a_gap_nothing_is_known_any_more() -> None:
 
 
 def test_what_is_remembered_has_a_bound_and_what_is_forgotten_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "_REMEMBERED", 200)
+    monkeypatch.setattr(reconciler, "_REMEMBERED", 200)
 
     async def main() -> None:
         looks = Looks(Account.of_ends(450, 0, 10))

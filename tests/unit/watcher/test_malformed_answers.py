@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_processing.exceptions import MalformedResponseError, TransientError
-from airflow_sm_processing.watcher.completions import JobFilter, Ledger, look_for_completions
+from airflow_sm_processing.watcher.completions import CompletionHistory, JobFilter, look_for_completions
 from airflow_sm_processing.watcher.log_feed import LogFeed
-from airflow_sm_processing.watcher.watches import Verdict
+from airflow_sm_processing.watcher.watches import JobOutcome
 from tests.malformed_answers import DESCRIBE as DESCRIPTIONS
 from tests.malformed_answers import LIST as LISTINGS
 from tests.malformed_answers import LOGS, ODD_DESCRIPTIONS, STREAMS, TAGS, Malformed
@@ -119,7 +119,7 @@ def test_a_job_whose_description_cannot_be_read_is_waited_for_and_holds_up_no_ot
             ends = {**others, "ill": await watches["ill"]}
 
         assert lateness(account, others)[-1] <= ON_TIME + 1
-        assert ends["ill"].verdict is Verdict.ENDED
+        assert ends["ill"].outcome is JobOutcome.ENDED
         assert "The watcher failed" not in said(caplog)
         if not can_be_read:
             assert ends["ill"].at <= 90 + 75
@@ -141,7 +141,7 @@ def test_an_odd_description_is_read_and_a_status_that_is_not_known_is_said_once(
             await world.until(50)
             assert not watch.done()
             wire.forget()
-            assert (await watch).verdict is Verdict.ENDED
+            assert (await watch).outcome is JobOutcome.ENDED
 
         status = answer.id.removeprefix("status ") if answer.id.startswith("status") else None
         assert said(caplog) == (
@@ -236,7 +236,7 @@ def test_a_description_that_hangs_holds_up_no_other_job(seconds: float) -> None:
             await world.until(1500)
 
         assert lateness(account, others)[-1] <= ON_TIME
-        assert (ends["ill"].verdict, ends["ill"].at <= 90 + 75) == (Verdict.ENDED, True)
+        assert (ends["ill"].outcome, ends["ill"].at <= 90 + 75) == (JobOutcome.ENDED, True)
 
     run(main())
 
@@ -262,7 +262,7 @@ def test_a_call_that_is_not_answered_in_time_is_given_up_in_words_that_name_it()
         account.faults.append(hanging(DESCRIBE, 500))
         async with World.over(account) as world:
             with pytest.raises(TransientError) as caught:
-                await world.lookout.calls.sagemaker("describe_processing_job", "job-0", {"ProcessingJobName": "job-0"})
+                await world.shared.calls.sagemaker("describe_processing_job", "job-0", {"ProcessingJobName": "job-0"})
             assert world.now <= 31
             await world.until(600)
 
@@ -384,15 +384,15 @@ def test_tags_that_cannot_be_read_are_a_trouble_that_may_pass(answer: Malformed,
         wire._methods = {LIST: lambda **_: listing, "ListTags": lambda **_: {"Tags": [{"Key": "a", "Value": "b"}]}}
         account.client = wire.client  # type: ignore[method-assign]  # what connecting gives
         async with World.over(account) as world:
-            ledger = Ledger(began_at=START, looked_at=START)
+            ledger = CompletionHistory(began_at=START, looked_at=START)
             wire.spoil("ListTags", [answer])
             with pytest.raises(MalformedResponseError, match="ListTags for job"):
-                await look_for_completions(world.lookout.calls, JobFilter(tags={"a": "b"}), ledger)
-            look = await look_for_completions(world.lookout.calls, JobFilter(tags={"a": "b"}), ledger)
+                await look_for_completions(world.shared.calls, JobFilter(tags={"a": "b"}), ledger)
+            look = await look_for_completions(world.shared.calls, JobFilter(tags={"a": "b"}), ledger)
             assert [completion.job_name for completion in look.news] == ["job", "other"]
             bad = next(spoilt for spoilt in LISTINGS if str(spoilt) == "a summary without ProcessingJobName")
             wire.spoil(LIST, [bad])
-            look = await look_for_completions(world.lookout.calls, JobFilter(tags={"a": "b"}), ledger)
+            look = await look_for_completions(world.shared.calls, JobFilter(tags={"a": "b"}), ledger)
             assert [completion.job_name for completion in look.news] == ["other"]
 
     run(main())

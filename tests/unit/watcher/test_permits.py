@@ -48,7 +48,7 @@ def test_status_goes_before_logs_and_logs_before_sweeps() -> None:
             order.append(priority)
 
         await permits.acquire()
-        wanted = [Priority.SWEEP, Priority.LOGS, Priority.STATUS, Priority.LOGS, Priority.STATUS]
+        wanted = [Priority.RECONCILE, Priority.LOGS, Priority.STATUS, Priority.LOGS, Priority.STATUS]
         await asyncio.gather(*(one(priority) for priority in wanted))
         assert order == sorted(wanted)
 

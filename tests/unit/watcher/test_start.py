@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_processing.watcher.watches import Verdict
+from airflow_sm_processing.watcher.watches import JobOutcome
 
 from .account import DESCRIBE, LIST, Account, Job
 from .virtual_time import run
@@ -88,7 +88,7 @@ def test_jobs_that_ended_while_the_triggerer_was_away_are_listed_too(name: str, 
             await world.until(60)
             ends = [watch.result() for watch in watches]
 
-        assert Counter(seen.verdict for seen in ends) == {Verdict.ENDED: 1000}
+        assert Counter(seen.outcome for seen in ends) == {JobOutcome.ENDED: 1000}
         assert account.counts().total() <= 1000 / 5
 
     run(main())
@@ -104,7 +104,7 @@ def test_names_that_tell_nothing_cost_a_few_calls_more_than_a_description_for_ea
             await world.until(60)
             ends = [watch.result() for watch in watches]
 
-        assert {seen.verdict for seen in ends} == {Verdict.ENDED}
+        assert {seen.outcome for seen in ends} == {JobOutcome.ENDED}
         assert account.counts().total() <= 300 + 20
 
     run(main())
@@ -121,7 +121,7 @@ def test_a_job_that_no_listing_shows_is_described(service: dict[str, Any]) -> No
             seen = await ended, await later
             await give_up(watches)
 
-        assert [end.verdict for end in seen] == [Verdict.ENDED, Verdict.ENDED]
+        assert [end.outcome for end in seen] == [JobOutcome.ENDED, JobOutcome.ENDED]
         assert seen[0].at <= 15
         assert seen[1].at <= 70 + 75
         assert account.counts()[DESCRIBE] <= 20

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from airflow_sm_processing.watcher.watches import Verdict
+from airflow_sm_processing.watcher.watches import JobOutcome
 
 from .account import LIST, Account, Bucket
 from .faults import denied, on
@@ -63,7 +63,7 @@ def test_rounds_that_last_longer_than_the_poll_interval_leave_some_calls_to_logs
             waits = []
             while world.now < 400:
                 began = world.now
-                await asyncio.gather(world.lookout.calls.logs("filter_log_events", "job", {}), return_exceptions=True)
+                await asyncio.gather(world.shared.calls.logs("filter_log_events", "job", {}), return_exceptions=True)
                 waits.append(world.now - began)
             for watch in watches:
                 watch.cancel()
@@ -86,7 +86,7 @@ def test_rounds_that_last_longer_than_the_poll_interval_leave_some_calls_to_swee
             for watch in watches:
                 watch.cancel()
 
-        assert seen.verdict is Verdict.ENDED
+        assert seen.outcome is JobOutcome.ENDED
         assert seen.at <= 200 + 30 + 6 * 8 + 8 * 2 * 4  # the sweep's eight calls, each in a pause of its own
 
     run(main())

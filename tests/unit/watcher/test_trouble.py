@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_processing.watcher.watches import Verdict
+from airflow_sm_processing.watcher.watches import JobOutcome
 
 from .account import DESCRIBE, LIST, STOP, Account
 from .faults import denied, during, on, server_error, unreachable
@@ -31,7 +31,7 @@ def test_nobody_fails_in_an_outage_of_ten_minutes_and_the_first_look_comes_soon_
         async with World.over(account) as world:
             ends = await world.ends_of(account.jobs, since=0)
 
-        assert Counter(seen.verdict for seen in ends.values()) == {Verdict.ENDED: count}
+        assert Counter(seen.outcome for seen in ends.values()) == {JobOutcome.ENDED: count}
         meanwhile = [seen.at for name, seen in ends.items() if account.jobs[name].ended_at() < 900]
         assert 900 < max(meanwhile) <= 900 + 31
         warnings = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
@@ -64,13 +64,13 @@ def test_an_outage_ends_the_waits_whose_bound_is_over_and_only_them() -> None:
             latecomers = [world.watch("job-4", max_transient_seconds=200), world.watch("job-0")]
             ends = await asyncio.gather(*watches, *latecomers)
 
-        assert [seen.verdict for seen in ends] == [
-            Verdict.TROUBLE,
-            Verdict.TROUBLE,
-            Verdict.TROUBLE,
-            Verdict.ENDED,
-            Verdict.TROUBLE,
-            Verdict.ENDED,
+        assert [seen.outcome for seen in ends] == [
+            JobOutcome.TROUBLE,
+            JobOutcome.TROUBLE,
+            JobOutcome.TROUBLE,
+            JobOutcome.ENDED,
+            JobOutcome.TROUBLE,
+            JobOutcome.ENDED,
         ]
         for seen, bound in zip(ends[:3], bounds, strict=False):
             assert 0 <= seen.at - (300 + bound) <= 40
@@ -92,7 +92,7 @@ def test_a_job_whose_description_always_fails_holds_up_no_other() -> None:
             seen = await ill
 
         assert lateness(account, ends)[-1] <= 5 + 2
-        assert seen.verdict is Verdict.TROUBLE
+        assert seen.outcome is JobOutcome.TROUBLE
         assert 700 <= seen.at <= 715
         assert "DescribeProcessingJob for ill failed: InternalFailure" in str(seen.message)
 
@@ -122,7 +122,7 @@ def test_where_all_stays_denied_each_wait_ends_with_the_reason_when_credentials_
             ends = await world.ends_of(account.jobs)
 
         for seen in ends.values():
-            assert (seen.verdict, 300 <= seen.at < 330) == (Verdict.TROUBLE, True)
+            assert (seen.outcome, 300 <= seen.at < 330) == (JobOutcome.TROUBLE, True)
             assert "DescribeProcessingJob for job-" in str(seen.message)
             assert "failed: AccessDeniedException" in str(seen.message)
 
@@ -137,7 +137,7 @@ def test_rotated_credentials_end_no_wait() -> None:
             asyncio.get_running_loop().call_later(100, setattr, account, "expired", 1)
             ends = await world.ends_of(account.jobs, since=0)
 
-        assert Counter(seen.verdict for seen in ends.values()) == {Verdict.ENDED: 20}
+        assert Counter(seen.outcome for seen in ends.values()) == {JobOutcome.ENDED: 20}
         assert (world.connections, account.clients) == (2, 2)
         assert 2 <= sum(call.error == "ExpiredTokenException" for call in account.calls) <= 20
 
@@ -162,7 +162,7 @@ def test_a_bug_in_a_round_ends_every_wait_and_the_next_round_is_as_any(
             await world.until(50)
             again = await world.ends_of(account.jobs, since=0)
 
-        assert {seen[::2] for seen in ends.values()} == {(Verdict.TROUBLE, "KeyError: 'bug'")}
+        assert {seen[::2] for seen in ends.values()} == {(JobOutcome.TROUBLE, "KeyError: 'bug'")}
         assert max(seen.at for seen in ends.values()) < 5 + 10 / 5
         assert lateness(account, again)[-1] <= 6
         assert "The watcher failed." in caplog.text
@@ -176,9 +176,9 @@ def test_a_bug_in_one_description_ends_that_jobs_wait_alone_and_leaves_nothing_u
         account.faults.append(on(DESCRIBE, KeyError("bug"), job_name="job-0"))
         world = World(account, latency=2.0)
         ends = await world.ends_of(account.jobs)
-        await world.lookout.close()
+        await world.shared.close()
         assert asyncio.all_tasks() == {asyncio.current_task()}
-        assert ends.pop("job-0")[::2] == (Verdict.TROUBLE, "KeyError: 'bug'")
+        assert ends.pop("job-0")[::2] == (JobOutcome.TROUBLE, "KeyError: 'bug'")
         assert lateness(account, ends)[-1] <= 5 + 2 * 2.0
 
     run(main())
@@ -195,7 +195,7 @@ def test_a_bug_in_a_sweep_is_logged_and_the_next_sweep_is_as_any(caplog: pytest.
             seen = await watches[-1]
             ends = await asyncio.gather(*watches)
 
-        assert {end.verdict for end in ends} == {Verdict.ENDED}
+        assert {end.outcome for end in ends} == {JobOutcome.ENDED}
         assert seen.at < 300 + 70
         assert {record.message for record in caplog.records} == {"The sweep failed."}
 
@@ -209,7 +209,7 @@ def test_a_bug_in_a_last_look_ends_the_wait_at_its_deadline(caplog: pytest.LogCa
         async with World.over(account) as world:
             seen = await world.end_of("job-0", deadline=100)
 
-        assert seen[::2] == (Verdict.DEADLINE, "KeyError: 'bug'")
+        assert seen[::2] == (JobOutcome.DEADLINE, "KeyError: 'bug'")
         assert seen.at < 101
         assert "The last look at processing job job-0 failed." in caplog.text
 
@@ -232,7 +232,7 @@ def test_a_client_that_cannot_be_made_ends_every_wait_until_it_can(caplog: pytes
             await world.until(20)
             again = await world.ends_of(account.jobs)
 
-        assert {seen[::2] for seen in ends.values()} == {(Verdict.TROUBLE, "ValueError: Invalid endpoint: nowhere")}
+        assert {seen[::2] for seen in ends.values()} == {(JobOutcome.TROUBLE, "ValueError: Invalid endpoint: nowhere")}
         assert lateness(account, again)[-1] <= 6
 
     run(main())
@@ -245,7 +245,7 @@ def test_credentials_that_are_missing_for_a_minute_send_nobody_away() -> None:
         async with World.over(account) as world:
             ends = await world.ends_of(account.jobs, since=0)
 
-        assert {seen.verdict for seen in ends.values()} == {Verdict.ENDED}
+        assert {seen.outcome for seen in ends.values()} == {JobOutcome.ENDED}
 
     run(main())
 
@@ -257,7 +257,7 @@ def test_jobs_are_described_where_only_listing_fails() -> None:
         async with World.over(account) as world:
             ends = await world.ends_of(account.jobs, since=0)
 
-        assert {seen.verdict for seen in ends.values()} == {Verdict.ENDED}
+        assert {seen.outcome for seen in ends.values()} == {JobOutcome.ENDED}
         assert lateness(account, ends)[-1] <= 30
 
     run(main())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_processing.watcher.capacity import Turns
+from airflow_sm_processing.watcher.capacity import CapacityQueue
 from airflow_sm_processing.watcher.client import now
 
 from . import virtual_time
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-async def times_of(turns: Turns, waiters: int, *, outcomes: Iterator[str]) -> list[float]:
+async def times_of(capacity_queue: CapacityQueue, waiters: int, *, outcomes: Iterator[str]) -> list[float]:
     """Let waiters wait, each until its try succeeds; give when each try was."""
     tries: list[float] = []
 
     async def wait(since: float) -> None:
         while True:
-            await turns.wait(since)
+            await capacity_queue.wait(since)
             tries.append(now())
             if next(outcomes) == "made":
-                turns.made()
+                capacity_queue.made()
                 return
-            turns.refused()
+            capacity_queue.refused()
 
     await asyncio.gather(*(wait(float(since)) for since in range(waiters)))
-    turns.close()
+    capacity_queue.close()
     return tries
 
 
 def test_turns_come_quicker_as_jobs_are_made() -> None:
     async def main() -> list[float]:
-        return await times_of(Turns(), 100, outcomes=itertools.repeat("made"))
+        return await times_of(CapacityQueue(), 100, outcomes=itertools.repeat("made"))
 
     tries = virtual_time.run(main())
     assert 3.9 <= tries[0] <= 6.1
@@ -46,7 +46,7 @@ def test_turns_come_quicker_as_jobs_are_made() -> None:
 
 def test_turns_come_slower_as_tries_are_refused() -> None:
     async def main() -> list[float]:
-        return await times_of(Turns(), 1, outcomes=iter([*["refused"] * 8, "made"]))
+        return await times_of(CapacityQueue(), 1, outcomes=iter([*["refused"] * 8, "made"]))
 
     tries = virtual_time.run(main())
     pauses = [later - earlier for earlier, later in itertools.pairwise(tries)]
@@ -58,11 +58,11 @@ def test_turns_of_which_another_triggerer_hears_come_quicker_too() -> None:
     """Jobs were made of all of them, which are watched, and end, elsewhere."""
 
     async def main() -> float:
-        turns = Turns()
+        capacity_queue = CapacityQueue()
         for _ in range(5):
-            turns.refused()
-        await asyncio.gather(*(turns.wait(float(since)) for since in range(50)))
-        turns.close()
+            capacity_queue.refused()
+        await asyncio.gather(*(capacity_queue.wait(float(since)) for since in range(50)))
+        capacity_queue.close()
         return now()
 
     assert virtual_time.run(main()) < 600
@@ -70,17 +70,17 @@ def test_turns_of_which_another_triggerer_hears_come_quicker_too() -> None:
 
 def test_turns_stay_slow_though_refusals_take_a_while_to_come_back() -> None:
     async def main() -> list[float]:
-        turns, tries = Turns(), []
+        capacity_queue, tries = CapacityQueue(), []
 
         async def wait(since: float) -> None:
             for _ in range(10):
-                await turns.wait(since)
+                await capacity_queue.wait(since)
                 tries.append(now())
                 await asyncio.sleep(15)
-                turns.refused()
+                capacity_queue.refused()
 
         await asyncio.gather(*(wait(float(since)) for since in range(5)))
-        turns.close()
+        capacity_queue.close()
         return tries
 
     tries = virtual_time.run(main())
@@ -89,14 +89,14 @@ def test_turns_stay_slow_though_refusals_take_a_while_to_come_back() -> None:
 
 def test_the_longest_waiting_is_next() -> None:
     async def main() -> list[int]:
-        turns, order = Turns(), []
+        capacity_queue, order = CapacityQueue(), []
 
         async def wait(since: int) -> None:
-            await turns.wait(since)
+            await capacity_queue.wait(since)
             order.append(since)
 
         await asyncio.gather(*(wait(since) for since in (3, 1, 2)))
-        turns.close()
+        capacity_queue.close()
         return order
 
     assert virtual_time.run(main()) == [1, 2, 3]
@@ -104,12 +104,12 @@ def test_the_longest_waiting_is_next() -> None:
 
 def test_a_job_that_ends_makes_room_for_the_next_at_once() -> None:
     async def main() -> float:
-        turns = Turns()
-        waiting = asyncio.ensure_future(turns.wait(0.0))
+        capacity_queue = CapacityQueue()
+        waiting = asyncio.ensure_future(capacity_queue.wait(0.0))
         await asyncio.sleep(1)
-        turns.room()
+        capacity_queue.room()
         await waiting
-        turns.close()
+        capacity_queue.close()
         return now()
 
     assert virtual_time.run(main()) == pytest.approx(1, abs=0.01)
@@ -117,16 +117,16 @@ def test_a_job_that_ends_makes_room_for_the_next_at_once() -> None:
 
 def test_who_gives_up_takes_no_turn() -> None:
     async def main() -> float:
-        turns = Turns()
-        gone = asyncio.ensure_future(turns.wait(0.0))
-        stays = asyncio.ensure_future(turns.wait(1.0))
+        capacity_queue = CapacityQueue()
+        gone = asyncio.ensure_future(capacity_queue.wait(0.0))
+        stays = asyncio.ensure_future(capacity_queue.wait(1.0))
         await asyncio.sleep(0)
         gone.cancel()
         await asyncio.sleep(0)
-        assert len(turns) == 1
-        turns.room()
+        assert len(capacity_queue) == 1
+        capacity_queue.room()
         await stays
-        turns.close()
+        capacity_queue.close()
         return now()
 
     assert virtual_time.run(main()) < 1
@@ -134,10 +134,10 @@ def test_who_gives_up_takes_no_turn() -> None:
 
 def test_an_idle_queue_keeps_no_timer() -> None:
     async def main() -> None:
-        turns = Turns()
-        turns.made()
-        turns.room()
-        assert len(turns) == 0
+        capacity_queue = CapacityQueue()
+        capacity_queue.made()
+        capacity_queue.room()
+        assert len(capacity_queue) == 0
 
     virtual_time.run(main())
 
@@ -164,7 +164,9 @@ class Ends:
         return len(news)
 
 
-async def jobs_run(turns: Turns, ends: Ends, tasks: int, *, quota: int, is_watched_here: bool) -> tuple[int, float]:
+async def jobs_run(
+    capacity_queue: CapacityQueue, ends: Ends, tasks: int, *, quota: int, is_watched_here: bool
+) -> tuple[int, float]:
     """Run a job of 90 s for each task, with room for a few at once; return the refusals and how long it took."""
     running: set[str] = set()
     refusals = 0
@@ -174,7 +176,7 @@ async def jobs_run(turns: Turns, ends: Ends, tasks: int, *, quota: int, is_watch
         running.discard(name)
         ends.ended[name] = now()
         if is_watched_here:
-            turns.room(name)
+            capacity_queue.room(name)
 
     async def task(number: int) -> None:
         nonlocal refusals
@@ -184,17 +186,17 @@ async def jobs_run(turns: Turns, ends: Ends, tasks: int, *, quota: int, is_watch
             refused_at = now()
             await asyncio.sleep(5)  # until the trigger starts
             if tries:
-                turns.refused()
+                capacity_queue.refused()
             tries += 1
-            await turns.wait(float(number), refused_at)
+            await capacity_queue.wait(float(number), refused_at)
             await asyncio.sleep(8)  # a worker's start
         running.add(name)
         await asyncio.sleep(5)
-        turns.made()
+        capacity_queue.made()
         await ends_in_time(name)
 
     await asyncio.gather(*map(task, range(tasks)))
-    turns.close()
+    capacity_queue.close()
     return refusals, now()
 
 
@@ -202,7 +204,7 @@ async def jobs_run(turns: Turns, ends: Ends, tasks: int, *, quota: int, is_watch
 def test_where_a_quota_is_used_up_a_try_is_hardly_ever_refused_again(is_watched_here: bool) -> None:
     async def main() -> tuple[int, float]:
         ends = Ends()
-        return await jobs_run(Turns(ends), ends, 20, quota=2, is_watched_here=is_watched_here)  # type: ignore[arg-type]
+        return await jobs_run(CapacityQueue(ends), ends, 20, quota=2, is_watched_here=is_watched_here)  # type: ignore[arg-type]
 
     refusals, seconds = virtual_time.run(main())
     assert refusals == 18  # each task's first; without looks it is some 50
@@ -212,7 +214,7 @@ def test_where_a_quota_is_used_up_a_try_is_hardly_ever_refused_again(is_watched_
 def test_where_ended_jobs_cannot_be_known_tries_go_on_as_ever() -> None:
     async def main() -> tuple[int, float]:
         ends = Ends(are_known=False)
-        return await jobs_run(Turns(ends), ends, 20, quota=2, is_watched_here=False)  # type: ignore[arg-type]
+        return await jobs_run(CapacityQueue(ends), ends, 20, quota=2, is_watched_here=False)  # type: ignore[arg-type]
 
     refusals, seconds = virtual_time.run(main())
     assert refusals > 18 + 20
@@ -221,12 +223,12 @@ def test_where_ended_jobs_cannot_be_known_tries_go_on_as_ever() -> None:
 
 def test_where_no_job_ends_there_is_a_try_each_five_minutes() -> None:
     async def main() -> list[float]:
-        turns, tries = Turns(Ends()), []  # type: ignore[arg-type]
+        capacity_queue, tries = CapacityQueue(Ends()), []  # type: ignore[arg-type]
         for _ in range(5):
-            await turns.wait(0.0, now())
+            await capacity_queue.wait(0.0, now())
             tries.append(now())
-            turns.refused()
-        turns.close()
+            capacity_queue.refused()
+        capacity_queue.close()
         return tries
 
     tries = virtual_time.run(main())
@@ -236,14 +238,14 @@ def test_where_no_job_ends_there_is_a_try_each_five_minutes() -> None:
 def test_those_who_come_put_no_look_off() -> None:
     async def main() -> list[float]:
         ends = Ends()
-        turns = Turns(ends)  # type: ignore[arg-type]
+        capacity_queue = CapacityQueue(ends)  # type: ignore[arg-type]
         waiting = []
         for number in range(40):
-            waiting.append(asyncio.ensure_future(turns.wait(float(number), now())))
+            waiting.append(asyncio.ensure_future(capacity_queue.wait(float(number), now())))
             await asyncio.sleep(1)
         for task in waiting:
             task.cancel()
-        turns.close()
+        capacity_queue.close()
         return ends.looks
 
     assert len(virtual_time.run(main())) >= 3
@@ -251,9 +253,9 @@ def test_those_who_come_put_no_look_off() -> None:
 
 def test_a_throttled_one_among_those_who_wait_is_not_kept_waiting_by_looks() -> None:
     async def main() -> float:
-        turns = Turns(Ends())  # type: ignore[arg-type]
-        await asyncio.gather(turns.wait(0.0, 0.0), turns.wait(1.0))
-        turns.close()
+        capacity_queue = CapacityQueue(Ends())  # type: ignore[arg-type]
+        await asyncio.gather(capacity_queue.wait(0.0, 0.0), capacity_queue.wait(1.0))
+        capacity_queue.close()
         return now()
 
     assert virtual_time.run(main()) < 400

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from airflow_sm_processing.watcher.watches import Verdict
+from airflow_sm_processing.watcher.watches import JobOutcome
 
 from .account import DESCRIBE, LIST, Account, Job
 from .virtual_time import run
@@ -76,7 +76,7 @@ def test_a_restarted_triggerer_sees_in_its_first_round_what_ended_before(since: 
             for watch in watches:
                 watch.cancel()
 
-        assert Counter(end.verdict for end in seen) == {Verdict.ENDED: len(seen)}
+        assert Counter(end.outcome for end in seen) == {JobOutcome.ENDED: len(seen)}
         assert len(seen) >= 900
         assert account.counts(0, 15).total() <= 40  # one for each page of a hundred, most of them full, and the rounds
 
@@ -91,7 +91,7 @@ def test_a_first_look_at_few_jobs_among_thousands_costs_two_calls_for_each_at_mo
         async with World.over(account) as world:
             ends = await world.ends_of([f"job-{n}" for n in range(10)])
 
-        assert {seen.verdict for seen in ends.values()} == {Verdict.ENDED}
+        assert {seen.outcome for seen in ends.values()} == {JobOutcome.ENDED}
         assert account.counts() == {LIST: 10, DESCRIBE: 10}
 
     run(main())
@@ -171,7 +171,7 @@ def test_all_who_wait_for_a_job_are_told() -> None:
             second = world.watch("job-0")
             ends = await asyncio.gather(first, second)
 
-        assert [seen.verdict for seen in ends] == [Verdict.ENDED, Verdict.ENDED]
+        assert [seen.outcome for seen in ends] == [JobOutcome.ENDED, JobOutcome.ENDED]
         assert max(seen.at for seen in ends) <= 20 + 5.1
 
     run(main())
@@ -209,7 +209,7 @@ def test_a_job_that_was_deleted_or_never_was_is_unknown_in_the_services_words(ot
                 watch.cancel()
 
         for name, seen, by in zip(("deleted", "never"), ends, (180, 50), strict=True):
-            assert seen.verdict is Verdict.UNKNOWN
+            assert seen.outcome is JobOutcome.UNKNOWN
             assert f"ResourceNotFound: Could not find requested job with name: {name}" in str(seen.message)
             assert seen.at < by
 
@@ -237,7 +237,7 @@ def test_closing_ends_a_call_that_is_under_way_and_leaves_no_task() -> None:
         world = World(account, latency=3.0)
         watches = [world.watch(name) for name in account.jobs]
         await world.until(8.5)
-        await world.lookout.close()
+        await world.shared.close()
         assert asyncio.all_tasks() == {asyncio.current_task(), *watches}
         for watch in watches:
             watch.cancel()
@@ -249,7 +249,7 @@ def test_closing_ends_a_call_that_is_under_way_and_leaves_no_task() -> None:
 
 def test_closing_at_once_leaves_no_task() -> None:
     async def main() -> None:
-        await World(Account()).lookout.close()
+        await World(Account()).shared.close()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(main())

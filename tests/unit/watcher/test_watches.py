@@ -5,11 +5,11 @@ from typing import Any
 
 from airflow_sm_processing.exceptions import TransientError
 from airflow_sm_processing.processing.values import DEFAULT_POLL_INTERVAL
-from airflow_sm_processing.watcher.watches import JobEnd, Verdict, Watch, Watches
+from airflow_sm_processing.watcher.watches import JobEnd, JobOutcome, Watch, Watches
 
 from .virtual_time import run
 
-ENDED = JobEnd(Verdict.ENDED)
+ENDED = JobEnd(JobOutcome.ENDED)
 
 
 def watching(*names: str, **options: Any) -> tuple[Watches, list[Watch]]:
@@ -33,8 +33,8 @@ def test_a_waiter_is_told_once() -> None:
     async def main() -> None:
         watches, (watch,) = watching("a")
         watches.over("a", ENDED)
-        watch.over(JobEnd(Verdict.DEADLINE))
-        watches.over("a", JobEnd(Verdict.UNKNOWN))
+        watch.over(JobEnd(JobOutcome.DEADLINE))
+        watches.over("a", JobEnd(JobOutcome.UNKNOWN))
         watches.remove(watch)
         assert watch.end.result() == ENDED
 
@@ -48,7 +48,7 @@ def test_a_job_that_is_not_there_is_told_to_those_who_do_not_wait_for_it_to_be_m
         watches.add(other)
         watches.failed("a", TransientError("Too fast.", operation="DescribeProcessingJob", code="Throttling"))
         watches.unknown("a", "There is no a.")
-        assert (other.end.result(), patient.end.done()) == (JobEnd(Verdict.UNKNOWN, "There is no a."), False)
+        assert (other.end.result(), patient.end.done()) == (JobEnd(JobOutcome.UNKNOWN, "There is no a."), False)
         assert (watches.of("a"), patient.failing_since) == ((patient,), None)
         watches.seen("a", has_ended=True)
         assert patient.end.result() == ENDED
@@ -96,7 +96,7 @@ def test_a_job_that_cannot_be_looked_at_is_looked_for_anew_and_let_go_when_its_t
         assert watches.newcomers() == [patient, impatient]
         await asyncio.sleep(10)
         watches.failed("a", error)
-        assert impatient.end.result() == JobEnd(Verdict.TROUBLE, "It failed. It has not for 10 s.")
+        assert impatient.end.result() == JobEnd(JobOutcome.TROUBLE, "It failed. It has not for 10 s.")
         assert watches.newcomers() == [patient]
         watches.seen("a", has_ended=False)
         await asyncio.sleep(95)

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.exceptions import TransientError
-from airflow_sm_processing.triggers.shared_watcher import Lookout
-from airflow_sm_processing.watcher.watches import Verdict, Watch
+from airflow_sm_processing.triggers.shared_watcher import SharedWatcher
+from airflow_sm_processing.watcher.watches import JobOutcome, Watch
 
 from .virtual_time import START
 
@@ -28,7 +28,7 @@ class Hang(BaseException):
 class Seen(NamedTuple):
     """What a waiter was told, and when by the loop's clock."""
 
-    verdict: Verdict
+    outcome: JobOutcome
     at: float
     message: str | None
 
@@ -44,7 +44,7 @@ class World:
         self.account = account
         self._latency = latency
         self.connections = 0
-        self.lookout = Lookout(self._connect, self.in_thread)
+        self.shared = SharedWatcher(self._connect, self.in_thread)
 
     @classmethod
     @asynccontextmanager
@@ -53,7 +53,7 @@ class World:
         try:
             yield world
         finally:
-            await world.lookout.close()
+            await world.shared.close()
 
     def _connect(self) -> Callable[[str], Any]:
         self.connections += 1
@@ -80,8 +80,8 @@ class World:
         """Watch a job; `since` and `deadline` are by the loop's clock, and turned to what this machine's shows."""
         for name in options.keys() & {"since", "deadline"}:
             options[name] = None if options[name] is None else START + options[name]
-        end = await self.lookout.jobs.end_of(Watch(job_name=job_name, poll_interval=poll_interval, **options))
-        return Seen(end.verdict, self.now, end.message)
+        end = await self.shared.jobs.end_of(Watch(job_name=job_name, poll_interval=poll_interval, **options))
+        return Seen(end.outcome, self.now, end.message)
 
     def watch(self, job_name: str, **options: Any) -> asyncio.Task[Seen]:
         return asyncio.ensure_future(self.end_of(job_name, **options))
@@ -95,5 +95,5 @@ class World:
 
 def lateness(account: Account, ends: Mapping[str, Seen]) -> list[float]:
     """Seconds from each job's end until its waiter was told that it had ended."""
-    assert {seen.verdict for seen in ends.values()} == {Verdict.ENDED}
+    assert {seen.outcome for seen in ends.values()} == {JobOutcome.ENDED}
     return sorted(seen.at - account.jobs[name].ended_at() for name, seen in ends.items())

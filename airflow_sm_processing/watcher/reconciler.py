@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping
 
     from airflow_sm_processing.watcher.client import Permits
-    from airflow_sm_processing.watcher.queries import Page, Questions
+    from airflow_sm_processing.watcher.queries import JobQueries, Page
     from airflow_sm_processing.watcher.watches import Watch, Watches
 
 
-__all__ = ["Changes", "Sweep"]
+__all__ = ["Changes", "Reconciler"]
 
 
 _OVERLAP, _LONGEST_OVERLAP = 2.0, 60.0
@@ -36,7 +36,7 @@ class Changes:
     It remembers what it saw, so that a watch which begins later than its job's end costs no call of its own.
     """
 
-    def __init__(self, questions: Questions, watches: Watches) -> None:
+    def __init__(self, questions: JobQueries, watches: Watches) -> None:
         self._questions = questions
         self._watches = watches
         self._began: float | None = None
@@ -181,14 +181,14 @@ _WORTH_A_PAGE = 5  # jobs: a page that shows fewer is dearer than their descript
 _MOST_BARREN = 2  # listings by names that were not worth it, before the rest is described
 
 
-class Sweep:
+class Reconciler:
     """Lists the jobs in progress, and looks at those of the watched that are not among them.
 
     So a job is found whose change the listing never showed, or showed too late, and one that was deleted, at one call
     for each 100 jobs in progress: or at one for each watched job, where that is less.
     """
 
-    def __init__(self, questions: Questions, watches: Watches, changes: Changes, permits: Permits) -> None:
+    def __init__(self, questions: JobQueries, watches: Watches, changes: Changes, permits: Permits) -> None:
         self._questions = questions
         self._watches = watches
         self._changes = changes
@@ -211,7 +211,7 @@ class Sweep:
             await self._pause(calls)
             self._soon.clear()
             try:
-                calls = await self._sweep()
+                calls = await self._reconciler()
             except ProcessingError as error:  # the rounds meet the same, and know what to do about it
                 log.debug("The sweep was not finished: %s", error)
                 calls = 0
@@ -227,11 +227,11 @@ class Sweep:
                 await asyncio.sleep(_GATHER)
                 return
 
-    async def _sweep(self) -> int:
+    async def _reconciler(self) -> int:
         """Look for the watched jobs that nothing has shown for a while, and return the number of calls it took."""
         began = now()
         names = {watch.job_name for watch in self._watches if watch.looked_at and _is_stale(watch, began)}
-        missing, calls = await self._missing(names, Priority.SWEEP)
+        missing, calls = await self._missing(names, Priority.RECONCILE)
         return calls + await self._look_for(missing, began)
 
     async def look_at(self, job_names: Collection[str]) -> None:
@@ -251,7 +251,7 @@ class Sweep:
             try:
                 async for page in self._questions.pages(priority=priority, status=JobStatus.IN_PROGRESS.value):
                     calls += 1
-                    if self._permits.is_scarce and priority is Priority.SWEEP:
+                    if self._permits.is_scarce and priority is Priority.RECONCILE:
                         await asyncio.sleep(_SHARE / self._permits.rate)
                     self._changes.remember(page.statuses)
                     shown.update(name for name in page.statuses if name in job_names)
@@ -274,7 +274,7 @@ class Sweep:
             for name in missing
             if any(watch.seen_at is None or watch.seen_at < began for watch in self._watches.of(name))
         ]
-        return await self.look_closer(rest, priority=Priority.SWEEP)
+        return await self.look_closer(rest, priority=Priority.RECONCILE)
 
     async def look_closer(self, job_names: Collection[str], *, priority: Priority = Priority.STATUS) -> int:
         """Look at jobs: list those whose names begin alike, where there are many, and describe the rest.
