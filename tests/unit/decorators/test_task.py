@@ -256,7 +256,7 @@ def test_a_number_that_could_have_been_another_text_is_an_error(valid, runner, v
 
 
 @pytest.mark.parametrize(
-    ("value", "carried"),
+    ("value", "encoded"),
     [
         ("{{ '1.10' | tojson }}", "1.10"),
         ("'{{ '1.10' }}'", "1.10"),

@@ -262,7 +262,7 @@ def test_a_sensors_text_is_what_its_author_wrote(runner: Runner, parameter: str)
     with a_dag():
         task = ProcessingJobSensor(task_id="task", **{parameter: "1_0"}, region_name="0x1", aws_conn_id="007")
     rendered = runner.rendered(task)
-    assert getattr(rendered._sought({"dag_run": _Run()}), parameter) == "1_0"
+    assert getattr(rendered._lookup({"dag_run": _Run()}), parameter) == "1_0"
     assert (rendered.connection.region_name, rendered.connection.aws_conn_id) == ("0x1", "007")
 
 
@@ -271,13 +271,13 @@ def test_a_sensors_number_that_could_have_been_another_text_is_an_error(runner: 
     with a_dag():
         task = ProcessingJobSensor(task_id="task", **{parameter: "{{ '1_0' }}"})
     with pytest.raises(DefinitionError, match=KEEP):
-        runner.rendered(task)._sought({"dag_run": _Run()})
+        runner.rendered(task)._lookup({"dag_run": _Run()})
 
 
 def test_a_sensors_name_may_be_a_number(runner: Runner):
     with a_dag():
         task = ProcessingJobSensor(task_id="task", job_name_prefix="{{ ds_nodash }}", since="{{ ds_nodash }}")
-    sought = runner.rendered(task)._sought({"dag_run": _Run()})
+    sought = runner.rendered(task)._lookup({"dag_run": _Run()})
     assert (sought.job_name_prefix, sought.created_after) == ("20260102", 1767312000.0)
 
 
