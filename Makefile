@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CORE := tests/integration/operators/test_modes.py tests/integration/triggers/test_endings.py tests/integration/processing
 # uv checks what it downloads against the hashes of constraints.txt, in dependencies and in build environments too.
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt
 UPGRADE ?= --upgrade
@@ -11,7 +12,7 @@ CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chro
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test unit integration acceptance browser soak matrix parity compat docs lint format demo ui bench dist constraints clean
+.PHONY: help setup test verify core house unit integration acceptance browser soak matrix parity compat docs lint format demo ui bench dist constraints clean
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +34,10 @@ unit: $(STAMP) ## The fast tier: no server, no Airflow process
 # Three processes on two cores too, for it waits more than it computes.
 integration: $(STAMP) ## Against the local SageMaker over HTTP
 	$(BIN)/pytest -n 3 --dist loadgroup tests/integration
+
+# A job's life, each mode of waiting for it, and the two ways to define it: what most changes could break.
+core: $(STAMP)
+	$(BIN)/pytest -n logical --dist loadgroup $(CORE)
 
 acceptance: $(STAMP) ## The example DAGs and the crash matrix through real Airflow
 	$(BIN)/pytest tests/acceptance
@@ -64,6 +69,9 @@ lint: $(STAMP) ## ruff, spelling, mypy --strict, and the import rules
 	$(BIN)/mypy tests/typing/usage.py
 	$(BIN)/mypy -p tests.parity
 	$(BIN)/lint-imports
+
+house: $(STAMP) ## Measure the package's structure against its bounds
+	$(BIN)/python -m tests.house
 
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .

@@ -39,7 +39,7 @@ class RunFields:
 
 @contextmanager
 def rendered(dag: DAG, task_id: str, run: RunFields) -> Iterator[tuple[BaseProcessingOperator, Context]]:
-    """Give a processing task as a worker of the run would have it, and its context; the block is in that worker.
+    """Return a processing task as a worker of the run would have it, and its context; the block is in that worker.
 
     Raises:
         LookupError: The DAG has no such task, or it is mapped and no index is given.
@@ -210,7 +210,7 @@ def _answering(answers: _Answers) -> Iterator[None]:
 
 
 def _put_placeholders_in_s3(task: BaseProcessingOperator) -> None:
-    """Take a place that isn't known yet for one in S3: local ones come from the DAG file."""
+    """Treat a place that isn't known yet as one in S3: local ones come from the DAG file."""
     fields: Any = task
     for name in ("inputs", "outputs", "code"):
         if hasattr(task, name):

@@ -127,7 +127,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # not there under PYTHONSAFEPATH
 
-from {_PACKAGE}.running import main
+from {_PACKAGE}.runner import main
 
 main()
 """

@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def with_uris(value: Any) -> Any:
-    """Put an asset's URI in the place of each asset.
+    """Put an asset's URI in place of each asset.
 
     Airflow takes a slash off a URI's end, which says of a prefix that the keys go on below it, and what follows a `#`.
     Where the asset has no name of its own, its name is the URI as it was written.
@@ -50,7 +50,7 @@ def with_uris(value: Any) -> Any:
 
 
 def declare(task: Any, inputs: Any) -> None:
-    """Make the assets that a task's inputs name its inlets, and give it an outlet for what its outputs turn out to be.
+    """Make the assets that a task's inputs name its inlets, and add an outlet for what its outputs turn out to be.
 
     Args:
         task: An operator, or the arguments of a mapped one as an object with attributes.

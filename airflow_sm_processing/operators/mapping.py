@@ -25,7 +25,7 @@ class ProcessingPartial(OperatorPartial):
 
     @classmethod
     def of(cls, partial: OperatorPartial) -> ProcessingPartial:
-        """Return one in the place of a partial of Airflow's own."""
+        """Return one in place of a partial of Airflow's own."""
         partial._expand_called = True  # noqa: SLF001  # it is this one now that warns if it is never expanded
         return cls(operator_class=partial.operator_class, kwargs=partial.kwargs, params=partial.params)
 

@@ -37,7 +37,7 @@ def is_resolved(value: Any) -> bool:
 
 
 def hide_unresolved(value: Any) -> Any:
-    """Return a value with LATE in the place of templates, XComArgs and whatever else only a run knows."""
+    """Return a value with LATE in place of templates, XComArgs and whatever else only a run knows."""
     if isinstance(value, str):
         return LATE if any(mark in value for mark in _TEMPLATE_MARKS) else value
     if isinstance(value, dict):
@@ -77,7 +77,7 @@ def render_fields(task: Any, names: Sequence[str], render: Callable[[Sequence[st
 
 
 def resolved(value: Any) -> Any:
-    """Return a rendered value with lists and dicts in the place of other sequences, iterators and mappings in it.
+    """Return a rendered value with lists and dicts in place of other sequences, iterators and mappings in it.
 
     Airflow resolves what mapped tasks left, and `.map()`, `.zip()` and `.concat()` of references, to sequences of its
     own that ask for their elements one by one. A list, tuple or dict without such a thing in it is returned as it is,

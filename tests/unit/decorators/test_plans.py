@@ -69,9 +69,9 @@ def test_a_plan_has_the_arguments_inputs_the_code_and_the_outcome(dag, valid):
     assert sorted(names) == [
         "airflow_sm_container/__init__.py",
         "airflow_sm_container/function.py",
-        "airflow_sm_container/installing.py",
         "airflow_sm_container/outcome.py",
-        "airflow_sm_container/running.py",
+        "airflow_sm_container/requirements.py",
+        "airflow_sm_container/runner.py",
         "airflow_sm_container/values.py",
         "call.json",
         "run.py",

@@ -11,8 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .function import load_function
-from .installing import install
 from .outcome import Outcome
+from .requirements import install
 from .values import decode
 
 if TYPE_CHECKING:
