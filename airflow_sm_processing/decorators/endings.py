@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.decorators.results import Raised, Returned
     from airflow_sm_processing.exceptions import JobFailedError
-    from airflow_sm_processing.operators.job_run import EndedJob
+    from airflow_sm_processing.operators.acquire import EndedJob
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.job import ProcessingJob
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_sm_processing.exceptions import JobFailedError
-    from airflow_sm_processing.operators.job_run import EndedJob
+    from airflow_sm_processing.operators.acquire import EndedJob
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.models import ProcessingInput
     from airflow_sm_processing.processing.values import Late

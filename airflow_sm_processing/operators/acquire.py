@@ -5,33 +5,134 @@ from __future__ import annotations
 import logging
 import random
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from airflow_sm_processing.exceptions import CapacityError, MalformedResponseError, ProcessingError, TransientError
+from airflow_sm_processing.exceptions import (
+    CapacityError,
+    DefinitionError,
+    JobExistsError,
+    MalformedResponseError,
+    ProcessingError,
+    TransientError,
+)
+from airflow_sm_processing.operators.errors import TaskDefinitionError, UnwantedJobError
+from airflow_sm_processing.ownership.claim import JobClaim
 from airflow_sm_processing.processing.aws_calls import is_pressure
+from airflow_sm_processing.triggers.capacity import CapacityTrigger, Refusals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+    from typing import NoReturn
+
+    from airflow.sdk import Context
+
+    from airflow_sm_processing.exceptions import JobFailedError, Problem
+    from airflow_sm_processing.hooks.connection import AwsConnection
+    from airflow_sm_processing.hooks.processing import ProcessingHook
+    from airflow_sm_processing.operators.assets import AssetOutlets
+    from airflow_sm_processing.operators.attempt import Attempt
     from airflow_sm_processing.operators.release import JobGuard
-    from airflow_sm_processing.ownership.claim import Claimed, JobClaim
+    from airflow_sm_processing.operators.wait_options import WaitOptions
+    from airflow_sm_processing.ownership.claim import Claimed
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.job import ProcessingJob
-    from airflow_sm_processing.triggers.capacity import Refusals
+    from airflow_sm_processing.triggers.events import Deadline
 
 __all__ = [
+    "BACKSTOP",
     "Acquired",
-    "capacity_queue",
-    "claim_job",
-    "count_refusal",
-    "is_quota_used_up",
+    "EndedJob",
+    "JobAcquisition",
+    "JobTask",
+    "RunSettings",
     "lacked_capacity",
-    "pause_after",
+    "trigger_connection",
 ]
 
 log = logging.getLogger(__name__)
 
+BACKSTOP = timedelta(seconds=30)
+"""After a trigger's deadline Airflow itself ends the deferral: no triggerer may be running."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
 _NO_CAPACITY = "CapacityError"  # as SageMaker's FailureReason begins when there are no such instances
+
+
+# What a task hands to a run of its job
+
+
+class EndedJob(NamedTuple):
+    """A job that has ended, for the operator to read what it left."""
+
+    job: ProcessingJob
+    description: JobDescription
+    max_transient_seconds: float
+    """How long to retry while S3 can't be reached."""
+
+
+class JobTask(Protocol):
+    """What a run asks of its operator."""
+
+    @property
+    def connection(self) -> AwsConnection:
+        """Which AWS the task talks to."""
+
+    @property
+    def hook(self) -> ProcessingHook:
+        """The hook of that connection."""
+
+    def job_definition(
+        self, context: Context, option_problems: Sequence[Problem] = ()
+    ) -> AbstractContextManager[JobDefinition]:
+        """Return the job's definition, for the block in which the job is created."""
+
+    def job_result(self, context: Context, ended: EndedJob) -> Any:
+        """Return the task's result, of a job that has ended well or was stopped."""
+
+    def job_failure(self, ended: EndedJob, error: JobFailedError) -> Exception:
+        """Return what the task raises for a job that failed."""
+
+    def ends_from_trigger(self, options: WaitOptions) -> bool:
+        """Return whether the trigger may end the task of a job that completes."""
+
+    def defer(self, *, trigger: Any, method_name: str, timeout: timedelta | None = None) -> NoReturn:
+        """End this stay in a worker, until a trigger fires."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """What a run needs to know of its task, read once from the rendered parameters."""
+
+    task_id: str
+    dag_id: str
+    options: WaitOptions
+    option_problems: tuple[Problem, ...]
+    """What is wrong with the parameters that `options` was read from."""
+    execution_timeout: timedelta | None
+    trigger_mask: bool | list[str]
+    """Which variables of the job's environment a trigger has to hide."""
+    result_files: Any
+    """The files by the names of their XComs; nothing if there are none."""
+    max_result_file_bytes: int | str
+    asset_outlets: AssetOutlets
+
+    def deadline(self, task_started: datetime | None, *, max_wait: float | None) -> Deadline | None:
+        """Return when a wait ends: `max_wait` seconds from now, or with the task's `execution_timeout`."""
+        from airflow_sm_processing.triggers.events import earliest_deadline
+
+        return earliest_deadline(max_wait=max_wait, execution_timeout=self.execution_timeout, task_started=task_started)
+
+
+def trigger_connection(task: JobTask) -> dict[str, Any]:
+    """Return the connection as a trigger takes it, with the region that the worker found."""
+    return {**task.connection.serialize(), "region_name": task.hook.session.boto_region_name}
+
+
+# The job
 
 
 class Acquired(NamedTuple):
@@ -46,7 +147,107 @@ class Acquired(NamedTuple):
     """The capacity queue of jobs of its kind."""
 
 
-def claim_job(claim: JobClaim, guard: JobGuard) -> Claimed:
+class JobAcquisition:
+    """Acquires the one job of a task instance, in one stay in a worker."""
+
+    def __init__(
+        self, task: JobTask, context: Context, settings: RunSettings, attempt: Attempt, guard: JobGuard
+    ) -> None:
+        """Prepare it; for the arguments, see `JobRun`."""
+        self.refusals: Refusals | None = None
+        """That AWS had no capacity for the job, until now."""
+        self.stays_in_worker = False
+        """Whether to wait for capacity in this worker in any case: the trigger that did has failed."""
+        self._task = task
+        self._context = context
+        self._settings = settings
+        self._options = settings.options
+        self._attempt = attempt
+        self._guard = guard
+
+    def acquire(self, lacking: CapacityError | None = None) -> Acquired:
+        """Acquire the job as soon as there is capacity for it.
+
+        Args:
+            lacking: Why the last job could not start.
+
+        Raises:
+            TaskDefinitionError: Something is wrong with the task's parameters.
+            UnwantedJobError: An earlier try left a job, and `on_existing_job` is `fail`; or another owner has
+                its name.
+            ServiceError: AWS refused or couldn't be reached.
+        """
+        asked_at = time.time()
+        try:
+            with self._task.job_definition(self._context, self._settings.option_problems) as definition:
+                queue = _capacity_queue(definition)
+                if lacking is not None:
+                    self._await_capacity(lacking, queue)
+                    asked_at = time.time()
+                claim = self._claim(definition)
+                while True:
+                    try:
+                        job, found = _claim_job(claim, self._guard)
+                    except TransientError as error:
+                        if not is_pressure(error):
+                            raise
+                        self._await_capacity(error, queue)
+                    else:
+                        created = None if found is None else found.created_at
+                        return Acquired(job, found, asked_at if created is None else created.timestamp(), queue)
+        except DefinitionError as error:
+            raise TaskDefinitionError.of(error, task_id=self._settings.task_id) from error
+        except JobExistsError as error:
+            raise UnwantedJobError(error.job_name, str(error)) from error
+
+    def _claim(self, definition: JobDefinition) -> JobClaim:
+        return JobClaim(
+            definition,
+            self._task.hook.session,
+            self._attempt.asking(),
+            intents=self._attempt.intents,
+            on_existing_job=self._options.on_existing_job,
+            is_end=self._options.skips_on_exit_of,
+            max_transient_seconds=self._options.max_transient_seconds,
+            may_create=self._guard.check_may_create,
+            sleep=self._guard.sleep,
+        )
+
+    def _await_capacity(self, error: TransientError, queue: str) -> None:
+        """Wait until it is worth trying again: in this worker, or deferred."""
+        options = self._options
+        refusals = self.refusals = _count_refusal(error, self.refusals, bound=options.max_capacity_wait)
+        deadline = self._settings.deadline(self._context["ti"].start_date, max_wait=None)
+        if deadline is not None and deadline.seconds_left <= 0:
+            from airflow_sm_processing.airflow_compat import AirflowTaskTimeout
+
+            raise AirflowTaskTimeout(f"execution_timeout is over, and there was no room for the job: {error}") from None
+        if options.is_deferrable and not self.stays_in_worker:
+            self._defer_for_capacity(
+                refusals, queue, deadline, refused_at=time.time() if _is_quota_used_up(error) else None
+            )
+        self._guard.sleep(_pause_after(refusals))
+
+    def _defer_for_capacity(
+        self, refusals: Refusals, queue: str, deadline: Deadline | None, *, refused_at: float | None
+    ) -> NoReturn:
+        until = refusals.since + self._options.max_capacity_wait
+        if deadline is not None:
+            until = min(until, deadline.at)
+        self._task.defer(
+            trigger=CapacityTrigger(
+                connection=trigger_connection(self._task),
+                queue_key=queue,
+                until=until,
+                refused_at=refused_at,
+                **refusals.to_payload(),
+            ),
+            method_name="execute_after_capacity_wait",
+            timeout=timedelta(seconds=max(0.0, until - time.time())) + BACKSTOP,
+        )
+
+
+def _claim_job(claim: JobClaim, guard: JobGuard) -> Claimed:
     """Return the claim's job; if that breaks off, leave none behind that was made unseen."""
     try:
         claimed = claim.job()
@@ -74,7 +275,7 @@ def _stop_unseen(claim: JobClaim, guard: JobGuard) -> None:
 # Capacity: AWS was asked for too much at once
 
 
-def count_refusal(error: Exception, refusals: Refusals | None, *, bound: float) -> Refusals:
+def _count_refusal(error: Exception, refusals: Refusals | None, *, bound: float) -> Refusals:
     """Return the refusals with one more, or raise its error if the time to wait for capacity is over.
 
     Args:
@@ -82,8 +283,6 @@ def count_refusal(error: Exception, refusals: Refusals | None, *, bound: float) 
         refusals: Those until now; None if it is the first.
         bound: The longest to wait, in seconds.
     """
-    from airflow_sm_processing.triggers.capacity import Refusals
-
     now = time.time()
     counted = Refusals(since=now) if refusals is None else Refusals(since=refusals.since, count=refusals.count + 1)
     waited = now - counted.since
@@ -96,20 +295,20 @@ def count_refusal(error: Exception, refusals: Refusals | None, *, bound: float) 
     return counted
 
 
-def pause_after(refusals: Refusals) -> float:
+def _pause_after(refusals: Refusals) -> float:
     """Return the seconds to wait in a worker before trying again: with full jitter, for many may be waiting."""
     longest = min(_FIRST_PAUSE * 2.0 ** min(refusals.count, 10), _LONGEST_PAUSE)
     return random.uniform(_FIRST_PAUSE / 2, longest)  # noqa: S311  # no secret
 
 
-def capacity_queue(definition: JobDefinition) -> str:
+def _capacity_queue(definition: JobDefinition) -> str:
     """Return the key of the capacity queue that a job waits in: its instance type, or its types in order."""
     if definition.instance_type is not None:
         return str(definition.instance_type)
     return ",".join(str(preference.instance_type) for preference in definition.instance_preferences)
 
 
-def is_quota_used_up(error: TransientError) -> bool:
+def _is_quota_used_up(error: TransientError) -> bool:
     """Return whether a quota is used up: then nothing but the end of another job of the account leaves capacity."""
     return error.code == "ResourceLimitExceeded"
 

@@ -63,7 +63,8 @@ if TYPE_CHECKING:
     from airflow_sm_processing.exceptions import JobFailedError, Problem
     from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.hooks.processing import ProcessingHook
-    from airflow_sm_processing.operators.job_run import EndedJob, JobRun, RunSettings
+    from airflow_sm_processing.operators.acquire import EndedJob, RunSettings
+    from airflow_sm_processing.operators.job_run import JobRun
     from airflow_sm_processing.operators.wait_options import WaitOptions
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.models import (
@@ -577,7 +578,7 @@ class BaseProcessingOperator(BaseOperator):
         return run
 
     def _settings(self) -> RunSettings:
-        from airflow_sm_processing.operators.job_run import RunSettings
+        from airflow_sm_processing.operators.acquire import RunSettings
 
         options, problems = self.read_wait_options()
         return RunSettings(

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing import xcoms
-from airflow_sm_processing.exceptions import (
-    DefinitionError,
-    JobExistsError,
-    JobFailedError,
-    TransientError,
-    WaitTimeoutError,
-)
+from airflow_sm_processing.exceptions import JobFailedError, WaitTimeoutError
 from airflow_sm_processing.metrics import job_ended
 from airflow_sm_processing.operators.acquire import (
-    Acquired,
-    capacity_queue,
-    claim_job,
-    count_refusal,
-    is_quota_used_up,
+    BACKSTOP,
+    EndedJob,
+    JobAcquisition,
     lacked_capacity,
-    pause_after,
+    trigger_connection,
 )
 from airflow_sm_processing.operators.assets import emit_asset_events
 from airflow_sm_processing.operators.attempt import Attempt
@@ -39,89 +30,23 @@ from airflow_sm_processing.operators.records import (
 )
 from airflow_sm_processing.operators.release import JobGuard
 from airflow_sm_processing.operators.templating import as_bool
-from airflow_sm_processing.ownership.claim import JobClaim
-from airflow_sm_processing.processing.aws_calls import is_pressure
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.triggers.capacity import CapacityTrigger, Refusals
-from airflow_sm_processing.triggers.events import Deadline, earliest_deadline
+from airflow_sm_processing.triggers.capacity import Refusals
+from airflow_sm_processing.triggers.events import Deadline
 from airflow_sm_processing.xcoms import xcom_if_any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from contextlib import AbstractContextManager
     from typing import NoReturn
 
     from airflow.sdk import Context
 
-    from airflow_sm_processing.exceptions import CapacityError, Problem
-    from airflow_sm_processing.hooks.connection import AwsConnection
-    from airflow_sm_processing.hooks.processing import ProcessingHook
-    from airflow_sm_processing.operators.assets import AssetOutlets
-    from airflow_sm_processing.operators.wait_options import WaitOptions
-    from airflow_sm_processing.processing.definition import JobDefinition
+    from airflow_sm_processing.exceptions import CapacityError
+    from airflow_sm_processing.operators.acquire import Acquired, JobTask, RunSettings
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.job import ProcessingJob
     from airflow_sm_processing.processing.s3 import Size
 
-__all__ = ["EndedJob", "JobRun", "JobTask", "RunSettings"]
-
-_BACKSTOP = timedelta(seconds=30)  # after a trigger's deadline Airflow ends the deferral: no triggerer may be running
-
-
-class EndedJob(NamedTuple):
-    """A job that has ended, for the operator to read what it left."""
-
-    job: ProcessingJob
-    description: JobDescription
-    max_transient_seconds: float
-    """How long to retry while S3 can't be reached."""
-
-
-class JobTask(Protocol):
-    """What a run asks of its operator."""
-
-    @property
-    def connection(self) -> AwsConnection:
-        """Which AWS the task talks to."""
-
-    @property
-    def hook(self) -> ProcessingHook:
-        """The hook of that connection."""
-
-    def job_definition(
-        self, context: Context, option_problems: Sequence[Problem] = ()
-    ) -> AbstractContextManager[JobDefinition]:
-        """Return the job's definition, for the block in which the job is created."""
-
-    def job_result(self, context: Context, ended: EndedJob) -> Any:
-        """Return the task's result, of a job that has ended well or was stopped."""
-
-    def job_failure(self, ended: EndedJob, error: JobFailedError) -> Exception:
-        """Return what the task raises for a job that failed."""
-
-    def ends_from_trigger(self, options: WaitOptions) -> bool:
-        """Return whether the trigger may end the task of a job that completes."""
-
-    def defer(self, *, trigger: Any, method_name: str, timeout: timedelta | None = None) -> NoReturn:
-        """End this stay in a worker, until a trigger fires."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSettings:
-    """What a run needs to know of its task, read once from the rendered parameters."""
-
-    task_id: str
-    dag_id: str
-    options: WaitOptions
-    option_problems: tuple[Problem, ...]
-    """What is wrong with the parameters that `options` was read from."""
-    execution_timeout: timedelta | None
-    trigger_mask: bool | list[str]
-    """Which variables of the job's environment a trigger has to hide."""
-    result_files: Any
-    """The files by the names of their XComs; nothing if there are none."""
-    max_result_file_bytes: int | str
-    asset_outlets: AssetOutlets
+__all__ = ["JobRun"]
 
 
 class JobRun:
@@ -145,8 +70,7 @@ class JobRun:
         self._log = log
         self._attempt = Attempt(context)
         self._guard = JobGuard(self._attempt, settings.options, log)
-        self._refusals: Refusals | None = None
-        self._stays_in_worker = False  # the trigger that waited for capacity has failed
+        self._acquisition = JobAcquisition(task, context, settings, self._attempt, self._guard)
 
     @cached_property
     def _records(self) -> JobRecorder:
@@ -161,8 +85,8 @@ class JobRun:
             refusals: That AWS had no capacity for the job, until now.
             lacking: Why the last job could not start.
         """
-        self._refusals = refusals
-        acquired = self.acquire(lacking)
+        self._acquisition.refusals = refusals
+        acquired = self._acquisition.acquire(lacking)
         job, found = acquired.job, acquired.found
         options = self._options
         with self._guard.released_on_failure(job, record_as_left=self._records.as_left):
@@ -199,7 +123,7 @@ class JobRun:
             forget_log_position(self._context)
         if arrived.outcome in {JobOutcome.TROUBLE, JobOutcome.UNKNOWN}:  # the triggerer may look with older credentials
             self._log.warning("The triggerer could not watch the job, so this worker waits: %s", arrived.message)
-        self._refusals = None if arrived.refused_since is None else Refusals(since=arrived.refused_since)
+        self._acquisition.refusals = None if arrived.refused_since is None else Refusals(since=arrived.refused_since)
         gave_up = arrived.outcome is JobOutcome.DEADLINE
         return self._end(job, arrived.deadline, shown=arrived.log_position, gave_up=gave_up)
 
@@ -209,12 +133,12 @@ class JobRun:
 
         is_over = details.get("error") == TriggerFailureReason.TRIGGER_TIMEOUT
         if is_over:  # of a wait for capacity: one more try, and no other wait
-            self._refusals = Refusals(since=time.time() - self._options.max_capacity_wait)
+            self._acquisition.refusals = Refusals(since=time.time() - self._options.max_capacity_wait)
         job_name = xcom_if_any(self._context["ti"], xcoms.JOB_NAME_KEY)
         if job_name is None:  # it waited for capacity
             self._log.warning("The trigger failed (%s), so this worker tries again.", details.get("error"))
-            self._stays_in_worker = not is_over
-            return self.start(self._refusals)
+            self._acquisition.stays_in_worker = not is_over
+            return self.start(self._acquisition.refusals)
         job = self._take_up(job_name)
         shown = own_xcom(self._context, xcoms.LOG_POSITION_KEY) if self._options.logs is True else None
         if shown is not None:
@@ -235,88 +159,6 @@ class JobRun:
         job = self._guard.job = self._task.hook.job(job_name)
         return job
 
-    # The job
-
-    def acquire(self, lacking: CapacityError | None = None) -> Acquired:
-        """Acquire the one job of the task instance, as soon as there is capacity for it.
-
-        Raises:
-            TaskDefinitionError: Something is wrong with the task's parameters.
-            UnwantedJobError: An earlier try left a job, and `on_existing_job` is `fail`; or another owner has
-                its name.
-            ServiceError: AWS refused or couldn't be reached.
-        """
-        from airflow_sm_processing.operators.errors import TaskDefinitionError, UnwantedJobError
-
-        asked_at = time.time()
-        try:
-            with self._task.job_definition(self._context, self._settings.option_problems) as definition:
-                queue = capacity_queue(definition)
-                if lacking is not None:
-                    self._await_capacity(lacking, queue)
-                    asked_at = time.time()
-                claim = self._claim(definition)
-                while True:
-                    try:
-                        job, found = claim_job(claim, self._guard)
-                    except TransientError as error:
-                        if not is_pressure(error):
-                            raise
-                        self._await_capacity(error, queue)
-                    else:
-                        created = None if found is None else found.created_at
-                        return Acquired(job, found, asked_at if created is None else created.timestamp(), queue)
-        except DefinitionError as error:
-            raise TaskDefinitionError.of(error, task_id=self._settings.task_id) from error
-        except JobExistsError as error:
-            raise UnwantedJobError(error.job_name, str(error)) from error
-
-    def _claim(self, definition: JobDefinition) -> JobClaim:
-        return JobClaim(
-            definition,
-            self._task.hook.session,
-            self._attempt.asking(),
-            intents=self._attempt.intents,
-            on_existing_job=self._options.on_existing_job,
-            is_end=self._options.skips_on_exit_of,
-            max_transient_seconds=self._options.max_transient_seconds,
-            may_create=self._guard.check_may_create,
-            sleep=self._guard.sleep,
-        )
-
-    def _await_capacity(self, error: TransientError, queue: str) -> None:
-        """Wait until it is worth trying again: in this worker, or deferred."""
-        options = self._options
-        refusals = self._refusals = count_refusal(error, self._refusals, bound=options.max_capacity_wait)
-        deadline = self._deadline(max_wait=None)
-        if deadline is not None and deadline.seconds_left <= 0:
-            from airflow_sm_processing.airflow_compat import AirflowTaskTimeout
-
-            raise AirflowTaskTimeout(f"execution_timeout is over, and there was no room for the job: {error}") from None
-        if options.is_deferrable and not self._stays_in_worker:
-            self._defer_for_capacity(
-                refusals, queue, deadline, refused_at=time.time() if is_quota_used_up(error) else None
-            )
-        self._guard.sleep(pause_after(refusals))
-
-    def _defer_for_capacity(
-        self, refusals: Refusals, queue: str, deadline: Deadline | None, *, refused_at: float | None
-    ) -> NoReturn:
-        until = refusals.since + self._options.max_capacity_wait
-        if deadline is not None:
-            until = min(until, deadline.at)
-        self._task.defer(
-            trigger=CapacityTrigger(
-                connection=self._trigger_connection(),
-                queue_key=queue,
-                until=until,
-                refused_at=refused_at,
-                **refusals.to_payload(),
-            ),
-            method_name="execute_after_capacity_wait",
-            timeout=timedelta(seconds=max(0.0, until - time.time())) + _BACKSTOP,
-        )
-
     # From the job to the task's end
 
     def defer(self, acquired: Acquired, deadline: Deadline | None) -> NoReturn:
@@ -329,7 +171,7 @@ class JobRun:
         self._task.defer(
             trigger=ProcessingJobTrigger(
                 job_name=acquired.job.job_name,
-                connection=self._trigger_connection(),
+                connection=trigger_connection(self._task),
                 poll_interval=options.poll_interval,
                 deadline=deadline and list(deadline),
                 max_transient_seconds=options.max_transient_seconds,
@@ -340,10 +182,10 @@ class JobRun:
                 end_task=self._task.ends_from_trigger(options),
                 mask_env=self._settings.trigger_mask,
                 queue_key=acquired.queue,
-                refused_since=None if self._refusals is None else self._refusals.since,
+                refused_since=None if self._acquisition.refusals is None else self._acquisition.refusals.since,
             ),
             method_name="execute_complete",
-            timeout=deadline and timedelta(seconds=max(0.0, deadline.seconds_left)) + _BACKSTOP,
+            timeout=deadline and timedelta(seconds=max(0.0, deadline.seconds_left)) + BACKSTOP,
         )
 
     def _end(
@@ -363,7 +205,7 @@ class JobRun:
         if lacking is None:
             return self.finish(job, description)
         self._guard.job = None
-        refusals = self._refusals
+        refusals = self._acquisition.refusals
         if refusals is not None and time.time() - refusals.since >= self._options.max_capacity_wait:
             job.raise_unless_completed(description)
         return self.start(refusals, lacking=lacking)
@@ -474,19 +316,12 @@ class JobRun:
 
     def _deadline(self, *, max_wait: float | None) -> Deadline | None:
         """Return when the wait ends: `max_wait` seconds from now, or with the task's `execution_timeout`."""
-        return earliest_deadline(
-            max_wait=max_wait,
-            execution_timeout=self._settings.execution_timeout,
-            task_started=self._context["ti"].start_date,
-        )
+        return self._settings.deadline(self._context["ti"].start_date, max_wait=max_wait)
 
     def _passed_deadline(self) -> Deadline:
         """Return the deadline that ended a deferral: one more look at the job, and the wait is over."""
         execution = self._deadline(max_wait=None)
         return execution if execution is not None and execution.seconds_left <= 0 else Deadline(0.0, "max_wait")
-
-    def _trigger_connection(self) -> dict[str, Any]:
-        return {**self._task.connection.serialize(), "region_name": self._task.hook.session.boto_region_name}
 
     def _warn_of_what_needs_the_end(self) -> None:
         """Warn of what `default_args` ask for, and a task that doesn't wait can't do."""
