@@ -219,7 +219,7 @@ class JobCreator:
         except (AccessDeniedError, JobRejectedError) as error:
             if self._tags_are_forbidden or not forbids_tags(error):
                 raise
-            log.warning("%s The job goes without its owner's tags.", error)
+            log.warning("%s Creating the job without owner tags.", error)
             self._tags_are_forbidden = True
         users = [dict(tag) for tag in self._definition.tags or ()]
         request = {key: value for key, value in plan.request.items() if key != "Tags"}

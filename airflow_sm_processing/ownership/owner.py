@@ -82,7 +82,7 @@ def with_owner_tags(
     room = max(0, most - len(given))
     if len(wanted) > room:
         names = ", ".join(tag["Key"] for tag in wanted[room:])
-        log.warning("A job has at most %d tags, and the task gives %d: left out are %s.", most, len(given), names)
+        log.warning("A job can have %d tags, and the task sets %d: left out %s.", most, len(given), names)
     return [*given, *wanted[:room]]
 
 

@@ -63,7 +63,7 @@ class RetryBudget:
         now = self._clock()
         if self._since is None:
             self._since = now
-            log.warning("%s Waiting for up to %.0f s.", error, self._bound)
+            log.warning("%s Retrying for up to %.0f s.", error, self._bound)
         if now - self._since >= self._bound:
             raise error
 
@@ -201,7 +201,7 @@ class Waiter:
         try:
             description = self._describe()
         except ServiceError as error:
-            log.info("How the job is isn't known: %s", error)
+            log.info("Could not read the job's status: %s", error)
         else:
             self._told_at_the_end = description.status is not JobStatus.IN_PROGRESS  # which SageMaker may still say
             self._tell_change(description)
@@ -232,7 +232,7 @@ class Waiter:
                 count += 1
         except ServiceError as error:
             if not self._log_warning_given:
-                log.warning("The job's log lines can't be read for now: %s", error)
+                log.warning("Can't read the job's log for now: %s", error)
             self._log_warning_given = True
             return count, error
         return count, None

@@ -224,7 +224,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         except DefinitionError as error:
             raise TaskDefinitionError.of(error, task_id=self.task_id) from error
         except TransientError as error:
-            self.log.warning("%s It is looked for again.", error)
+            self.log.warning("%s Searching again.", error)
             return PokeReturnValue(is_done=False)
         if description is None:
             self.log.info("It isn't there yet: %s", lookup)

@@ -85,11 +85,11 @@ class CapacityTrigger(BaseTrigger):
             if self.count > 1:
                 capacity_queue.refused()
             await settled(began)
-            self.log.info("Waiting for room for the job, as one of %d.", len(capacity_queue) + 1)
+            self.log.info("Waiting for capacity, one of %d jobs in the queue.", len(capacity_queue) + 1)
             try:
                 await asyncio.wait_for(capacity_queue.wait(self.since, self.refused_at), self._seconds_left())
             except asyncio.TimeoutError:
-                self.log.info("The time to wait for room is over.")
+                self.log.info("The time to wait for capacity is over.")
         refusals = Refusals(since=self.since, count=self.count)
         yield TriggerEvent(refusals.to_payload())  # type: ignore[no-untyped-call]  # Airflow's is untyped
 

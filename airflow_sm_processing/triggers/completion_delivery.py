@@ -115,10 +115,10 @@ def store_of(trigger: BaseEventTrigger, in_thread: InThread) -> DeliveryStore:
     store = getattr(trigger, "asset_state_store", None)
     lesser = "A completion is told twice if the triggerer is killed within seconds after it was told the first time"
     if store is None:
-        log.info("%s: this Airflow has no state store for assets, so a variable has the memory.", lesser)
+        log.info("%s: this Airflow has no state store for assets, so its state is in an Airflow variable.", lesser)
         return VariableStore(in_thread)
     if not _is_of_one_asset(store):
-        log.info("%s: several assets share this trigger, so a variable has the memory.", lesser)
+        log.info("%s: several assets share this trigger, so its state is in an Airflow variable.", lesser)
         return VariableStore(in_thread)
     return AssetStore(store, in_thread)
 
@@ -181,7 +181,7 @@ class CompletionEmitter:
             except Exception as error:  # noqa: BLE001  # a trigger that ended would be started again at once
                 troubles += 1
                 text = str(error) if isinstance(error, TransientError) else repr(error)
-                log.warning("Completed jobs can't be told for now, and aren't lost: %s", text)
+                log.warning("Can't read completed jobs for now; none is lost: %s", text)
                 await self._remember_before_the_pause()
             await asyncio.sleep(self._pause(troubles))
 
@@ -200,7 +200,7 @@ class CompletionEmitter:
             return self._history
         history = await beginning(self._calls)
         await self._save(history)
-        log.info("Jobs that complete from now on are told.")
+        log.info("Watching for jobs that complete from now on.")
         self._history = history
         return history
 
@@ -239,7 +239,7 @@ class CompletionEmitter:
         try:
             await self._remember_meanwhile(self._history)
         except Exception as error:  # noqa: BLE001  # the memory may be what is in trouble
-            log.warning("What was told can't be remembered for now: %r", error)
+            log.warning("Can't save which completions were delivered, for now: %r", error)
 
     async def _remember_meanwhile(self, history: CompletionHistory) -> None:
         """Save what was told some seconds ago, where no receipt says so: a look may bring much to tell."""
@@ -274,7 +274,7 @@ class CompletionEmitter:
                 ]
         if missing and self._store.is_acknowledged:
             log.warning(
-                "No receipts of %d events came. Is the plugin airflow_sm_processing_assets loaded?", len(missing)
+                "No acknowledgement of %d events came. Is the plugin airflow_sm_processing_assets loaded?", len(missing)
             )
         if acknowledgements:
             self._acknowledgements_come = self._store.is_acknowledged and not missing

@@ -129,4 +129,4 @@ class PositionSaver:
         try:
             await live_log.keep_position()
         except Exception as error:  # noqa: BLE001  # of Airflow's many kinds; none is worth a job's wait
-            log.warning("How far a job's log was shown can't be kept, for now: %r", error)
+            log.warning("Can't save the job's log position for now: %r", error)

@@ -62,7 +62,7 @@ async def _stop(job_name: str, connection: AwsConnection, task: DeferredTask | N
         if await _is_waited_for(job_name, task):
             log.info("Processing job %s goes on: its task is waited for elsewhere.", job_name)
             return
-        log.info("Nobody waits for processing job %s any more: stopping it.", job_name)
+        log.info("Nothing waits for processing job %s any more: stopping it.", job_name)
         async with shared_watcher(connection) as shared:
             await stop_job(shared.calls, job_name, RetryBudget(_STOP_SECONDS))
         if task is not None:

@@ -102,7 +102,7 @@ class JobSensorTrigger(BaseTrigger):
             try:
                 name = await self._found(shared)
             except TransientError as error:
-                self.log.warning("%s It is looked for again.", error)
+                self.log.warning("%s Searching again.", error)
                 name = None
             if name is not None:
                 self.log.info("Waiting for processing job %s", name)

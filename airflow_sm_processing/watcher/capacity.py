@@ -234,7 +234,7 @@ class CapacityQueue:
         try:
             return await self._ended.since(self._refused_at)
         except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must have their turns
-            log.warning("Which jobs have ended can't be known, so those that found no room just try: %r", error)
+            log.warning("Can't tell which jobs have ended, so the waiting tasks simply retry: %r", error)
             return None
 
     @property

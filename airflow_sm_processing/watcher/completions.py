@@ -180,7 +180,7 @@ def _completions(answer: Mapping[str, Any]) -> Iterator[Completion]:
             yield Completion.from_summary(summary)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             name = summary.get("ProcessingJobName") if isinstance(summary, dict) else None
-            log.warning("ListProcessingJobs showed %s in a way that can't be read: %r", name or "a job", error)
+            log.warning("ListProcessingJobs returned an unreadable entry for %s: %r", name or "a job", error)
 
 
 def _seconds(moment: datetime) -> float:

@@ -254,7 +254,7 @@ async def _step(rounds: LogRounds, troubles: int) -> int:
     if not errors:
         return 0
     if not troubles:
-        log.info("Live logs can't be read for now: %s", errors[0])
+        log.info("Can't read live logs for now: %s", errors[0])
     # What goes on elsewhere shows that the service is there: only those calls failed that must be tried again.
     troubles = troubles + 1 if rounds.calls - calls == len(errors) else 1
     await asyncio.sleep(random.uniform(0, min(2**troubles, _LONGEST_BACKOFF)))  # noqa: S311  # spreads calls

@@ -234,7 +234,7 @@ class JobQueries:
     def note_denied(self, error: AccessDeniedError) -> None:
         """Note that listing was denied."""
         self._denied_at = now()
-        log.warning("%s Without sagemaker:ListProcessingJobs each job costs a call at each look.", error)
+        log.warning("%s Without sagemaker:ListProcessingJobs each job needs a Describe call at each poll.", error)
 
     def pages(
         self,
@@ -378,7 +378,7 @@ class JobQueries:
         if self._trouble_since is None:
             self._trouble_since = moment
             if not is_throttle(error.code) and self._is_worth_a_line(subject, moment):
-                log.warning("%s Processing jobs are watched on, %d of them.", error, len(self._watches))
+                log.warning("%s Still watching %d processing jobs.", error, len(self._watches))
         for watch in self._watches:
             lasted = moment - max(self._trouble_since, watch.began)
             if lasted >= watch.max_transient_seconds:

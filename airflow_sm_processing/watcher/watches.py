@@ -1,4 +1,4 @@
-"""Who waits for which job, and what they are told."""
+"""The waiters of each job, and the outcomes that they receive."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ class Watches:
     def out_of_budget(self, watch: Watch, error: Exception, lasted: float) -> None:
         """Notify one waiter that a transient error has lasted for so many seconds, and release it."""
         self.remove(watch)
-        watch.over(JobEnd(JobOutcome.TROUBLE, f"{error} It has not for {lasted:.0f} s."))
+        watch.over(JobEnd(JobOutcome.TROUBLE, f"{error} (failing for {lasted:.0f} s)"))
 
     def over(self, job_name: str, end: JobEnd) -> None:
         """Notify all waiters of a job, and release them."""

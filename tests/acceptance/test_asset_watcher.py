@@ -141,7 +141,7 @@ def test_an_event_has_the_job_and_its_outputs(watched: Watched) -> None:
 def test_every_event_left_its_receipt(watched: Watched, airflow: RunningAirflow) -> None:
     logs = [file.read_text() for file in (airflow.home.path / "logs").glob("triggerer*.log")]
     assert len(logs) > ROUNDS
-    assert not any("No receipts" in log for log in logs)
+    assert not any("No acknowledgement of" in log for log in logs)
     assert {event["extra"]["payload"]["completion"].partition("@")[0] for event in watched.events} == {*watched.jobs}
 
 

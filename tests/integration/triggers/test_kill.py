@@ -40,7 +40,7 @@ def at_lost_answer(do: Callable[[], object]) -> Iterator[None]:
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if "Waiting for up to" in record.getMessage():
+            if "Retrying for up to" in record.getMessage():
                 do()
 
     logger, listener = logging.getLogger("airflow_sm_processing.processing.waiter"), Listener()

@@ -116,4 +116,4 @@ def test_the_interruption_is_logged_once(
     told = [
         record.getMessage() for record in caplog.records if record.name.startswith("airflow_sm_processing.processing")
     ]
-    assert ["Waiting for up to 60 s." in message for message in told] == [True]
+    assert ["Retrying for up to 60 s." in message for message in told] == [True]

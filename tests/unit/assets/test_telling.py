@@ -118,7 +118,7 @@ def test_a_memory_in_trouble_amid_other_trouble_is_told_of_and_loses_nothing(cap
         await world.live(FEATURES, until=100.0)
 
     run(live_twice())
-    assert "What was told can't be remembered for now: ConnectionError('no database')" in caplog.messages
+    assert "Can't save which completions were delivered, for now: ConnectionError('no database')" in caplog.messages
     assert set(world.told) == {job.name for job in jobs}
 
 
@@ -193,8 +193,8 @@ def test_trouble_is_waited_out_and_said(caplog: pytest.LogCaptureFixture) -> Non
         run(lives(world))
     assert sorted(world.told) == EXPECTED
     assert [record.getMessage() for record in caplog.records] == [
-        f"Completed jobs can't be told for now, and aren't lost: {refused!r}",
-        "Completed jobs can't be told for now, and aren't lost: Too many calls.",
+        f"Can't read completed jobs for now; none is lost: {refused!r}",
+        "Can't read completed jobs for now; none is lost: Too many calls.",
     ]
 
 
@@ -205,7 +205,7 @@ def test_an_airflow_that_gives_no_receipts_though_it_should_is_named(caplog: pyt
         run(lives(world))
     assert sorted(world.told) == EXPECTED
     assert {record.getMessage() for record in caplog.records} >= {
-        "No receipts of 2 events came. Is the plugin airflow_sm_processing_assets loaded?"
+        "No acknowledgement of 2 events came. Is the plugin airflow_sm_processing_assets loaded?"
     }
 
 

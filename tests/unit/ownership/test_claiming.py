@@ -417,7 +417,7 @@ def test_the_users_tags_stay_and_ours_fill_what_is_left(
     task.job()
     tags = account.tags(f"{STEM}-1")
     assert (len(tags), tags["airflow:dag-id"]) == (50, "mine")
-    assert "A job has at most 50 tags, and the task gives 48" in caplog.text
+    assert "A job can have 50 tags, and the task sets 48" in caplog.text
 
 
 @pytest.mark.parametrize("operation", ["ListTags", "ListProcessingJobs"])

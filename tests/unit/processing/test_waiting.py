@@ -167,7 +167,7 @@ def test_transient_errors_are_borne_and_told_once(caplog: pytest.LogCaptureFixtu
 
     world.wait(logs=False, poll_interval=10, max_transient_seconds=100)
 
-    assert caplog.messages[0] == "Throttled. Waiting for up to 100 s."
+    assert caplog.messages[0] == "Throttled. Retrying for up to 100 s."
     assert caplog.messages[1].startswith("The service answers again after ")
     assert len(caplog.messages) == 2
 
@@ -262,7 +262,7 @@ def test_an_endless_trouble_with_the_logs_neither_fails_nor_holds_the_wait(caplo
     assert world.wait(log_settle_seconds=2).status is JobStatus.COMPLETED
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
     assert caplog.messages[0] == (
-        "The job's log lines can't be read for now: DescribeLogStreams for job failed: ThrottlingException: why. "
+        "Can't read the job's log for now: DescribeLogStreams for job failed: ThrottlingException: why. "
         "It may work later."
     )
     assert caplog.messages[1] == "The job's last log lines couldn't be read in 10 passes and may be missing."

@@ -75,7 +75,7 @@ def test_an_outage_ends_the_waits_whose_bound_is_over_and_only_them() -> None:
         for seen, bound in zip(ends[:3], bounds, strict=False):
             assert 0 <= seen.at - (300 + bound) <= 40
             assert "EndpointConnectionError" in str(seen.message)
-            assert str(seen.message).endswith(" s.")
+            assert str(seen.message).endswith(" s)")
         assert 0 <= ends[4].at - (3700 + 200) <= 40
 
     run(main())
@@ -109,7 +109,7 @@ def test_where_listing_is_denied_each_job_is_described_and_one_line_says_so(capl
         assert lateness(account, ends)[-1] <= 5 + 2 * 30 / 10
         assert account.counts()[LIST] == 1
         assert len(caplog.records) == 1
-        assert "Without sagemaker:ListProcessingJobs each job costs a call at each look." in caplog.text
+        assert "Without sagemaker:ListProcessingJobs each job needs a Describe call at each poll." in caplog.text
 
     run(main())
 

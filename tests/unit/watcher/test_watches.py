@@ -96,7 +96,7 @@ def test_a_job_that_cannot_be_looked_at_is_looked_for_anew_and_let_go_when_its_t
         assert watches.newcomers() == [patient, impatient]
         await asyncio.sleep(10)
         watches.failed("a", error)
-        assert impatient.end.result() == JobEnd(JobOutcome.TROUBLE, "It failed. It has not for 10 s.")
+        assert impatient.end.result() == JobEnd(JobOutcome.TROUBLE, "It failed. (failing for 10 s)")
         assert watches.newcomers() == [patient]
         watches.seen("a", has_ended=False)
         await asyncio.sleep(95)
