@@ -101,7 +101,7 @@ def get_provider_info() -> dict[str, Any]:
             {"name": "sm_processing", "class-name": "airflow_sm_processing.decorators.sm_processing_task"}
         ],
         "config": {"sm_processing": _CONFIG},
-        "cli": ["airflow_sm_processing.cli.definition.get_cli_commands"],  # since Airflow 3.2; older ones ignore it
+        "cli": ["airflow_sm_processing.cli.commands.get_cli_commands"],  # since Airflow 3.2; older ones ignore it
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from airflow_sm_processing.cli.definition import COMMANDS, GROUP_HELP
+from airflow_sm_processing.cli.commands import COMMANDS, GROUP_HELP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_processing.watcher.log_finder import Prefixes
+from airflow_sm_processing.watcher.log_feed import Prefixes
 
 from .log_world import Follower, World
 from .virtual_time import run
