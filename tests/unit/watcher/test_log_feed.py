@@ -467,7 +467,7 @@ def test_a_service_in_trouble_is_left_alone_for_longer_and_longer(caplog: pytest
 
     with caplog.at_level(logging.INFO):
         run(main())
-    assert [record.message.split(":")[0] for record in caplog.records] == ["Live logs can't be read for now"]
+    assert [record.message.split(":")[0] for record in caplog.records] == ["Can't read live logs for now"]
 
 
 def test_the_first_reading_spares_cloudwatch_a_search_but_allows_for_clocks_that_differ() -> None:
