@@ -52,6 +52,10 @@ SETTINGS = {
 }
 
 
+TEST_SECONDS = 1800
+"""More than its waits, which say what they waited for when their time is over."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(SOAK, type=int, default=1, help="how often the crash matrix is played")
 
@@ -62,10 +66,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tier in one worker (`--dist loadgroup`): each worker that runs a part of it starts an Airflow."""
+    """Keep the tier in one worker, for each starts an Airflow, and leave its tests the time of their own waits."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("airflow"))
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(TEST_SECONDS))
 
 
 @pytest.fixture(scope="session")

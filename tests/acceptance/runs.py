@@ -20,6 +20,9 @@ ENDS = frozenset({"success", "failed", "skipped", "upstream_failed"})
 _TRIGGER_STARTED = re.compile(r"^trigger \S+ \(ID \d+\) starting$", re.MULTILINE)
 _JOB_LINE = re.compile(r"^\[(algo-\d+)\] (\S+)Z (.*)$", re.MULTILINE)
 
+PATIENCE_SECONDS = 900
+"""How long a run may take on a machine that does ten other things."""
+
 
 class JobLine(NamedTuple):
     """A line of a job's script."""
@@ -163,5 +166,5 @@ class Run:
         return self._airflow.api.task_instances(self.dag_id, self.run_id)
 
     def until(self, ready: Callable[[], bool], what: str) -> None:
-        """Wait until something is so."""
-        self._airflow.processes.wait_until(ready, within=200, what=f"{self.dag_id}: {what}")
+        """Wait until something is so: no test depends on how fast the machine is, and none waits for ever."""
+        self._airflow.processes.wait_until(ready, within=PATIENCE_SECONDS, what=f"{self.dag_id}: {what}")
