@@ -56,7 +56,7 @@ class Attempt:
         self._supervisor_pid = os.getppid() if _has_supervisor() else None
 
     def asking(self) -> Try:
-        """Return the task instance's identity, life and try."""
+        """Return the task instance's identity, generation and try."""
         from airflow_sm_processing.ownership.claim import Try
 
         ti, run = self._ti, self._run

@@ -197,7 +197,7 @@ class Owner:
 
 
 def generation_of(tags: Mapping[str, str]) -> Generation | None:
-    """Return the life that a job's tags tell."""
+    """Return the generation that a job's tags name."""
     return Generation.parse(tags.get(_GENERATION_TAG, ""))
 
 
@@ -231,7 +231,7 @@ class Intent:
     """A random word, in the job's tags as well: what has it was made on this intent."""
     generation: Generation
     noted: float
-    """When this life's first intent was noted, in seconds since the epoch."""
+    """When this generation's first intent was noted, in seconds since the epoch."""
     former: tuple[str, ...] = ()
     """The claims of lives before: a call that left in one may make its job in the next."""
 
@@ -294,7 +294,7 @@ class JobRelation(Enum):
     """What a job is to a task instance that meets it."""
 
     OURS = "ours"
-    """Made in this life of the task instance, by this try or an earlier one."""
+    """Made in this generation of the task instance, by this try or an earlier one."""
     EARLIER = "earlier"
     """Made by the task instance before a user cleared it; without notes, also in a run of the same id before this."""
     FOREIGN = "foreign"
@@ -303,18 +303,18 @@ class JobRelation(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Claimant:
-    """A task instance in its present life."""
+    """A task instance in its present generation."""
 
     owner: Owner
     generation: Generation
     run_started: float | None
     """When the DAG run began or was begun anew, in seconds since the epoch."""
     claim: str | None
-    """The word that this life's jobs have in their tags; None where Airflow can't keep it."""
+    """The word that this generation's jobs have in their tags; None where Airflow can't keep it."""
     noted: float | None = None
-    """When this life's first intent was noted, in seconds since the epoch."""
+    """When this generation's first intent was noted, in seconds since the epoch."""
     earlier: Intent | None = None
-    """The last intent of the life before, if it is known."""
+    """The last intent of the generation before, if it is known."""
     former: tuple[str, ...] = ()
     """The claims of all lives before that are known."""
 

@@ -37,7 +37,7 @@ class DeliveryStore(Protocol):
     """Keeps plain JSON by key, and knows which events Airflow has stored."""
 
     is_acknowledged: bool
-    """Whether a stored event leaves a receipt."""
+    """Whether a stored event leaves an acknowledgement."""
 
     async def load(self, key: str) -> Any:
         """Return what was saved; None if nothing was."""

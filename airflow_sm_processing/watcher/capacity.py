@@ -33,11 +33,11 @@ _MOST_DESCRIBED = 10
 
 
 class EndedJobs:
-    """Finds the jobs of a lane that have ended, whoever made them: a call for each look, and one for each ended job.
+    """Finds the jobs of a queue that have ended, whoever made them: a call for each look, and one for each ended job.
 
     Args:
         calls: Whom to ask.
-        lane: The instance type that the jobs ran on, or several, separated by commas.
+        queue_key: The instance type that the jobs ran on, or several, separated by commas.
     """
 
     def __init__(self, calls: AwsCalls, queue_key: str) -> None:

@@ -143,7 +143,7 @@ class Look:
 
 
 async def beginning(calls: AwsCalls) -> CompletionHistory:
-    """Return a ledger that begins now, by the service's clock."""
+    """Return a history that begins now, by the service's clock."""
     now = datetime.now(timezone.utc)
     request = {"MaxResults": 1, "CreationTimeAfter": now}
     answer = await calls.sagemaker("list_processing_jobs", "the time", request)

@@ -212,7 +212,7 @@ class _Slow:
 
 
 class JobQueries:
-    """Asks, and lets those go whose patience ends while no answer comes."""
+    """Asks, and releases those whose retry budget ends while no answer comes."""
 
     def __init__(self, calls: AwsCalls, watches: Watches) -> None:
         self._calls = calls

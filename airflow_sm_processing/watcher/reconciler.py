@@ -83,7 +83,7 @@ class Changes:
         Args:
             max_pages: Give up after these.
             hurry: Whether the account gives hardly enough calls. Then nothing is listed twice: neither an overlap, for
-                the sweep finds what comes late, nor what changes meanwhile.
+                the reconciler finds what comes late, nor what changes meanwhile.
 
         Returns:
             Whether all of it was listed; False if there was no last look.
@@ -172,9 +172,9 @@ class Changes:
 log = logging.getLogger(__name__)
 
 _PERIOD = 60.0
-_SHARE = 4.0  # where calls are scarce, of so many permits the sweep takes one
+_SHARE = 4.0  # where calls are scarce, of so many permits the reconciler takes one
 _GATHER = 15.0  # those that begin to be watched one after the other are looked for together
-_SECONDS_A_CALL = 6.0  # a sweep of many pages is made the more seldom
+_SECONDS_A_CALL = 6.0  # a round of many pages is made the more seldom
 _MANY = 20  # jobs to look at, for which it may be cheaper to list them by their names
 _PAGES_ALIKE = 4  # of a listing by names: hundreds of names begin alike more often than just a hundred
 _WORTH_A_PAGE = 5  # jobs: a page that shows fewer is dearer than their descriptions
@@ -205,7 +205,7 @@ class Reconciler:
         self._round_over.set()
 
     async def run(self) -> None:
-        """Sweep until cancelled."""
+        """Reconcile until cancelled."""
         calls = 0
         while True:
             await self._pause(calls)

@@ -33,7 +33,7 @@ async def has_ended(calls: AwsCalls, job_name: str, budget: RetryBudget) -> bool
     """Return whether a job has a terminal status.
 
     Raises:
-        ServiceError: There was no answer within the patience, or none will come.
+        ServiceError: There was no answer within the retry budget, or none will come.
     """
     return is_terminal(await _status(calls, job_name, budget))
 
@@ -42,7 +42,7 @@ async def _status(calls: AwsCalls, job_name: str, budget: RetryBudget) -> str:
     """Describe a job.
 
     Raises:
-        ServiceError: There was no answer within the patience, or none will come.
+        ServiceError: There was no answer within the retry budget, or none will come.
     """
     while True:
         try:
@@ -58,7 +58,7 @@ async def stop_job(calls: AwsCalls, job_name: str, budget: RetryBudget) -> None:
     """Ask SageMaker to stop a job; one that has ended stays as it is.
 
     Raises:
-        ServiceError: There was no answer within the patience, or the stop was refused.
+        ServiceError: There was no answer within the retry budget, or the stop was refused.
     """
     while True:
         try:

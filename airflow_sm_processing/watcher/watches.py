@@ -44,7 +44,7 @@ class JobEnd:
 
     outcome: JobOutcome
     message: str | None = None
-    """What the service said, where the verdict isn't ENDED."""
+    """What the service said, where the outcome isn't ENDED."""
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
