@@ -208,7 +208,7 @@ def test_a_sensor_looks_through_all_of_them(
     ended = runner.run(sensor)
 
     assert (ended.state, relay.left()) == ("success", {}), ended.error
-    troubles = [line for line in capfd.readouterr().out.splitlines() if "It is looked for again" in line]
+    troubles = [line for line in capfd.readouterr().out.splitlines() if "Searching again." in line]
     assert len(troubles) == len(LIST) + len(DESCRIBE)
     assert [line for line in troubles if base not in line] == []
 

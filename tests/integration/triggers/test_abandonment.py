@@ -113,7 +113,7 @@ def test_an_airflow_without_on_kill_is_asked_whenever_a_trigger_is_cancelled(
     job = job_factory(SLEEPS)
     airflow = StandIn([state], {"job_name": job.job_name})
     airflow.install(monkeypatch)
-    for module in ("abandonment", "processing"):
+    for module in ("on_kill", "processing"):
         monkeypatch.setattr(f"airflow_sm_processing.triggers.{module}.AIRFLOW_CALLS_ON_KILL", False)
 
     async def cancelled() -> None:

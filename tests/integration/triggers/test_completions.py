@@ -155,4 +155,4 @@ def test_refusals_are_waited_out(jobs: Jobs, sagemaker: LocalSageMaker, caplog: 
 
     with caplog.at_level(logging.WARNING):
         assert asyncio.run(told()) == f"{jobs.prefix}-a"
-    assert "Completed jobs can't be told for now, and aren't lost" in caplog.text
+    assert "Can't read completed jobs for now; none is lost" in caplog.text
