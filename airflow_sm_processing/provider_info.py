@@ -89,7 +89,7 @@ def get_provider_info() -> dict[str, Any]:
                 "airflow_sm_processing.triggers.processing",
                 "airflow_sm_processing.triggers.capacity",
                 "airflow_sm_processing.triggers.completions",
-                "airflow_sm_processing.triggers.sensor",
+                "airflow_sm_processing.triggers.processing",
             )
         ],
         "extra-links": [

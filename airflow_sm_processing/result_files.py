@@ -14,10 +14,10 @@ from airflow_sm_processing.exceptions import (
     ResultFileError,
     ServiceError,
 )
-from airflow_sm_processing.processing.s3_uris import S3Location, below
+from airflow_sm_processing.processing.models import S3Location, below
 from airflow_sm_processing.processing.values import rule_of_structure
-from airflow_sm_processing.processing.xcom_values import XComValueError, check_xcom_value, json_bytes, key_rule
 from airflow_sm_processing.redaction import one_line, printable
+from airflow_sm_processing.xcom_values import XComValueError, check_xcom_value, json_bytes, key_rule
 from airflow_sm_processing.xcoms import RESERVED_KEYS
 
 if TYPE_CHECKING:

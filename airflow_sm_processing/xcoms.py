@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import Problem
-from airflow_sm_processing.processing.s3_uris import folder_link, is_aws
+from airflow_sm_processing.processing.models import folder_link, is_aws
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -122,8 +122,7 @@ def _plan(options: argparse.Namespace) -> str:
 
 def _iam_policy(options: argparse.Namespace) -> str:
     from airflow_sm_processing.cli.dry_run import read_dags
-    from airflow_sm_processing.iam.permissions import caller_statements, job_role_statements
-    from airflow_sm_processing.iam.statements import policy_document
+    from airflow_sm_processing.iam.statements import caller_statements, job_role_statements, policy_document
 
     statements, left_out = job_role_statements if options.job_role else caller_statements, dict[str, None]()
     allowed: list[Statement] = []
@@ -149,7 +148,7 @@ def _task_policies(dags: list[DAG], options: argparse.Namespace) -> Iterator[Any
 
 def _sensing(dags: list[DAG], options: argparse.Namespace) -> Iterator[Statement]:
     from airflow_sm_processing.cli.dag_policies import sensed_jobs
-    from airflow_sm_processing.iam.permissions import sensing_statements
+    from airflow_sm_processing.iam.statements import sensing_statements
 
     for dag in dags:
         for lookup in sensed_jobs(dag, account=options.account, region=options.region):
@@ -158,8 +157,7 @@ def _sensing(dags: list[DAG], options: argparse.Namespace) -> Iterator[Statement
 
 def _watching(dags: list[DAG], options: argparse.Namespace) -> Iterator[Statement]:
     from airflow_sm_processing.cli.dag_policies import job_watchers
-    from airflow_sm_processing.iam.permissions import watching_statements
-    from airflow_sm_processing.iam.statements import place_of_jobs
+    from airflow_sm_processing.iam.statements import place_of_jobs, watching_statements
 
     for trigger in (trigger for dag in dags for trigger in job_watchers(dag)):
         place = place_of_jobs(account=options.account, region=trigger.region_name or options.region)

@@ -14,18 +14,26 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.xcom_arg import PlainXComArg, XComArg
 
 from airflow_sm_processing.exceptions import DefinitionError
-from airflow_sm_processing.iam.permissions import JobNeeds, locations
 from airflow_sm_processing.iam.plan import upload_prefix
-from airflow_sm_processing.iam.statements import ANY, Place, account_in, beginning, partition_of, place_of_jobs
+from airflow_sm_processing.iam.statements import (
+    ANY,
+    JobNeeds,
+    Place,
+    account_in,
+    beginning,
+    locations,
+    partition_of,
+    place_of_jobs,
+)
 from airflow_sm_processing.operators.base import BaseProcessingOperator
-from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS, DefinitionReader
+from airflow_sm_processing.operators.outputs import FolderReference
+from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS, TaskDefinitionReader
 from airflow_sm_processing.operators.plan import outputs_read, ways_of
-from airflow_sm_processing.operators.references import FolderReference
 from airflow_sm_processing.operators.wait_options import WAIT_PARAMETERS, read_wait_options
 from airflow_sm_processing.ownership.owner import stem
 from airflow_sm_processing.processing.definition import base_name_from_image, legal_name
+from airflow_sm_processing.processing.models import as_folder
 from airflow_sm_processing.processing.request import default_keys, plan_submission
-from airflow_sm_processing.processing.s3_uris import as_folder
 from airflow_sm_processing.sensors.processing import ProcessingJobSensor, defers
 from airflow_sm_processing.triggers.completions import CompletedJobsTrigger
 
@@ -151,7 +159,7 @@ class _Reading:
         self._called_with = parameters.get(_CALLED_WITH)
         plain = {name: self._known(value) for name, value in parameters.items() if name != _CALLED_WITH}
         self._plain = plain
-        self._definition = DefinitionReader().read({name: plain.get(name) for name in DEFINITION_PARAMETERS})
+        self._definition = TaskDefinitionReader().read({name: plain.get(name) for name in DEFINITION_PARAMETERS})
         self._ways = ways_of(read_wait_options({name: plain.get(name) for name in WAIT_PARAMETERS})[0])
         self._place = self._read_place(account, plain.get("region_name") or region)
 

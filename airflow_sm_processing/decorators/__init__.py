@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from airflow_sm_processing.decorators.task import sm_processing_task
+from airflow_sm_processing.decorators.operator import sm_processing_task
 
 __all__ = ["sm_processing_task"]

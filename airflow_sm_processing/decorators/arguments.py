@@ -16,10 +16,15 @@ from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow_sm_processing.decorators.container.values import KIND, VALUE, EncodeError, encode
 from airflow_sm_processing.decorators.results import LargeResult
 from airflow_sm_processing.exceptions import DefinitionError, Problem
-from airflow_sm_processing.operators.assets import with_uris
-from airflow_sm_processing.operators.references import with_folder_references, with_optional_references
-from airflow_sm_processing.operators.rendered_values import missing_value_problems, without_left_out
-from airflow_sm_processing.operators.templating import LATE, as_bool, hide_unresolved, resolved
+from airflow_sm_processing.operators.outputs import with_folder_references, with_optional_references, with_uris
+from airflow_sm_processing.operators.templating import (
+    LATE,
+    as_bool,
+    hide_unresolved,
+    missing_value_problems,
+    resolved,
+    without_left_out,
+)
 from airflow_sm_processing.operators.wait_options import read_exit_codes
 from airflow_sm_processing.processing.models import ProcessingInput
 from airflow_sm_processing.processing.secrets import hidden
@@ -136,7 +141,7 @@ class InputArgument(ResolveMixin):
         Raises:
             TaskDefinitionError: A template or reference gave nothing, and the input isn't optional.
         """
-        from airflow_sm_processing.operators.errors import TaskDefinitionError
+        from airflow_sm_processing.operators.attempt import TaskDefinitionError
 
         rendered = resolved(context["task"].render_template(self.fields, context))
         is_optional = as_bool(rendered.get("optional", False))

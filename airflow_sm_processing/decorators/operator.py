@@ -1,12 +1,15 @@
-"""Runs a function as a processing job."""
+"""`@task.sm_processing`: a function that runs as a processing job."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
-from airflow.sdk.bases.decorator import DecoratedOperator
+import attr
+from airflow.sdk import XComArg
+from airflow.sdk.bases.decorator import DecoratedOperator, _TaskDecorator
 
 from airflow_sm_processing.decorators.arguments import (
     argument_problems,
@@ -21,25 +24,33 @@ from airflow_sm_processing.decorators.arguments import (
 )
 from airflow_sm_processing.decorators.container.values import EncodeError
 from airflow_sm_processing.decorators.results import OUTCOME, broken_reference
-from airflow_sm_processing.decorators.source import CONTAINER, SCRIPT, FunctionCall, FunctionSource
+from airflow_sm_processing.decorators.source import CONTAINER, SCRIPT, FunctionCall, FunctionSource, check_function
 from airflow_sm_processing.exceptions import DefinitionError, Problem
-from airflow_sm_processing.operators.assets import declare
 from airflow_sm_processing.operators.base import BaseProcessingOperator
+from airflow_sm_processing.operators.mapping import wrap_references
+from airflow_sm_processing.operators.outputs import declare, declare_partial
 from airflow_sm_processing.operators.processing import ScriptProcessingOperator
 from airflow_sm_processing.processing.secrets import hidden
+from airflow_sm_processing.processing.values import to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from typing import ParamSpec, TypeVar
 
     from airflow.sdk import Context
+    from airflow.sdk.bases.decorator import Task
 
     from airflow_sm_processing.exceptions import JobFailedError
     from airflow_sm_processing.operators.acquire import EndedJob
     from airflow_sm_processing.processing.definition import JobDefinition
-    from airflow_sm_processing.processing.models import ProcessingInput
+    from airflow_sm_processing.processing.models import InstancePreference, ProcessingInput, ProcessingOutput
     from airflow_sm_processing.processing.values import Late
 
-__all__ = ["DEFAULT_MAX_XCOM_BYTES", "FunctionProcessingOperator"]
+    P = ParamSpec("P")
+    R = TypeVar("R")
+
+__all__ = ["DEFAULT_MAX_XCOM_BYTES", "FunctionProcessingOperator", "sm_processing_task"]
+
 
 DEFAULT_MAX_XCOM_BYTES = 64 * 1024
 
@@ -154,7 +165,7 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
 
     def job_result(self, context: Context, ended: EndedJob) -> Any:
         """Return what the function returned."""
-        from airflow_sm_processing.decorators.endings import returned_value
+        from airflow_sm_processing.decorators.results import returned_value
 
         if not ended.description.status.is_success:
             return None
@@ -168,7 +179,7 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
 
     def job_failure(self, ended: EndedJob, error: JobFailedError) -> Exception:
         """Return the function's error."""
-        from airflow_sm_processing.decorators.endings import function_failure
+        from airflow_sm_processing.decorators.results import function_failure
 
         return function_failure(
             ended,
@@ -183,7 +194,7 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
         return inspect.signature(self.python_callable).bind_partial(*self.op_args, **self.op_kwargs).arguments
 
     def _call(self, context: Context) -> tuple[FunctionCall, Sequence[ProcessingInput]]:
-        from airflow_sm_processing.operators.errors import TaskDefinitionError
+        from airflow_sm_processing.operators.attempt import TaskDefinitionError
 
         subject = f"task {self.task_id}"
         try:
@@ -204,3 +215,99 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
             max_xcom_bytes=self.max_xcom_bytes,
         )
         return call, encoded.inputs
+
+
+_DECLARED = ("inlets", "outlets", "inputs")
+
+
+@overload
+def sm_processing_task(function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+@overload
+def sm_processing_task(
+    *,
+    image_uri: str | Late = ...,
+    role: str | Late = ...,
+    instance_type: str | Late = ...,
+    instance_count: int | str | Late = ...,
+    instance_preferences: Sequence[str | Mapping[str, Any] | InstancePreference] | Late = ...,
+    requirements: Sequence[str] | Late = ...,
+    python: str | Late = ...,
+    inputs: Sequence[ProcessingInput | Mapping[str, Any]] | Late = ...,
+    outputs: Sequence[ProcessingOutput | Mapping[str, Any] | str] | Late = ...,
+    env: Mapping[str, Any] | Late = ...,
+    deferrable: bool | None = ...,
+    multiple_outputs: bool | None = ...,
+    max_xcom_bytes: int = ...,
+    skip_on_exit_code: int | str | Collection[int | str] | None = ...,
+    fail_on_exit_code: int | Collection[int] | None = ...,
+    **parameters: Any,
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+
+
+def sm_processing_task(function: Callable[..., Any] | None = None, /, **parameters: Any) -> Any:
+    """Make a function a task that runs it as a SageMaker processing job; what `@task.sm_processing` is.
+
+    Args:
+        function: The function, where the decorator stands without parameters.
+        parameters: Those of `FunctionProcessingOperator` and, with it, of `ScriptProcessingOperator` without the
+            script's; `multiple_outputs`; and those of every Airflow operator.
+
+    Raises:
+        DefinitionError: The function needs something that wouldn't be in the container.
+    """
+    multiple_outputs = parameters.pop("multiple_outputs", None)
+    plain = {name: to_plain(value) for name, value in parameters.items()}
+
+    def decorate(function: Callable[..., Any]) -> FunctionTask:
+        check_function(function)
+        return FunctionTask(
+            function=function,
+            multiple_outputs=attr.NOTHING if multiple_outputs is None else multiple_outputs,  # type: ignore[arg-type]  # as Airflow's own decorators do: the type hint decides
+            operator_class=FunctionProcessingOperator,
+            kwargs=dict(plain),
+            decorator_name="task.sm_processing",
+        )
+
+    return decorate if function is None else decorate(function)
+
+
+class FunctionTask(_TaskDecorator[..., Any, FunctionProcessingOperator]):
+    """What the decorator returns: Airflow's own, which takes definition objects wherever a value can be."""
+
+    def expand(self, **arguments: Any) -> XComArg:
+        """Map over the arguments' elements."""
+        return _declared(super().expand(**{name: _mappable(value) for name, value in arguments.items()}))
+
+    def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> XComArg:
+        """Map over whole dicts of arguments."""
+        if not isinstance(kwargs, XComArg):
+            kwargs = [_mappable(item) for item in kwargs]
+        return _declared(super().expand_kwargs(kwargs, strict=strict))
+
+    def partial(self, **arguments: Any) -> FunctionTask:
+        """Fix some arguments before mapping over others."""
+        return super().partial(**with_references(arguments))  # type: ignore[return-value]  # it is of this class
+
+    def override(self, **parameters: Any) -> FunctionTask:
+        """Return the same task with other parameters."""
+        plain = {name: to_plain(value) for name, value in parameters.items()}
+        return super().override(**plain)  # type: ignore[return-value]  # as above
+
+
+def _declared(made: XComArg) -> XComArg:
+    """Return a mapped task with the assets that it reads and emits, as every processing operator declares them."""
+    operator: Any = made.operator  # type: ignore[attr-defined]  # it is a plain one
+    arguments = {**operator.partial_kwargs, "task_id": operator.task_id, "dag": operator.dag}
+    declare_partial(arguments)
+    operator.partial_kwargs.update({name: arguments[name] for name in _DECLARED if name in arguments})
+    return made
+
+
+def _mappable(value: Any) -> Any:
+    """Return what is mapped over, with the references in its elements; the value itself may be one."""
+    value = with_references(value)
+    if isinstance(value, Mapping):
+        return {key: wrap_references(item) for key, item in value.items()}
+    return [wrap_references(item) for item in value] if isinstance(value, (list, tuple)) else value

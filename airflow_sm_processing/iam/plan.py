@@ -8,13 +8,19 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError
-from airflow_sm_processing.iam.permissions import JobNeeds, caller_statements, job_role_statements
-from airflow_sm_processing.iam.statements import UNKNOWN_ACCOUNT, UNKNOWN_REGION, grouped
+from airflow_sm_processing.iam.statements import (
+    UNKNOWN_ACCOUNT,
+    UNKNOWN_REGION,
+    JobNeeds,
+    caller_statements,
+    grouped,
+    job_role_statements,
+)
 from airflow_sm_processing.ownership.owner import job_name, stem, with_owner_tags
 from airflow_sm_processing.processing.definition import CODE_INPUT_NAME
+from airflow_sm_processing.processing.models import S3Location, join
 from airflow_sm_processing.processing.request import default_keys, plan_submission
 from airflow_sm_processing.processing.s3 import open_uri
-from airflow_sm_processing.processing.s3_uris import S3Location, join
 from airflow_sm_processing.processing.validation import check_definition
 from airflow_sm_processing.redaction import without_signatures
 
@@ -24,8 +30,7 @@ if TYPE_CHECKING:
     from botocore.model import OperationModel
 
     from airflow_sm_processing.exceptions import Problem
-    from airflow_sm_processing.iam.permissions import Ways
-    from airflow_sm_processing.iam.statements import Place
+    from airflow_sm_processing.iam.statements import Place, Ways
     from airflow_sm_processing.ownership.claim import Try
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.request import SubmissionPlan

@@ -1,4 +1,4 @@
-"""Statements of IAM policies, and the resources that they name: jobs, S3 prefixes and KMS keys."""
+"""The statements of IAM policies that jobs need: actions, and the jobs, S3 prefixes and KMS keys they name."""
 
 from __future__ import annotations
 
@@ -6,28 +6,38 @@ import dataclasses
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from airflow_sm_processing.processing.definition import CODE_INPUT_NAME
+from airflow_sm_processing.processing.models import LOG_GROUP, S3Location, is_s3_uri
+from airflow_sm_processing.processing.s3 import may_name_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from airflow_sm_processing.processing.s3_uris import S3Location
-
+    from airflow_sm_processing.watcher.completions import JobFilter
 
 __all__ = [
     "ANY",
     "UNKNOWN_ACCOUNT",
     "UNKNOWN_REGION",
+    "JobNeeds",
     "Place",
     "Statement",
+    "Ways",
     "account_in",
     "beginning",
+    "caller_statements",
     "grouped",
+    "job_role_statements",
     "key_statements",
     "listing",
+    "locations",
     "partition_of",
     "place_of_jobs",
     "policy_document",
+    "sensing_statements",
+    "watching_statements",
 ]
 
 
@@ -203,3 +213,284 @@ def key_statements(
         resource = key if key.startswith("arn:") else place.arn("kms", f"key/{key}")
         conditions = condition or {}
     yield Statement(sid=sid, actions=actions, resources=(resource,), condition=conditions or None)
+
+
+class Ways(NamedTuple):
+    """How a task waits for its job."""
+
+    waits: bool
+    defers: bool
+    follows_log: bool
+    """Whether the job's lines are shown while they come."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobNeeds:
+    """One job, or all jobs of one task: what only a run knows is a `*` then."""
+
+    place: Place
+    request: Mapping[str, Any]
+    """CreateProcessingJob's parameters."""
+    role: str
+    """The name or ARN that the user gave."""
+    has_own_name: bool
+    """Whether the user chose the job's name, so that a retry has to free it."""
+    bucket: str
+    """Takes what is uploaded, and outputs without a destination."""
+    finds_bucket: bool
+    """Whether that is the account's default bucket, which is looked for and created."""
+    upload_prefix: str | None
+    """The key prefix that local files go to; None if there are none."""
+    upload_kms_key: str | None
+    ways: Ways
+    reads: tuple[str, ...] = ()
+    """The names of outputs that the task itself reads when the job has ended."""
+
+    @property
+    def job_name(self) -> str:
+        """The job's name, or a pattern of it."""
+        return str(self.request["ProcessingJobName"])
+
+    @property
+    def uses_bucket(self) -> bool:
+        """Whether anything goes to `bucket`."""
+        return any(place.bucket == self.bucket for _, place in locations(self.request)) or bool(self.upload_prefix)
+
+
+def locations(request: Mapping[str, Any]) -> Iterator[tuple[str, S3Location]]:
+    """Yield the places in S3 that a job reads (`in`) and writes (`out`) by itself."""
+    for item in request.get("ProcessingInputs", ()):
+        uri = item.get("S3Input", {}).get("S3Uri")
+        if isinstance(uri, str) and is_s3_uri(uri):
+            yield "in", S3Location.parse(uri)
+        for query in ("AthenaDatasetDefinition", "RedshiftDatasetDefinition"):
+            uri = item.get("DatasetDefinition", {}).get(query, {}).get("OutputS3Uri")
+            if isinstance(uri, str) and is_s3_uri(uri):
+                yield from (("in", S3Location.parse(uri)), ("out", S3Location.parse(uri)))
+    for item in request.get("ProcessingOutputConfig", {}).get("Outputs", ()):
+        uri = item.get("S3Output", {}).get("S3Uri")
+        if isinstance(uri, str) and is_s3_uri(uri):
+            yield "out", S3Location.parse(uri)
+
+
+def caller_statements(needs: JobNeeds) -> Iterator[Statement]:
+    """Yield what a task may have to call in any of its tries; sts:GetCallerIdentity needs no permission."""
+    yield from _job(needs)
+    yield from _role(needs)
+    yield from _files(needs)
+    yield from _folders(needs)
+    if needs.ways.waits:
+        yield from _log(needs)
+        yield from _results(needs)
+        yield from _sizes(needs)
+
+
+def _job(needs: JobNeeds) -> Iterator[Statement]:
+    jobs = needs.place.job_arns(needs.job_name)
+    actions = ["CreateProcessingJob", "DescribeProcessingJob", "StopProcessingJob"]
+    yield Statement(sid="RunJobs", actions=_sagemaker(*actions), resources=jobs)
+    named = needs.has_own_name  # such a name doesn't say whose the job is that a retry finds: only its tags do
+    tagged = named or _has_users_tags(needs)
+    yield Statement(sid="TagJobs", actions=_sagemaker("AddTags"), resources=jobs, optional=not tagged)
+    yield Statement(sid="TellWhoseAJobIs", actions=_sagemaker("ListTags"), resources=jobs, optional=not named)
+    if named:
+        yield Statement(sid="FreeAChosenName", actions=_sagemaker("DeleteProcessingJob"), resources=jobs)
+    # Of jobs of earlier tries, and of many jobs' ends at once; IAM knows no narrower resource for it.
+    yield Statement(sid="SeeManyJobsAtOnce", actions=_sagemaker("ListProcessingJobs"), resources=(ANY,), optional=True)
+
+
+def _has_users_tags(needs: JobNeeds) -> bool:
+    """Return whether the user gives tags: without these no job is made, but without its owner's it is."""
+    return any(not str(tag.get("Key")).startswith("airflow:") for tag in needs.request.get("Tags", ()))
+
+
+def _sagemaker(*operations: str) -> tuple[str, ...]:
+    return tuple(f"sagemaker:{operation}" for operation in operations)
+
+
+def _role(needs: JobNeeds) -> Iterator[Statement]:
+    if needs.role == ANY:
+        return  # left out, and said so: a policy that lets any role be passed is none
+    roles = tuple(needs.place.role_arns(needs.role))
+    to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+    yield Statement(sid="GiveTheJobItsRole", actions=("iam:PassRole",), resources=roles, condition=to_sagemaker)
+    if "/" not in needs.role:
+        yield Statement(sid="LookUpTheRoleByItsName", actions=("iam:GetRole",), resources=roles)
+
+
+def _files(needs: JobNeeds) -> Iterator[Statement]:
+    if not needs.bucket.strip(ANY):
+        return
+    place = needs.place
+    bucket = place.s3_arn(needs.bucket)
+    if needs.uses_bucket and needs.finds_bucket:
+        yield Statement(
+            sid="FindOrMakeTheDefaultBucket", actions=("s3:CreateBucket", "s3:ListBucket"), resources=(bucket,)
+        )
+    if needs.upload_prefix is None:
+        return
+    objects = place.s3_arn(needs.bucket, f"{needs.upload_prefix}/*")
+    actions = ("s3:AbortMultipartUpload", "s3:PutObject")
+    yield Statement(sid="UploadLocalFiles", actions=actions, resources=(objects,))
+    yield from key_statements(place, needs.upload_kms_key, "EncryptLocalFiles", "kms:Decrypt", "kms:GenerateDataKey")
+    if not needs.finds_bucket:
+        yield Statement(
+            sid="SeeWhatIsUploadedAlready",
+            actions=("s3:ListBucket",),
+            resources=(bucket,),
+            prefixes=(f"{needs.upload_prefix}/*",),
+            optional=True,
+        )
+
+
+def _folders(needs: JobNeeds) -> Iterator[Statement]:
+    """Yield what it takes to tell an input's folder from a prefix, whose neighbours SageMaker would read along."""
+    for item in needs.request.get("ProcessingInputs", ()):
+        s3_input = item.get("S3Input", {})
+        is_prefix = s3_input.get("S3DataType", "S3Prefix") == "S3Prefix" and not item.get("AppManaged")
+        if item["InputName"] == CODE_INPUT_NAME or not is_prefix or not may_name_folder(s3_input.get("S3Uri")):
+            continue
+        data = S3Location.parse(s3_input["S3Uri"])
+        is_uploaded = needs.upload_prefix is not None and data.key.startswith(f"{needs.upload_prefix}/")
+        if data.bucket.strip(ANY) and not is_uploaded:
+            yield listing(needs.place, data, "TellFoldersFromPrefixes", optional=True)
+
+
+def _results(needs: JobNeeds) -> Iterator[Statement]:
+    config = needs.request.get("ProcessingOutputConfig", {})
+    uris = {item["OutputName"]: item.get("S3Output", {}).get("S3Uri") for item in config.get("Outputs", ())}
+    for name in needs.reads:
+        place = S3Location.parse(str(uris.get(name) or ANY))
+        if place.bucket.strip(ANY):
+            objects = needs.place.s3_arn(place.bucket, "/".join(part for part in (place.key.rstrip("/"), ANY) if part))
+            yield Statement(sid="ReadResults", actions=("s3:GetObject",), resources=(objects,))
+            yield from key_statements(needs.place, config.get("KmsKeyId"), "DecryptResults", "kms:Decrypt")
+
+
+def _log(needs: JobNeeds) -> Iterator[Statement]:
+    group = needs.place.arn("logs", f"log-group:{LOG_GROUP}")
+    yield Statement(sid="FindTheJobsLogs", actions=("logs:DescribeLogStreams",), resources=(f"{group}:*",))
+    streams = f"{group}:log-stream:{needs.job_name}/*"
+    yield Statement(sid="ReadTheJobsLogs", actions=("logs:GetLogEvents",), resources=(streams,))
+    if needs.ways.defers and needs.ways.follows_log:
+        yield Statement(sid="FollowManyLogsAtOnce", actions=("logs:FilterLogEvents",), resources=(f"{group}:*",))
+
+
+def _sizes(needs: JobNeeds) -> Iterator[Statement]:
+    """Yield what it takes to tell how much the job read and wrote."""
+    for _, data in locations(needs.request):
+        if data.bucket.strip(ANY):
+            yield listing(needs.place, data, "MeasureData", optional=True)
+
+
+_IMAGE = re.compile(r"(\d{12})\.dkr\.ecr\.([\w-]+)\.amazonaws\.com(?:\.cn)?/([^:@]+)")
+# https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createprocessingjob-perms
+_NETWORK = (
+    "CreateNetworkInterface",
+    "CreateNetworkInterfacePermission",
+    "DeleteNetworkInterface",
+    "DeleteNetworkInterfacePermission",
+    "DescribeDhcpOptions",
+    "DescribeNetworkInterfaces",
+    "DescribeSecurityGroups",
+    "DescribeSubnets",
+    "DescribeVpcs",
+)
+
+
+def job_role_statements(needs: JobNeeds) -> Iterator[Statement]:
+    """Yield what SageMaker does with the job's role: read, write, pull the image, log; not what the script does."""
+    yield from _data(needs)
+    yield from _keys(needs)
+    yield from _image(needs)
+    yield from _reports(needs)
+    if needs.request.get("NetworkConfig", {}).get("VpcConfig"):
+        actions = tuple(f"ec2:{name}" for name in _NETWORK)
+        yield Statement(sid="JoinTheVpc", actions=actions, resources=(ANY,))
+
+
+def _data(needs: JobNeeds) -> Iterator[Statement]:
+    for direction, place in locations(needs.request):
+        if not place.bucket.strip("*"):
+            continue  # `left_out` tells of it
+        yield from _read(needs, place) if direction == "in" else _written(needs, place)
+    for item in needs.request.get("ProcessingOutputConfig", {}).get("Outputs", ()):
+        group = item.get("FeatureStoreOutput", {}).get("FeatureGroupName")
+        if group:
+            resource = needs.place.arn("sagemaker", f"feature-group/{str(group).lower()}")
+            yield Statement(sid="WriteRecords", actions=("sagemaker:PutRecord",), resources=(resource,))
+
+
+def _read(needs: JobNeeds, place: S3Location) -> Iterator[Statement]:
+    prefix = beginning(place.key)  # SageMaker reads all keys that begin so
+    objects = needs.place.s3_arn(place.bucket, prefix)
+    yield Statement(sid="ReadInputs", actions=("s3:GetObject",), resources=(objects,))
+    yield listing(needs.place, place, "ListInputs")
+
+
+def _written(needs: JobNeeds, place: S3Location) -> Iterator[Statement]:
+    key = "/".join(part for part in (place.key.rstrip("/"), ANY) if part)
+    objects = needs.place.s3_arn(place.bucket, key)
+    actions = ("s3:AbortMultipartUpload", "s3:PutObject")
+    yield Statement(sid="WriteOutputs", actions=actions, resources=(objects,))
+
+
+def _keys(needs: JobNeeds) -> Iterator[Statement]:
+    cluster = needs.request["ProcessingResources"]["ClusterConfig"]
+    output_key = needs.request.get("ProcessingOutputConfig", {}).get("KmsKeyId")
+    place = needs.place
+    yield from key_statements(place, needs.upload_kms_key, "DecryptInputs", "kms:Decrypt")
+    yield from key_statements(place, output_key, "EncryptOutputs", "kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey")
+    yield from key_statements(
+        place,
+        cluster.get("VolumeKmsKeyId"),
+        "EncryptVolumes",
+        "kms:CreateGrant",
+        condition={"Bool": {"kms:GrantIsForAWSResource": "true"}},
+    )
+
+
+def _image(needs: JobNeeds) -> Iterator[Statement]:
+    found = _IMAGE.match(str(needs.request["AppSpecification"].get("ImageUri")))
+    account, region, name = found.groups() if found else (ANY, ANY, ANY)
+    repository = f"arn:{needs.place.partition}:ecr:{region}:{account}:repository/{name}"
+    actions = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
+    yield Statement(sid="PullTheImage", actions=actions, resources=(repository,))
+    yield Statement(sid="LogInToTheRegistry", actions=("ecr:GetAuthorizationToken",), resources=(ANY,))
+
+
+def _reports(needs: JobNeeds) -> Iterator[Statement]:
+    group = needs.place.arn("logs", f"log-group:{LOG_GROUP}")
+    actions = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents")
+    yield Statement(sid="WriteTheLog", actions=actions, resources=(group, f"{group}:*"))
+    ours = {"StringEquals": {"cloudwatch:namespace": LOG_GROUP}}
+    yield Statement(
+        sid="ReportUseOfTheInstances", actions=("cloudwatch:PutMetricData",), resources=(ANY,), condition=ours
+    )
+
+
+def watching_statements(place: Place, job_filter: JobFilter) -> Iterator[Statement]:
+    """Yield what a triggerer has to call for the jobs that a watcher means; a pattern's names can't be told in IAM."""
+    prefix = job_filter.job_name_prefix or ""
+    jobs = place.job_arns(beginning(prefix))
+    yield Statement(sid="SeeWhichJobsComplete", actions=("sagemaker:ListProcessingJobs",), resources=(ANY,))
+    yield Statement(sid="ReadCompletedJobs", actions=("sagemaker:DescribeProcessingJob",), resources=jobs)
+    if job_filter.tags:
+        yield Statement(sid="SeeTheTagsOfCompletedJobs", actions=("sagemaker:ListTags",), resources=jobs)
+
+
+def sensing_statements(place: Place, names: str, *, listed: bool, defers: bool) -> Iterator[Statement]:
+    """Yield what a sensor has to call.
+
+    Args:
+        place: Where the job is.
+        names: Its name, or a pattern of what it may be.
+        listed: Whether the job is looked for in listings, because only its name's beginning is known.
+        defers: Whether the triggerer waits, which lists rather than describe many jobs.
+    """
+    yield Statement(sid="ReadSoughtJobs", actions=("sagemaker:DescribeProcessingJob",), resources=place.job_arns(names))
+    listing = ("sagemaker:ListProcessingJobs",)
+    if listed:
+        yield Statement(sid="FindSoughtJobs", actions=listing, resources=(ANY,))
+    if defers:
+        yield Statement(sid="SeeManyJobsAtOnce", actions=listing, resources=(ANY,), optional=True)

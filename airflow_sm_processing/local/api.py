@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.local import validation
 from airflow_sm_processing.local.clients import core_session
-from airflow_sm_processing.local.errors import ServiceError, validation_error
 from airflow_sm_processing.local.jobs import Job, Jobs
+from airflow_sm_processing.local.validation import ServiceError, validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -20,7 +20,7 @@ from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 from botocore.utils import normalize_url_path
 
-from airflow_sm_processing.local.errors import ServiceError
+from airflow_sm_processing.local.validation import ServiceError
 
 if TYPE_CHECKING:
     from moto.core.request import Request

@@ -17,10 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.local import sandbox
-from airflow_sm_processing.local.errors import validation_error
 from airflow_sm_processing.local.folders import make_private, open_beneath, write_private
 from airflow_sm_processing.local.logs import LogPump, LogStream
-from airflow_sm_processing.local.validation import outputs_of
+from airflow_sm_processing.local.validation import outputs_of, validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

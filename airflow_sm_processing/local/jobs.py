@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.local.errors import ServiceError, validation_error
+from airflow_sm_processing.local.validation import ServiceError, validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

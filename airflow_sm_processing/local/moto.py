@@ -23,7 +23,7 @@ from werkzeug.wrappers import Response
 
 from airflow_sm_processing.local import auth, validation
 from airflow_sm_processing.local.clients import core_session
-from airflow_sm_processing.local.errors import ServiceError
+from airflow_sm_processing.local.validation import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

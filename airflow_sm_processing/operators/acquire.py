@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,9 +16,10 @@ from airflow_sm_processing.exceptions import (
     ProcessingError,
     TransientError,
 )
-from airflow_sm_processing.operators.errors import TaskDefinitionError, UnwantedJobError
+from airflow_sm_processing.operators.attempt import TaskDefinitionError, UnwantedJobError
 from airflow_sm_processing.ownership.claim import JobClaim
 from airflow_sm_processing.processing.aws_calls import is_pressure
+from airflow_sm_processing.processing.retry import backoff
 from airflow_sm_processing.triggers.capacity import CapacityTrigger, Refusals
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from airflow_sm_processing.exceptions import JobFailedError, Problem
     from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.hooks.processing import ProcessingHook
-    from airflow_sm_processing.operators.assets import AssetOutlets
     from airflow_sm_processing.operators.attempt import Attempt
+    from airflow_sm_processing.operators.outputs import AssetOutlets
     from airflow_sm_processing.operators.release import JobGuard
     from airflow_sm_processing.operators.wait_options import WaitOptions
     from airflow_sm_processing.ownership.claim import Claimed
@@ -297,8 +297,7 @@ def _count_refusal(error: Exception, refusals: Refusals | None, *, bound: float)
 
 def _pause_after(refusals: Refusals) -> float:
     """Return the seconds to wait in a worker before trying again: with full jitter, for many may be waiting."""
-    longest = min(_FIRST_PAUSE * 2.0 ** min(refusals.count, 10), _LONGEST_PAUSE)
-    return random.uniform(_FIRST_PAUSE / 2, longest)  # noqa: S311  # no secret
+    return backoff(refusals.count, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE, shortest=_FIRST_PAUSE / 2)
 
 
 def _capacity_queue(definition: JobDefinition) -> str:

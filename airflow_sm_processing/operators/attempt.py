@@ -1,4 +1,4 @@
-"""The present try of a task instance, as its process knows it, and how that process asks Airflow's supervisor."""
+"""What Airflow says of this try of a task, and the errors with which a try ends in a way of Airflow's own."""
 
 from __future__ import annotations
 
@@ -7,12 +7,17 @@ import logging
 import os
 import queue
 import threading
-import time
 from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import ProcessingError
+from airflow_sm_processing.airflow_compat import AirflowFailException
+from airflow_sm_processing.exceptions import (
+    DefinitionError,
+    JobExistsError,
+    ProcessingError,
+    ResultFileError,
+)
 from airflow_sm_processing.ownership.owner import Generation, Intent, NoIntents, Owner
 
 if TYPE_CHECKING:
@@ -21,9 +26,45 @@ if TYPE_CHECKING:
     from airflow_sm_processing.ownership.claim import Try
     from airflow_sm_processing.ownership.owner import Intents
 
-__all__ = ["Attempt", "SignalSafeComms", "Termination", "deployment", "make_comms_signal_safe", "supervisor_comms"]
+__all__ = [
+    "Attempt",
+    "SignalSafeComms",
+    "TaskDefinitionError",
+    "Termination",
+    "UnusableResultError",
+    "UnwantedJobError",
+    "WorkerShutdownError",
+    "deployment",
+    "make_comms_signal_safe",
+    "supervisor_comms",
+]
+
 
 log = logging.getLogger(__name__)
+
+_SILENCE = "Airflow doesn't say why this task's process is to end: %r"
+
+
+class TaskDefinitionError(DefinitionError, AirflowFailException):
+    """A `DefinitionError` that fails the task without a retry, which couldn't help."""
+
+    @classmethod
+    def of(cls, error: DefinitionError, *, task_id: str) -> TaskDefinitionError:
+        """Return the same problems as a task's error."""
+        return cls(error.problems, subject=f"task {task_id}")
+
+
+class UnwantedJobError(JobExistsError, AirflowFailException):
+    """A `JobExistsError` that fails the task without a retry: the job will be there then, too."""
+
+
+class UnusableResultError(ResultFileError, AirflowFailException):
+    """A `ResultFileError` that fails the task without a retry, which would find the same job's files."""
+
+
+class WorkerShutdownError(ProcessingError):
+    """A try that ends because its worker does: its job goes on, and the next try waits for it."""
+
 
 _INTENT_KEY = "processing_job"
 _LONGEST_ID = 250  # of Airflow's own ids
@@ -121,19 +162,19 @@ class Attempt:
             return Termination.UNKNOWN
 
     def _ask_why(self, answers: queue.SimpleQueue[Termination], within: float) -> None:
-        until = time.monotonic() + within
-        while time.monotonic() < until:
-            if self.is_orphaned:  # one signal may have ended the supervisor too
-                answers.put(Termination.SHUTDOWN)
-                return
-            try:
-                why = self._termination()
-            except Exception as error:  # noqa: BLE001  # of Airflow's many kinds: none says that the task was ended
-                log.warning("Airflow doesn't say why this task's process is to end: %r", error)
-                time.sleep(_PAUSE_SECONDS)
-            else:
-                answers.put(why)
-                return
+        from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+        def ask() -> Termination:
+            return Termination.SHUTDOWN if self.is_orphaned else self._termination()  # a signal may end both processes
+
+        tries = Retrying(
+            retry=retry_if_exception_type(Exception),  # of Airflow's many kinds: none says that the task was ended
+            stop=stop_after_delay(within),
+            wait=wait_fixed(_PAUSE_SECONDS),
+            before_sleep=lambda state: log.warning(_SILENCE, state.outcome and state.outcome.exception()),
+        )
+        with suppress(RetryError):
+            answers.put(tries(ask))
 
     def _termination(self) -> Termination:
         state = self._state()

@@ -13,28 +13,29 @@ from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
 
 from airflow_sm_processing.exceptions import DefinitionError
 from airflow_sm_processing.links import JOB_LINKS
-from airflow_sm_processing.operators.assets import (
+from airflow_sm_processing.operators.outputs import (
     AssetOutlets,
     declare,
     declare_partial,
     outputs_alias,
-    with_uris,
-)
-from airflow_sm_processing.operators.masking import MASK_PARAMETER, job_secrets, mask_in_airflow, trigger_mask
-from airflow_sm_processing.operators.parameters import (
-    CONTRADICTABLE,
-    DEFINITION_PARAMETERS,
-    TaskParameters,
-    early_problems,
-    inherited,
-    own_over_inherited,
-    read_connection,
-    read_definition,
-)
-from airflow_sm_processing.operators.references import (
     with_folder_parameters,
     with_folder_references,
     with_optional_references,
+    with_uris,
+)
+from airflow_sm_processing.operators.parameters import (
+    CONTRADICTABLE,
+    DEFINITION_PARAMETERS,
+    MASK_PARAMETER,
+    TaskParameters,
+    early_problems,
+    inherited,
+    job_secrets,
+    mask_in_airflow,
+    own_over_inherited,
+    read_connection,
+    read_definition,
+    trigger_mask,
 )
 from airflow_sm_processing.operators.templating import (
     RecordedTemplate,

@@ -11,13 +11,13 @@ from attrs import define
 from openlineage.client.facet_v2 import JobFacet, RunFacet
 
 from airflow_sm_processing.processing.definition import CODE_INPUT_NAME
-from airflow_sm_processing.processing.s3_uris import S3Location, is_s3_uri
+from airflow_sm_processing.processing.models import S3Location, is_s3_uri
 from airflow_sm_processing.xcoms import moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from airflow_sm_processing.operators.records import SeenJob
+    from airflow_sm_processing.operators.job_run import SeenJob
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.models import ProcessingInput, ProcessingOutput
     from airflow_sm_processing.processing.s3 import Size

@@ -13,8 +13,7 @@ from airflow.sdk import XComArg
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
 
-from airflow_sm_processing.operators.assets import with_uris
-from airflow_sm_processing.operators.references import with_folder_parameters
+from airflow_sm_processing.operators.outputs import with_folder_parameters, with_uris
 from airflow_sm_processing.processing.values import to_plain
 
 __all__ = ["ProcessingPartial", "wrap_references"]

@@ -1,4 +1,4 @@
-"""From an operator's parameters to its job's definition and its connection.
+"""A task's parameters: read from the DAG file and at run time, with the secret ones masked.
 
 Parameters are kept as plain dicts and lists, which Airflow templates, resolves, serialises and shows by itself. They
 become definition objects twice: when the DAG is parsed, as far as they are known, and when the task runs.
@@ -8,44 +8,52 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
-from airflow_sm_processing.operators.assets import emit_assets_problems, with_uris
-from airflow_sm_processing.operators.masking import mask_problems
-from airflow_sm_processing.operators.rendered_values import (
+from airflow_sm_processing.operators.outputs import emit_assets_problems, with_uris
+from airflow_sm_processing.operators.templating import (
+    as_bool,
+    hide_unresolved,
+    is_resolved,
     missing_value_problems,
     one_for_each_source,
     without_left_out,
 )
-from airflow_sm_processing.operators.templating import as_bool, hide_unresolved, is_resolved
 from airflow_sm_processing.operators.wait_options import read_wait_options
-from airflow_sm_processing.processing import definition_reader
-from airflow_sm_processing.processing.definition import local_path
-from airflow_sm_processing.processing.definition_reader import DEFINITION_PARAMETERS
-from airflow_sm_processing.processing.secrets import hidden
+from airflow_sm_processing.processing.definition import DEFINITION_PARAMETERS, DefinitionReader, local_path
+from airflow_sm_processing.processing.secrets import JobSecrets, hidden, secret_forms, strings_in
 from airflow_sm_processing.processing.validation import definition_problems
 from airflow_sm_processing.processing.values import BOOLEANS, LATE, ValueReader, rule_of_structure, to_plain
+from airflow_sm_processing.redaction import signed_queries
 from airflow_sm_processing.xcoms import reserved_name_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.processing.definition import JobDefinition
+    from airflow_sm_processing.processing.secrets import Mask
 
 __all__ = [
     "CONTRADICTABLE",
     "DEFINITION_PARAMETERS",
-    "DefinitionReader",
+    "MASK_PARAMETER",
+    "TaskDefinitionReader",
     "TaskParameters",
     "early_problems",
     "inherited",
+    "job_secrets",
+    "mask_in_airflow",
+    "mask_problems",
     "own_over_inherited",
     "read_connection",
     "read_definition",
+    "trigger_mask",
 ]
+
 
 CONTRADICTABLE = (
     "wait_for_completion",
@@ -85,7 +93,7 @@ class TaskParameters(NamedTuple):
         return is_own and as_bool(self.wait["wait_for_completion"]) is False
 
 
-class DefinitionReader(definition_reader.DefinitionReader):
+class TaskDefinitionReader(DefinitionReader):
     """Reads a definition from a task's parameters, in which assets stand for their URIs."""
 
     def read(self, parameters: Mapping[str, Any]) -> JobDefinition:
@@ -104,7 +112,7 @@ class DefinitionReader(definition_reader.DefinitionReader):
 
 def early_problems(parameters: TaskParameters) -> list[Problem]:
     """Return what is wrong with a task as it stands in the DAG file; what only a run knows is passed over."""
-    reader = DefinitionReader()
+    reader = TaskDefinitionReader()
     definition = reader.read({name: hide_unresolved(value) for name, value in parameters.definition.items()})
     known_options = {name: value for name, value in parameters.wait.items() if is_resolved(value)}
     return [
@@ -134,7 +142,7 @@ def read_definition(
     Raises:
         DefinitionError: A parameter can't be read.
     """
-    reader = DefinitionReader()
+    reader = TaskDefinitionReader()
     given = dict(parameters.definition)
     given["inputs"] = without_left_out(parameters.written.get("inputs"), given["inputs"])
     missing = [*missing_value_problems(parameters.written, given)]
@@ -259,3 +267,86 @@ def _from_json(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+MASK_PARAMETER = "mask_env"
+
+
+def job_secrets(env: Any, mask_env: Any) -> JobSecrets:
+    """Return what must not be shown of a job whose parameters are rendered."""
+    return JobSecrets(_environment(env), mask=_mask(mask_env))
+
+
+def trigger_mask(mask_env: Any, secrets: JobSecrets) -> bool | list[str]:
+    """Return which variables a trigger has to hide, not what they hold; False if there is nothing to hide."""
+    mask = _mask(mask_env) if secrets.forms else False
+    return mask if isinstance(mask, bool) else list(mask)
+
+
+def mask_in_airflow(env: Any, mask_env: Any, fields: Iterable[Any]) -> None:
+    """Register with Airflow's masker the secret values of `env`, and the presigned queries in any of the fields."""
+    found = {
+        *secret_forms(_environment(env), _mask(mask_env)),
+        *(query for text in strings_in(fields) for query in signed_queries(text)),
+    }
+    if found:
+        from airflow.sdk.log import mask_secret
+
+        mask_secret([*sorted(found)])
+
+
+def mask_problems(mask_env: Any, env: Any) -> Iterator[Problem]:
+    """Yield what is wrong with `mask_env`; a name that isn't in `env` would leave the one that was meant unmasked."""
+    mask_env, env = hide_unresolved(mask_env), hide_unresolved(env)
+    if not is_resolved(mask_env):
+        return
+    try:
+        mask = read_mask(mask_env)
+    except ValueError as error:
+        yield Problem(MASK_PARAMETER, mask_env, str(error))
+        return
+    environment = _environment(env)
+    if isinstance(environment, Mapping) and environment and not isinstance(mask, bool):
+        for name in mask:
+            if name not in environment:
+                rule = f"is no variable of env, which has {', '.join(map(str, environment))}"
+                yield Problem(MASK_PARAMETER, name, rule)
+
+
+def read_mask(value: Any) -> Mask:
+    """Return which variables are secret, from what a template may have written as a string.
+
+    Raises:
+        ValueError: It can't be read.
+    """
+    if value is None or value == "":
+        return True
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return BOOLEANS[value.lower()] if value.lower() in BOOLEANS else _names(_parsed(value, otherwise=[value]))
+    return _names(value)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, Collection) or not all(isinstance(name, str) for name in value):
+        raise ValueError("must be true, false or a list of names of variables in env")
+    return tuple(value)
+
+
+def _mask(value: Any) -> Mask:
+    try:
+        return read_mask(value)
+    except ValueError:
+        return True  # it is reported as a problem of the definition, whose values aren't shown meanwhile
+
+
+def _environment(env: Any) -> Any:
+    return _parsed(env, otherwise=env) if isinstance(env, str) else env
+
+
+def _parsed(text: str, *, otherwise: Any) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return otherwise

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_processing.exceptions import DefinitionError
-from airflow_sm_processing.iam.permissions import Ways
 from airflow_sm_processing.iam.plan import plan_job
-from airflow_sm_processing.iam.statements import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Place, account_in, partition_of
-from airflow_sm_processing.operators.attempt import Attempt
-from airflow_sm_processing.operators.errors import TaskDefinitionError
+from airflow_sm_processing.iam.statements import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Place, Ways, account_in, partition_of
+from airflow_sm_processing.operators.attempt import Attempt, TaskDefinitionError
 from airflow_sm_processing.operators.result_files import read_result_files
 from airflow_sm_processing.processing.values import LATE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_sm_processing.operators.base import BaseProcessingOperator
-from airflow_sm_processing.operators.references import with_folder_references
+from airflow_sm_processing.operators.outputs import with_folder_references
 from airflow_sm_processing.processing.values import to_plain
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import ProcessingError, TransientError, WaitTimeoutError
-from airflow_sm_processing.operators.attempt import Attempt, Termination
-from airflow_sm_processing.operators.errors import WorkerShutdownError
+from airflow_sm_processing.operators.attempt import Attempt, Termination, WorkerShutdownError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -84,15 +84,15 @@ def result_file_values(
         ServiceError: S3 refused or couldn't be reached.
     """
     from airflow_sm_processing.exceptions import ResultFileError
-    from airflow_sm_processing.operators.errors import UnusableResultError
-    from airflow_sm_processing.processing.waiter import patiently
+    from airflow_sm_processing.operators.attempt import UnusableResultError
+    from airflow_sm_processing.processing.retry import retry
     from airflow_sm_processing.result_files import read_result_file, result_files
 
     try:
         return {
-            file.name: patiently(
+            file.name: retry(
                 partial(read_result_file, session, file, output_uris.get(file.output_name), max_bytes=max_bytes),
-                max_transient_seconds=max_transient_seconds,
+                max_seconds=max_transient_seconds,
             )
             for file in result_files(named)
         }

@@ -34,8 +34,8 @@ from airflow_sm_processing.ownership.owner import (
 )
 from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.processing.job import ProcessingJob
+from airflow_sm_processing.processing.retry import backoff
 from airflow_sm_processing.processing.validation import needs_newer_boto3
-from airflow_sm_processing.processing.waiter import pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,7 +203,7 @@ class JobClaim:
         if not is_taken:
             raise error
         if met is None:  # deleted, by us it may be, and its name isn't free yet
-            self._sleep(pause())
+            self._sleep(backoff(0, first=5.0, longest=5.0, shortest=0.5))
         return None
 
     def unseen_job(self) -> ProcessingJob | None:

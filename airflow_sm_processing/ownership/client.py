@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import random
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,8 +25,8 @@ from airflow_sm_processing.processing.aws_calls import (
     summaries,
 )
 from airflow_sm_processing.processing.job import ProcessingJob
+from airflow_sm_processing.processing.retry import RetryBudget, jittered, retry, retrying
 from airflow_sm_processing.processing.submission import checked_plan, create_job, upload_files
-from airflow_sm_processing.processing.waiter import RetryBudget, patiently, pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -124,8 +123,8 @@ class Account:
             if description is None or description.status.is_terminal:
                 return description
             message = f"Processing job {job_name} is {description.status.value}, and its successor waits for its end."
-            budget.bear(TransientError(message, operation="StopProcessingJob", code="Stopping"))
-            self._sleep(_PAUSE * random.uniform(0.9, 1.1))  # noqa: S311  # spreads calls, hides nothing
+            budget.spend(TransientError(message, operation="StopProcessingJob", code="Stopping"))
+            self._sleep(jittered(_PAUSE))
 
     @property
     def can_delete(self) -> bool:
@@ -148,7 +147,14 @@ class Account:
         return ProcessingJob(self.session, job_name, inputs=None, outputs=None)
 
     def _answered(self, ask: Callable[[], _T]) -> _T:
-        return patiently(ask, max_transient_seconds=self._max_transient_seconds, sleep=self._sleep)
+        return retry(ask, max_seconds=self._max_transient_seconds, sleep=self._sleep)
+
+
+def _upload_may_pass(error: BaseException) -> bool:
+    """Return whether to upload again; the claim answers throttling and quotas."""
+    if isinstance(error, UploadError):
+        return error.may_pass
+    return isinstance(error, TransientError) and not is_pressure(error)
 
 
 class JobCreator:
@@ -189,23 +195,17 @@ class JobCreator:
 
     def _uploaded(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> SubmissionPlan:
         """Resolve the definition and upload what is local, through lost connections and 5xx."""
-        budget = RetryBudget(self._max_transient_seconds)
-        while True:
-            try:
-                plan = self._plan(name, tags)
-                upload_files(plan, self._definition, self._session, repeated=repeated)
-            except UploadError as error:
-                if not error.may_pass:
-                    raise
-                budget.bear(error)
-            except TransientError as error:
-                if is_pressure(error):
-                    raise
-                budget.bear(error)
-            else:
-                return plan
-            repeated = True
-            self._sleep(pause())
+        uploads = 0
+
+        def upload() -> SubmissionPlan:
+            nonlocal uploads
+            uploads += 1
+            plan = self._plan(name, tags)
+            upload_files(plan, self._definition, self._session, repeated=repeated or uploads > 1)
+            return plan
+
+        tries = retrying(RetryBudget(self._max_transient_seconds), may_pass=_upload_may_pass, sleep=self._sleep)
+        return tries(upload)
 
     def _plan(self, name: str, tags: Mapping[str, str]) -> SubmissionPlan:
         operation = self._session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")

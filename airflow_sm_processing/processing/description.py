@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.processing.aws_calls import in_utc, readable
 from airflow_sm_processing.processing.models import ProcessingInput, ProcessingOutput, output_uris
-from airflow_sm_processing.processing.xcom_values import storable
+from airflow_sm_processing.redaction import storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

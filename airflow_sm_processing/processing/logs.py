@@ -18,7 +18,7 @@ from airflow_sm_processing.processing.log_events import (
     host_of,
     readable_events,
 )
-from airflow_sm_processing.processing.s3_uris import LOG_GROUP
+from airflow_sm_processing.processing.models import LOG_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

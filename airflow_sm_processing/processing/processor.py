@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError
-from airflow_sm_processing.processing.definition_reader import DefinitionReader
+from airflow_sm_processing.processing.definition import DefinitionReader
 from airflow_sm_processing.processing.job import ProcessingJob
 from airflow_sm_processing.processing.models import InstancePreference, format_tags
 from airflow_sm_processing.processing.session import Session

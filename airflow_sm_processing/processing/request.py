@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_processing.processing.definition import base_name_from_image, job_name_from_base, local_path, with_code
-from airflow_sm_processing.processing.models import NetworkConfig
-from airflow_sm_processing.processing.s3_uris import as_folder, is_s3_uri, join
+from airflow_sm_processing.processing.models import NetworkConfig, as_folder, is_s3_uri, join
 from airflow_sm_processing.processing.uploads.files import read_content
 from airflow_sm_processing.processing.values import as_dict, as_list
 

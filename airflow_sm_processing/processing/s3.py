@@ -21,7 +21,7 @@ from airflow_sm_processing.exceptions import (
     TransientError,
 )
 from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, readable
-from airflow_sm_processing.processing.s3_uris import S3Location, as_folder, is_s3_uri
+from airflow_sm_processing.processing.models import S3Location, as_folder, is_s3_uri
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

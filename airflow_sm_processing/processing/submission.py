@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import JobNameInUseError, TransientError
 from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, is_pressure, readable
+from airflow_sm_processing.processing.models import S3Location, join
 from airflow_sm_processing.processing.request import SubmissionPlan, plan_submission
+from airflow_sm_processing.processing.retry import RetryBudget, error_of, retrying
 from airflow_sm_processing.processing.s3 import with_folders
-from airflow_sm_processing.processing.s3_uris import S3Location, join
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.processing.validation import check_definition
-from airflow_sm_processing.processing.waiter import RetryBudget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from mypy_boto3_sagemaker import SageMakerClient
+    from tenacity import RetryCallState
 
     from airflow_sm_processing.exceptions import Problem
     from airflow_sm_processing.processing.definition import JobDefinition
@@ -33,7 +33,6 @@ __all__ = ["SubmittedJob", "checked_plan", "create_job", "submit", "upload_files
 
 log = logging.getLogger(__name__)
 
-_FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
 _NOT_DESCRIBED = frozenset({"Tags"})  # DescribeProcessingJob doesn't give them
 
@@ -67,25 +66,29 @@ def create_job(
     secrets = JobSecrets(request.get("Environment"))
     budget = RetryBudget(max_transient_seconds)
     under_pressure = budget if max_pressure_seconds is None else RetryBudget(max_pressure_seconds)
-    pause = _FIRST_PAUSE
-    tried = False
-    while True:
+
+    def stop(state: RetryCallState) -> bool:
+        error = error_of(state)
+        return (under_pressure if isinstance(error, TransientError) and is_pressure(error) else budget)(state)
+
+    tries = 0
+
+    def create() -> str:
+        nonlocal tries
+        tries += 1
         try:
             with aws_call("CreateProcessingJob", name, hide=secrets.hide_in_refusal):
                 answer = client.create_processing_job(**request)
             with answer_read("CreateProcessingJob", name):
-                return readable(client, "CreateProcessingJob", answer, "ProcessingJobArn")["ProcessingJobArn"]
+                return str(readable(client, "CreateProcessingJob", answer, "ProcessingJobArn")["ProcessingJobArn"])
         except JobNameInUseError as error:
-            arn = _arn_if_same(client, request) if own_name and (tried or _was_tried_again(error)) else None
+            arn = _arn_if_same(client, request) if own_name and (tries > 1 or _was_tried_again(error)) else None
             if arn is None:
                 raise
             log.info("Processing job %s was created already; only the answer was lost.", name)
             return arn
-        except TransientError as error:
-            (under_pressure if is_pressure(error) else budget).bear(error)
-        tried = True
-        sleep(random.uniform(0, pause))  # noqa: S311  # full jitter: many tasks may be waiting for the same quota
-        pause = min(2 * pause, _LONGEST_PAUSE)
+
+    return retrying(stop, longest_pause=_LONGEST_PAUSE, sleep=sleep)(create)
 
 
 def _was_tried_again(error: JobNameInUseError) -> bool:

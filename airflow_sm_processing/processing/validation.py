@@ -24,7 +24,7 @@ from airflow_sm_processing.processing.definition import (
     code_problems,
     local_path,
 )
-from airflow_sm_processing.processing.s3_uris import is_s3_uri, names_no_bucket
+from airflow_sm_processing.processing.models import is_s3_uri, names_no_bucket
 from airflow_sm_processing.processing.secrets import hidden
 from airflow_sm_processing.processing.values import LATE, WireObject, snake_case
 

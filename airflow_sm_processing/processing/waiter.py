@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from airflow_sm_processing.exceptions import ServiceError, TransientError, UploadError, WaitTimeoutError
+from airflow_sm_processing.exceptions import ServiceError, TransientError, WaitTimeoutError
 from airflow_sm_processing.processing.description import JobStatus
+from airflow_sm_processing.processing.retry import RetryBudget, jittered
 from airflow_sm_processing.processing.values import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.logs import JobLogs, LogLine
 
 
-__all__ = ["ChangeSink", "LineSink", "RetryBudget", "WaitSettings", "Waiter", "patiently", "pause"]
+__all__ = ["ChangeSink", "LineSink", "WaitSettings", "Waiter"]
 
 
 log = logging.getLogger(__name__)
@@ -28,8 +28,6 @@ LineSink = Callable[["LogLine"], None]
 ChangeSink = Callable[["JobDescription"], None]
 """Takes a job when it is first seen to run, or to be stopping; not at its end, unless this process ends before."""
 
-_T = TypeVar("_T")
-_LONGEST_PAUSE = 5.0  # between two tries
 _SLICE_SECONDS = 0.5  # of a pause in which something may be urgent: a signal's handler can't end a sleep
 _PASSES_IN_TROUBLE = 10  # over the logs of an ended job; botocore has tried each call several times already
 
@@ -46,57 +44,6 @@ class WaitSettings:
     """How long throttling, 5xx and lost connections are waited out before they fail the wait."""
     log_settle_seconds: float = 2.0
     """After the job's end, lines are read until none has come for that long: CloudWatch takes a moment to show them."""
-
-
-class RetryBudget:
-    """Bears transient errors for a bounded time: the clock starts at the first and stops at the next success."""
-
-    def __init__(self, bound: float, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._bound = bound
-        self._clock = clock
-        self._since: float | None = None
-
-    def bear(self, error: TransientError | UploadError) -> None:
-        """Log the error, or raise it if the time is up."""
-        if self._bound <= 0:
-            raise error
-        now = self._clock()
-        if self._since is None:
-            self._since = now
-            log.warning("%s Retrying for up to %.0f s.", error, self._bound)
-        if now - self._since >= self._bound:
-            raise error
-
-    def reset(self) -> None:
-        """Note a success."""
-        if self._since is not None:
-            log.info("The service answers again after %.0f s.", self._clock() - self._since)
-        self._since = None
-
-
-def pause() -> float:
-    """Return the seconds until something is tried again: with jitter, for many tasks may be waiting."""
-    return random.uniform(0.5, _LONGEST_PAUSE)  # noqa: S311  # no secret
-
-
-def patiently(
-    ask: Callable[[], _T], *, max_transient_seconds: float, sleep: Callable[[float], None] = time.sleep
-) -> _T:
-    """Return the answer to a question, which is asked again through transient errors.
-
-    Raises:
-        TransientError: It lasted longer than `max_transient_seconds`.
-    """
-    budget = RetryBudget(max_transient_seconds)
-    while True:
-        try:
-            answer = ask()
-        except TransientError as error:
-            budget.bear(error)
-        else:
-            budget.reset()
-            return answer
-        sleep(pause())
 
 
 class Waiter:
@@ -155,7 +102,7 @@ class Waiter:
         try:
             description = self._describe()
         except TransientError as error:
-            self._budget.bear(error)
+            self._budget.spend(error)
             return None
         self._budget.reset()
         return description
@@ -178,7 +125,7 @@ class Waiter:
             )
 
     def _pause(self, started: float) -> None:
-        pause = self._settings.poll_interval * random.uniform(0.9, 1.1)  # noqa: S311  # spreads calls, hides nothing
+        pause = jittered(self._settings.poll_interval)
         if self._settings.max_wait is not None:
             left = started + self._settings.max_wait - self._clock()
             if left <= 0:

@@ -14,8 +14,13 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow_sm_processing.exceptions import DefinitionError, Problem, TransientError
 from airflow_sm_processing.links import JOB_LINKS
 from airflow_sm_processing.operators.parameters import inherited
-from airflow_sm_processing.operators.rendered_values import described, gave_nothing
-from airflow_sm_processing.operators.templating import RecordedTemplate, has_template, render_fields
+from airflow_sm_processing.operators.templating import (
+    RecordedTemplate,
+    described,
+    gave_nothing,
+    has_template,
+    render_fields,
+)
 from airflow_sm_processing.operators.wait_options import read_wait_options
 from airflow_sm_processing.processing.values import DEFAULT_POLL_INTERVAL, ValueReader
 
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.hooks.processing import ProcessingHook
     from airflow_sm_processing.processing.description import JobDescription
-    from airflow_sm_processing.processing.search import JobLookup
+    from airflow_sm_processing.processing.job import JobLookup
 
 __all__ = ["ProcessingJobSensor", "defers"]
 
@@ -113,7 +118,7 @@ class ProcessingJobSensor(BaseSensorOperator):
     def connection(self) -> AwsConnection:
         """Which AWS the task talks to."""
         from airflow_sm_processing.operators.parameters import read_connection
-        from airflow_sm_processing.processing.search import named_by_arn
+        from airflow_sm_processing.processing.job import named_by_arn
 
         region_name = self.region_name or None
         if self.job_arn:
@@ -215,8 +220,8 @@ class ProcessingJobSensor(BaseSensorOperator):
             render(template_fields)
 
     def _look(self, context: Context) -> PokeReturnValue:
-        from airflow_sm_processing.operators.errors import TaskDefinitionError
-        from airflow_sm_processing.processing.search import find_job
+        from airflow_sm_processing.operators.attempt import TaskDefinitionError
+        from airflow_sm_processing.processing.job import find_job
 
         try:
             lookup = self._lookup(context)
@@ -232,7 +237,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         return self._seen(context, description)
 
     def _defer(self, context: Context, deadline: float) -> NoReturn:
-        from airflow_sm_processing.triggers.sensor import JobSensorTrigger
+        from airflow_sm_processing.triggers.processing import JobSensorTrigger
 
         connection = {**self.connection.serialize(), "region_name": self.hook.session.boto_region_name}
         self.defer(
@@ -247,7 +252,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         )
 
     def _is_deferrable(self) -> bool:
-        from airflow_sm_processing.operators.errors import TaskDefinitionError
+        from airflow_sm_processing.operators.attempt import TaskDefinitionError
 
         try:
             return defers(self.deferrable, reschedules=self.reschedule)
@@ -255,7 +260,7 @@ class ProcessingJobSensor(BaseSensorOperator):
             raise TaskDefinitionError.of(error, task_id=self.task_id) from error
 
     def _lookup(self, context: Context) -> JobLookup:
-        from airflow_sm_processing.processing.search import JobLookup, named_by_arn
+        from airflow_sm_processing.processing.job import JobLookup, named_by_arn
 
         self._check_which()
         if self.job_arn:
@@ -286,7 +291,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         """Publish the job, and return the sensor's result or raise when it has ended."""
         from airflow_sm_processing.airflow_compat import AirflowFailException
         from airflow_sm_processing.exceptions import JobEndedError
-        from airflow_sm_processing.operators.records import publish
+        from airflow_sm_processing.operators.job_run import publish
         from airflow_sm_processing.processing.job import ProcessingJob
         from airflow_sm_processing.xcoms import ended_result
 

@@ -1,25 +1,44 @@
-"""Fires whenever a processing job has completed: the trigger of an asset's watcher."""
+"""Fire for each job that completes: an asset's watcher, which loses no completion and repeats none."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_sm_processing.exceptions import DefinitionError, Problem
+from airflow_sm_processing.assets.listener import ACKNOWLEDGEMENT
+from airflow_sm_processing.exceptions import DefinitionError, JobNotFoundError, Problem, TransientError
 from airflow_sm_processing.hooks.connection import AwsConnection
+from airflow_sm_processing.processing.aws_calls import answer_read
+from airflow_sm_processing.processing.description import JobDescription
+from airflow_sm_processing.processing.retry import jittered
+from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.processing.values import ValueReader
-from airflow_sm_processing.watcher.completions import JobFilter
+from airflow_sm_processing.watcher.client import now
+from airflow_sm_processing.watcher.completions import CompletionHistory, JobFilter, beginning, look_for_completions
+from airflow_sm_processing.watcher.queries import status_of
+from airflow_sm_processing.xcoms import ended_result
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
-__all__ = ["CompletedJobsTrigger"]
+    from airflow_sm_processing.watcher.client import AwsCalls
+    from airflow_sm_processing.watcher.completions import Completion
+
+    InThread = Callable[..., Awaitable[Any]]
+
+__all__ = ["AssetStore", "CompletedJobsTrigger", "CompletionEmitter", "DeliveryStore", "VariableStore", "store_of"]
+
+
+log = logging.getLogger(__name__)
+
 
 _POLL_INTERVAL = 30.0
 
@@ -116,7 +135,7 @@ class CompletedJobsTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each completion, for ever."""
-        from airflow_sm_processing.triggers.completion_delivery import CompletionEmitter, store_of
+        from airflow_sm_processing.triggers.completions import CompletionEmitter, store_of
         from airflow_sm_processing.triggers.shared_watcher import shared_watcher
 
         async with shared_watcher(self.connection) as shared:
@@ -158,3 +177,257 @@ def _problems(trigger: CompletedJobsTrigger) -> list[Problem]:
     if not trigger.poll_interval > 0:
         problems.append(Problem("poll_interval", trigger.poll_interval, "must be more than 0 seconds"))
     return problems
+
+
+class DeliveryStore(Protocol):
+    """Keeps plain JSON by key, and knows which events Airflow has stored."""
+
+    is_acknowledged: bool
+    """Whether a stored event leaves an acknowledgement."""
+
+    async def load(self, key: str) -> Any:
+        """Return what was saved; None if nothing was."""
+
+    async def save(self, key: str, value: Any) -> None:
+        """Store a value."""
+
+    async def delete(self, key: str) -> None:
+        """Remove it."""
+
+
+class AssetStore:
+    """The state store of the asset that the trigger watches (Airflow 3.3 and newer)."""
+
+    is_acknowledged = True
+
+    def __init__(self, store: Any, in_thread: InThread) -> None:
+        self._store = store
+        self._in_thread = in_thread
+
+    async def load(self, key: str) -> Any:
+        """Return what was saved; None if nothing was."""
+        return await self._ask("get", key)
+
+    async def save(self, key: str, value: Any) -> None:
+        """Store a value."""
+        await self._ask("set", key, value)
+
+    async def delete(self, key: str) -> None:
+        """Remove it."""
+        await self._ask("delete", key)
+
+    async def _ask(self, method: str, *args: Any) -> Any:
+        asynchronous = getattr(self._store, f"a{method}", None)  # since Airflow 3.3.2
+        if asynchronous is None:
+            return await self._in_thread(getattr(self._store, method), *args)
+        return await asyncio.shield(asyncio.ensure_future(asynchronous(*args)))
+
+
+class VariableStore:
+    """Airflow variables, for Airflow before 3.3 and for a trigger that several assets share."""
+
+    is_acknowledged = False
+
+    def __init__(self, in_thread: InThread) -> None:
+        self._in_thread = in_thread
+
+    async def load(self, key: str) -> Any:
+        """Return what was saved; None if nothing was."""
+        from airflow.sdk import Variable
+
+        return await self._in_thread(lambda: Variable.get(key, default=None, deserialize_json=True))
+
+    async def save(self, key: str, value: Any) -> None:
+        """Store a value."""
+        from airflow.sdk import Variable
+
+        description = "What a CompletedJobsTrigger has told; without it, it begins anew."
+        await self._in_thread(lambda: Variable.set(key, value, description=description, serialize_json=True))
+
+    async def delete(self, key: str) -> None:
+        """Remove it."""
+        from airflow.sdk import Variable
+
+        await self._in_thread(Variable.delete, key)
+
+
+def store_of(trigger: BaseEventTrigger, in_thread: InThread) -> DeliveryStore:
+    """Return an event trigger's memory, and say so where it is the lesser one.
+
+    Args:
+        trigger: As the triggerer has prepared it.
+        in_thread: Runs a function that blocks.
+    """
+    store = getattr(trigger, "asset_state_store", None)
+    lesser = "A completion is told twice if the triggerer is killed within seconds after it was told the first time"
+    if store is None:
+        log.info("%s: this Airflow has no state store for assets, so its state is in an Airflow variable.", lesser)
+        return VariableStore(in_thread)
+    if not _is_of_one_asset(store):
+        log.info("%s: several assets share this trigger, so its state is in an Airflow variable.", lesser)
+        return VariableStore(in_thread)
+    return AssetStore(store, in_thread)
+
+
+def _is_of_one_asset(store: Any) -> bool:
+    """Return whether there is one store, and not one for each of several assets."""
+    try:
+        store._single_accessor()  # noqa: SLF001  # Airflow says it in no other way than by what fails later
+    except ValueError:
+        return False
+    return True
+
+
+_LONGEST_WAIT = 30.0  # for a receipt: Airflow stores an event within about a second
+_WAIT_WITHOUT_ACKNOWLEDGEMENTS = 3.0
+"""Seconds after which an event counts as stored that leaves no receipt."""
+_BETWEEN_QUESTIONS = 0.3
+_SAVED_EACH = 60.0  # seconds, while there is no news
+_LONGEST_PAUSE = 300.0  # after troubles, unless the looks are farther apart anyway
+
+
+class CompletionEmitter:
+    """Knows what is news, and remembers what was told as soon as Airflow has stored it.
+
+    Until then the memory doesn't have it: where the triggerer dies, the next one finds the completion again, and its
+    receipt says whether it was told.
+    """
+
+    def __init__(
+        self, calls: AwsCalls, job_filter: JobFilter, store: DeliveryStore, *, key: str, poll_interval: float
+    ) -> None:
+        """Accept the connection, the filter, the store with the key under which it is saved, and the poll interval."""
+        self._calls = calls
+        self._filter = job_filter
+        self._store = store
+        self._key = key
+        self._poll_interval = poll_interval
+        self._history: CompletionHistory | None = None
+        self._unstored: list[tuple[float, Completion]] = []
+        self._spent: list[str] = []
+        self._saved_at = 0.0
+        self._acknowledgements_come = store.is_acknowledged
+
+    async def payloads(self) -> AsyncGenerator[dict[str, Any], None]:
+        """Look for ever, and yield what there is to tell of each completion; whatever fails is tried again."""
+        troubles = 0
+        while True:
+            try:
+                history = await self._known()
+                look = await look_for_completions(self._calls, self._filter, history)
+                for completion in look.news:
+                    if not await self._was_told(history, completion):
+                        yield await self._payload(completion)
+                        history.note(completion)
+                        self._unstored.append((now(), completion))
+                        await self._remember_meanwhile(history)
+                history.advance(look.began_at)
+                await self._remember(history)
+                troubles = 0
+            except Exception as error:  # noqa: BLE001  # a trigger that ended would be started again at once
+                troubles += 1
+                text = str(error) if isinstance(error, TransientError) else repr(error)
+                log.warning("Can't read completed jobs for now; none is lost: %s", text)
+                await self._remember_before_the_pause()
+            await asyncio.sleep(self._pause(troubles))
+
+    def _pause(self, troubles: int) -> float:
+        longest = max(_LONGEST_PAUSE, self._poll_interval)
+        return jittered(min(self._poll_interval * 2.0 ** min(troubles, 10), longest))
+
+    async def _known(self) -> CompletionHistory:
+        if self._history is not None:
+            return self._history
+        plain = await self._store.load(self._key)
+        if plain is not None:
+            self._spent = list(plain["spent_receipts"])
+            self._history = CompletionHistory.from_plain(plain)
+            return self._history
+        history = await beginning(self._calls)
+        await self._save(history)
+        log.info("Watching for jobs that complete from now on.")
+        self._history = history
+        return history
+
+    async def _was_told(self, history: CompletionHistory, completion: Completion) -> bool:
+        """Look at the receipt, then at the memory: a receipt is deleted only when the memory has the completion."""
+        acknowledgement = self._acknowledgement(completion)
+        if self._store.is_acknowledged and await self._store.load(acknowledgement) is not None:
+            history.note(completion)
+            self._spent.append(acknowledgement)
+            return True
+        saved = await self._store.load(self._key)
+        if saved is not None:
+            history.known.update(saved["known"])
+        return completion.id in history.known
+
+    async def _payload(self, completion: Completion) -> dict[str, Any]:
+        asks_for = {ACKNOWLEDGEMENT: self._acknowledgement(completion)} if self._store.is_acknowledged else {}
+        return {**await self._result(completion), "completion": completion.id, **asks_for}
+
+    async def _result(self, completion: Completion) -> dict[str, Any]:
+        request = {"ProcessingJobName": completion.job_name}
+        try:
+            answer = await self._calls.sagemaker("describe_processing_job", completion.job_name, request)
+            with answer_read("DescribeProcessingJob", completion.job_name):
+                status_of(completion.job_name, answer)
+                description = JobDescription.from_response(answer)
+        except JobNotFoundError:  # its record was deleted meanwhile, and with it what there was to say of its outputs
+            return ended_result(completion.to_description())
+        return ended_result(description.without(JobSecrets()))
+
+    async def _remember_before_the_pause(self) -> None:
+        """Save what was told before the trouble: the pause after it may be long."""
+        if self._history is None or not self._unstored or self._acknowledgements_come:
+            return
+        await asyncio.sleep(_WAIT_WITHOUT_ACKNOWLEDGEMENTS)
+        try:
+            await self._remember_meanwhile(self._history)
+        except Exception as error:  # noqa: BLE001  # the memory may be what is in trouble
+            log.warning("Can't save which completions were delivered, for now: %r", error)
+
+    async def _remember_meanwhile(self, history: CompletionHistory) -> None:
+        """Save what was told some seconds ago, where no receipt says so: a look may bring much to tell."""
+        ripe_at = now() - _WAIT_WITHOUT_ACKNOWLEDGEMENTS
+        if self._acknowledgements_come or self._saved_at > ripe_at:
+            return
+        unripe = [item for item in self._unstored if item[0] > ripe_at]
+        if len(unripe) < len(self._unstored):
+            await self._save(history.without(completion for _, completion in unripe))
+            self._unstored = unripe
+
+    async def _remember(self, history: CompletionHistory) -> None:
+        """Save what was told when all of it is stored."""
+        if not self._unstored and not self._spent and now() - self._saved_at < _SAVED_EACH:
+            return
+        self._spent += await self._stored([self._acknowledgement(completion) for _, completion in self._unstored])
+        self._unstored = []
+        await self._save(history)
+        for acknowledgement in list(self._spent):
+            await self._store.delete(acknowledgement)
+            self._spent.remove(acknowledgement)
+
+    async def _stored(self, acknowledgements: list[str]) -> list[str]:
+        """Wait until Airflow has stored these events, and return the receipts that came."""
+        give_up_at = now() + (_LONGEST_WAIT if self._acknowledgements_come else _WAIT_WITHOUT_ACKNOWLEDGEMENTS)
+        missing = list(acknowledgements)
+        while missing and now() < give_up_at:
+            await asyncio.sleep(_BETWEEN_QUESTIONS)
+            if self._store.is_acknowledged:
+                missing = [
+                    acknowledgement for acknowledgement in missing if await self._store.load(acknowledgement) is None
+                ]
+        if missing and self._store.is_acknowledged:
+            log.warning(
+                "No acknowledgement of %d events came. Is the plugin airflow_sm_processing_assets loaded?", len(missing)
+            )
+        if acknowledgements:
+            self._acknowledgements_come = self._store.is_acknowledged and not missing
+        return [acknowledgement for acknowledgement in acknowledgements if acknowledgement not in missing]
+
+    async def _save(self, history: CompletionHistory) -> None:
+        await self._store.save(self._key, {**history.to_plain(), "spent_receipts": list(self._spent)})
+        self._saved_at = now()
+
+    def _acknowledgement(self, completion: Completion) -> str:
+        return f"{self._key}_{completion.id}"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from typing import TYPE_CHECKING, Any
+
+from tenacity import stop_never
 
 from airflow_sm_processing.exceptions import ProcessingError, TransientError
 from airflow_sm_processing.processing.aws_calls import is_throttle
 from airflow_sm_processing.processing.log_events import LogPosition
+from airflow_sm_processing.processing.retry import backoff, error_of, retry_async
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.triggers.log_positions import add_span, forget_spans, is_log_emptied, spans_of
 from airflow_sm_processing.watcher.client import Priority
@@ -19,11 +21,13 @@ from airflow_sm_processing.xcoms import LOG_POSITION_KEY
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tenacity import RetryCallState
+
     from airflow_sm_processing.processing.logs import LogLine
     from airflow_sm_processing.processing.secrets import Mask
+    from airflow_sm_processing.triggers.events import DeferredTask
     from airflow_sm_processing.triggers.log_positions import Span
     from airflow_sm_processing.triggers.shared_watcher import TriggerWatcher
-    from airflow_sm_processing.triggers.task_instance import DeferredTask
     from airflow_sm_processing.watcher.client import AwsCalls
     from airflow_sm_processing.watcher.log_feed import Followed
 
@@ -31,7 +35,15 @@ if TYPE_CHECKING:
 __all__ = ["JobEnvironment", "LiveLog", "NoLog"]
 
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+_LONGEST_PAUSE = 30.0
+
+
+def _pause_after(state: RetryCallState) -> float:
+    """Return the seconds to wait after a failure; the permits' own pace answers throttles."""
+    error = error_of(state)
+    if isinstance(error, TransientError) and is_throttle(error.code):
+        return 0.0
+    return backoff(state.attempt_number - 1, first=1.0, longest=_LONGEST_PAUSE)
 
 
 class JobEnvironment:
@@ -83,23 +95,14 @@ class JobEnvironment:
             self._known.set_result(is_known)
 
     async def _ask(self) -> None:
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                self._take(await self._answer())
-            except TransientError as error:
-                if not is_throttle(error.code):  # the permits' pace answers those
-                    await asyncio.sleep(random.uniform(0, pause))  # noqa: S311  # full jitter, no secret
-                    pause = min(2 * pause, _LONGEST_PAUSE)
-            except ProcessingError as error:
-                self._logger.warning(
-                    "The job's lines come at its end, from a worker: what to hide in them can't be known here. %s",
-                    error,
-                )
-                self._settle(is_known=False)
-                return
-            else:
-                return
+        try:
+            self._take(await retry_async(self._answer, stop_never, wait=_pause_after))
+        except ProcessingError as error:
+            self._logger.warning(
+                "The job's lines come at its end, from a worker: what to hide in them can't be known here. %s",
+                error,
+            )
+            self._settle(is_known=False)
 
     async def _answer(self) -> Mapping[str, str]:
         request = {"ProcessingJobName": self._job_name}

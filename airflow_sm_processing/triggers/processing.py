@@ -1,41 +1,142 @@
-"""Wait for a processing job without holding a worker."""
+"""Wait for a processing job in the triggerer, and stop it when its task is ended from outside."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_sm_processing.exceptions import ProcessingError
+from airflow_sm_processing.exceptions import JobNotFoundError, ProcessingError, TransientError
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.metrics import job_ended
 from airflow_sm_processing.processing.aws_calls import answer_read
-from airflow_sm_processing.processing.description import JobDescription
+from airflow_sm_processing.processing.description import JobDescription, JobStatus
+from airflow_sm_processing.processing.job import JobLookup, NewestJob
+from airflow_sm_processing.processing.retry import RetryBudget, jittered
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.processing.values import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
-from airflow_sm_processing.triggers.events import Deadline, JobEvent, settled
+from airflow_sm_processing.triggers.events import Deadline, DeferredTask, JobEvent, settled
 from airflow_sm_processing.triggers.live_log import LiveLog, NoLog
-from airflow_sm_processing.triggers.on_kill import AIRFLOW_CALLS_ON_KILL, stop_unless_waited_for
 from airflow_sm_processing.triggers.shared_watcher import shared_watcher
-from airflow_sm_processing.triggers.task_instance import DeferredTask
-from airflow_sm_processing.watcher.queries import status_of
-from airflow_sm_processing.watcher.watches import JobOutcome, Watch
-from airflow_sm_processing.xcoms import RECORD_KEY, RESULT_KEY, ended_record, ended_result
+from airflow_sm_processing.watcher.queries import checked_page, status_of
+from airflow_sm_processing.watcher.watcher import stop_job
+from airflow_sm_processing.watcher.watches import JobEnd, JobOutcome, Watch
+from airflow_sm_processing.xcoms import JOB_NAME_KEY, RECORD_KEY, RESULT_KEY, ended_record, ended_result
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from airflow_sm_processing.triggers.shared_watcher import SharedWatcher, TriggerWatcher
-    from airflow_sm_processing.watcher.watches import JobEnd
 
-
-__all__ = ["ProcessingJobTrigger", "success_event"]
+__all__ = [
+    "AIRFLOW_CALLS_ON_KILL",
+    "JobSensorTrigger",
+    "ProcessingJobTrigger",
+    "stop_unless_waited_for",
+    "success_event",
+]
 
 
 log = logging.getLogger(__name__)
+
+
+AIRFLOW_CALLS_ON_KILL = hasattr(BaseTrigger, "on_kill")
+"""Whether Airflow tells triggers that a user ended their task: 3.3 and newer do."""
+
+_STOP_SECONDS = 600.0
+_DEFERRED = "deferred"
+_WAITING_STATES = frozenset({_DEFERRED, "running"})
+_ENDED_STATES = frozenset({"failed", "success", "skipped"})
+_PAUSES = (
+    1,
+    5,
+    15,
+    60,
+)  # seconds between questions that Airflow doesn't answer; then its word that the task ended counts
+_AT_ONCE = 5
+_questions: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+_QUESTIONS = 60  # one a second: a task's process takes seconds to load its DAG file
+_under_way: set[asyncio.Task[None]] = set()
+
+
+async def stop_unless_waited_for(job_name: str, connection: AwsConnection, task: DeferredTask | None) -> None:
+    """Stop the job, unless its task waits for it in another triggerer or in a worker.
+
+    The work is a task of its own, which goes on when the caller is cancelled: Airflow repeats its cancellation each
+    second, and gives a trigger 30 s at most; a thousand jobs take longer than that to stop.
+    """
+    work = asyncio.ensure_future(_stop(job_name, connection, task))
+    _under_way.add(work)  # the loop itself keeps none
+    work.add_done_callback(_under_way.discard)
+    await asyncio.shield(work)
+
+
+async def _stop(job_name: str, connection: AwsConnection, task: DeferredTask | None) -> None:
+    try:
+        if await _is_waited_for(job_name, task):
+            log.info("Processing job %s goes on: its task is waited for elsewhere.", job_name)
+            return
+        log.info("Nothing waits for processing job %s any more: stopping it.", job_name)
+        async with shared_watcher(connection) as shared:
+            await stop_job(shared.calls, job_name, RetryBudget(_STOP_SECONDS))
+        if task is not None:
+            await _record_stop(job_name, task)
+    except ProcessingError as error:
+        log.error("Processing job %s may go on, for it could not be stopped: %s", job_name, error)  # noqa: TRY400  # the message has it all
+
+
+async def _record_stop(job_name: str, task: DeferredTask) -> None:
+    """Update the job's record for the UI, since nothing else will see its end; a task that goes on records its next."""
+    try:
+        async with _few_at_a_time():
+            record = await task.xcom(RECORD_KEY)
+            if record is None or record["job_name"] != job_name or await task.state() not in _ENDED_STATES:
+                return
+            await task.set_xcom(RECORD_KEY, {**record, "status": JobStatus.STOPPING.value})
+    except Exception as error:  # noqa: BLE001  # of Airflow's many kinds; the job is stopped, which is what counts
+        log.warning("Airflow's pages don't show that job %s was stopped: %r", job_name, error)
+
+
+async def _is_waited_for(job_name: str, task: DeferredTask | None) -> bool:
+    """Ask Airflow, where it can be asked; elsewhere the cancellation alone says that nobody waits."""
+    if task is None:
+        return not AIRFLOW_CALLS_ON_KILL
+    for pause in _PAUSES:
+        try:
+            return await _has_a_waiter(job_name, task)
+        except Exception as error:  # noqa: BLE001  # of Airflow's many kinds, none tells that the task is waited for
+            log.warning("Airflow doesn't say whether the task of job %s still waits: %r", job_name, error)
+            if not AIRFLOW_CALLS_ON_KILL:  # a stopped triggerer can't ask any more, and its task goes on
+                return True
+        await asyncio.sleep(pause)
+    return False
+
+
+def _few_at_a_time() -> asyncio.Semaphore:
+    """Spare the supervisor, which answers some fifty questions a second: thousands of tasks may be marked at once."""
+    loop = asyncio.get_running_loop()
+    if loop not in _questions:
+        _questions[loop] = asyncio.Semaphore(_AT_ONCE)
+    return _questions[loop]
+
+
+async def _has_a_waiter(job_name: str, task: DeferredTask) -> bool:
+    """Ask again while a worker runs the task: a cleared task's next try has the last one's XComs until it begins."""
+    for _ in range(_QUESTIONS):
+        async with _few_at_a_time():
+            state = await task.state()
+            if state not in _WAITING_STATES or await task.xcom(JOB_NAME_KEY) != job_name:
+                return False
+        if state == _DEFERRED:
+            return True
+        await asyncio.sleep(1)
+    return True
 
 
 async def success_event(
@@ -231,3 +332,101 @@ class ProcessingJobTrigger(BaseTrigger):
             refused_since=self.refused_since,
         )
         return TriggerEvent(event.to_payload())  # type: ignore[no-untyped-call]  # Airflow's is untyped
+
+
+class JobSensorTrigger(BaseTrigger):
+    """Fires once, when the job is there and has ended, or its deadline has passed; it stops no job, whatever happens.
+
+    A job whose name is known is left to the watcher that all triggers of the connection share, from before it is made.
+    """
+
+    def __init__(
+        self,
+        lookup: dict[str, Any],
+        connection: dict[str, Any] | None = None,
+        poll_interval: float = DEFAULT_POLL_INTERVAL,
+        deadline: float | None = None,
+    ) -> None:
+        """Accept plain values only: they go through Airflow's database.
+
+        Args:
+            lookup: The fields of a `JobLookup`.
+            connection: The fields of an `AwsConnection`.
+            poll_interval: The end is seen at most so many seconds after it came.
+            deadline: When to fire at the latest, in seconds since the epoch.
+        """
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
+        self.lookup = JobLookup(**lookup)
+        self.connection = AwsConnection(**(connection or {}))
+        self.poll_interval = poll_interval
+        self.deadline = deadline
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments that make an equal trigger."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            "lookup": asdict(self.lookup),
+            "connection": self.connection.serialize(),
+            "poll_interval": self.poll_interval,
+            "deadline": self.deadline,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, then yield the one event: `outcome`, a `JobOutcome`, with its `message`, and the `deadline`."""
+        began = time.monotonic()
+        self.log.info("Waiting for %s", self.lookup)
+        async with shared_watcher(self.connection) as shared:
+            try:
+                end = await asyncio.wait_for(self._end(shared), self._seconds_left())
+            except asyncio.TimeoutError:
+                end = JobEnd(JobOutcome.DEADLINE)
+            except ProcessingError as error:  # such as a denied listing
+                end = JobEnd(JobOutcome.TROUBLE, str(error))
+            await settled(began)
+        payload = {"outcome": end.outcome.value, "message": end.message, "deadline": self.deadline}
+        yield TriggerEvent(payload)  # type: ignore[no-untyped-call]  # Airflow's is untyped
+
+    def _seconds_left(self) -> float | None:
+        return None if self.deadline is None else max(0.0, self.deadline - time.time())
+
+    async def _end(self, shared: TriggerWatcher) -> JobEnd:
+        name = self.lookup.job_name if self.lookup.name_is_exact else None
+        return await shared.jobs.end_of(
+            Watch(
+                job_name=name or await self._appeared(shared),
+                poll_interval=self.poll_interval,
+                stop_at_deadline=False,
+                max_transient_seconds=math.inf,
+                may_be_missing=True,
+            )
+        )
+
+    async def _appeared(self, shared: TriggerWatcher) -> str:
+        """Look for the job until it is there, and return its name."""
+        while True:
+            try:
+                name = await self._found(shared)
+            except TransientError as error:
+                self.log.warning("%s Searching again.", error)
+                name = None
+            if name is not None:
+                self.log.info("Waiting for processing job %s", name)
+                return name
+            await asyncio.sleep(jittered(self.poll_interval))
+
+    async def _found(self, shared: TriggerWatcher) -> str | None:
+        name = self.lookup.job_name
+        if name is not None:
+            request = {"ProcessingJobName": name}
+            try:
+                answer = await shared.calls.sagemaker("describe_processing_job", name, request)
+            except JobNotFoundError:
+                return None
+            with answer_read("DescribeProcessingJob", name):
+                status_of(name, answer)
+                return str(answer["ProcessingJobName"])
+        search = NewestJob(self.lookup)
+        while search.request is not None:
+            answer = await shared.calls.sagemaker("list_processing_jobs", str(self.lookup), search.request)
+            with answer_read("ListProcessingJobs", str(self.lookup)):
+                search.take(checked_page(answer))
+        return search.found

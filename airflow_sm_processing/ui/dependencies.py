@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
 from airflow_sm_processing.ui import PREFIX
-from airflow_sm_processing.ui.queries import Filters
+from airflow_sm_processing.ui.records import Filters
 from airflow_sm_processing.ui.sanitize import YEARS
 
 __all__ = ["AsciiJSONResponse", "BasePath", "RequestedFilters", "RequestedTask", "validation_error_response"]

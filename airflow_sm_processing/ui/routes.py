@@ -13,18 +13,20 @@ from fastapi import APIRouter, Body, Depends, HTTPException, Query, status
 
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.ui.dependencies import AsciiJSONResponse, BasePath, RequestedFilters, RequestedTask
-from airflow_sm_processing.ui.job_view import (
+from airflow_sm_processing.ui.live_status import JobReference, LiveStatus, is_live_status_enabled
+from airflow_sm_processing.ui.models import JobDetails, JobsPage, JobTab, JobTotals, StopResult, TaskSummary
+from airflow_sm_processing.ui.records import (
+    RecordReader,
+    Records,
     filter_rows,
     load_jobs,
     load_task_instance_jobs,
     read_details,
+    sort_rows,
     task_instance_key,
     task_url,
+    total,
 )
-from airflow_sm_processing.ui.live_status import JobReference, LiveStatus, is_live_status_enabled
-from airflow_sm_processing.ui.models import JobDetails, JobsPage, JobTab, JobTotals, StopResult, TaskSummary
-from airflow_sm_processing.ui.queries import sort_rows, total
-from airflow_sm_processing.ui.records import RecordReader, Records
 from airflow_sm_processing.ui.security import (
     TASK_EDIT_ACCESS,
     TASK_READ_ACCESS,

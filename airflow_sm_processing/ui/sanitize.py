@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, PlainSerializer
 from pydantic_core import core_schema
 
-from airflow_sm_processing.processing.s3_uris import CONSOLE_HOSTS
+from airflow_sm_processing.processing.models import CONSOLE_HOSTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

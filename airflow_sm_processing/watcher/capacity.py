@@ -6,7 +6,6 @@ import asyncio
 import heapq
 import itertools
 import logging
-import random
 from collections import deque
 from contextvars import Context
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError
 from airflow_sm_processing.processing.aws_calls import answer_read
 from airflow_sm_processing.processing.description import JobDescription
+from airflow_sm_processing.processing.retry import jittered
 from airflow_sm_processing.watcher.client import Priority, now
 from airflow_sm_processing.watcher.queries import checked_page, is_terminal, pages
 
@@ -194,10 +194,10 @@ class CapacityQueue:
         if not len(self) or self._looking is not None:
             return
         began = now() if self._last_turn is None else self._last_turn
-        pause = self._pause * random.uniform(0.8, 1.2)  # noqa: S311  # other triggerers wait as well
+        pause = jittered(self._pause, low=0.8, high=1.2)
         if self._looks:
             self._looked_at = now() if self._looked_at is None else self._looked_at
-            began, pause = self._looked_at, _BETWEEN_LOOKS * random.uniform(0.8, 1.0)  # noqa: S311  # the same
+            began, pause = self._looked_at, jittered(_BETWEEN_LOOKS, low=0.8, high=1.0)
         self._timer = asyncio.get_running_loop().call_later(max(0.0, began + pause - now()), self._on_time)
 
     def _on_time(self) -> None:

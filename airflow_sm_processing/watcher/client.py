@@ -6,7 +6,6 @@ import asyncio
 import heapq
 import logging
 import math
-import random
 from collections import deque
 from contextlib import contextmanager
 from enum import IntEnum
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import AccessDeniedError, ServiceError, TransientError
 from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, is_throttle, readable
+from airflow_sm_processing.processing.retry import jittered
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -147,7 +147,7 @@ class Permits:
             accepted = len(self._accepted) / _MEASURED_SECONDS
             self.rate = max(_FLOOR, min(max(accepted, self.rate * 0.6), self.rate * 0.9))
         self._throttled_at = moment
-        self._due = max(self._due, moment) + random.uniform(0, 1 / self.rate)  # noqa: S311  # full jitter, no secret
+        self._due = max(self._due, moment) + jittered(1 / self.rate, low=0.0, high=1.0)
         if since > _QUIET_SECONDS:
             log.warning("%s throttles: going on with %.1f calls a second.", self._name, self.rate)
 

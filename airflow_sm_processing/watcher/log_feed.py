@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import random
 from bisect import bisect_left
 from collections import defaultdict, deque
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError, TransientError
 from airflow_sm_processing.processing.aws_calls import answer_read, new_token
-from airflow_sm_processing.processing.s3_uris import LOG_GROUP
+from airflow_sm_processing.processing.models import LOG_GROUP
+from airflow_sm_processing.processing.retry import backoff
 from airflow_sm_processing.watcher.client import now
-from airflow_sm_processing.watcher.log_reader import BatchReader
-from airflow_sm_processing.watcher.log_streams import Followed, batches_of
+from airflow_sm_processing.watcher.log_streams import BatchReader, Followed, batches_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from botocore.model import ListShape, StructureShape
 
     from airflow_sm_processing.processing.log_events import LogPosition
-    from airflow_sm_processing.watcher.log_reader import LogCall
-    from airflow_sm_processing.watcher.log_streams import Batch, FollowedStream, LineSink
+    from airflow_sm_processing.watcher.log_streams import Batch, FollowedStream, LineSink, LogCall
 
 
 __all__ = ["Followed", "LogFeed", "LogRounds", "Prefixes", "StreamFinder"]
@@ -422,7 +420,7 @@ async def _step(rounds: LogRounds, troubles: int) -> int:
         log.info("Can't read live logs for now: %s", errors[0])
     # What goes on elsewhere shows that the service is there: only those calls failed that must be tried again.
     troubles = troubles + 1 if rounds.calls - calls == len(errors) else 1
-    await asyncio.sleep(random.uniform(0, min(2**troubles, _LONGEST_BACKOFF)))  # noqa: S311  # spreads calls
+    await asyncio.sleep(backoff(troubles, first=1.0, longest=_LONGEST_BACKOFF))
     return troubles
 
 

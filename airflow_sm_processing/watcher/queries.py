@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import random
 import re
 import time
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tenacity import stop_after_attempt, wait_random_exponential
 
 from airflow_sm_processing.exceptions import (
     AccessDeniedError,
@@ -22,6 +23,7 @@ from airflow_sm_processing.exceptions import (
 )
 from airflow_sm_processing.processing.aws_calls import answer_read, is_throttle, new_token
 from airflow_sm_processing.processing.description import JobStatus
+from airflow_sm_processing.processing.retry import retry_async
 from airflow_sm_processing.watcher.client import Priority, now
 from airflow_sm_processing.watcher.watches import JobEnd, JobOutcome
 
@@ -188,7 +190,7 @@ def server_time(answer: Mapping[str, Any]) -> float | None:
 
 log = logging.getLogger(__name__)
 
-_PAUSE = 0.5
+_PAUSES = wait_random_exponential(multiplier=0.5, max=2.0)
 _WORTH_A_LINE = 30.0
 _DENIAL_LASTS = 600.0  # before listing is tried again
 _CLOCK_SKEW = 60.0  # between this machine's clock and the service's, if it doesn't tell its own
@@ -353,26 +355,24 @@ class JobQueries:
         priority: Priority,
         on_slow: Callable[[], None] | None = None,
     ) -> Mapping[str, Any]:
-        attempts, pause = _ATTEMPTS, _PAUSE
-        while True:
-            try:
-                answer = await self._calls.sagemaker(method, subject, request, priority=priority, on_slow=on_slow)
-                with answer_read(_OPERATIONS[method], subject):
-                    _check(method, subject, answer)
-            except TransientError as error:
-                self._bear(error, subject)
-                if is_throttle(error.code):  # the permits' pace answers those
-                    continue
-                attempts -= 1
-                if not attempts:
-                    raise
-                await asyncio.sleep(random.uniform(0, pause))  # noqa: S311  # full jitter, no secret
-                pause *= 2
-            else:
-                self._note_success(answer)
-                return answer
+        async def ask() -> Mapping[str, Any]:
+            while True:
+                try:
+                    answer = await self._calls.sagemaker(method, subject, request, priority=priority, on_slow=on_slow)
+                    with answer_read(_OPERATIONS[method], subject):
+                        _check(method, subject, answer)
+                except TransientError as error:
+                    self._note_trouble(error, subject)
+                    if not is_throttle(error.code):
+                        raise
+                else:  # throttles are answered by the pace of the permits
+                    return answer
 
-    def _bear(self, error: TransientError, subject: str) -> None:
+        answer = await retry_async(ask, stop_after_attempt(_ATTEMPTS), wait=_PAUSES)
+        self._note_success(answer)
+        return answer
+
+    def _note_trouble(self, error: TransientError, subject: str) -> None:
         """Release those whose retry budget is used up."""
         moment = now()
         if self._trouble_since is None:

@@ -9,10 +9,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError, ServiceError, TransientError
+from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError, ServiceError
 from airflow_sm_processing.processing.aws_calls import answer_read
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.processing.waiter import RetryBudget
+from airflow_sm_processing.processing.retry import RetryBudget, jittered, retry_async
 from airflow_sm_processing.watcher.client import now, set_within
 from airflow_sm_processing.watcher.queries import JobQueries, is_terminal, status_of
 from airflow_sm_processing.watcher.reconciler import Changes, Reconciler
@@ -44,14 +44,13 @@ async def _status(calls: AwsCalls, job_name: str, budget: RetryBudget) -> str:
     Raises:
         ServiceError: There was no answer within the retry budget, or none will come.
     """
-    while True:
-        try:
-            answer = await calls.sagemaker("describe_processing_job", job_name, {"ProcessingJobName": job_name})
-            with answer_read("DescribeProcessingJob", job_name):
-                return status_of(job_name, answer)
-        except TransientError as error:
-            budget.bear(error)
-            await _pause()
+
+    async def describe() -> str:
+        answer = await calls.sagemaker("describe_processing_job", job_name, {"ProcessingJobName": job_name})
+        with answer_read("DescribeProcessingJob", job_name):
+            return status_of(job_name, answer)
+
+    return await retry_async(describe, budget)
 
 
 async def stop_job(calls: AwsCalls, job_name: str, budget: RetryBudget) -> None:
@@ -60,27 +59,21 @@ async def stop_job(calls: AwsCalls, job_name: str, budget: RetryBudget) -> None:
     Raises:
         ServiceError: There was no answer within the retry budget, or the stop was refused.
     """
-    while True:
-        try:
-            await calls.sagemaker("stop_processing_job", job_name, {"ProcessingJobName": job_name})
-        except TransientError as error:
-            budget.bear(error)
-            await _pause()
-        except ServiceError as error:
-            if error.code != "ValidationException":
-                raise
-            status = await _status(calls, job_name, budget)
-            if status == JobStatus.IN_PROGRESS.value:
-                raise
-            log.info("Processing job %s is %s already.", job_name, status)
-            return
-        else:
-            log.info("Asked SageMaker to stop processing job %s.", job_name)
-            return
 
+    async def stop() -> None:
+        await calls.sagemaker("stop_processing_job", job_name, {"ProcessingJobName": job_name})
 
-async def _pause() -> None:
-    await asyncio.sleep(random.uniform(0, 2))  # noqa: S311  # full jitter, no secret
+    try:
+        await retry_async(stop, budget)
+    except ServiceError as error:
+        if error.code != "ValidationException":
+            raise
+        status = await _status(calls, job_name, budget)
+        if status == JobStatus.IN_PROGRESS.value:
+            raise
+        log.info("Processing job %s is %s already.", job_name, status)
+    else:
+        log.info("Asked SageMaker to stop processing job %s.", job_name)
 
 
 _PROBES = 2
@@ -150,7 +143,7 @@ class JobWatcher:
 
     async def _pause(self) -> None:
         """Wait for the next round; all of a round's time counts twice, since a job may end at its start or its end."""
-        jitter = random.uniform(0.85, 1.0)  # noqa: S311  # spreads the calls of many triggerers
+        jitter = jittered(1.0, low=0.85, high=1.0)
         while True:
             self._faster.clear()
             interval = self._watches.poll_interval * jitter

@@ -13,7 +13,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow_sm_processing import ProcessingOperator, ScriptProcessingOperator
 from airflow_sm_processing.exceptions import DefinitionError
 from airflow_sm_processing.links import JOB_LINKS
-from airflow_sm_processing.operators.records import publish
+from airflow_sm_processing.operators.job_run import publish
 from airflow_sm_processing.processing import ProcessingJob, ProcessingOutput, Session
 from airflow_sm_processing.provider_info import get_provider_info
 

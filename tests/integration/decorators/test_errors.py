@@ -12,7 +12,7 @@ from airflow.sdk import task
 from airflow_sm_processing import JobFailedError, ProcessingInput, ProcessingOutput
 from airflow_sm_processing.airflow_compat import AirflowFailException, AirflowSkipException
 from airflow_sm_processing.decorators.results import FunctionFailedError, FunctionRefusedError
-from airflow_sm_processing.operators.errors import TaskDefinitionError
+from airflow_sm_processing.operators.attempt import TaskDefinitionError
 
 SECRET = "a-password-of-ours"
 

@@ -16,7 +16,7 @@ from airflow_sm_processing.decorators import results, sm_processing_task
 from airflow_sm_processing.decorators.results import FunctionFailedError, FunctionRefusedError, UnusableReturnError
 from airflow_sm_processing.exceptions import AccessDeniedError, TransientError
 from airflow_sm_processing.local import Fault, LocalSageMaker
-from airflow_sm_processing.operators.errors import TaskDefinitionError
+from airflow_sm_processing.operators.attempt import TaskDefinitionError
 
 
 def test_kinds_that_xcom_has_come_back(dag, on_sagemaker, result_of):

@@ -18,11 +18,9 @@ from airflow_sm_processing import (
     ScriptProcessingOperator,
 )
 from airflow_sm_processing.cli.dag_policies import sensed_jobs, task_policies
-from airflow_sm_processing.iam.permissions import caller_statements, sensing_statements
-from airflow_sm_processing.iam.statements import policy_document
+from airflow_sm_processing.iam.statements import caller_statements, policy_document, sensing_statements
 from airflow_sm_processing.local import Fault
-from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
-from airflow_sm_processing.triggers.sensor import JobSensorTrigger
+from airflow_sm_processing.triggers.processing import JobSensorTrigger, ProcessingJobTrigger
 from tests.acceptance.account import Account
 from tests.task_runner import Runner, Supervisor, installed
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_sm_processing.triggers import on_kill
+from airflow_sm_processing.triggers import processing
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 
 from .airflow_stand_in import StandIn
@@ -100,7 +100,7 @@ def test_on_kill_goes_on_when_airflow_cancels_it_again(monkeypatch: pytest.Monke
         with pytest.raises(asyncio.CancelledError):
             await killing
         assert airflow.asked == 1
-        await asyncio.gather(*on_kill._under_way)
+        await asyncio.gather(*processing._under_way)
 
     asyncio.run(killed())
     assert job.description().status.value in STOPPED
@@ -113,8 +113,7 @@ def test_an_airflow_without_on_kill_is_asked_whenever_a_trigger_is_cancelled(
     job = job_factory(SLEEPS)
     airflow = StandIn([state], {"job_name": job.job_name})
     airflow.install(monkeypatch)
-    for module in ("on_kill", "processing"):
-        monkeypatch.setattr(f"airflow_sm_processing.triggers.{module}.AIRFLOW_CALLS_ON_KILL", False)
+    monkeypatch.setattr(processing, "AIRFLOW_CALLS_ON_KILL", False)
 
     async def cancelled() -> None:
         async def run() -> None:

@@ -15,7 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowTaskTimeout
 from airflow_sm_processing import DefinitionError, JobStoppedError, ProcessingOperator
 from airflow_sm_processing.exceptions import AccessDeniedError, TransientError
 from airflow_sm_processing.local import Fault
-from airflow_sm_processing.operators.errors import TaskDefinitionError
+from airflow_sm_processing.operators.attempt import TaskDefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.serde import deserialize, serialize
 
-from airflow_sm_processing.operators.errors import UnwantedJobError
+from airflow_sm_processing.operators.attempt import UnwantedJobError
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
 
 if TYPE_CHECKING:

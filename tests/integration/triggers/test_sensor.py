@@ -14,7 +14,7 @@ from airflow_sm_processing import ProcessingJobSensor, ProcessingOutput
 from airflow_sm_processing.exceptions import DefinitionError, JobFailedError, JobStoppedError
 from airflow_sm_processing.local import Fault
 from airflow_sm_processing.processing import WaitSettings
-from airflow_sm_processing.triggers.sensor import JobSensorTrigger
+from airflow_sm_processing.triggers.processing import JobSensorTrigger
 from airflow_sm_processing.xcoms import ended_result
 
 if TYPE_CHECKING:

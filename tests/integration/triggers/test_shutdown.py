@@ -18,7 +18,7 @@ from airflow.sdk.execution_time.comms import GetTaskStates
 from airflow_sm_processing import JobStoppedError
 from airflow_sm_processing.local import Fault
 from airflow_sm_processing.operators import release
-from airflow_sm_processing.operators.errors import WorkerShutdownError
+from airflow_sm_processing.operators.attempt import WorkerShutdownError
 from tests.integration.triggers.test_kill import ONCE, SLEEPS, at_lost_answer, sigterm, statuses
 
 if TYPE_CHECKING:

@@ -125,7 +125,7 @@ def test_a_record_beyond_reckoning_costs_the_readers_of_other_dags_nothing(sessi
 
 @pytest.mark.parametrize("name", ["another", "\ud800", "\0"])
 def test_a_stored_record_under_another_jobs_key_is_passed_over(session, reader, name):
-    from airflow_sm_processing.ui.job_view import load_jobs
+    from airflow_sm_processing.ui.records import load_jobs
 
     insert(session, [TaskRow(dag_id="dag", xcoms=xcom("good"), stored={"processing_job:one": record(name)})])
     recorded = reader.read(session, {"dag"})
@@ -201,7 +201,7 @@ def test_of_too_many_records_the_newest_are_read(session):
 
 
 def test_one_task_is_read_by_itself(session):
-    from airflow_sm_processing.ui.job_status import TaskInstanceKey
+    from airflow_sm_processing.ui.models import TaskInstanceKey
     from airflow_sm_processing.ui.records import read_task_instance
 
     first, second = record("first", **OPEN), record("second", try_number=2)
@@ -214,8 +214,7 @@ def test_one_task_is_read_by_itself(session):
 
 
 def test_statuses_are_judged_by_the_task_instances(session, reader):
-    from airflow_sm_processing.ui.job_view import filter_rows, load_jobs
-    from airflow_sm_processing.ui.queries import Filters
+    from airflow_sm_processing.ui.records import Filters, filter_rows, load_jobs
 
     states = {"runs": "running", "ended": "failed", "waits": "deferred"}
     insert(

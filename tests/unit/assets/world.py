@@ -10,7 +10,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.assets.listener import ACKNOWLEDGEMENT
-from airflow_sm_processing.triggers.completion_delivery import CompletionEmitter
+from airflow_sm_processing.triggers.completions import CompletionEmitter
 from tests.unit.watcher.virtual_time import START
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from airflow_sm_processing.cli.commands import moment
 from airflow_sm_processing.cli.dag_policies import task_policies
 from airflow_sm_processing.cli.dry_run import RunFields, rendered
 from airflow_sm_processing.decorators import sm_processing_task
-from airflow_sm_processing.iam.permissions import caller_statements, job_role_statements
-from airflow_sm_processing.iam.statements import policy_document
+from airflow_sm_processing.iam.statements import caller_statements, job_role_statements, policy_document
 
 DAY = moment("2026-01-31")
 BUCKET = "sagemaker-eu-west-1-123456789012"

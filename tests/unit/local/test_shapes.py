@@ -8,7 +8,7 @@ import botocore.session
 import pytest
 
 from airflow_sm_processing.local import validation
-from airflow_sm_processing.local.errors import ServiceError
+from airflow_sm_processing.local.validation import ServiceError
 
 MODEL = botocore.session.Session().get_service_model("sagemaker")
 OPERATIONS = (

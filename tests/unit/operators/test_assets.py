@@ -10,7 +10,7 @@ from airflow.sdk import DAG, Asset, AssetAlias
 from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_sm_processing import DefinitionError, ProcessingInput, ProcessingOperator, ProcessingOutput
-from airflow_sm_processing.operators.assets import AssetOutlets, emit_asset_events, outputs_alias, with_uris
+from airflow_sm_processing.operators.outputs import AssetOutlets, emit_asset_events, outputs_alias, with_uris
 from airflow_sm_processing.operators.templating import as_bool
 from airflow_sm_processing.processing.description import JobDescription, JobStatus
 from airflow_sm_processing.processing.s3 import Size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_sm_processing.airflow_compat import AirflowFailException
 from airflow_sm_processing.exceptions import JobRejectedError
-from airflow_sm_processing.operators.errors import TaskDefinitionError
+from airflow_sm_processing.operators.attempt import TaskDefinitionError
 
 
 def test_a_rejected_definition_is_told_of_under_the_tasks_name_and_not_retried():

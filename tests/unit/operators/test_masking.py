@@ -12,7 +12,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import MaskSecret
 
 from airflow_sm_processing import DefinitionError, ProcessingInput, ScriptProcessingOperator
-from airflow_sm_processing.operators.masking import trigger_mask
+from airflow_sm_processing.operators.parameters import trigger_mask
 from tests.task_parameters import read_task
 from tests.task_runner import Runner, Supervisor, installed
 

@@ -10,7 +10,7 @@ from airflow.sdk import DAG, task
 from airflow_sm_processing import ProcessingInput, ProcessingOperator, ProcessingOutput, ScriptProcessingOperator
 from airflow_sm_processing.cli.commands import moment
 from airflow_sm_processing.cli.dry_run import RunFields, rendered
-from airflow_sm_processing.operators.errors import TaskDefinitionError
+from airflow_sm_processing.operators.attempt import TaskDefinitionError
 
 DAY = moment("2026-01-31")
 SECRET = "a-password-of-ours"

@@ -8,8 +8,7 @@ from airflow.sdk import task
 
 from airflow_sm_processing import ProcessingInput, ProcessingOperator, ProcessingOutput, ScriptProcessingOperator
 from airflow_sm_processing.cli.dag_policies import task_policies
-from airflow_sm_processing.iam.permissions import caller_statements, job_role_statements
-from airflow_sm_processing.iam.statements import policy_document
+from airflow_sm_processing.iam.statements import caller_statements, job_role_statements, policy_document
 
 PLACE = {"account": "123456789012", "region": "eu-west-1"}
 BUCKET = "arn:aws:s3:::sagemaker-eu-west-1-123456789012"

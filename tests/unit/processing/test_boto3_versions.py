@@ -17,8 +17,8 @@ from botocore.model import ServiceModel
 from airflow_sm_processing.exceptions import AccessDeniedError, DefinitionError
 from airflow_sm_processing.local import validation
 from airflow_sm_processing.local.api import ProcessingApi
-from airflow_sm_processing.local.errors import ServiceError
 from airflow_sm_processing.local.runner import Dispatcher
+from airflow_sm_processing.local.validation import ServiceError
 from airflow_sm_processing.processing import InstancePreference
 from airflow_sm_processing.processing.aws_calls import translated
 from airflow_sm_processing.processing.description import JobDescription

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_sm_processing.processing.s3_uris import is_aws, job_links
+from airflow_sm_processing.processing.models import is_aws, job_links
 
 LOGS = "#logsV2:log-groups/log-group/$252Faws$252Fsagemaker$252FProcessingJobs$3FlogStreamNameFilter$3Djob-1$252F"
 

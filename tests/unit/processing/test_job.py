@@ -21,7 +21,7 @@ from airflow_sm_processing.processing import (
     Session,
     WaitSettings,
 )
-from airflow_sm_processing.processing.s3_uris import job_links
+from airflow_sm_processing.processing.models import job_links
 
 from .cloudwatch import CloudWatchLogs, refused
 from .makers import JOB_ARN, an_input, an_output, response

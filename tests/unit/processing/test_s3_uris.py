@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_sm_processing.processing.s3_uris import S3Location, is_s3_uri, join, names_no_bucket
+from airflow_sm_processing.processing.models import S3Location, is_s3_uri, join, names_no_bucket
 
 
 @pytest.mark.parametrize(

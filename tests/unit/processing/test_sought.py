@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from airflow_sm_processing.exceptions import DefinitionError
-from airflow_sm_processing.processing.search import JobLookup, NewestJob, named_by_arn
+from airflow_sm_processing.processing.job import JobLookup, NewestJob, named_by_arn
 
 FIRST = {"NameContains": "train", "SortBy": "CreationTime", "SortOrder": "Descending", "MaxResults": 100}
 

@@ -9,7 +9,8 @@ import pytest
 from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError, TransientError, WaitTimeoutError
 from airflow_sm_processing.processing import JobDescription, JobLogs, JobStatus, WaitSettings
 from airflow_sm_processing.processing.logs import TAIL_LINES
-from airflow_sm_processing.processing.waiter import RetryBudget, Waiter
+from airflow_sm_processing.processing.retry import RetryBudget
+from airflow_sm_processing.processing.waiter import Waiter
 
 from .cloudwatch import CloudWatchLogs, refused
 from .makers import response
@@ -290,6 +291,6 @@ def test_without_logs_nothing_is_read() -> None:
 
 def test_no_patience_raises_the_first_error() -> None:
     with pytest.raises(ServiceError) as caught:
-        RetryBudget(0, clock=lambda: 0.0).bear(THROTTLED)
+        RetryBudget(0, clock=lambda: 0.0).spend(THROTTLED)
 
     assert caught.value is THROTTLED

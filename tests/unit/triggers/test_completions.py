@@ -12,7 +12,7 @@ from airflow.triggers.base import BaseEventTrigger
 
 from airflow_sm_processing import CompletedJobsTrigger, DefinitionError
 from airflow_sm_processing.hooks.connection import AwsConnection
-from airflow_sm_processing.triggers.completion_delivery import AssetStore, VariableStore, store_of
+from airflow_sm_processing.triggers.completions import AssetStore, VariableStore, store_of
 from airflow_sm_processing.watcher.completions import JobFilter
 
 EVERYTHING: dict[str, Any] = {

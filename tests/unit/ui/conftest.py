@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.ui.job_status import JobRow, TaskInstanceKey
+from airflow_sm_processing.ui.models import JobRow, TaskInstanceKey
 from benchmarks.recorded_jobs import NOW
 
 

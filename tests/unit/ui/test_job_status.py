@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.ui.job_status import CurrentStatus, JobRow, TaskState, reconcile, stop_option
-from airflow_sm_processing.ui.models import Job, StopOption
+from airflow_sm_processing.ui.models import CurrentStatus, Job, JobRow, StopOption, TaskState, reconcile, stop_option
 
 OPEN = {"status": JobStatus.IN_PROGRESS}
 RUNNING = TaskState("running", 1)

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.processing.s3_uris import job_links
-from airflow_sm_processing.ui.job_status import JobRow, TaskInstanceKey
-from airflow_sm_processing.ui.models import parse_details, parse_record
+from airflow_sm_processing.processing.models import job_links
+from airflow_sm_processing.ui.models import JobRow, TaskInstanceKey, parse_details, parse_record
 from airflow_sm_processing.ui.records import parse_row
 from airflow_sm_processing.ui.sanitize import MalformedRecordError
 from benchmarks.recorded_jobs import NOW, details, record

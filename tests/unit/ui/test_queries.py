@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.ui.job_status import CurrentStatus
-from airflow_sm_processing.ui.queries import SORT_KEYS, Filters, sort_rows, total
+from airflow_sm_processing.ui.models import CurrentStatus
+from airflow_sm_processing.ui.records import SORT_KEYS, Filters, sort_rows, total
 from benchmarks.recorded_jobs import NOW
 
 HOUR = timedelta(hours=1)

@@ -8,7 +8,7 @@ import boto3
 from airflow.sdk import DAG
 
 from airflow_sm_processing import ProcessingOperator
-from airflow_sm_processing.operators.records import publish
+from airflow_sm_processing.operators.job_run import publish
 from airflow_sm_processing.processing import ProcessingJob, ProcessingOutput, Session
 
 if TYPE_CHECKING:

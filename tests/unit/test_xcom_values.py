@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_sm_processing.processing.xcom_values import key_rule
 from airflow_sm_processing.result_files import result_file_problems
+from airflow_sm_processing.xcom_values import key_rule
 
 CHANGED = "can't be an XCom's key, for Airflow makes an address of it"
 

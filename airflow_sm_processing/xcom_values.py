@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-__all__ = ["MAX_DEPTH", "XComValueError", "check_xcom_value", "json_bytes", "key_rule", "storable"]
+__all__ = ["MAX_DEPTH", "XComValueError", "check_xcom_value", "json_bytes", "key_rule"]
 
 
 MAX_DEPTH = 200
@@ -25,7 +25,6 @@ _RESERVED_KEYS = frozenset({"__classname__", "__id__", "__type"})
 _LONGEST_KEY = 512  # of a key's column in Airflow's database
 # Airflow's task supervisor puts a key into an address as it is: these end it, or make another key or task of it.
 _CHANGED_IN_ADDRESS = re.compile(r"[?#\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}|(?:^|/)\.{1,2}(?:/|$)")
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class XComValueError(ValueError):
@@ -95,11 +94,6 @@ def key_rule(key: object) -> str | None:
             "hexadecimal digits, control characters, and the parts . and .. between slashes"
         )
     return None
-
-
-def storable(text: str | None) -> str | None:
-    """Return a text of others with what no XCom can carry written as an escape."""
-    return text and _UNSTORABLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def _inside(place: _Place) -> Iterator[_Place]:
