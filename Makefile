@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-CORE := tests/integration/operators/test_modes.py tests/integration/triggers/test_endings.py tests/integration/processing
+CORE := tests/integration/operators/test_modes.py tests/integration/triggers/test_ends.py tests/integration/processing
 # uv checks what it downloads against the hashes of constraints.txt, in dependencies and in build environments too.
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt
 UPGRADE ?= --upgrade
