@@ -190,7 +190,7 @@ def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object as a dict, which would keep only the last of a key's values."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError(f"the key {_repeated(key for key, _ in pairs)!r} stands more than once in one object")
+        raise ValueError(f"the key {_repeated(key for key, _ in pairs)!r} is repeated in one object")
     return found
 
 

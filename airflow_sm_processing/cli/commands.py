@@ -229,7 +229,7 @@ COMMANDS: list[tuple[str, str, str, str, Callable[..., None], list[tuple[tuple[s
                 ("--minimal",),
                 {
                     "action": "store_true",
-                    "help": "leave out what tasks can do without: it saves calls, and tells more surely whose a job is",
+                    "help": "leave out what tasks can do without: permissions that only save calls",
                 },
             ),
             *_PLACE,

@@ -138,7 +138,7 @@ class LargeResult(NamedTuple):
 def broken_reference(reference: LargeResult, context: Mapping[str, Any]) -> str | None:
     """Return why a reference must not be followed by the running task; None if the task that it names made it."""
     ti, dag = context["ti"], context["dag"]
-    instead = "to read what is there all the same, give the task an input: ProcessingInput(value['s3_uri'])"
+    instead = "to read what is there anyway, pass the task an input: ProcessingInput(value['s3_uri'])"
     if reference.dag_id != ti.dag_id:
         return f"refers to a large result of another DAG, {reference.dag_id!r}: {instead}"
     maker = dag.task_dict.get(reference.task_id)

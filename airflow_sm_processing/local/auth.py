@@ -192,7 +192,7 @@ def verify(request: Request, keyring: Keyring) -> Caller:
         _signature(request, claim, key).encode(), claim.signature.encode()
     ):
         code = WRONG_SIGNATURE.get(claim.service, "SignatureDoesNotMatch")
-        message = "The signature isn't the one that this key gives for this request. Check the secret access key."
+        message = "The signature doesn't match this key and this request. Check the secret access key."
         raise ServiceError(code, message, status=403)
     _check_token(request, key)
     _check_time(claim)

@@ -81,7 +81,13 @@ def _command(
     add("--port", type=int, default=0, help="0, the default, picks a free one")
     add("--data-dir", type=Path, help="where job folders are made (default: a temporary folder)")
     add("--max-jobs", type=int, default=8, help="jobs that run at once; the rest wait (default: 8)")
-    add("--image", action="append", default=[], metavar="PATTERN=PYTHON", help="the Python that stands for images")
+    add(
+        "--image",
+        action="append",
+        default=[],
+        metavar="PATTERN=PYTHON",
+        help="the Python that runs the jobs of matching images",
+    )
     add("--fault", action="append", default=[], metavar="FAULT", help="what goes wrong, see below")
     add("--deny-role", action="append", default=[], metavar="PATTERN", help="roles that can't be assumed")
     add("--seed", type=int, default=0, help="makes the chances in faults repeatable")

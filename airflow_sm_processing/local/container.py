@@ -277,7 +277,7 @@ class Instance:
 
     def _remarks_on_paths(self) -> list[str]:
         text = (
-            f"This machine permits no private {ML}, or was told to make none: the command, its environment and its "
+            f"This machine permits no private {ML}, or was started without one: the command, its environment and its "
             f"config files say {self.ml} instead. Paths written inside scripts aren't changed."
         )
         remarks = [text]

@@ -97,7 +97,7 @@ class Fault:
         if self.drop not in {None, "before", "after"}:
             raise ValueError(f"Fault {self.operation!r}: drop is {self.drop!r}, and must be before or after.")
         if not (self.error or self.throttle or self.latency or self.drop):
-            raise ValueError(f"Fault {self.operation!r} does nothing: give error, throttle, latency or drop.")
+            raise ValueError(f"Fault {self.operation!r} does nothing: set error, throttle, latency or drop.")
 
     @classmethod
     def parse(cls, text: str) -> Fault:

@@ -268,7 +268,9 @@ class JobRunner:
                     f"different ML instance type than {self._job.instance_type}."
                 )
             if fault.error:
-                raise _JobFailedError(f"{fault.error}: {fault.message or 'The local SageMaker was told to fail.'}")
+                raise _JobFailedError(
+                    f"{fault.error}: {fault.message or 'This fault was requested of the local SageMaker.'}"
+                )
 
     def _wait_unless_stopped(self, seconds: float) -> None:
         with self._job.wake:

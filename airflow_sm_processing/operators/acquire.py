@@ -221,7 +221,9 @@ class JobAcquisition:
         if deadline is not None and deadline.seconds_left <= 0:
             from airflow_sm_processing.airflow_compat import AirflowTaskTimeout
 
-            raise AirflowTaskTimeout(f"execution_timeout is over, and there was no room for the job: {error}") from None
+            raise AirflowTaskTimeout(
+                f"execution_timeout is over, and AWS had no capacity for the job: {error}"
+            ) from None
         if options.is_deferrable and not self.stays_in_worker:
             self._defer_for_capacity(
                 refusals, queue, deadline, refused_at=time.time() if _is_quota_used_up(error) else None
@@ -287,11 +289,9 @@ def _count_refusal(error: Exception, refusals: Refusals | None, *, bound: float)
     counted = Refusals(since=now) if refusals is None else Refusals(since=refusals.since, count=refusals.count + 1)
     waited = now - counted.since
     if waited >= bound:
-        log.error(
-            "There was no room for the job in %.0f s, which is as long as max_capacity_wait lets it wait.", waited
-        )
+        log.error("AWS had no capacity for the job within max_capacity_wait (%.0f s).", waited)
         raise error
-    log.warning("No room for the job, for %.0f s of at most %.0f s: %s", waited, bound, error)
+    log.warning("AWS has no capacity for the job; waiting for %.0f s of at most %.0f s: %s", waited, bound, error)
     return counted
 
 

@@ -329,7 +329,7 @@ def _add(context: Context, alias: AssetAlias, uri: str, extra: dict[str, Any]) -
     try:
         asset = Asset(uri)
     except ValueError as error:  # such as of a letter that isn't in ASCII, where Airflow's database is MySQL
-        log.warning("No asset event tells of %s: %s", uri, error)
+        log.warning("No asset event was created for %s: %s", uri, error)
     else:
         context["outlet_events"][alias].add(asset, extra=extra)
 

@@ -299,7 +299,7 @@ class JobClaim:
             self._may_create()
             log.info("Stopping processing job %s, which this try doesn't go on with.", name)
             self._account.end(name)
-        log.info("Processing job %s is left behind: a new one takes its place.", name)
+        log.info("Processing job %s is left as it is; a new job replaces it.", name)
         if name == self._fixed_name:
             self._free(name)
         else:
@@ -320,12 +320,12 @@ class JobClaim:
         begin = name[:_LONGEST_BASE].rstrip("-")
         return (
             "SageMaker gives a name to one job only, so a job_name that stays the same works in one run only. "
-            f'Give base_job_name="{begin}" instead, from which each run gets a name of its own; or make the name '
+            f'Set base_job_name="{begin}" instead, so that each run gets its own name; or make the name '
             f'differ: job_name="{begin}{of_run}{of_instance}".'
         )
 
     def _free(self, name: str) -> None:
-        way_out = "give a job_name that differs by try (`{{ ti.try_number }}`), or none."
+        way_out = "use a job_name that differs by try (`{{ ti.try_number }}`), or none."
         if not self._account.can_delete:
             needed = needs_newer_boto3("DeleteProcessingJob")
             message = f"An earlier job of this task has the name {name}, and deleting its record {needed}. Or {way_out}"

@@ -236,7 +236,7 @@ def _service_error(error: ClientError, code: str, reason: str) -> tuple[type[Ser
         return JobNotFoundError, "Check the name, the account and the region; a job that was deleted is gone."
     if code == "ResourceInUse":
         return JobNameInUseError, (
-            "Job names are unique in an account and region: choose another job_name, or give base_job_name instead, "
+            "Job names are unique in an account and region: choose another job_name, or set base_job_name instead, "
             "from which each job gets a name of its own."
         )
     return ServiceError, ""

@@ -164,7 +164,7 @@ def code_file_problems(definition: JobDefinition) -> Iterator[Problem]:
         yield from _folder_problems(path, script)
     elif script is not None and script != path.name:
         yield Problem(
-            "script_name", script, f"code is one file, {path.name}: leave script_name out, or give its folder"
+            "script_name", script, f"code is one file, {path.name}: leave script_name out, or set code to its folder"
         )
 
 

@@ -172,7 +172,7 @@ class Session:
         except ServiceError as error:
             if error.code not in {"NoSuchEntity", "NoSuchEntityException"}:
                 raise
-            rule = "IAM knows no role of that name in this account: check the name, or give the role's ARN"
+            rule = "IAM knows no role of that name in this account: check the name, or use the role's ARN"
             raise DefinitionError([Problem("role", role, rule)]) from error
         with answer_read("GetRole", role):
             return answer["Role"]["Arn"]

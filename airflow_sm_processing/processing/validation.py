@@ -238,7 +238,7 @@ def _cluster_problems(definition: JobDefinition) -> Iterator[Problem]:
     if isinstance(definition.image_uri, str) and any(map(str.isspace, definition.image_uri)):
         yield Problem("image_uri", definition.image_uri, "is no image's address: there is white space in it")
     if definition.instance_type and definition.instance_preferences:
-        yield Problem("instance_type", definition.instance_type, "can't be given beside instance_preferences")
+        yield Problem("instance_type", definition.instance_type, "can't be combined with instance_preferences")
     if not definition.instance_type and not definition.instance_preferences:
         yield Problem("instance_type", None, "is required, or instance_preferences instead")
     if definition.instance_count is None and not definition.instance_preferences:
@@ -257,7 +257,7 @@ def _preference_problems(preferences: tuple[InstancePreference, ...], count: obj
     if any(counted) and not all(counted):
         yield Problem("instance_preferences", list(preferences), "must all have an instance_count, or none of them")
     elif all(counted) and isinstance(count, int):
-        yield Problem("instance_count", count, "can't be given beside the counts of the instance_preferences")
+        yield Problem("instance_count", count, "can't be combined with the counts of the instance_preferences")
     elif count is None and not any(counted):
         yield Problem("instance_count", None, "is required, or one in each of the instance_preferences")
 
@@ -298,7 +298,7 @@ def _one_input(item: ProcessingInput) -> Iterator[tuple[str, Any, str]]:
     if names_no_bucket(item.source):
         yield "source", item.source, "names no bucket"
     if item.s3_input is not None and item.dataset_definition is not None:
-        yield "dataset_definition", item.dataset_definition, "can't be given beside source or s3_input"
+        yield "dataset_definition", item.dataset_definition, "can't be combined with source or s3_input"
     if item.s3_compression_type == "Gzip" and item.s3_input_mode in ("File", None):
         yield "s3_compression_type", "Gzip", "data can only be gzipped when s3_input_mode is Pipe"
     if isinstance(item.dataset_definition, WireObject) and not _has_one_query(item.dataset_definition):

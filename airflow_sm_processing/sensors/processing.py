@@ -321,7 +321,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         given = [name for name, value in values.items() if value is not None and value != ""]
         if len(given) != 1:
             found = "none is" if not given else f"{' and '.join(given)} are"
-            rule = f"exactly one of {', '.join(_LOOKUP_PARAMETERS)} must be given, and {found}"
+            rule = f"exactly one of {', '.join(_LOOKUP_PARAMETERS)} is required, and {found}"
             raise DefinitionError([Problem("job_name", self.job_name, rule)], subject=f"task {self.task_id}")
         written = self.written.get(given[0])
         if gave_nothing(written, values[given[0]]):

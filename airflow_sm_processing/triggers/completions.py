@@ -168,7 +168,7 @@ def _text(mapping: Mapping[str, Any] | None) -> str | None:
 def _problems(trigger: CompletedJobsTrigger) -> list[Problem]:
     problems = []
     if not (trigger.job_name_prefix or trigger.job_name_pattern or trigger.tags):
-        rule = "one of job_name_prefix, job_name_pattern and tags must be given"
+        rule = "one of job_name_prefix, job_name_pattern and tags is required"
         problems.append(Problem("job_name_prefix", trigger.job_name_prefix, rule))
     try:
         re.compile(trigger.job_name_pattern or "")
@@ -241,7 +241,7 @@ class VariableStore:
         """Store a value."""
         from airflow.sdk import Variable
 
-        description = "What a CompletedJobsTrigger has told; without it, it begins anew."
+        description = "The completions that a CompletedJobsTrigger has reported; without it, it starts again."
         await self._in_thread(lambda: Variable.set(key, value, description=description, serialize_json=True))
 
     async def delete(self, key: str) -> None:
@@ -259,7 +259,7 @@ def store_of(trigger: BaseEventTrigger, in_thread: InThread) -> DeliveryStore:
         in_thread: Runs a function that blocks.
     """
     store = getattr(trigger, "asset_state_store", None)
-    lesser = "A completion is told twice if the triggerer is killed within seconds after it was told the first time"
+    lesser = "A completion is reported twice if the triggerer is killed within seconds of the first report"
     if store is None:
         log.info("%s: this Airflow has no state store for assets, so its state is in an Airflow variable.", lesser)
         return VariableStore(in_thread)

@@ -78,7 +78,7 @@ class EndedJobs:
         return ended
 
     async def _list(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        subject = "jobs that may have left room"
+        subject = "jobs that may have freed capacity"
         answer = await self._calls.sagemaker("list_processing_jobs", subject, request, priority=Priority.RECONCILE)
         with answer_read("ListProcessingJobs", subject):
             return checked_page(answer)

@@ -213,10 +213,12 @@ class Reconciler:
             try:
                 calls = await self._reconciler()
             except ProcessingError as error:  # the rounds meet the same, and know what to do about it
-                log.debug("The sweep was not finished: %s", error)
+                log.debug("Reconciling the watched jobs was interrupted: %s", error)
                 calls = 0
             except Exception:
-                log.exception("The sweep failed.")  # and the next is due all the same: nobody else would miss it
+                log.exception(
+                    "Reconciling the watched jobs failed; the next round tries again."
+                )  # and the next is due all the same: nobody else would miss it
                 calls = 0
 
     async def _pause(self, calls: int) -> None:

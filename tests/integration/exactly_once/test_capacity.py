@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 INSTANCES = int(os.environ.get("CAPACITY_INSTANCES", "40"))
 """Mapped instances; 200 take six minutes, most of them asleep, for the account makes one job a second."""
 NARROW = Plan(jobs=0, running=10, creates=1, seconds=6, latency=0.005)
-_REASON = re.compile(r"No room for the job, for \d+ s of at most \d+ s: .*(ThrottlingException|ResourceLimitExceeded)")
+_REASON = re.compile(
+    r"AWS has no capacity for the job; waiting for \d+ s of at most \d+ s: "
+    r".*(ThrottlingException|ResourceLimitExceeded)"
+)
 
 
 @pytest.mark.timeout(900)

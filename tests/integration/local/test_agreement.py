@@ -44,7 +44,7 @@ ROWS = (
     Row(
         "the request has the preferences alone, and the user gave an instance type beside them",
         "client",
-        lambda rule: rule == "can't be given beside instance_preferences",
+        lambda rule: rule == "can't be combined with instance_preferences",
     ),
     Row(
         "no report says what the service does with an output around or inside an input: it uploads what was read",

@@ -76,7 +76,10 @@ def test_a_refused_job_is_submitted_when_there_is_room(
     assert jobs_of(sagemaker, runner) == [("1", "Completed")]
     classes = [stay.deferred.classpath.rpartition(".")[2] for stay in found[:-1]]
     assert classes == (["CapacityTrigger", "ProcessingJobTrigger"] if deferrable else [])
-    assert "No room for the job, for 0 s of at most 21600 s: CreateProcessingJob for image-" in caplog.text
+    assert (
+        "AWS has no capacity for the job; waiting for 0 s of at most 21600 s: CreateProcessingJob for image-"
+        in caplog.text
+    )
 
 
 @pytest.mark.parametrize("deferrable", [False, True])
@@ -114,7 +117,7 @@ def test_execution_timeout_bounds_the_wait_for_room(
     task = task_factory("pass", deferrable=True, execution_timeout=timedelta(seconds=3))
     error = stays(runner, task)[-1].error
     assert type(error).__name__ == "AirflowTaskTimeout"
-    assert "execution_timeout is over, and there was no room for the job: CreateProcessingJob" in str(error)
+    assert "execution_timeout is over, and AWS had no capacity for the job: CreateProcessingJob" in str(error)
 
 
 def test_a_lost_trigger_is_no_reason_to_fail(runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker):

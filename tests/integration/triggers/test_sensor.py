@@ -260,7 +260,7 @@ def test_a_trigger_is_made_again_as_it_was(name: str):
     ids=["none", "two"],
 )
 def test_exactly_one_way_to_seek_is_asked_for_when_the_dag_is_parsed(dag: DAG, which: dict[str, str], found: str):
-    with pytest.raises(DefinitionError, match=f"exactly one of .* must be given, and {found}"):
+    with pytest.raises(DefinitionError, match=f"exactly one of .* is required, and {found}"):
         ProcessingJobSensor(task_id="sensor", **which)
 
 
@@ -270,7 +270,7 @@ def test_exactly_one_way_to_seek_is_asked_for_when_the_dag_is_parsed(dag: DAG, w
         ({"job_name_prefix": "a", "since": "yesterday"}, "since='yesterday': must be a moment in ISO 8601"),
         ({"job_name": "a", "deferrable": "yes"}, "deferrable='yes': must be true or false"),
         ({"job_arn": "arn:aws:s3:::a"}, "job_arn='arn:aws:s3:::a': must be arn:"),
-        ({"job_name": "{{ '' }}"}, "exactly one of job_name, job_arn, job_name_prefix must be given, and none is"),
+        ({"job_name": "{{ '' }}"}, "exactly one of job_name, job_arn, job_name_prefix is required, and none is"),
     ],
 )
 def test_what_can_not_be_right_fails_without_a_retry(dag: DAG, runner: Runner, parameters: dict[str, Any], says: str):

@@ -137,5 +137,5 @@ def test_a_place_that_no_asset_can_have_costs_a_warning(caplog: pytest.LogCaptur
     with caplog.at_level(logging.WARNING):
         events = told(task, description(train=f"s3://b/{'x' * 1500}"), {})
     assert len(events) == 0
-    assert "No asset event tells of s3://b/xxx" in caplog.text
+    assert "No asset event was created for s3://b/xxx" in caplog.text
     assert "cannot exceed 1500 characters" in caplog.text

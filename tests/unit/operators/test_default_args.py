@@ -91,7 +91,7 @@ def test_instances_are_the_tasks_own(valid, defaults, own, used):
 def test_instances_that_one_place_contradicts_are_an_error(valid, owners):
     both = {"instance_type": "ml.m5.large", "instance_preferences": ["ml.m5.xlarge"]}
     defaults, own = (both, {}) if owners[0] == "defaults" else ({}, both)
-    with pytest.raises(DefinitionError, match="can't be given beside instance_preferences"):
+    with pytest.raises(DefinitionError, match="can't be combined with instance_preferences"):
         made({name: value for name, value in valid.items() if name != "instance_type"}, defaults, own)
 
 

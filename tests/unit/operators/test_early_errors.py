@@ -23,7 +23,7 @@ WRONG = {
     "no instance type": ({"instance_type": None}, ("instance_type", "is required, or instance_preferences instead")),
     "two ways to choose instances": (
         {"instance_preferences": ["ml.m5.large"]},
-        ("instance_type", "can't be given beside instance_preferences"),
+        ("instance_type", "can't be combined with instance_preferences"),
     ),
     "no instance count": ({"instance_count": None}, ("instance_count", "is required")),
     "count is no number": ({"instance_count": "two"}, ("instance_count", "must be a whole number")),

@@ -306,7 +306,7 @@ def test_where_a_name_cannot_be_freed_the_error_says_what_to_do(account: SageMak
     account.end("nightly", "Failed")
     task.retry()
     account.refusals.append(("DeleteProcessingJob", RefusedError("AccessDeniedException")))
-    with pytest.raises(JobExistsError, match=r"Allow sagemaker:DeleteProcessingJob, give a job_name that differs"):
+    with pytest.raises(JobExistsError, match=r"Allow sagemaker:DeleteProcessingJob, use a job_name that differs"):
         task.job()
 
 
@@ -320,7 +320,7 @@ def test_where_boto3_cannot_free_a_name_the_error_says_which_one_can(
     monkeypatch.setattr(Account, "can_delete", False)
     expected = (
         "An earlier job of this task has the name nightly, and deleting its record needs boto3 1.40.61 or newer; "
-        f"boto3 {boto3.__version__} is installed. Or give a job_name that differs by try"
+        f"boto3 {boto3.__version__} is installed. Or use a job_name that differs by try"
     )
     with pytest.raises(JobExistsError, match=re.escape(expected)):
         task.job()

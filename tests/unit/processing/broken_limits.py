@@ -24,7 +24,7 @@ BROKEN_LIMITS: dict[str, tuple[Any, str, str]] = {
     "type and preferences": (
         definition(instance_preferences=(InstancePreference("ml.m5.large"),)),
         "instance_type",
-        "can't be given beside instance_preferences",
+        "can't be combined with instance_preferences",
     ),
     # names
     "name": (definition(job_name="a_b"), "job_name", NAME_PATTERN),

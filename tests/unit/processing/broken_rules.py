@@ -109,7 +109,7 @@ BROKEN_RULES: dict[str, tuple[Any, str, str]] = {
     "preferences' counts beside the job's": (
         definition(instance_type=None, instance_preferences=(InstancePreference("ml.m5.large", 2),)),
         "instance_count",
-        "can't be given beside the counts of the instance_preferences",
+        "can't be combined with the counts of the instance_preferences",
     ),
     "preferences without a count": (
         definition(instance_type=None, instance_count=None, instance_preferences=(InstancePreference("ml.m5.large"),)),
@@ -263,7 +263,7 @@ BROKEN_RULES: dict[str, tuple[Any, str, str]] = {
     "query beside S3": (
         definition(inputs=(an_input(dataset_definition=query().dataset_definition),)),
         "inputs[0].dataset_definition",
-        "can't be given beside source or s3_input",
+        "can't be combined with source or s3_input",
     ),
     # types
     "arguments in one string": (definition(arguments="--all"), "arguments", "must be a list, not str"),

@@ -157,7 +157,7 @@ def test_a_role_that_iam_does_not_know_is_a_wrong_definition(session: Session, s
     with pytest.raises(DefinitionError) as caught:
         session.expand_role("Absent")
 
-    rule = "IAM knows no role of that name in this account: check the name, or give the role's ARN"
+    rule = "IAM knows no role of that name in this account: check the name, or use the role's ARN"
     assert caught.value.problems == (Problem("role", "Absent", rule),)
 
 

@@ -161,7 +161,7 @@ def test_local_files_and_folders_are_looked_at(tmp_path: Any, create_operation: 
         (
             script,
             {"code": f"{tmp_path}/run.py", "script_name": "other.py"},
-            [("script_name", "code is one file, run.py: leave script_name out, or give its folder")],
+            [("script_name", "code is one file, run.py: leave script_name out, or set code to its folder")],
         ),
         (
             definition,

@@ -80,7 +80,7 @@ def test_what_can_not_be_right_is_said_at_once() -> None:
     with pytest.raises(DefinitionError) as caught:
         CompletedJobsTrigger(job_name_pattern="", poll_interval=0)
     assert [problem.rule for problem in caught.value.problems] == [
-        "one of job_name_prefix, job_name_pattern and tags must be given",
+        "one of job_name_prefix, job_name_pattern and tags is required",
         "must be more than 0 seconds",
     ]
     with pytest.raises(DefinitionError, match=r"job_name_pattern='\(': is no regular expression: missing \)"):

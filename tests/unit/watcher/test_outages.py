@@ -197,7 +197,9 @@ def test_a_bug_in_a_sweep_is_logged_and_the_next_sweep_is_as_any(caplog: pytest.
 
         assert {end.outcome for end in ends} == {JobOutcome.ENDED}
         assert seen.at < 300 + 70
-        assert {record.message for record in caplog.records} == {"The sweep failed."}
+        assert {record.message for record in caplog.records} == {
+            "Reconciling the watched jobs failed; the next round tries again."
+        }
 
     run(main())
 
