@@ -12,8 +12,8 @@ _CONFIG: dict[str, Any] = {
     "options": {
         "deployment": {
             "description": (
-                "A name that distinguishes this Airflow from others in the same AWS account. It is part of the digest in "
-                "each job's name, and one of the job's tags. Defaults to `[api] base_url`."
+                "A name that distinguishes this Airflow from others in the same AWS account. It is part of the "
+                "digest in each job's name, and one of the job's tags. Defaults to `[api] base_url`."
             ),
             "version_added": "0.1.0",
             "type": "string",
