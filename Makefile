@@ -12,7 +12,7 @@ CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chro
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test verify core house unit integration acceptance browser soak matrix parity compat docs lint format demo ui bench dist constraints clean
+.PHONY: help setup test verify core house unit integration acceptance browser soak matrix parity compat docs lint format images demo ui bench dist constraints clean
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ house: $(STAMP) ## Measure the package's structure against its bounds
 format: $(STAMP) ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+images: $(STAMP) ## Renew the tables of AWS's images from the SageMaker SDK
+	$(BIN)/python -m tests.parity.image_tables
 
 demo: $(STAMP) ## Run a real pipeline through Airflow on the local SageMaker
 	$(BIN)/python -m demo

@@ -37,3 +37,9 @@ def test_parameters_are_the_sdks_and_ours_follow_by_name(name: str, bench: Bench
     sdk, ours = bench.parameters(name)
     assert ours[: len(sdk)] == sdk
     assert {kind for _, _, kind in ours[len(sdk) :]} <= {"KEYWORD_ONLY"}
+
+
+def test_the_images_parameters_begin_as_the_sdks_do(bench: Bench) -> None:
+    sdk, ours = bench.parameters("retrieve")
+    assert ours == sdk[: len(ours)]
+    assert len(ours) == 10

@@ -22,8 +22,9 @@ LIBRARIES = {
         "sagemaker.network",
         "sagemaker.dataset_definition.inputs",
         "sagemaker.session",
+        "sagemaker.image_uris",
     ),
-    "ours": ("airflow_sm_processing.processing",),
+    "ours": ("airflow_sm_processing.processing", "airflow_sm_processing.image_uris"),
 }
 LOADER = botocore.session.get_session().get_component("data_loader")  # parses each service model once, not once a case
 
