@@ -216,7 +216,7 @@ def _version(framework: str, table: Mapping[str, Any], version: object) -> str:
 def _no_version(framework: str, table: Mapping[str, Any], version: object) -> DefinitionError:
     names = list(_version_names(table))
     position = bisect([_numbers(name) for name in names], _numbers(version)) if isinstance(version, str) else len(names)
-    near = names[max(0, position - 2) : position + 1]
+    near = names[max(0, position - 2) : position + 1][::-1]
     verb = "is" if len(near) == 1 else "are"
     rule = f"{framework} has no such version; the nearest {verb} {_listed(near)} ({tables_origin()})"
     return _refusal("version", version, f"{rule}. For an image that isn't in the tables, give its full URI")
@@ -426,7 +426,7 @@ def _refusal(parameter: str, value: object, rule: str) -> DefinitionError:
 def _nearest(word: object, known: Iterable[str]) -> str:
     """Return the names that are meant in all likelihood, or all there are."""
     names = list(known)
-    near = difflib.get_close_matches(word[:50], names, n=3, cutoff=0.5) if isinstance(word, str) else []
+    near = difflib.get_close_matches(word[:50], names, n=3) if isinstance(word, str) else []
     return f"did you mean {_listed(near, 'or')}?" if near else f"there are {_listed(names)}"
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from datetime import datetime, timezone
 from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import ProcessingError
+from airflow_sm_processing.exceptions import DefinitionError, ProcessingError
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.iam.statements import Statement
 
 
-__all__ = ["COMMANDS", "GROUP_HELP", "get_cli_commands", "iam_policy", "moment", "plan", "shown"]
+__all__ = ["COMMANDS", "GROUP_HELP", "get_cli_commands", "iam_policy", "images", "moment", "plan", "shown"]
 
 
 def shown(plan: Mapping[str, Any], form: str) -> str:
@@ -89,6 +90,11 @@ def plan(options: argparse.Namespace) -> None:
 def iam_policy(options: argparse.Namespace) -> None:
     """Print the least policy that the tasks of DAG files need."""
     _run(_iam_policy, options)
+
+
+def images(options: argparse.Namespace) -> None:
+    """Print which of AWS's own images there are."""
+    _run(_images, options)
 
 
 def moment(text: str) -> datetime:
@@ -164,6 +170,58 @@ def _watching(dags: list[DAG], options: argparse.Namespace) -> Iterator[Statemen
         yield from watching_statements(place, trigger.job_filter)
 
 
+def _images(options: argparse.Namespace) -> str:
+    from airflow_sm_processing import image_uris
+
+    rows: list[tuple[str, ...]]
+    if options.framework is None:
+        rows = [("FRAMEWORK", "NEWEST IMAGE", "VERSIONS"), *_framework_rows(options.region)]
+    elif options.region is None:
+        rows = [("IMAGE", "PYTHON", "FOR", "REGIONS")]
+        for item in image_uris.image_versions(options.framework):
+            columns = (", ".join(item.pythons), ", ".join(item.processors), str(len(item.regions)))
+            rows.append((item.image, *(column or "-" for column in columns)))
+    else:
+        rows = [("IMAGE", f"URI IN {options.region}"), *_image_rows(options.framework, options.region)]
+    return f"{_aligned(rows)}\n\nTables: {image_uris.tables_origin()}."
+
+
+def _framework_rows(region: str | None) -> list[tuple[str, ...]]:
+    from airflow_sm_processing.image_uris import frameworks, image_versions
+
+    rows: list[tuple[str, ...]] = []
+    for framework in frameworks():
+        found = [item for item in image_versions(framework) if region is None or region in item.regions]
+        if found:
+            rows.append((framework, found[0].image, str(len(found))))
+    if not rows:
+        raise LookupError(f"No framework has images in a region {region!r}: it is a name such as eu-west-1.")
+    return rows
+
+
+def _image_rows(framework: str, region: str) -> list[tuple[str, ...]]:
+    """Return each image that a framework has in a region; its short form says what tells it from the others."""
+    from airflow_sm_processing.image_uris import image_versions, resolve
+
+    rows: list[tuple[str, ...]] = []
+    for item in image_versions(framework):
+        processors = item.processors if len(item.processors) > 1 else ("",)
+        pythons = item.pythons if len(item.pythons) > 1 else ("",)
+        for parts in product(processors, pythons):
+            short = "-".join(part for part in (item.image, *parts) if part)
+            with suppress(DefinitionError):  # some old versions aren't in all regions for each Python
+                rows.append((short, resolve(short, region).uri))
+    if not rows:
+        resolve(image_versions(framework)[0].image, region)  # its error names the nearest regions
+    return rows
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
 GROUP_HELP = "Say what SageMaker processing tasks would do, without calling AWS"
 _PLAN = """\
 Print the exact CreateProcessingJob request of a task, the S3 key of each file that it would upload, and the IAM
@@ -191,6 +249,19 @@ examples:
   iam-policy dags/pipeline.py
   iam-policy dags/*.py --account 123456789012 --region eu-west-1 > airflow-policy.json
   iam-policy dags/pipeline.py --job-role
+"""
+_IMAGES = """\
+List AWS's own images that processing jobs can run in, as the SageMaker SDK knows them. What the column IMAGE has is the
+value of a task's parameter `image`; its URI follows from the region when the task runs.
+
+With a framework, its versions, the newest first; with a region as well, their URIs there. End an image in -cpu or -gpu
+where it has one for each and the instance type isn't to decide, and in a Python such as -py312 where it has several.
+"""
+_IMAGES_EXAMPLES = """\
+examples:
+  images
+  images sklearn
+  images pytorch --region eu-west-1
 """
 
 _PLACE: list[tuple[tuple[str, ...], dict[str, Any]]] = [
@@ -233,6 +304,17 @@ COMMANDS: list[tuple[str, str, str, str, Callable[..., None], list[tuple[tuple[s
                 },
             ),
             *_PLACE,
+        ],
+    ),
+    (
+        "images",
+        "List AWS's own images: frameworks, versions and URIs",
+        _IMAGES,
+        _IMAGES_EXAMPLES,
+        images,
+        [
+            (("framework",), {"nargs": "?", "help": "such as sklearn (default: all, with the newest image of each)"}),
+            (("--region",), {"help": "only what is there, such as eu-west-1, with the URIs"}),
         ],
     ),
 ]

@@ -31,7 +31,7 @@ from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS, Ta
 from airflow_sm_processing.operators.plan import outputs_read, ways_of
 from airflow_sm_processing.operators.wait_options import WAIT_PARAMETERS, read_wait_options
 from airflow_sm_processing.ownership.owner import stem
-from airflow_sm_processing.processing.definition import base_name_from_image, legal_name
+from airflow_sm_processing.processing.definition import legal_name, with_image
 from airflow_sm_processing.processing.models import as_folder
 from airflow_sm_processing.processing.request import default_keys, plan_submission
 from airflow_sm_processing.sensors.processing import ProcessingJobSensor, defers
@@ -91,7 +91,7 @@ _OUTRIGHT = ("role", "kms_key", "output_kms_key", "volume_kms_key", "inputs", "o
 """Parameters that a policy has nothing to say of while all of their value is unknown."""
 _GIVEN_LATE = frozenset({*_OUTRIGHT, "image_uri"})
 """What a task may be given that is mapped over dicts which only a run knows."""
-_IN_ONE_ARN = ("job_name", "base_job_name", "image_uri", "role", "region_name")
+_IN_ONE_ARN = ("job_name", "base_job_name", "image", "image_uri", "role", "region_name")
 _CALLED_WITH = "called_with"
 _SETTINGS = ("region_name", "default_bucket", "default_bucket_prefix", "own_outputs", "result_files")
 
@@ -162,6 +162,8 @@ class _Reading:
         self._definition = TaskDefinitionReader().read({name: plain.get(name) for name in DEFINITION_PARAMETERS})
         self._ways = ways_of(read_wait_options({name: plain.get(name) for name in WAIT_PARAMETERS})[0])
         self._place = self._read_place(account, plain.get("region_name") or region)
+        if ANY not in self._place.region:
+            self._definition, _ = with_image(self._definition, lambda: self._place.region)
 
     def task_policy(self, subject: str) -> TaskPolicy:
         definition, begin, place = self._definition, self._stem(), self._place
@@ -214,7 +216,7 @@ class _Reading:
                 yield f"input {item['InputName']} is a query: allow the job's role what it takes in Athena or Redshift"
 
     def _read_place(self, account: str | None, region: str | None) -> Place:
-        role, image_uri = str(self._definition.role), str(self._definition.image_uri)
+        role, image_uri = str(self._definition.role), str(self._definition.written_image)
         known = None if region is None or ANY in region else region
         return Place(
             account=account or account_in(role) or ANY,
@@ -224,8 +226,7 @@ class _Reading:
 
     def _stem(self) -> str:
         """Return a pattern of what the names of the task's jobs begin with."""
-        base = str(self._definition.base_job_name or base_name_from_image(str(self._definition.image_uri)))
-        known, star, _ = base.partition(ANY)
+        known, star, _ = self._definition.base_name.partition(ANY)
         if not star:
             return stem(self._definition, _ANY_DIGEST)
         return f"{legal_name(known) if known else ''}{ANY}-{_ANY_DIGEST}"

@@ -227,6 +227,7 @@ def sm_processing_task(function: Callable[P, R], /) -> Task[P, R]: ...
 @overload
 def sm_processing_task(
     *,
+    image: str | Late = ...,
     image_uri: str | Late = ...,
     role: str | Late = ...,
     instance_type: str | Late = ...,

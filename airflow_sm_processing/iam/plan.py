@@ -17,7 +17,7 @@ from airflow_sm_processing.iam.statements import (
     job_role_statements,
 )
 from airflow_sm_processing.ownership.owner import job_name, stem, with_owner_tags
-from airflow_sm_processing.processing.definition import CODE_INPUT_NAME
+from airflow_sm_processing.processing.definition import CODE_INPUT_NAME, short_form, with_image
 from airflow_sm_processing.processing.models import S3Location, join
 from airflow_sm_processing.processing.request import default_keys, plan_submission
 from airflow_sm_processing.processing.s3 import open_uri
@@ -25,7 +25,7 @@ from airflow_sm_processing.processing.validation import check_definition
 from airflow_sm_processing.redaction import without_signatures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from botocore.model import OperationModel
 
@@ -48,6 +48,8 @@ class JobPlan:
 
     submission: SubmissionPlan
     needs: JobNeeds
+    unresolved_image: str | None = None
+    """The short form of an image that has another URI in each region, where the region isn't known."""
 
     def to_plain(self, *, show_env: bool = False) -> dict[str, Any]:
         """Return the plan as JSON; what the environment holds is hidden unless it is asked for."""
@@ -84,6 +86,8 @@ class JobPlan:
             yield {"value": UNKNOWN_ACCOUNT, "is": "the account of the connection's credentials: sts:GetCallerIdentity"}
         if UNKNOWN_REGION in text:
             yield {"value": UNKNOWN_REGION, "is": "the region of the connection, which the process that runs it knows"}
+        if self.unresolved_image is not None:
+            yield {"value": self.unresolved_image, "is": "the image's URI in the region of the connection"}
         for uri in self._open_uris():
             yield {"value": uri, "is": "a folder, an object or a prefix: if S3 has keys below it, a slash ends it"}
         if "/" not in role:
@@ -118,7 +122,10 @@ def plan_job(
         DefinitionError: Something is wrong with the definition.
         UploadError: A local file can't be read.
     """
-    _check(definition, is_excused)
+    image_problems: Sequence[Problem] = ()
+    if place.region != UNKNOWN_REGION:
+        definition, image_problems = with_image(definition, lambda: place.region)
+    _check(definition, image_problems, is_excused)
     upload_key = stem(definition, asking.owner.digest)
     tags = asking.owner.tags(try_number=asking.number, generation=asking.generation, claim=None)
     named = dataclasses.replace(
@@ -145,7 +152,8 @@ def plan_job(
         ways=ways,
         reads=reads,
     )
-    return JobPlan(submission=submission, needs=needs)
+    short = short_form(definition)
+    return JobPlan(submission=submission, needs=needs, unresolved_image=short and short.text)
 
 
 def upload_prefix(prefix: str | None, upload_key: str) -> str:
@@ -161,9 +169,9 @@ def create_operation() -> OperationModel:
     return botocore.session.Session().get_service_model("sagemaker").operation_model("CreateProcessingJob")
 
 
-def _check(definition: JobDefinition, is_excused: Callable[[Problem], bool]) -> None:
+def _check(definition: JobDefinition, extra: Sequence[Problem], is_excused: Callable[[Problem], bool]) -> None:
     try:
-        check_definition(definition, create_operation())
+        check_definition(definition, create_operation(), extra=extra)
     except DefinitionError as error:
         problems = [problem for problem in error.problems if not is_excused(problem)]
         if problems:

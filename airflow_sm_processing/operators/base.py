@@ -99,6 +99,7 @@ class BaseProcessingOperator(BaseOperator):
         "arguments",
         "env",
         "role",
+        "image",
         "image_uri",
         "instance_count",
         "instance_type",
@@ -164,6 +165,7 @@ class BaseProcessingOperator(BaseOperator):
         self,
         *,
         role: str | Late | None = None,
+        image: str | Late | None = None,
         image_uri: str | Late | None = None,
         instance_count: int | str | Late | None = None,
         instance_type: str | Late | None = None,
@@ -210,7 +212,9 @@ class BaseProcessingOperator(BaseOperator):
 
         Args:
             role: The name or ARN of the IAM role that the job runs as.
-            image_uri: The container image, in Amazon ECR.
+            image: One of AWS's own images, by framework and version, such as `sklearn:1.4-2`; its URI follows from the
+                region when the task runs. Or an image's URI.
+            image_uri: The container image, in Amazon ECR, instead of `image`.
             instance_count: Instances that run the container.
             instance_type: Such as `ml.m5.xlarge`.
             instance_preferences: One to five instance types in order, instead of `instance_type`.
@@ -279,6 +283,7 @@ class BaseProcessingOperator(BaseOperator):
         """
         super().__init__(**kwargs)
         self.role = role
+        self.image = image
         self.image_uri = image_uri
         self.instance_count = instance_count
         self.instance_type = instance_type

@@ -68,7 +68,7 @@ def lineage_of_definition(definition: JobDefinition, hide: Callable[[str], str])
         inputs=_unique(_input_uris(definition.inputs), hide, _dataset),
         outputs=_unique(_output_uris(definition.outputs), hide, _dataset),
         job_facets={
-            **_definition_facet(definition.image_uri, definition.instance_type, definition.instance_count),
+            **_definition_facet(definition.written_image, definition.instance_type, definition.instance_count),
             **_source_facet(code),
         },
     )

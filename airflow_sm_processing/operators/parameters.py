@@ -61,6 +61,8 @@ CONTRADICTABLE = (
     "emit_assets",
     "env",
     "mask_env",
+    "image",
+    "image_uri",
     "instance_type",
     "instance_preferences",
     "instance_count",
@@ -214,9 +216,10 @@ def own_over_inherited(parameters: Mapping[str, Any], names: Collection[str]) ->
         names: Those that are inherited.
     """
     given = dict(parameters)
-    kind, preferences = "instance_type", "instance_preferences"
-    if given.get(kind) and given.get(preferences) and (kind in names) != (preferences in names):
-        given[kind if kind in names else preferences] = None
+    preferences = "instance_preferences"
+    for one, other in (("instance_type", preferences), ("image", "image_uri")):
+        if given.get(one) and given.get(other) and (one in names) != (other in names):
+            given[one if one in names else other] = None
     if "instance_count" in names and preferences not in names and _have_counts(given.get(preferences)):
         given["instance_count"] = None
     return given

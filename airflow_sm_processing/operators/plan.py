@@ -80,7 +80,7 @@ def plan_task(
             place = Place(
                 account=account or account_in(role) or UNKNOWN_ACCOUNT,
                 region=region or UNKNOWN_REGION,
-                partition=partition_of(region=region, role=role, image_uri=str(definition.image_uri)),
+                partition=partition_of(region=region, role=role, image_uri=str(definition.written_image)),
             )
             return plan_job(
                 definition,

@@ -200,10 +200,11 @@ def _without_surrogates(text: str) -> str:
         return text
 
 
-_PLACES = frozenset({"source", "s3_uri", "destination", "local_path", "code", "role", "image_uri"})
+_PLACES = frozenset({"source", "s3_uri", "destination", "local_path", "code", "role", "image", "image_uri"})
 """What has to be something: of another text parameter, an empty one is as good as none."""
 _TEXTS = (
     "role",
+    "image",
     "image_uri",
     "instance_type",
     "code",

@@ -26,7 +26,7 @@ from airflow_sm_processing.processing.aws_calls import (
 )
 from airflow_sm_processing.processing.job import ProcessingJob
 from airflow_sm_processing.processing.retry import RetryBudget, jittered, retry, retrying
-from airflow_sm_processing.processing.submission import checked_plan, create_job, upload_files
+from airflow_sm_processing.processing.submission import checked_plan, create_job, log_image, upload_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -177,6 +177,7 @@ class JobCreator:
         self._may_create = may_create
         self._sleep = sleep
         self._tags_are_forbidden = False
+        self._image_is_logged = False
         self.unanswered: str | None = None
         """The name of a job that was asked for and never refused: there may be one."""
 
@@ -189,6 +190,9 @@ class JobCreator:
             repeated: Whether an earlier try may have uploaded some of it.
         """
         plan = self._uploaded(name, tags, repeated=repeated)
+        if not self._image_is_logged:
+            log_image(self._definition, self._session)
+            self._image_is_logged = True
         arn = self._created(plan)
         log.info("Created processing job %s", name)
         return ProcessingJob.submitted(self._session, plan, arn, output_kms_key=self._definition.output_kms_key)

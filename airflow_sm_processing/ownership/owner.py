@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_sm_processing.processing.definition import MAX_LENGTH, base_name_from_image, legal_name
+from airflow_sm_processing.processing.definition import MAX_LENGTH, legal_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ _NUMBER_CHARACTERS = 4  # nobody retries a task ten thousand times
 
 def stem(definition: JobDefinition, digest: str) -> str:
     """Return what the names of a task instance's jobs have in common: a readable base and the owner's digest."""
-    base = legal_name(str(definition.base_job_name or base_name_from_image(str(definition.image_uri or ""))))
+    base = legal_name(definition.base_name)
     room = MAX_LENGTH - len(digest) - _NUMBER_CHARACTERS - 2
     return f"{base[:room].rstrip('-')}-{digest}"
 

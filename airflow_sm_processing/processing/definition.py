@@ -6,10 +6,10 @@ import dataclasses
 import re
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from airflow_sm_processing.exceptions import Problem
+from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.processing.models import (
     NetworkConfig,
     ProcessingInput,
@@ -41,6 +41,7 @@ __all__ = [
     "legal_name",
     "local_path",
     "with_code",
+    "with_image",
 ]
 
 
@@ -67,6 +68,8 @@ class JobDefinition(Value):
 
     role: str | Late | None
     image_uri: str | Late | None
+    image: str | Late | None = None
+    """Instead of `image_uri`: a framework and its version, such as `sklearn:1.4-2`, or a URI."""
     instance_count: int | Late | None = None
     instance_type: str | Late | None = None
     instance_preferences: tuple[InstancePreference, ...] = ()
@@ -97,6 +100,63 @@ class JobDefinition(Value):
         if any(getattr(item, "is_left_out", False) for item in self.inputs):
             kept = tuple(item for item in self.inputs if not item.is_left_out)
             object.__setattr__(self, "inputs", kept)
+
+    @property
+    def written_image(self) -> str | Late | None:
+        """The image as its author wrote it."""
+        return self.image_uri if self.image_uri or self.image is None else self.image
+
+    @property
+    def base_name(self) -> str:
+        """What names that are made for the job begin with."""
+        return str(self.base_job_name or base_name_from_image(str(self.written_image or "")))
+
+
+def with_image(definition: JobDefinition, region: Callable[[], str]) -> tuple[JobDefinition, tuple[Problem, ...]]:
+    """Return the definition with the URI of its image, and what keeps it from having one.
+
+    The job's name still begins as the image was written: `sklearn`, in whatever repository the image is.
+
+    Args:
+        definition: What the user defined.
+        region: Returns where the job runs; called only for an image that is given by its short form.
+    """
+    short = short_form(definition)
+    if short is None:
+        is_one_uri = definition.image and not definition.image_uri
+        return dataclasses.replace(definition, image=None, image_uri=definition.image) if is_one_uri else definition, ()
+    from airflow_sm_processing.image_uris import resolve
+
+    place = region()
+    try:
+        uri = resolve(short.text, place, instance_types(definition)).uri
+    except DefinitionError as error:
+        return definition, tuple(Problem(short.parameter, short.text, problem.rule) for problem in error.problems)
+    return dataclasses.replace(definition, image=None, image_uri=uri, base_job_name=definition.base_name), ()
+
+
+class ShortForm(NamedTuple):
+    """An image's short form, and the parameter that it was given in."""
+
+    parameter: str
+    text: str
+
+
+def short_form(definition: JobDefinition) -> ShortForm | None:
+    """Return the short form of the image; None if there is none, or a URI."""
+    text = definition.written_image
+    if not isinstance(text, str) or "/" in text or (definition.image and definition.image_uri):
+        return None
+    from airflow_sm_processing.image_uris import is_short_form  # the parse of a DAG has no need
+
+    parameter = "image" if definition.image else "image_uri"
+    return ShortForm(parameter, text) if is_short_form(text, parameter) else None
+
+
+def instance_types(definition: JobDefinition) -> list[str]:
+    """Return the instance types that the job may run on."""
+    types = [definition.instance_type, *(item.instance_type for item in definition.instance_preferences)]
+    return [name for name in types if isinstance(name, str)]
 
 
 CODE_INPUT_NAME = "code"

@@ -23,6 +23,7 @@ __all__ = ["Processor", "ScriptProcessor"]
 
 _LASTING = (
     "role",
+    "image",
     "image_uri",
     "instance_count",
     "instance_type",
@@ -61,12 +62,13 @@ class Processor:
         network_config: NetworkConfig | Mapping[str, Any] | None = None,
         *,
         instance_preferences: str | Sequence[str | Mapping[str, Any] | InstancePreference] = (),
+        image: str | None = None,
     ) -> None:
         """Accept what the SDK's Processor takes, under the same names.
 
         Args:
             role: The name or ARN of the IAM role that the job runs as.
-            image_uri: The container image, in Amazon ECR.
+            image_uri: The container image, in Amazon ECR; or one of AWS's own, such as `sklearn:1.4-2`.
             instance_count: Instances that run the container.
             instance_type: Such as `ml.m5.xlarge`.
             entrypoint: The command that the container runs instead of the image's own.
@@ -81,8 +83,11 @@ class Processor:
             network_config: VPC, isolation, encryption between instances.
             instance_preferences: One to five instance types in order, instead of `instance_type`: SageMaker takes the
                 first that has capacity.
+            image: Instead of `image_uri`: one of AWS's own images, by framework and version, such as `sklearn:1.4-2`,
+                or an image's URI.
         """
         self.role = role
+        self.image = image
         self.image_uri = image_uri
         self.instance_count = instance_count
         self.instance_type = instance_type
@@ -204,6 +209,7 @@ class ScriptProcessor(Processor):
         network_config: NetworkConfig | Mapping[str, Any] | None = None,
         *,
         instance_preferences: str | Sequence[str | Mapping[str, Any] | InstancePreference] = (),
+        image: str | None = None,
     ) -> None:
         """Accept what the SDK's ScriptProcessor takes: `command` runs the script, such as `["python3", "-u"]`.
 
@@ -224,6 +230,7 @@ class ScriptProcessor(Processor):
             tags=tags,
             network_config=network_config,
             instance_preferences=instance_preferences,
+            image=image,
         )
         self.command = command
 

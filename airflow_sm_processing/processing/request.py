@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_sm_processing.processing.definition import base_name_from_image, job_name_from_base, local_path, with_code
+from airflow_sm_processing.processing.definition import job_name_from_base, local_path, with_code
 from airflow_sm_processing.processing.models import NetworkConfig, as_folder, is_s3_uri, join
 from airflow_sm_processing.processing.uploads.files import read_content
 from airflow_sm_processing.processing.values import as_dict, as_list
@@ -104,7 +104,7 @@ def plan_submission(
 def _job_name(definition: JobDefinition) -> str:
     if definition.job_name is not None:
         return str(definition.job_name)
-    return job_name_from_base(str(definition.base_job_name or base_name_from_image(str(definition.image_uri or ""))))
+    return job_name_from_base(definition.base_name)
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def _cluster(definition: JobDefinition) -> dict[str, Any]:
 
 
 def _app_specification(definition: JobDefinition) -> dict[str, Any]:
-    specification: dict[str, Any] = {"ImageUri": definition.image_uri}
+    specification: dict[str, Any] = {"ImageUri": definition.written_image}
     if definition.arguments:
         specification["ContainerArguments"] = as_list(definition.arguments)
     if definition.entrypoint:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import JobNameInUseError, TransientError
 from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, is_pressure, readable
+from airflow_sm_processing.processing.definition import instance_types, short_form, with_image
 from airflow_sm_processing.processing.models import S3Location, join
 from airflow_sm_processing.processing.request import SubmissionPlan, plan_submission
 from airflow_sm_processing.processing.retry import RetryBudget, error_of, retrying
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.session import Session
 
 
-__all__ = ["SubmittedJob", "checked_plan", "create_job", "submit", "upload_files"]
+__all__ = ["SubmittedJob", "checked_plan", "create_job", "log_image", "submit", "upload_files"]
 
 
 log = logging.getLogger(__name__)
@@ -157,6 +158,7 @@ def submit(
         ServiceError: AWS refused or couldn't be reached.
     """
     plan = checked_plan(definition, session, extra_problems=extra_problems, upload_key=upload_key)
+    log_image(definition, session)
     upload_files(plan, definition, session, repeated=repeated)
     arn = create_job(
         session.sagemaker_client,
@@ -184,10 +186,23 @@ def checked_plan(
         ServiceError: A role's or a bucket's name couldn't be resolved.
     """
     operation = session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
-    check_definition(definition, operation, extra=extra_problems)
+    definition, image_problems = with_image(definition, lambda: session.boto_region_name)
+    check_definition(definition, operation, extra=[*extra_problems, *image_problems])
     role_arn = session.expand_role(str(definition.role))
     definition = with_folders(definition, session)
     return plan_submission(definition, role_arn=role_arn, key=_keys_of(session), upload_key=upload_key)
+
+
+def log_image(definition: JobDefinition, session: Session) -> None:
+    """Log which image the definition's short form stands for, and the newest one if that is newer."""
+    short = short_form(definition)
+    if short is None:
+        return
+    from airflow_sm_processing.image_uris import resolve, tables_origin
+
+    image = resolve(short.text, session.boto_region_name, instance_types(definition))
+    newer = f"; {image.newer} is newer ({tables_origin()})" if image.newer else ""
+    log.info("Image %s is %s%s", short.text, image.uri, newer)
 
 
 def upload_files(plan: SubmissionPlan, definition: JobDefinition, session: Session, *, repeated: bool = False) -> None:

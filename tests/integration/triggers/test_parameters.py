@@ -270,3 +270,26 @@ def test_max_transient_seconds_in_a_worker(runner: Runner, task_factory: Any, sa
 def test_max_wait_in_a_worker(runner: Runner, task_factory: Any):
     ended = runner.run(task_factory("import time; time.sleep(60)", max_wait="{{ 1 }}", logs=False))
     assert str(ended.error).endswith("had not ended after 1 s.")
+
+
+def test_of_an_image_by_its_short_form(runner: Runner, dag: DAG, sagemaker: LocalSageMaker, caplog):
+    """The region is the connection's, and the version a template's."""
+    caplog.set_level("INFO", "airflow_sm_processing")
+    shared = {name: value for name, value in SHARED.items() if name != "image_uri"}
+    task = ProcessingOperator(
+        task_id="task",
+        image="sklearn:{{ '1.2-1' }}",
+        instance_count=1,
+        instance_type="ml.m5.large",
+        entrypoint=["/bin/sleep", "30"],
+        region_name="eu-central-1",
+        **shared,
+    )
+    ended = runner.run(task)
+    assert ended.state == "success", ended.error
+    name = runner.supervisor.xcoms["task", -1]["job_name"]
+    assert name.startswith("sklearn-")
+    uri = "492215442770.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
+    assert asked_of(sagemaker, name)["AppSpecification"]["ImageUri"] == uri
+    lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Image ")]
+    assert [line.partition(" (")[0] for line in lines] == [f"Image sklearn:1.2-1 is {uri}; sklearn:1.4-2 is newer"]

@@ -39,6 +39,13 @@ DIFFERENCES = (
         ours="my-image-v2",
     ),
     Difference(
+        case=_named_from("an image by its short form", image_uri="sklearn:1.2-1"),
+        reason="the SDK sends it as it is, and SageMaker pulls from ECR only",
+        see=lambda wire: wire.request["AppSpecification"]["ImageUri"],
+        sdk="sklearn:1.2-1",
+        ours="246618743249.dkr.ecr.us-west-2.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3",
+    ),
+    Difference(
         case=_named_from("name from a base with underscores", base_job_name="my_job"),
         reason="a generated name is made legal",
         see=base_name,

@@ -127,3 +127,37 @@ def test_it_is_a_command_of_airflows_own_that_needs_no_database(tmp_path):
     source = json.loads(run.stdout)["request"]["ProcessingInputs"][0]["S3Input"]["S3Uri"]
     assert source == "s3://<output train of task preprocess>/"
     assert not database.exists()
+
+
+def test_the_images_are_listed_with_the_newest_of_each_framework(capsys):
+    lines = printed(capsys, ["images"]).splitlines()
+    assert lines[0].split("  ")[0] == "FRAMEWORK"
+    assert "sklearn               sklearn:1.4-2                5" in lines
+    assert lines[-1].startswith("Tables: SageMaker SDK ")
+
+
+def test_a_frameworks_images_are_listed_the_newest_first(capsys):
+    head, first, second = printed(capsys, ["images", "spark"]).splitlines()[:3]
+    assert head.split() == ["IMAGE", "PYTHON", "FOR", "REGIONS"]
+    assert first.split() == ["spark:3.5", "py39,", "py312", "cpu", "37"]
+    assert second.startswith("spark:3.3 ")
+
+
+def test_a_region_has_the_images_with_their_uris(capsys):
+    lines = printed(capsys, ["images", "pytorch", "--region", "eu-west-1"]).splitlines()
+    uri = "763104351884.dkr.ecr.eu-west-1.amazonaws.com/pytorch-training"
+    assert lines[1].split() == ["pytorch:2.8-cpu", f"{uri}:2.8-cpu-py312"]
+    assert ["pytorch:1.8-gpu-py36", f"{uri}:1.8-gpu-py36"] in [line.split() for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["pytroch"], "there is no such framework: did you mean pytorch"),
+        (["sklearn", "--region", "eu-wset-1"], "no image in the region 'eu-wset-1': did you mean eu-west-1"),
+        (["--region", "mars-1"], "No framework has images in a region 'mars-1'"),
+    ],
+)
+def test_images_that_are_not_there_are_an_error(arguments, reason):
+    with pytest.raises(SystemExit, match=reason):
+        main(["images", *arguments])

@@ -161,3 +161,12 @@ def test_a_task_that_does_not_wait_reads_no_logs(dag, valid):
     del valid["code"]
     ProcessingOperator(task_id="task", dag=dag, wait_for_completion=False, **valid)
     assert not [sid for sid in caller(dag) if "Log" in sid]
+
+
+def test_the_image_is_pulled_from_the_registry_of_its_short_form(dag, task_factory):
+    task_factory(image="sklearn:1.4-2", image_uri=None)
+    repository = "repository/sagemaker-scikit-learn"
+    assert job_role(dag)["PullTheImage"] == [f"arn:aws:ecr:eu-west-1:141502667606:{repository}"]
+    assert job_role(dag, account="123456789012")["PullTheImage"] == ["arn:aws:ecr:*:*:repository/*"]
+    jobs = "arn:aws:sagemaker:eu-west-1:123456789012:processing-job"
+    assert caller(dag)["RunJobs"] == [f"{jobs}/sklearn-????????????-*"]

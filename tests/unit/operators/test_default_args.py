@@ -118,3 +118,10 @@ def test_a_functions_task_waits_whatever_its_defaults_say(valid):
             return 1
 
         assert function().operator.wait_for_completion is True
+
+
+@pytest.mark.parametrize(("default", "own"), [("image_uri", "image"), ("image", "image_uri")])
+def test_the_tasks_own_image_goes_before_an_inherited_one(valid, default, own):
+    del valid["image_uri"]
+    definition, _ = read_task(made(valid, {default: "sklearn:1.2-1"}, {own: "sklearn:1.4-2"}))
+    assert (getattr(definition, own), getattr(definition, default)) == ("sklearn:1.4-2", None)

@@ -19,7 +19,21 @@ OUTPUT = ProcessingOutput("/opt/ml/processing/out", output_name="out")
 
 WRONG = {
     "no role": ({"role": None}, ("role", "is required")),
-    "no image": ({"image_uri": None}, ("image_uri", "is required")),
+    "no image": ({"image_uri": None}, ("image_uri", 'is required, or image instead, such as "sklearn:1.4-2"')),
+    "two ways to say the image": (
+        {"image": "sklearn:1.4-2"},
+        ("image", "can't be given beside image_uri: give one of them"),
+    ),
+    "an image of no form": (
+        {"image_uri": None, "image": "sklearn:latest"},
+        (
+            "image",
+            (
+                "must be a framework, a colon and a version, such as sklearn:1.4-2 or pytorch:2.3-gpu-py311, or an "
+                "image's URI; airflow-sm-processing images lists them"
+            ),
+        ),
+    ),
     "no instance type": ({"instance_type": None}, ("instance_type", "is required, or instance_preferences instead")),
     "two ways to choose instances": (
         {"instance_preferences": ["ml.m5.large"]},
@@ -149,6 +163,7 @@ def test_every_mistake_is_reported_at_once(task_factory):
     "parameters",
     [
         {"instance_count": "{{ params.n }}"},
+        {"image": "{{ params.image }}", "image_uri": None},
         {"inputs": "{{ params.inputs }}"},
         {"inputs": ["{{ params.first }}", INPUT]},
         {"inputs": [ProcessingInput("{{ x }}", "{{ y }}", input_name="{{ z }}", s3_compression_type="Gzip",

@@ -165,3 +165,32 @@ def test_a_task_says_how_it_is_planned_in_any_partition(dag, valid):
     ]
     assert resources
     assert {resource.split(":")[1] for resource in resources} == {"aws-cn"}
+
+
+IMAGE = {"image": "sklearn:1.4-2", "image_uri": None}
+
+
+def test_an_images_short_form_is_resolved_for_the_region(dag, task_factory):
+    task_factory(**IMAGE)
+    plan = planned(dag)
+    uri = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
+    assert plan["request"]["AppSpecification"]["ImageUri"] == uri
+    assert plan["request"]["ProcessingJobName"].startswith("sklearn-")
+    pulled = "arn:aws:ecr:eu-west-1:141502667606:repository/sagemaker-scikit-learn"
+    assert pulled in str(plan["permissions"]["job_role"])
+    assert plan["unknown"] == []
+
+
+def test_an_images_short_form_stays_where_the_region_is_not_known(dag, task_factory, monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    task_factory(**IMAGE)
+    plan = planned(dag)
+    assert plan["request"]["AppSpecification"]["ImageUri"] == "sklearn:1.4-2"
+    unknown = {"value": "sklearn:1.4-2", "is": "the image's URI in the region of the connection"}
+    assert unknown in plan["unknown"]
+
+
+def test_a_wrong_image_is_an_error_of_the_plan(dag, task_factory):
+    task_factory(image="sklearn:1.5-1", image_uri=None)
+    with pytest.raises(TaskDefinitionError, match=r"image='sklearn:1\.5-1': sklearn has no such version; the nearest"):
+        planned(dag)

@@ -18,7 +18,11 @@ NAME_PATTERN = "must match [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 BROKEN_LIMITS: dict[str, tuple[Any, str, str]] = {
     # required, and what excludes what
     "no role": (definition(role=None), "role", "is required"),
-    "no image": (definition(image_uri=""), "image_uri", "is required"),
+    "no image": (
+        definition(image_uri=""),
+        "image_uri",
+        'is required, or image instead, such as "sklearn:1.4-2"',
+    ),
     "no type": (definition(instance_type=None), "instance_type", "is required, or instance_preferences instead"),
     "no count": (definition(instance_count=None), "instance_count", "is required"),
     "type and preferences": (
