@@ -15,7 +15,7 @@ from airflow_sm_processing import ProcessingInput, ProcessingOutput, ScriptProce
 
 DEFAULT_ARGS = {
     "role": "SageMakerRole",
-    "image_uri": "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3",
+    "image": "sklearn:1.2-1",  # its URI follows from the region when the task runs
     "command": ["python3"],
     "instance_count": 1,
     "instance_type": "ml.m5.large",

@@ -25,7 +25,7 @@ def deepest_useful_tree():
 
     processor = ScriptProcessor(
         role="SageMakerRole",
-        image_uri="683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3",
+        image="sklearn:1.2-1",
         command=["python3"],
         instance_count=1,
         instance_type="ml.m5.large",

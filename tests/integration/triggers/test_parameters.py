@@ -69,9 +69,9 @@ def bucket(sagemaker: LocalSageMaker) -> None:
     s3.put_object(Bucket="a-bucket", Key="data/part", Body=b"data")
 
 
-def asked_of(sagemaker: LocalSageMaker, job_name: str) -> dict[str, Any]:
+def asked_of(sagemaker: LocalSageMaker, job_name: str, region: str | None = None) -> dict[str, Any]:
     """Give the parts of a job's description that repeat its request, and its tags."""
-    client = sagemaker.client("sagemaker")
+    client = sagemaker.client("sagemaker", region=region)
     job = client.describe_processing_job(ProcessingJobName=job_name)
     tags = [
         tag
@@ -290,6 +290,6 @@ def test_of_an_image_by_its_short_form(runner: Runner, dag: DAG, sagemaker: Loca
     name = runner.supervisor.xcoms["task", -1]["job_name"]
     assert name.startswith("sklearn-")
     uri = "492215442770.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
-    assert asked_of(sagemaker, name)["AppSpecification"]["ImageUri"] == uri
+    assert asked_of(sagemaker, name, "eu-central-1")["AppSpecification"]["ImageUri"] == uri
     lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Image ")]
     assert [line.partition(" (")[0] for line in lines] == [f"Image sklearn:1.2-1 is {uri}; sklearn:1.4-2 is newer"]
