@@ -37,9 +37,12 @@ __all__ = [
     "base_name_from_image",
     "code_file_problems",
     "code_problems",
+    "image_line",
+    "image_problems",
     "job_name_from_base",
     "legal_name",
     "local_path",
+    "short_form",
     "with_code",
     "with_image",
 ]
@@ -129,10 +132,22 @@ def with_image(definition: JobDefinition, region: Callable[[], str]) -> tuple[Jo
 
     place = region()
     try:
-        uri = resolve(short.text, place, instance_types(definition)).uri
+        uri = resolve(short.text, place, _instance_types(definition)).uri
     except DefinitionError as error:
         return definition, tuple(Problem(short.parameter, short.text, problem.rule) for problem in error.problems)
     return dataclasses.replace(definition, image=None, image_uri=uri, base_job_name=definition.base_name), ()
+
+
+def image_line(definition: JobDefinition, region: Callable[[], str]) -> str | None:
+    """Return what the log says of an image that is given by its short form, of which there may be a newer version."""
+    short = short_form(definition)
+    if short is None:
+        return None
+    from airflow_sm_processing.image_uris import resolve, tables_origin
+
+    image = resolve(short.text, region(), _instance_types(definition))
+    newer = f"; {image.newer} is newer ({tables_origin()})" if image.newer else ""
+    return f"Image {short.text} is {image.uri}{newer}"
 
 
 class ShortForm(NamedTuple):
@@ -153,8 +168,23 @@ def short_form(definition: JobDefinition) -> ShortForm | None:
     return ShortForm(parameter, text) if is_short_form(text, parameter) else None
 
 
-def instance_types(definition: JobDefinition) -> list[str]:
-    """Return the instance types that the job may run on."""
+def image_problems(definition: JobDefinition) -> Iterator[Problem]:
+    """Yield what is wrong with the image whatever images there are."""
+    image, image_uri = definition.image, definition.image_uri
+    if not image and not image_uri:
+        yield Problem("image_uri", image_uri, 'is required, or image instead, such as "sklearn:1.4-2"')
+    elif image and image_uri:
+        yield Problem("image", image, "can't be given beside image_uri: give one of them")
+    for name, text in (("image", image), ("image_uri", image_uri)):
+        if isinstance(text, str) and any(map(str.isspace, text)):
+            yield Problem(name, text, "is no image's address: there is white space in it")
+        elif name == "image" and isinstance(text, str) and text and "/" not in text:
+            from airflow_sm_processing.image_uris import short_form_problems  # the others have no need
+
+            yield from short_form_problems(text, name)
+
+
+def _instance_types(definition: JobDefinition) -> list[str]:
     types = [definition.instance_type, *(item.instance_type for item in definition.instance_preferences)]
     return [name for name in types if isinstance(name, str)]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import JobNameInUseError, TransientError
 from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, is_pressure, readable
-from airflow_sm_processing.processing.definition import instance_types, short_form, with_image
+from airflow_sm_processing.processing.definition import image_line, with_image
 from airflow_sm_processing.processing.models import S3Location, join
 from airflow_sm_processing.processing.request import SubmissionPlan, plan_submission
 from airflow_sm_processing.processing.retry import RetryBudget, error_of, retrying
@@ -186,8 +186,8 @@ def checked_plan(
         ServiceError: A role's or a bucket's name couldn't be resolved.
     """
     operation = session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
-    definition, image_problems = with_image(definition, lambda: session.boto_region_name)
-    check_definition(definition, operation, extra=[*extra_problems, *image_problems])
+    definition, of_image = with_image(definition, lambda: session.boto_region_name)
+    check_definition(definition, operation, extra=[*extra_problems, *of_image])
     role_arn = session.expand_role(str(definition.role))
     definition = with_folders(definition, session)
     return plan_submission(definition, role_arn=role_arn, key=_keys_of(session), upload_key=upload_key)
@@ -195,14 +195,9 @@ def checked_plan(
 
 def log_image(definition: JobDefinition, session: Session) -> None:
     """Log which image the definition's short form stands for, and the newest one if that is newer."""
-    short = short_form(definition)
-    if short is None:
-        return
-    from airflow_sm_processing.image_uris import resolve, tables_origin
-
-    image = resolve(short.text, session.boto_region_name, instance_types(definition))
-    newer = f"; {image.newer} is newer ({tables_origin()})" if image.newer else ""
-    log.info("Image %s is %s%s", short.text, image.uri, newer)
+    line = image_line(definition, lambda: session.boto_region_name)
+    if line is not None:
+        log.info("%s", line)
 
 
 def upload_files(plan: SubmissionPlan, definition: JobDefinition, session: Session, *, repeated: bool = False) -> None:

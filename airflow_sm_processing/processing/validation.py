@@ -22,6 +22,7 @@ from airflow_sm_processing.processing.definition import (
     CODE_INPUT_NAME,
     code_file_problems,
     code_problems,
+    image_problems,
     local_path,
 )
 from airflow_sm_processing.processing.models import is_s3_uri, names_no_bucket
@@ -234,7 +235,7 @@ def wait_problems(*, wait: bool, logs: bool) -> Iterator[Problem]:
 def _cluster_problems(definition: JobDefinition) -> Iterator[Problem]:
     if not definition.role:
         yield Problem("role", definition.role, "is required")
-    yield from _image_problems(definition)
+    yield from image_problems(definition)
     if definition.instance_type and definition.instance_preferences:
         yield Problem("instance_type", definition.instance_type, "can't be combined with instance_preferences")
     if not definition.instance_type and not definition.instance_preferences:
@@ -243,21 +244,6 @@ def _cluster_problems(definition: JobDefinition) -> Iterator[Problem]:
         yield Problem("instance_count", None, "is required")
     if isinstance(definition.instance_preferences, tuple):
         yield from _preference_problems(definition.instance_preferences, definition.instance_count)
-
-
-def _image_problems(definition: JobDefinition) -> Iterator[Problem]:
-    image, image_uri = definition.image, definition.image_uri
-    if not image and not image_uri:
-        yield Problem("image_uri", image_uri, 'is required, or image instead, such as "sklearn:1.4-2"')
-    elif image and image_uri:
-        yield Problem("image", image, "can't be given beside image_uri: give one of them")
-    for name, text in (("image", image), ("image_uri", image_uri)):
-        if isinstance(text, str) and any(map(str.isspace, text)):
-            yield Problem(name, text, "is no image's address: there is white space in it")
-        elif name == "image" and isinstance(text, str) and text and "/" not in text:
-            from airflow_sm_processing.image_uris import short_form_problems  # the others have no need
-
-            yield from short_form_problems(text, name)
 
 
 def _preference_problems(preferences: tuple[InstancePreference, ...], count: object) -> Iterator[Problem]:
