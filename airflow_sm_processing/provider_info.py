@@ -87,7 +87,7 @@ def get_provider_info() -> dict[str, Any]:
             _integration(
                 name,
                 "airflow_sm_processing.triggers.processing",
-                "airflow_sm_processing.triggers.capacity",
+                "airflow_sm_processing.triggers.processing",
                 "airflow_sm_processing.triggers.completions",
                 "airflow_sm_processing.triggers.processing",
             )

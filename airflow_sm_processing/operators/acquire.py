@@ -20,7 +20,7 @@ from airflow_sm_processing.operators.attempt import TaskDefinitionError, Unwante
 from airflow_sm_processing.ownership.claim import JobClaim
 from airflow_sm_processing.processing.aws_calls import is_pressure
 from airflow_sm_processing.processing.retry import backoff
-from airflow_sm_processing.triggers.capacity import CapacityTrigger, Refusals
+from airflow_sm_processing.triggers.processing import CapacityTrigger, Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

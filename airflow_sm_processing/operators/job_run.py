@@ -26,8 +26,8 @@ from airflow_sm_processing.operators.outputs import emit_asset_events
 from airflow_sm_processing.operators.release import JobGuard
 from airflow_sm_processing.operators.templating import as_bool
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.triggers.capacity import Refusals
 from airflow_sm_processing.triggers.events import Deadline
+from airflow_sm_processing.triggers.processing import Refusals
 from airflow_sm_processing.xcoms import xcom_if_any
 
 if TYPE_CHECKING:

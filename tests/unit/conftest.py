@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from airflow.sdk import DAG
+
+    from airflow_sm_processing import ScriptProcessingOperator
 
 # Derandomized and without a database: a run can be repeated and leaves nothing behind. A slow machine is no failure.
 settings.register_profile(
@@ -36,3 +40,27 @@ def made_up_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nowhere))
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         yield
+
+
+@pytest.fixture
+def valid() -> dict[str, Any]:
+    """The parameters that every script task needs."""
+    return {
+        "role": "arn:aws:iam::123456789012:role/SageMakerRole",
+        "image_uri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/sklearn:1",
+        "instance_count": 1,
+        "instance_type": "ml.m5.xlarge",
+        "code": "s3://code/script.py",
+    }
+
+
+@pytest.fixture
+def task_factory(dag: DAG, valid: dict[str, Any]) -> Callable[..., ScriptProcessingOperator]:
+    """Makes valid tasks; parameters that a test gives replace the defaults, None takes one away."""
+
+    from airflow_sm_processing import ScriptProcessingOperator
+
+    def make(**parameters: Any) -> ScriptProcessingOperator:
+        return ScriptProcessingOperator(**{"task_id": "task", **valid, **parameters})
+
+    return make

@@ -11,8 +11,7 @@ from airflow.sdk.execution_time.comms import DeferTask
 from airflow.sdk.serde import deserialize, serialize
 
 from airflow_sm_processing.exceptions import CapacityError, JobFailedError, TransientError
-from airflow_sm_processing.triggers.capacity import CapacityTrigger
-from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
+from airflow_sm_processing.triggers.processing import CapacityTrigger, ProcessingJobTrigger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
