@@ -46,7 +46,8 @@ browser: $(STAMP) ## The UI's pages in a headless Chromium (CHROMIUM=…); left 
 	@if command -v "$(CHROMIUM)" > /dev/null; then CHROMIUM="$(CHROMIUM)" $(BIN)/pytest tests/browser; \
 	  else echo "NOT RUN: the browser tier found no Chromium. Install Debian's package chromium, or give CHROMIUM=/path/to/one."; fi
 
-soak: $(STAMP) ## Play the crash matrix twenty times (ROUNDS=…)
+soak: $(STAMP) ## Play a crowd of a thousand tasks, and the crash matrix twenty times (ROUNDS=…)
+	CROWD_INSTANCES=1000 $(BIN)/pytest tests/integration/exactly_once/test_crowd.py
 	$(BIN)/pytest tests/acceptance/test_crash_matrix.py --soak $(or $(ROUNDS),20)
 
 matrix: $(STAMP) ## Play the crash matrix with the amazon provider's operator beside ours, and print both

@@ -20,6 +20,17 @@ _CONFIG: dict[str, Any] = {
             "example": "production",
             "default": "",
         },
+        "sagemaker_config": {
+            "description": (
+                "One more file of defaults for processing jobs, in the form of the SageMaker SDK's `config.yaml`: a "
+                "path, or an S3 URI. It wins over the SDK's own files, and the `sagemaker_config` of a connection's "
+                "extra wins over it."
+            ),
+            "version_added": "0.1.0",
+            "type": "string",
+            "example": "s3://company-settings/sagemaker/config.yaml",
+            "default": "",
+        },
         "measure_data": {
             "description": (
                 "Whether a task counts the objects and bytes of its job's inputs and outputs when the job has ended, "

@@ -34,7 +34,7 @@ def _json(plan: Mapping[str, Any]) -> str:
 
 
 def _yaml(plan: Mapping[str, Any]) -> str:
-    import yaml  # type: ignore[import-untyped]  # Airflow brings it without its types
+    import yaml
 
     text: str = yaml.safe_dump(dict(plan), sort_keys=False, allow_unicode=True, width=120)
     return text.rstrip()
@@ -114,8 +114,8 @@ def _run(command: Callable[[argparse.Namespace], str], options: argparse.Namespa
 
 def _plan(options: argparse.Namespace) -> str:
     from airflow_sm_processing.cli.dry_run import RunFields, find_dag, rendered
+    from airflow_sm_processing.operators.acquire import plan_task
     from airflow_sm_processing.operators.base import BaseProcessingOperator
-    from airflow_sm_processing.operators.plan import plan_task
 
     run = RunFields(options.run_id, options.logical_date, options.map_index)
     dag = find_dag(options.dag_id, options.dag_file)

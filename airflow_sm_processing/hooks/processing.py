@@ -10,14 +10,16 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from airflow_sm_processing.airflow_compat import conf
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.metrics import count_calls
 from airflow_sm_processing.processing import ProcessingJob, Processor, ScriptProcessor, Session
 from airflow_sm_processing.processing.aws_calls import aws_call
+from airflow_sm_processing.processing.defaults import Source
 from airflow_sm_processing.processing.secrets import hidden
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from airflow_sm_processing.processing import JobDefinition
     from airflow_sm_processing.processing.secrets import JobSecrets
@@ -82,7 +84,19 @@ class ProcessingHook(AwsGenericHook[Any]):
             verify=self.verify,
             client_factory=self._make_client,
             secrets=self._secrets,
+            more_defaults=list(self._more_defaults()),
         )
+
+    def _more_defaults(self) -> Iterator[Source]:
+        """Yield the defaults that Airflow knows: its own option's, then the connection's, which win."""
+        place = conf.get("sm_processing", "sagemaker_config", fallback="")
+        if place:
+            yield Source(place)
+        of_connection = self.conn_config.extra_config.get("sagemaker_config")
+        if isinstance(of_connection, str):
+            yield Source(of_connection)
+        elif of_connection is not None:
+            yield Source(f"connection {self.aws_conn_id}", of_connection)
 
     def processor(self, **parameters: Any) -> Processor:
         """Return a `Processor` on this connection; takes its parameters but the session."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError
@@ -25,7 +26,7 @@ from airflow_sm_processing.processing.validation import check_definition
 from airflow_sm_processing.redaction import without_signatures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from botocore.model import OperationModel
 
@@ -48,6 +49,8 @@ class JobPlan:
 
     submission: SubmissionPlan
     needs: JobNeeds
+    defaults: Mapping[str, str]
+    """Where the parameters come from that the task doesn't have."""
     unresolved_image: str | None = None
     """The short form of an image that has another URI in each region, where the region isn't known."""
 
@@ -65,7 +68,7 @@ class JobPlan:
             },
         }
         plain: dict[str, Any] = _plain(plan)
-        return {**plain, "unknown": list(self._unknown(plain))}
+        return {**plain, "defaults": dict(self.defaults), "unknown": list(self._unknown(plain))}
 
     def _uploads(self) -> Iterator[dict[str, Any]]:
         for upload in self.submission.uploads:
@@ -104,6 +107,7 @@ def plan_job(
     bucket: str | None = None,
     prefix: str | None = None,
     reads: tuple[str, ...] = (),
+    defaults: Mapping[str, str] = MappingProxyType({}),
     is_excused: Callable[[Problem], bool] = lambda _: False,
 ) -> JobPlan:
     """Plan a task instance's first job; local files are read, for their S3 keys tell their content.
@@ -116,6 +120,7 @@ def plan_job(
         bucket: The default bucket that the user chose.
         prefix: Stands before each key in the default bucket.
         reads: The names of outputs that the task itself reads when the job has ended.
+        defaults: Where the parameters come from that the task itself doesn't have.
         is_excused: Tells which problems come from placeholders.
 
     Raises:
@@ -153,7 +158,7 @@ def plan_job(
         reads=reads,
     )
     short = short_form(definition)
-    return JobPlan(submission=submission, needs=needs, unresolved_image=short and short.text)
+    return JobPlan(submission=submission, needs=needs, defaults=defaults, unresolved_image=short and short.text)
 
 
 def upload_prefix(prefix: str | None, upload_key: str) -> str:

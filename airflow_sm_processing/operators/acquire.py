@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -16,14 +18,18 @@ from airflow_sm_processing.exceptions import (
     ProcessingError,
     TransientError,
 )
-from airflow_sm_processing.operators.attempt import TaskDefinitionError, UnwantedJobError
+from airflow_sm_processing.iam.plan import plan_job
+from airflow_sm_processing.iam.statements import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Place, Ways, account_in, partition_of
+from airflow_sm_processing.operators.attempt import Attempt, TaskDefinitionError, UnwantedJobError
+from airflow_sm_processing.operators.result_files import read_result_files
 from airflow_sm_processing.ownership.claim import JobClaim
 from airflow_sm_processing.processing.aws_calls import is_pressure
 from airflow_sm_processing.processing.retry import backoff
+from airflow_sm_processing.processing.values import LATE
 from airflow_sm_processing.triggers.processing import CapacityTrigger, Refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from typing import NoReturn
@@ -33,7 +39,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.exceptions import JobFailedError, Problem
     from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.hooks.processing import ProcessingHook
-    from airflow_sm_processing.operators.attempt import Attempt
+    from airflow_sm_processing.iam.plan import JobPlan
     from airflow_sm_processing.operators.outputs import AssetOutlets
     from airflow_sm_processing.operators.release import JobGuard
     from airflow_sm_processing.operators.wait_options import WaitOptions
@@ -45,16 +51,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BACKSTOP",
+    "PLACEHOLDER",
     "Acquired",
     "EndedJob",
     "JobAcquisition",
     "JobTask",
+    "PlannedTask",
     "RunSettings",
     "lacked_capacity",
+    "outputs_read",
+    "plan_task",
     "trigger_connection",
+    "ways_of",
 ]
 
+
 log = logging.getLogger(__name__)
+
 
 BACKSTOP = timedelta(seconds=30)
 """After a trigger's deadline Airflow itself ends the deferral: no triggerer may be running."""
@@ -113,8 +126,8 @@ class RunSettings:
     option_problems: tuple[Problem, ...]
     """What is wrong with the parameters that `options` was read from."""
     execution_timeout: timedelta | None
-    trigger_mask: bool | list[str]
-    """Which variables of the job's environment a trigger has to hide."""
+    trigger_mask: Callable[[], bool | list[str]]
+    """Returns which variables of the job's environment a trigger has to hide; defaults may have added some."""
     result_files: Any
     """The files by the names of their XComs; nothing if there are none."""
     max_result_file_bytes: int | str
@@ -319,3 +332,102 @@ def lacked_capacity(description: JobDescription) -> CapacityError | None:
         return None
     message = f"Processing job {description.job_name} could not start: {reason}"
     return CapacityError(message, operation="CreateProcessingJob", code=_NO_CAPACITY)
+
+
+PLACEHOLDER = re.compile(r"<[^<>]+>")
+"""Stands in a plan for what isn't known yet."""
+
+
+class PlannedTask(Protocol):
+    """What a plan asks of a processing operator."""
+
+    task_id: str
+    own_outputs: Sequence[str]
+    result_files: Any
+
+    @property
+    def connection(self) -> AwsConnection:
+        """Which AWS the task talks to."""
+
+    @property
+    def hook(self) -> ProcessingHook:
+        """The hook of that connection."""
+
+    def read_wait_options(self) -> tuple[WaitOptions, list[Problem]]:
+        """Return how the task waits, and what is wrong with the parameters that say so."""
+
+
+def plan_task(
+    task: PlannedTask,
+    context: Context,
+    job_definition: Callable[..., AbstractContextManager[JobDefinition]],
+    *,
+    account: str | None = None,
+    region: str | None = None,
+) -> JobPlan:
+    """Plan the first job of a task instance whose parameters are rendered.
+
+    Args:
+        task: The rendered task.
+        context: Whose run it would be.
+        job_definition: The task's own `job_definition`, or one that gives another definition.
+        account: The account of the jobs, if it is known.
+        region: Their region; the connection's if None.
+
+    Raises:
+        TaskDefinitionError: Something is wrong with the task's parameters.
+        UploadError: A local file can't be read.
+    """
+    options, problems = task.read_wait_options()
+    try:
+        with job_definition(context, problems, is_excused=_is_of_a_placeholder) as written:
+            definition, defaults = task.hook.session.defaults(ask_s3=False).apply(written)
+            role, connection = str(definition.role), task.connection
+            region = region or _configured_region(task)
+            place = Place(
+                account=account or account_in(role) or UNKNOWN_ACCOUNT,
+                region=region or UNKNOWN_REGION,
+                partition=partition_of(region=region, role=role, image_uri=str(definition.written_image)),
+            )
+            return plan_job(
+                definition,
+                Attempt(context).asking(),
+                place,
+                ways=ways_of(options),
+                bucket=connection.default_bucket,
+                prefix=connection.default_bucket_prefix,
+                reads=outputs_read(task.own_outputs, task.result_files),
+                defaults=defaults,
+                is_excused=_is_of_a_placeholder,
+            )
+    except DefinitionError as error:
+        raise TaskDefinitionError.of(error, task_id=task.task_id) from error
+
+
+def ways_of(options: WaitOptions) -> Ways:
+    """Return how a task waits, for the permissions that this takes."""
+    return Ways(
+        waits=options.wait_for_completion,
+        defers=options.wait_for_completion and options.is_deferrable,
+        follows_log=options.logs is True,
+    )
+
+
+def outputs_read(own: Sequence[str], result_files: Any) -> tuple[str, ...]:
+    """Return the outputs that a task itself reads when its job has ended: those of its kind, and result files."""
+    named = read_result_files(result_files)
+    places = named.values() if isinstance(named, Mapping) else ()
+    return tuple(dict.fromkeys([*own, *(str(place).partition("/")[0] for place in places)]))
+
+
+def _configured_region(task: PlannedTask) -> str | None:
+    """Return the region that a task's session would have, from Airflow's connection or boto3's own configuration."""
+    import botocore.session
+
+    region: str | None = task.hook.conn_config.region_name
+    return region or botocore.session.Session().get_config_variable("region")
+
+
+def _is_of_a_placeholder(problem: Problem) -> bool:
+    value: Any = problem.value
+    return value is LATE or bool(PLACEHOLDER.search(str(value)))

@@ -466,7 +466,8 @@ class BaseProcessingOperator(BaseOperator):
 
         `request` is CreateProcessingJob's, with the task instance's first name and its owner's tags but the claim;
         `uploads` has the S3 URI of each local file; `permissions` what the `caller` and the `job_role` need;
-        `unknown` what stands for something that only AWS knows.
+        `defaults` where the parameters come from that the task doesn't have; `unknown` what stands for something that
+        only AWS knows.
 
         Args:
             context: Of the task instance; the task's parameters must be rendered.
@@ -476,7 +477,7 @@ class BaseProcessingOperator(BaseOperator):
             TaskDefinitionError: Something is wrong with the task's parameters.
             UploadError: A local file can't be read.
         """
-        from airflow_sm_processing.operators.plan import plan_task
+        from airflow_sm_processing.operators.acquire import plan_task
 
         return plan_task(self, context, self.job_definition).to_plain(show_env=show_env)
 
@@ -593,7 +594,7 @@ class BaseProcessingOperator(BaseOperator):
             options=options,
             option_problems=tuple(problems),
             execution_timeout=self.execution_timeout,
-            trigger_mask=trigger_mask(self.mask_env, self.secrets),
+            trigger_mask=lambda: trigger_mask(self.mask_env, self.secrets),
             result_files=self.result_files,
             max_result_file_bytes=self.max_result_file_bytes,
             asset_outlets=AssetOutlets(

@@ -191,7 +191,7 @@ class JobRun:
                 hosts=acquired.job.instance_count,
                 stop_on_kill=options.stop_on_kill,
                 end_task=self._task.ends_from_trigger(options),
-                mask_env=self._settings.trigger_mask,
+                mask_env=self._settings.trigger_mask(),
                 queue_key=acquired.queue,
                 refused_since=None if self._acquisition.refusals is None else self._acquisition.refusals.since,
             ),

@@ -35,6 +35,7 @@ from airflow_sm_processing.ownership.owner import (
 from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.processing.job import ProcessingJob
 from airflow_sm_processing.processing.retry import backoff
+from airflow_sm_processing.processing.submission import with_defaults
 from airflow_sm_processing.processing.validation import needs_newer_boto3
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ class JobClaim:
             may_create: Called right before a job is made, noted or stopped; what it raises ends the claim.
             sleep: Waits so many seconds; what it raises ends the claim.
         """
+        definition = with_defaults(definition, session)
         self._fixed_name = None if definition.job_name is None else str(definition.job_name)
         self._stem = stem(definition, asking.owner.digest)
         self._asking = asking

@@ -161,7 +161,7 @@ class ProcessingJob:
             max_transient_seconds=max_transient_seconds,
             sleep=sleep,
         )
-        return cls.submitted(session, submitted.plan, submitted.job_arn, output_kms_key=definition.output_kms_key)
+        return cls.submitted(session, submitted.plan, submitted.job_arn, output_kms_key=submitted.output_kms_key)
 
     @classmethod
     def submitted(

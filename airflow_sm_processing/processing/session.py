@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_processing.exceptions import BucketError, DefinitionError, Problem, ServiceError
 from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, readable
+from airflow_sm_processing.processing.defaults import Source, config_files, read_defaults
 from airflow_sm_processing.processing.secrets import JobSecrets
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import boto3
     from botocore.exceptions import ClientError
     from mypy_boto3_iam import IAMClient
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sts import STSClient
+
+    from airflow_sm_processing.processing.defaults import JobDefaults
 
 __all__ = ["ClientFactory", "Session"]
 
@@ -52,6 +57,8 @@ class Session:
         verify: bool | str | None = None,
         client_factory: ClientFactory | None = None,
         secrets: JobSecrets | None = None,
+        sagemaker_config: Mapping[str, Any] | None = None,
+        more_defaults: Sequence[Source] = (),
     ) -> None:
         """Accept what is given; the rest comes from boto3's own configuration chain.
 
@@ -65,6 +72,9 @@ class Session:
             verify: Whether TLS certificates are checked, or the path of a CA bundle; None leaves it to boto3.
             client_factory: Makes the other clients, `boto_session.client` if not given.
             secrets: Hidden in the log lines, messages and errors of the session's jobs; if not given, nothing is.
+            sagemaker_config: Defaults of jobs, as the SDK has them; if not given, they are read from its `config.yaml`
+                files when a job is first submitted.
+            more_defaults: Other sources of defaults, which win over those.
         """
         self._boto_session = boto_session
         self._clients: dict[str, Any] = {} if sagemaker_client is None else {"sagemaker": sagemaker_client}
@@ -75,6 +85,8 @@ class Session:
         self.default_bucket_prefix = default_bucket_prefix
         self.verify = verify
         self.secrets = secrets or JobSecrets(mask=False, signatures=False)
+        self._sagemaker_config = sagemaker_config
+        self._more_defaults = tuple(more_defaults)
 
     @property
     def boto_session(self) -> boto3.Session:
@@ -156,6 +168,17 @@ class Session:
                     self._ensure_bucket(self.default_bucket_name)
                 self._ensured_bucket = self.default_bucket_name
             return self._ensured_bucket
+
+    def defaults(self, *, ask_s3: bool = True) -> JobDefaults:
+        """Return the defaults of this session's jobs; without `ask_s3`, but for those in S3.
+
+        Raises:
+            DefinitionError: A source of defaults can't be read.
+            ServiceError: S3 refused or couldn't be reached.
+        """
+        given = self._sagemaker_config
+        files = config_files() if given is None else [Source("sagemaker_config", given)]
+        return read_defaults([*files, *self._more_defaults], (lambda: self.s3_client) if ask_s3 else None)
 
     def expand_role(self, role: str) -> str:
         """Return the ARN of a role name, as iam:GetRole says; what has a slash in it is an ARN already.

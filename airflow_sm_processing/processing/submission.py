@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.session import Session
 
 
-__all__ = ["SubmittedJob", "checked_plan", "create_job", "log_image", "submit", "upload_files"]
+__all__ = ["SubmittedJob", "checked_plan", "create_job", "log_image", "submit", "upload_files", "with_defaults"]
 
 
 log = logging.getLogger(__name__)
@@ -129,6 +129,7 @@ class SubmittedJob:
 
     plan: SubmissionPlan
     job_arn: str
+    output_kms_key: str | None
 
 
 def submit(
@@ -157,6 +158,7 @@ def submit(
         UploadError: A local file didn't reach S3; no job was created.
         ServiceError: AWS refused or couldn't be reached.
     """
+    definition = with_defaults(definition, session)
     plan = checked_plan(definition, session, extra_problems=extra_problems, upload_key=upload_key)
     log_image(definition, session)
     upload_files(plan, definition, session, repeated=repeated)
@@ -168,7 +170,23 @@ def submit(
         sleep=sleep,
     )
     log.info("Created processing job %s", plan.job_name)
-    return SubmittedJob(plan, arn)
+    return SubmittedJob(plan, arn, definition.output_kms_key)
+
+
+def with_defaults(definition: JobDefinition, session: Session) -> JobDefinition:
+    """Return the definition with the session's defaults for what its author left open, and log where they are from.
+
+    Raises:
+        DefinitionError: A source of defaults can't be read.
+        ServiceError: S3 has one of them, and refused or couldn't be reached.
+    """
+    definition, origins = session.defaults().apply(definition)
+    if "env" in origins:
+        session.secrets.learn(definition.env)
+    for origin in dict.fromkeys(origins.values()):
+        names = [name for name, other in origins.items() if other == origin]
+        log.info("Defaults from %s: %s", origin, ", ".join(names))
+    return definition
 
 
 def checked_plan(

@@ -232,9 +232,13 @@ def wait_problems(*, wait: bool, logs: bool) -> Iterator[Problem]:
         yield Problem("logs", logs, "can only be shown while waiting: set wait=True, or logs=False")
 
 
-def _cluster_problems(definition: JobDefinition) -> Iterator[Problem]:
+def _role_problems(definition: JobDefinition) -> Iterator[Problem]:
+    """Yield that there is no role, once defaults have been applied."""
     if not definition.role:
-        yield Problem("role", definition.role, "is required")
+        yield Problem("role", definition.role, "is required, and no default has RoleArn")
+
+
+def _cluster_problems(definition: JobDefinition) -> Iterator[Problem]:
     yield from image_problems(definition)
     if definition.instance_type and definition.instance_preferences:
         yield Problem("instance_type", definition.instance_type, "can't be combined with instance_preferences")
@@ -439,7 +443,7 @@ def check_definition(definition: JobDefinition, operation: OperationModel, *, ex
     Raises:
         DefinitionError: With every problem.
     """
-    problems = [*extra, *definition_problems(definition), *local_file_problems(definition)]
+    problems = [*extra, *_role_problems(definition), *definition_problems(definition), *local_file_problems(definition)]
     reported = {problem.parameter for problem in problems}
     problems += [problem for problem in _limit_problems(definition, operation) if problem.parameter not in reported]
     if problems:

@@ -42,6 +42,8 @@ class Case:
     """Symbolic links and what they point to."""
     buckets: Mapping[str, Bucket] = field(default_factory=dict)
     denied: frozenset[str] = frozenset()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the process that runs the case; `{folder}` in them is replaced."""
     refused: Refused | None = None
 
     def account(self) -> Account:
@@ -56,6 +58,7 @@ class Case:
             "runs": [{"wait": False, "logs": False, **run} for run in self.runs],
             "session": self.session,
             "region": self.region,
+            "environment": dict(self.environment),
         }
 
     def _minimal(self) -> Described:

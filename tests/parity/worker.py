@@ -68,6 +68,9 @@ class Library:
 def carried_out(library: Library, order: dict[str, Any]) -> dict[str, Any]:
     """Run a case's processor and tell what the user sees afterwards."""
     os.chdir(order["folder"])
+    for name in [name for name in os.environ if name.endswith("_CONFIG_OVERRIDE")]:
+        del os.environ[name]
+    os.environ.update(order["environment"])
     boto_session = ConfiguredSession(order["access_key"], order["region"])
     options = dict(order["session"])
     if options.pop("own_sagemaker_client", False):
