@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.processing.definition import (
-    CODE_CONTAINER_PATH,
-    CODE_INPUT_NAME,
     code_file_problems,
+    code_inputs,
     code_problems,
     image_problems,
+    is_packed,
     local_path,
 )
 from airflow_sm_processing.processing.models import is_s3_uri, names_no_bucket
@@ -271,7 +271,7 @@ def _input_problems(definition: JobDefinition) -> Iterator[Problem]:
 def _input_names(definition: JobDefinition) -> list[Any]:
     """Return the names of all inputs, the script's own last."""
     names = [item.input_name or f"input-{position}" for position, item in enumerate(definition.inputs, 1)]
-    return names if definition.code is None else [*names, CODE_INPUT_NAME]
+    return [*names, *(item.input_name for item in code_inputs(definition))]
 
 
 def _output_names(definition: JobDefinition) -> list[Any]:
@@ -283,7 +283,7 @@ def _shared_name_problems(definition: JobDefinition) -> Iterator[Problem]:
     inputs = _input_names(definition)
     for index, name in enumerate(_output_names(definition)):
         if isinstance(name, str) and name in inputs:
-            is_code = definition.code is not None and inputs.index(name) == len(definition.inputs)
+            is_code = inputs.index(name) >= len(definition.inputs)
             whose = "the script's own input" if is_code else f"inputs[{inputs.index(name)}]"
             rule = f"is the name of {whose} as well: no input and output of a job may share a name"
             yield Problem(f"outputs[{index}].output_name", name, rule)
@@ -331,8 +331,7 @@ def _output_problems(definition: JobDefinition) -> Iterator[Problem]:
 def _container_path_problems(definition: JobDefinition) -> Iterator[Problem]:
     inputs = _known_paths((f"inputs[{i}].destination", item.container_path) for i, item in enumerate(definition.inputs))
     outputs = _known_paths((f"outputs[{i}].source", item.source) for i, item in enumerate(definition.outputs))
-    if definition.code is not None:
-        inputs.append(("code", CODE_CONTAINER_PATH))
+    inputs += _known_paths(("code", item.destination) for item in code_inputs(definition))
     for name, path in inputs:
         if _CONTAINER_ROOT not in path.parents or ".." in path.parts:
             yield Problem(name, str(path), f"must be a path below {_CONTAINER_ROOT}")
@@ -468,9 +467,15 @@ def _as_written(problem: Problem, definition: JobDefinition) -> Problem:
 def _of_script(problem: Problem, definition: JobDefinition) -> Problem:
     """Return the problem with the script's own input named, and the words of its command, as the user knows them."""
     if problem.parameter == "inputs" and isinstance(problem.value, list):
-        return problem._replace(rule=f"{problem.rule}: {len(definition.inputs)} of yours and the script's own")
-    if problem.parameter.startswith(f"inputs[{len(definition.inputs)}]"):  # with_code puts it last
+        own = "the script's own" if len(code_inputs(definition)) == 1 else "two of the script's own"
+        return problem._replace(rule=f"{problem.rule}: {len(definition.inputs)} of yours and {own}")
+    number = re.match(r"inputs\[(\d+)\]", problem.parameter)
+    if number and int(number[1]) >= len(definition.inputs):  # with_code puts them last
+        if is_packed(definition) and definition.source_dir is not None:
+            return problem._replace(parameter="source_dir", value=definition.source_dir)
         return problem._replace(parameter="code", value=definition.code)
+    if is_packed(definition):
+        return problem
     if problem.parameter == f"entrypoint[{len(definition.command or ())}]":
         return problem._replace(parameter="script_name" if definition.script_name else "code")
     return problem._replace(parameter=re.sub("^entrypoint", "command", problem.parameter))
