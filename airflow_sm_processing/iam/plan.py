@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from airflow_sm_processing.ownership.claim import Try
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.request import SubmissionPlan, Upload
-    from airflow_sm_processing.processing.uploads.files import LocalFile
 
 
 __all__ = ["JobPlan", "create_operation", "plan_job", "upload_prefix"]
@@ -76,7 +75,7 @@ class JobPlan:
                 for file in content.files if content else ():
                     path = file.path if upload.package is None else upload.path
                     item = {"path": str(path), "s3_uri": f"{upload.s3_uri}/{file.name}", "bytes": file.size}
-                    yield item | _packed(upload, file)
+                    yield item | _packed(upload, file.name)
 
     def _left_out(self) -> Iterator[dict[str, Any]]:
         """Yield what ignore rules keep back."""
@@ -190,9 +189,9 @@ def _check(definition: JobDefinition, extra: Sequence[Problem], is_excused: Call
             raise DefinitionError(problems, subject=error.subject) from error
 
 
-def _packed(upload: Upload, file: LocalFile) -> dict[str, Any]:
+def _packed(upload: Upload, name: str) -> dict[str, Any]:
     """Return the list of an archive's files, where the uploaded file is one."""
-    if file.name != SOURCE_ARCHIVE or upload.package is None or upload.content is None:
+    if name != SOURCE_ARCHIVE or upload.package is None or upload.content is None:
         return {}
     return {"files": [{"path": item.path, "name": item.name, "bytes": item.size} for item in upload.content.files]}
 

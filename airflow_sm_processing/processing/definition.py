@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from airflow_sm_processing.exceptions import DefinitionError, Problem, UploadError
+from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.processing.models import (
     NetworkConfig,
     ProcessingInput,
@@ -364,9 +364,6 @@ def _place_problems(code: object, script: object) -> Iterator[Problem]:
 def code_file_problems(definition: JobDefinition) -> Iterator[Problem]:
     """Yield what is wrong with code on this machine."""
     code, script = definition.code, definition.script_name
-    if is_packed(definition):
-        yield from _packed_problems(definition)
-        return
     if not code or not isinstance(code, str) or is_s3_uri(code):
         return
     path = local_path(code)
@@ -382,30 +379,11 @@ def code_file_problems(definition: JobDefinition) -> Iterator[Problem]:
         )
 
 
-def _packed_problems(definition: JobDefinition) -> Iterator[Problem]:
-    if not any(code_problems(definition)):
-        from airflow_sm_processing.processing.source_folder import source_file_problems  # few jobs have one
-
-        yield from source_file_problems(definition)
-
-
 def _folder_problems(folder: Path, script: str | None) -> Iterator[Problem]:
     if script is None:
         yield Problem("script_name", None, f"code is a folder, {folder}: say which of its files to run")
     elif not (folder / script).is_file():
         yield Problem("script_name", script, f"no such file in the code folder {folder.absolute()}")
-    else:
-        yield from _left_out_problems(folder, script)
-
-
-def _left_out_problems(folder: Path, script: str) -> Iterator[Problem]:
-    from airflow_sm_processing.processing.uploads.ignore import IGNORE_FILE, IgnoreRules  # few jobs have a folder
-
-    try:
-        if IgnoreRules.of(folder).holds_back(str(PurePosixPath(script))):
-            yield Problem("script_name", script, f"is left out by the ignore rules: see {IGNORE_FILE} in {folder}")
-    except UploadError as error:
-        yield Problem("code", str(folder), str(error))
 
 
 def _file_name(code: str) -> str:

@@ -21,6 +21,7 @@ from airflow_sm_processing.processing.definition import (
     ENTRY_SCRIPT,
     SOURCE_ARCHIVE,
     code_script,
+    is_packed,
     local_path,
     source_in_s3,
 )
@@ -33,12 +34,12 @@ from airflow_sm_processing.processing.uploads.files import (
     read_content,
     read_files,
 )
+from airflow_sm_processing.processing.uploads.ignore import IGNORE_FILE, IgnoreRules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from airflow_sm_processing.processing.definition import JobDefinition
-    from airflow_sm_processing.processing.uploads.ignore import LeftOut
 
 __all__ = ["SourcePackage", "source_file_problems"]
 
@@ -125,11 +126,9 @@ class SourcePackage:
             UploadError: Something can't be read, or two files have one name.
         """
         files: list[LocalFile] = []
-        left_out: tuple[LeftOut, ...] = ()
+        listings = [list_code(root.path, warn=warn) for root in self._roots]
         places, twice = dict[str, str](), list[str]()
-        for root in self._roots:
-            found = list_code(root.path, warn=warn)
-            left_out += found.left_out
+        for root, found in zip(self._roots, listings, strict=True):
             for file in found.files:
                 name = root.below if root.path.is_file() else str(PurePosixPath(root.below, file.name))
                 if name in places:
@@ -138,6 +137,7 @@ class SourcePackage:
                 files.append(replace(file, name=name))
         if twice:
             raise UploadError(f"Can't pack {self.path}: two files would have one place in the archive:{listed(twice)}")
+        left_out = tuple(item for found in listings for item in found.left_out)
         return Listing(sorted(files, key=lambda file: file.name), left_out)
 
     def content(self, *context: str) -> Content:
@@ -234,7 +234,10 @@ class SourcePackage:
 
 
 def source_file_problems(definition: JobDefinition) -> Iterator[Problem]:
-    """Yield what is wrong with the source folder, its dependencies and its requirements on this machine."""
+    """Yield what is wrong on this machine with a source folder or a code folder, and with what goes along."""
+    if not is_packed(definition):
+        yield from _left_out_problems(definition)
+        return
     package = SourcePackage(definition)
     missing = [*_missing_problems(definition)]
     yield from missing
@@ -253,6 +256,18 @@ def source_file_problems(definition: JobDefinition) -> Iterator[Problem]:
         inside = package._inside(_path(definition.requirements))  # noqa: SLF001  # the same file's
         if inside is not None and inside not in names:
             yield Problem("requirements", definition.requirements, "is left out by the folder's ignore rules")
+
+
+def _left_out_problems(definition: JobDefinition) -> Iterator[Problem]:
+    folder = None if definition.script_name is None else local_path(str(definition.code))
+    if folder is None or not (folder / str(definition.script_name)).is_file():
+        return
+    try:
+        if IgnoreRules.of(folder).holds_back(str(PurePosixPath(str(definition.script_name)))):
+            rule = f"is left out by the ignore rules: see {IGNORE_FILE} in {folder}"
+            yield Problem("script_name", definition.script_name, rule)
+    except UploadError as error:
+        yield Problem("code", str(folder), str(error))
 
 
 def _missing_problems(definition: JobDefinition) -> Iterator[Problem]:

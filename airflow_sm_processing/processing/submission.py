@@ -217,6 +217,8 @@ def upload_files(plan: SubmissionPlan, definition: JobDefinition, session: Sessi
 
     for item in plan.uploads:
         bucket, key_prefix = S3Location.parse(item.s3_uri)
+        # A code_location may be in anybody's bucket.
+        owner = session.default_bucket_owner if bucket == session.default_bucket_name else None
         with item.local() as (path, content):
             upload(
                 path,
@@ -229,7 +231,7 @@ def upload_files(plan: SubmissionPlan, definition: JobDefinition, session: Sessi
                 is_code=item.is_code,
                 repeated=repeated,
                 kms_key=definition.kms_key,
-                expected_bucket_owner=session.default_bucket_owner,
+                expected_bucket_owner=owner,
             )
 
 

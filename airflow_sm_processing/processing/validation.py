@@ -213,7 +213,7 @@ def definition_problems(definition: JobDefinition) -> Iterator[Problem]:
 
 def local_file_problems(definition: JobDefinition) -> Iterator[Problem]:
     """Yield the local code and inputs that aren't there."""
-    yield from code_file_problems(definition)
+    yield from _code_file_problems(definition)
     for index, item in enumerate(definition.inputs):
         source = item.source
         if item.dataset_definition is None and isinstance(source, str) and not is_s3_uri(source):
@@ -224,6 +224,15 @@ def local_file_problems(definition: JobDefinition) -> Iterator[Problem]:
                 yield Problem(f"inputs[{index}].source", source, f"no such file or folder: {path.absolute()}")
             elif path.is_dir() and not _has_files(path):
                 yield Problem(f"inputs[{index}].source", source, f"the folder has no files: {path.absolute()}")
+
+
+def _code_file_problems(definition: JobDefinition) -> Iterator[Problem]:
+    if not is_packed(definition):
+        yield from code_file_problems(definition)
+    if definition.code is not None and not any(code_problems(definition)):
+        from airflow_sm_processing.processing.source_folder import source_file_problems  # the parse has no need
+
+        yield from source_file_problems(definition)
 
 
 def wait_problems(*, wait: bool, logs: bool) -> Iterator[Problem]:

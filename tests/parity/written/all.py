@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import accounts, inputs, names, outputs, processors, uploads
+from . import accounts, frameworks, inputs, names, outputs, processors, uploads
 
 CASES = (
     *names.CASES,
@@ -11,4 +11,5 @@ CASES = (
     *outputs.CASES,
     *uploads.CASES,
     *accounts.CASES,
+    *frameworks.CASES,
 )
