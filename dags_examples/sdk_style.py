@@ -40,7 +40,8 @@ def deepest_useful_tree():
 
 def accuracy_at(depth, processor):
     job = processor.run(
-        code=str(SCRIPTS / "cross_validate.py"),
+        code="cross_validate.py",
+        source_dir=str(SCRIPTS),  # goes as one archive, with the modules that the script may import
         arguments=["--model", "tree", "--max-depth", str(depth)],
         outputs=[ProcessingOutput(source="/opt/ml/processing/metrics", output_name="metrics")],
         wait=False,

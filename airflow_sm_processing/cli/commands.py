@@ -46,9 +46,11 @@ def _table(plan: Mapping[str, Any]) -> str:
 
 def _sections(plan: Mapping[str, Any]) -> Iterator[str]:
     yield _section("REQUEST", list(_flat(plan["request"])))
-    uploads = [(item["path"], f"{item['s3_uri']}  ({item['bytes']:,} bytes)") for item in plan["uploads"]]
-    if uploads:
-        yield _section("UPLOADS", uploads)
+    if plan["uploads"]:
+        yield _section("UPLOADS", [row for item in plan["uploads"] for row in _uploaded(item)])
+    if plan["left_out"]:
+        rows = [(item["path"], f"{item['why']}  ({item['bytes']:,} bytes)") for item in plan["left_out"]]
+        yield _section("LEFT OUT", rows)
     for who, title in (("caller", "PERMISSIONS OF THE CONNECTION"), ("job_role", "PERMISSIONS OF THE JOB'S ROLE")):
         yield _section(title, [row for item in plan["permissions"][who] for row in _allowed(item)])
     if plan["unknown"]:
@@ -58,6 +60,12 @@ def _sections(plan: Mapping[str, Any]) -> Iterator[str]:
 def _section(title: str, rows: list[tuple[str, str]]) -> str:
     width = max(len(name) for name, _ in rows)
     return "\n".join([title, *(f"  {name:<{width}}  {value}".rstrip() for name, value in rows)])
+
+
+def _uploaded(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield item["path"], f"{item['s3_uri']}  ({item['bytes']:,} bytes)"
+    for file in item.get("files", ()):
+        yield f"  {file['name']}", f"{file['path']}  ({file['bytes']:,} bytes)"
 
 
 def _allowed(statement: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -224,8 +232,8 @@ def _aligned(rows: list[tuple[str, ...]]) -> str:
 
 GROUP_HELP = "Say what SageMaker processing tasks would do, without calling AWS"
 _PLAN = """\
-Print the exact CreateProcessingJob request of a task, the S3 key of each file that it would upload, and the IAM
-permissions that this takes: of Airflow's connection (caller) and of the job's role.
+Print the exact CreateProcessingJob request of a task, the S3 key of each file that it would upload, what ignore rules
+leave out, and the IAM permissions that this takes: of Airflow's connection (caller) and of the job's role.
 
 No AWS call is made, and Airflow's database isn't asked. The run is made up: templates are rendered for it, and an
 output of another task, a variable or a connection that this process doesn't know is shown as a placeholder such as

@@ -255,9 +255,12 @@ class _Reading:
         return as_folder(uri) if isinstance(reference, FolderReference) and uri != _ANYWHERE else uri
 
 
+_PLACES = frozenset({"source", "destination", "s3_uri", "code", "source_dir"})
+
+
 def _somewhere(text: str, field: str) -> str:
     """Return an S3 URI for a value that may be anything, where it names a place: local paths are in the DAG file."""
-    return _ANYWHERE if text.startswith(ANY) and field in {"source", "destination", "s3_uri", "code"} else text
+    return _ANYWHERE if text.startswith(ANY) and field in _PLACES else text
 
 
 def _with_uploads_below(request: Mapping[str, Any], own: str, shared: str) -> dict[str, Any]:

@@ -212,7 +212,7 @@ def _answering(answers: _Answers) -> Iterator[None]:
 def _put_placeholders_in_s3(task: BaseProcessingOperator) -> None:
     """Treat a place that isn't known yet as one in S3: local ones come from the DAG file."""
     fields: Any = task
-    for name in ("inputs", "outputs", "code"):
+    for name in ("inputs", "outputs", "code", "source_dir"):
         if hasattr(task, name):
             setattr(task, name, _in_s3(getattr(fields, name)))
     for name in ("op_args", "op_kwargs"):

@@ -107,7 +107,6 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
         Raises:
             DefinitionError: Something is wrong that no run could mend: every such problem at once.
         """
-        self.requirements = requirements
         self.python = python
         self.max_xcom_bytes = max_xcom_bytes
         self.fail_on_exit_code = fail_on_exit_code
@@ -117,6 +116,7 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
             op_kwargs=with_references(dict(op_kwargs or {})),
             code=str(CONTAINER),
             script_name=SCRIPT,
+            requirements=requirements,
             instance_count=instance_count,
             **{**kwargs, "wait_for_completion": True},
         )
@@ -127,13 +127,14 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
         return self._definition_parameters(str(CONTAINER), inputs_of(self._given()))
 
     def _definition_parameters(self, code: str, inputs: Sequence[ProcessingInput]) -> dict[str, Any]:
-        own = super().definition_parameters() | {"code": code, "command": [self.python]}
+        # Its requirements are the function's own: they are installed by what runs there.
+        own = super().definition_parameters() | {"code": code, "command": [self.python], "requirements": None}
         return with_own(own, inputs=inputs, outputs=[OUTCOME])
 
     @classmethod
     def mapped_parameters(cls, parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Return what `definition_parameters` would of a mapped task's parameters, for one set of its arguments."""
-        own = {"instance_count": 1, **parameters, "code": str(CONTAINER), "script_name": SCRIPT}
+        own = {"instance_count": 1, **parameters, "code": str(CONTAINER), "script_name": SCRIPT, "requirements": None}
         return with_own(own, inputs=inputs_of(with_references(dict(arguments))), outputs=[OUTCOME])
 
     def early_problems(self) -> list[Problem]:

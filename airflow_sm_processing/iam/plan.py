@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from airflow_sm_processing.iam.statements import (
     job_role_statements,
 )
 from airflow_sm_processing.ownership.owner import job_name, stem, with_owner_tags
-from airflow_sm_processing.processing.definition import CODE_INPUT_NAME, short_form, with_image
+from airflow_sm_processing.processing.definition import CODE_INPUT_NAME, SOURCE_ARCHIVE, short_form, with_image
 from airflow_sm_processing.processing.models import S3Location, join
 from airflow_sm_processing.processing.request import default_keys, plan_submission
 from airflow_sm_processing.processing.s3 import open_uri
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.iam.statements import Place, Ways
     from airflow_sm_processing.ownership.claim import Try
     from airflow_sm_processing.processing.definition import JobDefinition
-    from airflow_sm_processing.processing.request import SubmissionPlan
+    from airflow_sm_processing.processing.request import SubmissionPlan, Upload
 
 
 __all__ = ["JobPlan", "create_operation", "plan_job", "upload_prefix"]
@@ -62,6 +63,7 @@ class JobPlan:
         plan = {
             "request": request,
             "uploads": list(self._uploads()),
+            "left_out": list(self._left_out()),
             "permissions": {
                 "caller": [item.to_plain() for item in grouped(caller_statements(self.needs))],
                 "job_role": [item.to_plain() for item in grouped(job_role_statements(self.needs))],
@@ -72,8 +74,17 @@ class JobPlan:
 
     def _uploads(self) -> Iterator[dict[str, Any]]:
         for upload in self.submission.uploads:
-            for file in upload.content.files if upload.content else ():
-                yield {"path": str(file.path), "s3_uri": f"{upload.s3_uri}/{file.name}", "bytes": file.size}
+            with upload.local() as (_, content):
+                for file in content.files if content else ():
+                    path = file.path if upload.package is None else upload.path
+                    item = {"path": str(path), "s3_uri": f"{upload.s3_uri}/{file.name}", "bytes": file.size}
+                    yield item | _packed(upload, file.name)
+
+    def _left_out(self) -> Iterator[dict[str, Any]]:
+        """Yield what ignore rules keep back."""
+        for upload in self.submission.uploads:
+            for item in upload.content.left_out if upload.content else ():
+                yield {"path": item.path, "bytes": _size(Path(item.path)), "why": item.reason}
 
     def _open_uris(self) -> Iterator[str]:
         """Yield the inputs' URIs that S3 is asked about before the job is created."""
@@ -181,6 +192,19 @@ def _check(definition: JobDefinition, extra: Sequence[Problem], is_excused: Call
         problems = [problem for problem in error.problems if not is_excused(problem)]
         if problems:
             raise DefinitionError(problems, subject=error.subject) from error
+
+
+def _packed(upload: Upload, name: str) -> dict[str, Any]:
+    """Return the list of an archive's files, where the uploaded file is one."""
+    if name != SOURCE_ARCHIVE or upload.package is None or upload.content is None:
+        return {}
+    return {"files": [{"path": item.path, "name": item.name, "bytes": item.size} for item in upload.content.files]}
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, or of all in a folder, as far as they can be seen."""
+    paths = path.rglob("*") if path.is_dir() else (path,)
+    return sum(item.lstat().st_size for item in paths if item.is_file() and not item.is_symlink())
 
 
 def _plain(value: Any) -> Any:

@@ -42,10 +42,10 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 
-_PARAMETERS = frozenset({"inputs", "code"})
+_PARAMETERS = frozenset({"inputs", "code", "source_dir"})
 """What a job reads: a variable of `env` that is called `source` is text like any other."""
 
-_PLACES = frozenset({"source", "s3_uri", "code"})
+_PLACES = frozenset({"source", "s3_uri", "code", "source_dir"})
 """The fields that say where data is."""
 
 

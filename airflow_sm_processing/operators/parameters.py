@@ -188,8 +188,15 @@ def _below(folder: Path, definition: JobDefinition) -> JobDefinition:
     inputs = tuple(
         item.at(_absolute(item.source, folder)) if isinstance(item.source, str) else item for item in definition.inputs
     )
-    code = _absolute(definition.code, folder) if isinstance(definition.code, str) else definition.code
-    return dataclasses.replace(definition, code=code, inputs=inputs)
+    places: dict[str, Any] = {
+        name: _absolute(text, folder)
+        for name in ("code", "source_dir", "requirements")
+        if isinstance(text := getattr(definition, name), str)
+        if name != "code" or definition.source_dir is None  # else, it is the script's path in there
+    }
+    if definition.dependencies:
+        places["dependencies"] = [_absolute(text, folder) for text in definition.dependencies]
+    return dataclasses.replace(definition, inputs=inputs, **places)
 
 
 def _absolute(text: str, folder: Path) -> str:

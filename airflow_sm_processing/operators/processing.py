@@ -41,10 +41,20 @@ class ProcessingOperator(BaseProcessingOperator):
 class ScriptProcessingOperator(BaseProcessingOperator):
     """Runs a script in a container image as a SageMaker processing job: the SDK's `ScriptProcessor` as a task."""
 
-    template_fields: Sequence[str] = ("code", "script_name", "command", *BaseProcessingOperator.template_fields)
+    template_fields: Sequence[str] = (
+        "code",
+        "script_name",
+        "source_dir",
+        "dependencies",
+        "requirements",
+        "command",
+        *BaseProcessingOperator.template_fields,
+    )
     template_fields_renderers: ClassVar[dict[str, str]] = {
         **BaseProcessingOperator.template_fields_renderers,
         "command": "json",
+        "dependencies": "json",
+        "requirements": "json",
     }
 
     def __init__(
@@ -53,6 +63,9 @@ class ScriptProcessingOperator(BaseProcessingOperator):
         code: str | PurePath | Late = "",
         command: Sequence[str] | Late = ("python3",),
         script_name: str | Late | None = None,
+        source_dir: str | PurePath | Late | None = None,
+        dependencies: Sequence[str | PurePath] | Late | None = None,
+        requirements: str | PurePath | Sequence[str] | Late | None = None,
         **kwargs: Any,
     ) -> None:
         """Set the parameters of every processing operator, and the script.
@@ -62,10 +75,18 @@ class ScriptProcessingOperator(BaseProcessingOperator):
                 absolute one, `file://` or `s3://`. What is local is uploaded.
             command: Runs the script.
             script_name: The script's path in the folder, if `code` is one.
+            source_dir: A folder that goes as one archive, and in which the script runs; `code` is its path in there.
+                Relative to the DAG file's folder, absolute, `file://`, or in S3 as a `.tar.gz` or a prefix.
+            dependencies: Local files and folders that lie beside the source folder's own in the container.
+            requirements: What pip installs in the container first: the lines of a requirements file, or the path of
+                one, relative to the DAG file's folder.
             kwargs: Those of `BaseProcessingOperator`.
         """
         super().__init__(**kwargs)
         self.code = with_folder_references(to_plain(code), "code")
         self.command = command
         self.script_name = script_name
+        self.source_dir = with_folder_references(to_plain(source_dir), "source_dir")
+        self.dependencies = to_plain(dependencies)
+        self.requirements = to_plain(requirements)
         self._check_early()

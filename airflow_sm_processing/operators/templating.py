@@ -200,7 +200,9 @@ def _without_surrogates(text: str) -> str:
         return text
 
 
-_PLACES = frozenset({"source", "s3_uri", "destination", "local_path", "code", "role", "image", "image_uri"})
+_PLACES = frozenset(
+    {"source", "s3_uri", "destination", "local_path", "code", "source_dir", "role", "image", "image_uri"}
+)
 """What has to be something: of another text parameter, an empty one is as good as none."""
 _TEXTS = (
     "role",
@@ -209,6 +211,8 @@ _TEXTS = (
     "instance_type",
     "code",
     "script_name",
+    "source_dir",
+    "dependencies",
     "base_job_name",
     "job_name",
     "volume_kms_key",

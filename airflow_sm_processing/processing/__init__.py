@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.description import JobDescription, JobStatus
+    from airflow_sm_processing.processing.frameworks import (
+        FrameworkProcessor,
+        HuggingFaceProcessor,
+        MXNetProcessor,
+        PyTorchProcessor,
+        SKLearnProcessor,
+        TensorFlowProcessor,
+        XGBoostProcessor,
+    )
     from airflow_sm_processing.processing.job import ProcessingJob
     from airflow_sm_processing.processing.logs import JobLogs, LogLine
     from airflow_sm_processing.processing.models import (
@@ -32,44 +41,58 @@ _MODULES = {
     "AthenaDatasetDefinition": "models",
     "DatasetDefinition": "models",
     "FeatureStoreOutput": "models",
+    "FrameworkProcessor": "frameworks",
+    "HuggingFaceProcessor": "frameworks",
     "InstancePreference": "models",
     "JobDefinition": "definition",
     "JobDescription": "description",
     "JobLogs": "logs",
     "JobStatus": "description",
     "LogLine": "log_events",
+    "MXNetProcessor": "frameworks",
     "NetworkConfig": "models",
     "ProcessingInput": "models",
     "ProcessingJob": "job",
     "ProcessingOutput": "models",
     "Processor": "processor",
+    "PyTorchProcessor": "frameworks",
     "RedshiftDatasetDefinition": "models",
     "S3Input": "models",
+    "SKLearnProcessor": "frameworks",
     "ScriptProcessor": "processor",
     "Session": "session",
+    "TensorFlowProcessor": "frameworks",
     "WaitSettings": "waiter",
+    "XGBoostProcessor": "frameworks",
 }
 
 __all__ = [
     "AthenaDatasetDefinition",
     "DatasetDefinition",
     "FeatureStoreOutput",
+    "FrameworkProcessor",
+    "HuggingFaceProcessor",
     "InstancePreference",
     "JobDefinition",
     "JobDescription",
     "JobLogs",
     "JobStatus",
     "LogLine",
+    "MXNetProcessor",
     "NetworkConfig",
     "ProcessingInput",
     "ProcessingJob",
     "ProcessingOutput",
     "Processor",
+    "PyTorchProcessor",
     "RedshiftDatasetDefinition",
     "S3Input",
+    "SKLearnProcessor",
     "ScriptProcessor",
     "Session",
+    "TensorFlowProcessor",
     "WaitSettings",
+    "XGBoostProcessor",
 ]
 
 

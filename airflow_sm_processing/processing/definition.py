@@ -30,19 +30,26 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFINITION_PARAMETERS",
+    "ENTRY_SCRIPT",
     "LONGEST_BASE",
     "MAX_LENGTH",
+    "SOURCE_ARCHIVE",
     "DefinitionReader",
     "JobDefinition",
     "base_name_from_image",
     "code_file_problems",
+    "code_inputs",
     "code_problems",
+    "code_script",
     "image_line",
     "image_problems",
+    "is_packed",
     "job_name_from_base",
     "legal_name",
     "local_path",
+    "requirements_problems",
     "short_form",
+    "source_in_s3",
     "with_code",
     "with_image",
 ]
@@ -81,6 +88,16 @@ class JobDefinition(Value):
     code: str | Late | None = None
     """A script, or a folder with `script_name` in it: a local path, `file://` or `s3://`; runs after `command`."""
     script_name: str | Late | None = None
+    source_dir: str | Late | None = None
+    """A folder, which travels as an archive with `code` in it: a local one, or in S3 as an archive or a prefix."""
+    dependencies: Sequence[str] | None = None
+    """Local files and folders that lie beside the source folder's own in the container."""
+    requirements: Sequence[str] | str | None = None
+    """What pip installs first: the lines of a requirements file, or the local path of one."""
+    code_location: str | None = None
+    """An S3 prefix that the source folder goes below instead of the default bucket's."""
+    is_framework: bool = False
+    """Whether code is packed and run as the SDK's FrameworkProcessor does it, the folder's own requirements.txt too."""
     command: Sequence[str] | None = None
     arguments: Sequence[str] | None = None
     volume_size_in_gb: int | Late = 30
@@ -191,31 +208,93 @@ def _instance_types(definition: JobDefinition) -> list[str]:
 
 CODE_INPUT_NAME = "code"
 CODE_CONTAINER_PATH = PurePosixPath("/opt/ml/processing/input/code")
+ENTRYPOINT_INPUT_NAME = "entrypoint"
+_ENTRYPOINT_CONTAINER_PATH = PurePosixPath("/opt/ml/processing/input/entrypoint")
+SOURCE_ARCHIVE = "sourcedir.tar.gz"
+ENTRY_SCRIPT = "runproc.sh"
+_SHELL = "/bin/bash"
 _REQUIRED = "is required: a local file or folder, file:// or s3://"
 
 
+def is_packed(definition: JobDefinition) -> bool:
+    """Return whether an entry script prepares and runs the code."""
+    if definition.code is None:
+        return False
+    is_asked = definition.source_dir is not None or definition.dependencies or definition.requirements
+    return bool(is_asked) or (definition.is_framework and not _is_in_s3(definition.code))
+
+
+def source_in_s3(definition: JobDefinition) -> str | None:
+    """Return the S3 URI of code or a source folder that is there already; a prefix ends with a slash."""
+    if definition.source_dir is None:
+        return _code_source(definition) if _is_in_s3(definition.code) else None
+    uri = definition.source_dir
+    if not isinstance(uri, str) or not is_s3_uri(uri):
+        return None
+    return uri if uri.endswith((".tar.gz", ".tgz")) else as_folder(uri)
+
+
+def code_script(definition: JobDefinition) -> str:
+    """Return the script's path in the folder that the container has."""
+    if definition.source_dir is not None:
+        return str(definition.code)
+    return str(definition.script_name or _file_name(str(definition.code)))
+
+
+def code_inputs(definition: JobDefinition) -> tuple[ProcessingInput, ...]:
+    """Return the inputs that code takes up, after the user's own; the sources of what is packed are still to be made.
+
+    A folder's path in the request of the SDK's FrameworkProcessor ends with a slash, and that of a script doesn't.
+    """
+    if definition.code is None:
+        return ()
+    if is_packed(definition):
+        entry = _code_input(LATE, ENTRYPOINT_INPUT_NAME, _ENTRYPOINT_CONTAINER_PATH)
+        return _code_input(source_in_s3(definition), CODE_INPUT_NAME, f"{CODE_CONTAINER_PATH}/"), entry
+    if definition.is_framework:
+        return (_code_input(definition.code, ENTRYPOINT_INPUT_NAME, _ENTRYPOINT_CONTAINER_PATH),)
+    return (_code_input(_code_source(definition), CODE_INPUT_NAME, CODE_CONTAINER_PATH),)
+
+
+def _code_input(source: Any, name: str, path: PurePosixPath | str) -> ProcessingInput:
+    return ProcessingInput(source=source, destination=str(path), input_name=name)
+
+
 def with_code(definition: JobDefinition) -> JobDefinition:
-    """Return the definition with its code as the last input and with the script at the end of the entrypoint."""
+    """Return the definition with the inputs of its code as the last ones and with the script in the entrypoint."""
     if definition.code is None:
         return definition
-    script = definition.script_name or _file_name(str(definition.code))
-    source = definition.code
-    if isinstance(source, str) and is_s3_uri(source) and _file_name(source) != script:
-        source = as_folder(source)  # which the script is in
+    script = code_script(definition)
+    entrypoint = [*(definition.command or ()), str(CODE_CONTAINER_PATH / script)]
+    if is_packed(definition) or definition.is_framework:
+        name = ENTRY_SCRIPT if is_packed(definition) else script
+        entrypoint = [_SHELL, str(_ENTRYPOINT_CONTAINER_PATH / name)]
     return dataclasses.replace(
         definition,
         code=None,
-        entrypoint=[*(definition.command or ()), str(CODE_CONTAINER_PATH / script)],
-        inputs=(
-            *definition.inputs,
-            ProcessingInput(source=source, destination=str(CODE_CONTAINER_PATH), input_name=CODE_INPUT_NAME),
-        ),
+        source_dir=None,
+        dependencies=None,
+        requirements=None,
+        entrypoint=entrypoint,
+        inputs=(*definition.inputs, *code_inputs(definition)),
     )
+
+
+def _code_source(definition: JobDefinition) -> Any:
+    source = definition.code
+    if isinstance(source, str) and is_s3_uri(source) and _file_name(source) != code_script(definition):
+        return as_folder(source)  # which the script is in
+    return source
+
+
+def _is_in_s3(value: object) -> bool:
+    return isinstance(value, str) and is_s3_uri(value)
 
 
 def code_problems(definition: JobDefinition) -> Iterator[Problem]:
     """Yield what is wrong with the code whatever the files on this machine are."""
     code, script = definition.code, definition.script_name
+    yield from requirements_problems(definition.requirements)
     if code is None:
         if script is not None:
             yield Problem("script_name", script, "needs code, the folder that the script is in")
@@ -226,9 +305,51 @@ def code_problems(definition: JobDefinition) -> Iterator[Problem]:
         yield Problem("command", definition.command, 'is required with code, such as ["python3"]')
     elif isinstance(definition.command, str):
         yield Problem("command", definition.command, 'must be a list of strings, such as ["python3"]')
+    if definition.source_dir is not None:
+        yield from _source_problems(definition)
+        return
     yield from _place_problems(code, script)
-    if isinstance(script, str) and (script.startswith("/") or ".." in PurePosixPath(script).parts):
+    if isinstance(script, str) and _leads_out(script):
         yield Problem("script_name", script, "must be a path inside the code folder")
+    yield from _dependency_problems(definition)
+
+
+def _source_problems(definition: JobDefinition) -> Iterator[Problem]:
+    source, code = definition.source_dir, definition.code
+    if source == "":
+        yield Problem("source_dir", source, "is empty: give a folder, or leave it out")
+    elif names_no_bucket(source):
+        yield Problem("source_dir", source, "names no bucket")
+    if isinstance(code, str) and (not code or "://" in code or _leads_out(code)):
+        yield Problem("code", code, "must be the script's path inside source_dir")
+    if definition.script_name is not None:
+        yield Problem("script_name", definition.script_name, "can't be given beside source_dir: code says the script")
+    yield from _dependency_problems(definition)
+
+
+def _dependency_problems(definition: JobDefinition) -> Iterator[Problem]:
+    place = "code" if definition.source_dir is None else "source_dir"
+    given: Any = definition.dependencies
+    for index, item in enumerate(given if isinstance(given, list) else ()):  # not known yet, it may be
+        name = f"dependencies[{index}]"
+        if _is_in_s3(getattr(definition, place)):
+            yield Problem(name, item, f"can't be added to what is in S3 already: {place} must be local, then")
+        elif isinstance(item, str) and (not item or local_path(item) is None):
+            yield Problem(name, item, "must be a local file or folder")
+
+
+def requirements_problems(requirements: Any) -> Iterator[Problem]:
+    """Yield what is no line of a requirements file, and no path of one."""
+    lines = requirements if isinstance(requirements, (list, tuple)) else ()
+    for index, line in enumerate(lines):
+        if line is not LATE and (not isinstance(line, str) or "\n" in line or not line.strip()):
+            yield Problem(
+                f"requirements[{index}]", line, "must be a line of a requirements file, such as 'pandas==2.2'"
+            )
+
+
+def _leads_out(path: str) -> bool:
+    return path.startswith("/") or ".." in PurePosixPath(path).parts
 
 
 def _place_problems(code: object, script: object) -> Iterator[Problem]:
@@ -371,6 +492,11 @@ class DefinitionReader(ValueReader):
     def _environment(self, name: str, value: Any) -> dict[str, Any]:
         return self.text_map(name, value, secret=True)
 
+    def _requirements(self, name: str, value: Any) -> Any:
+        if isinstance(value, str) and not value.lstrip().startswith("["):
+            return value  # the path of a file
+        return self.texts(name, value)
+
     _readers: ClassVar[dict[str, Callable[[DefinitionReader, str, Any], Any]]] = {
         "inputs": _inputs,
         "outputs": _outputs,
@@ -380,6 +506,9 @@ class DefinitionReader(ValueReader):
         "entrypoint": ValueReader.texts,
         "command": ValueReader.texts,
         "arguments": ValueReader.texts,
+        "dependencies": ValueReader.texts,
+        "requirements": _requirements,
+        "is_framework": ValueReader.boolean,
         "env": _environment,
         "experiment_config": ValueReader.text_map,
     }

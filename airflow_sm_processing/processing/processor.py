@@ -247,12 +247,21 @@ class ScriptProcessor(Processor):
         kms_key: str | None = None,
         *,
         script_name: str | None = None,
+        source_dir: str | PurePath | None = None,
+        dependencies: Sequence[str | PurePath] | None = None,
+        requirements: str | PurePath | Sequence[str] | None = None,
     ) -> ProcessingJob:
         """Run a script as a job; the other parameters and the errors are those of `Processor.run`.
 
         `code` is the script, or a folder with `script_name` in it: a local path, `file://`, or an S3 URI. What is local
         is uploaded to `s3://<default bucket>/<prefix>/<job name>/input/code/`; the container finds it in
         `/opt/ml/processing/input/code`.
+
+        With a `source_dir`, `code` is the script's path in that folder. The folder goes as one archive to
+        `s3://<default bucket>/<prefix>/<job name>/source/`, and is unpacked in the container before the script runs in
+        it. It may be in S3 already, as a `.tar.gz` or as a prefix. `dependencies` are local files and folders that
+        lie beside the folder's own there; `requirements` is what pip installs first, as the lines of a requirements
+        file or as the path of one. What `.sagemakerignore` names isn't sent.
         """
         parameters = _of_run(
             inputs=inputs,
@@ -262,14 +271,33 @@ class ScriptProcessor(Processor):
             experiment_config=experiment_config,
             kms_key=kms_key,
         )
-        return self._run(parameters | self._script(code, script_name), wait=wait, logs=logs)
+        script = self._script(code, script_name, source_dir, dependencies, requirements)
+        return self._run(parameters | script, wait=wait, logs=logs)
 
-    def define_script(self, code: str | PurePath, *, script_name: str | None = None, **run: Any) -> JobDefinition:
+    def define_script(
+        self,
+        code: str | PurePath,
+        *,
+        script_name: str | None = None,
+        source_dir: str | PurePath | None = None,
+        dependencies: Sequence[str | PurePath] | None = None,
+        requirements: str | PurePath | Sequence[str] | None = None,
+        **run: Any,
+    ) -> JobDefinition:
         """Return the definition of a script's job without submitting it; `run` is what `define` takes."""
-        return self._defined(_of_run(**run) | self._script(code, script_name))
+        return self._defined(_of_run(**run) | self._script(code, script_name, source_dir, dependencies, requirements))
 
-    def _script(self, code: str | PurePath, script_name: str | None) -> dict[str, Any]:
-        return {"code": code, "script_name": script_name, "command": self.command}
+    def _script(
+        self, code: Any, script_name: Any, source_dir: Any, dependencies: Any, requirements: Any
+    ) -> dict[str, Any]:
+        return {
+            "code": code,
+            "script_name": script_name,
+            "source_dir": source_dir,
+            "dependencies": dependencies,
+            "requirements": requirements,
+            "command": self.command,
+        }
 
 
 def _of_run(

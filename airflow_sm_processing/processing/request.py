@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_sm_processing.processing.definition import job_name_from_base, local_path, with_code
-from airflow_sm_processing.processing.models import NetworkConfig, as_folder, is_s3_uri, join
+from airflow_sm_processing.processing.definition import (
+    ENTRY_SCRIPT,
+    SOURCE_ARCHIVE,
+    code_inputs,
+    is_packed,
+    job_name_from_base,
+    local_path,
+    source_in_s3,
+    with_code,
+)
+from airflow_sm_processing.processing.models import NetworkConfig, S3Location, as_folder, is_s3_uri, join
+from airflow_sm_processing.processing.source_folder import SourcePackage
 from airflow_sm_processing.processing.uploads.files import read_content
 from airflow_sm_processing.processing.values import as_dict, as_list
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from airflow_sm_processing.processing.definition import JobDefinition
@@ -39,6 +50,23 @@ class Upload:
     """A file becomes `<s3_uri>/<its name>`, a folder's files `<s3_uri>/<their relative paths>`."""
     content: Content | None = None
     """What is there to upload, if `s3_uri` was made of it."""
+    is_code: bool = False
+    """Whether it is a folder whose ignore rules hold."""
+    package: SourcePackage | None = None
+    """What is made of the path, and uploaded instead."""
+
+    @contextmanager
+    def local(self) -> Iterator[tuple[Path, Content | None]]:
+        """Yield the path that is uploaded, and what it holds if `content` says so; a package is there in the block.
+
+        Raises:
+            UploadError: A package can't be made.
+        """
+        if self.package is None:
+            yield self.path, self.content
+        else:
+            with self.package.written(self.content) as made:
+                yield made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,9 +116,10 @@ def plan_submission(
         UploadError: With an `upload_key`, a local file can't be read.
     """
     job_name = _job_name(definition)
-    definition = with_code(definition)
     stage = _Stage(key, job_name, upload_key, kms_key=str(definition.kms_key or ""))
     staged = [stage(item, index) for index, item in enumerate(definition.inputs, 1)]
+    staged += stage.code(definition)
+    definition = with_code(definition)
     inputs = tuple(item for item, _ in staged)
     outputs = tuple(_place(item, index, job_name, key) for index, item in enumerate(definition.outputs, 1))
     return SubmissionPlan(
@@ -116,7 +145,9 @@ class _Stage:
     upload_key: str | None
     kms_key: str
 
-    def __call__(self, item: ProcessingInput, position: int) -> tuple[ProcessingInput, Upload | None]:
+    def __call__(
+        self, item: ProcessingInput, position: int, *, is_code: bool = False
+    ) -> tuple[ProcessingInput, Upload | None]:
         named = dataclasses.replace(item, input_name=item.input_name or f"input-{position}")
         source = named.source
         if named.dataset_definition is not None or not isinstance(source, str) or is_s3_uri(source):
@@ -124,15 +155,37 @@ class _Stage:
         path = local_path(source)
         if path is None:
             return named, None
-        upload = self._upload(path, str(named.input_name))
+        upload = self._upload(path, str(named.input_name), is_code=is_code and path.is_dir())
         return named.at(as_folder(upload.s3_uri) if path.is_dir() else f"{upload.s3_uri}/{path.name}"), upload
 
-    def _upload(self, path: Path, name: str) -> Upload:
+    def code(self, definition: JobDefinition) -> Iterator[tuple[ProcessingInput, Upload | None]]:
+        """Yield the inputs of the definition's code."""
+        items = code_inputs(definition)
+        if not is_packed(definition):
+            yield from (self(item, 0, is_code=True) for item in items)
+            return
+        package, in_s3 = SourcePackage(definition), source_in_s3(definition)
+        content = None if self.upload_key is None else package.content(self.kms_key)
+        place = self._source_place(definition.code_location, content)
+        upload = Upload(package.path, place, content, package=package)
+        source, entry = items
+        yield dataclasses.replace(source, source=in_s3 or f"{place}/{SOURCE_ARCHIVE}"), None
+        yield dataclasses.replace(entry, source=f"{place}/{ENTRY_SCRIPT}"), upload
+
+    def _source_place(self, code_location: str | None, content: Content | None) -> str:
+        if content is not None and self.upload_key is not None:
+            return self.key(self.upload_key, "input", content.digest, "source")
+        if code_location:
+            bucket, prefix = S3Location.parse(code_location)
+            return join(bucket, prefix, self.job_name, "source")
+        return self.key(self.job_name, "source")
+
+    def _upload(self, path: Path, name: str, *, is_code: bool) -> Upload:
         if self.upload_key is None:
-            return Upload(path, self.key(self.job_name, "input", name))
+            return Upload(path, self.key(self.job_name, "input", name), is_code=is_code)
         # The name counts too, so that inputs of the same content are apart, as they are without an upload key.
-        content = read_content(path, self.kms_key, name)
-        return Upload(path, self.key(self.upload_key, "input", content.digest, name), content)
+        content = read_content(path, self.kms_key, name, is_code=is_code)
+        return Upload(path, self.key(self.upload_key, "input", content.digest, name), content, is_code)
 
 
 def _place(item: ProcessingOutput, position: int, job_name: str, key: KeyGenerator) -> ProcessingOutput:

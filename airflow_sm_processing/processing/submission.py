@@ -235,18 +235,22 @@ def upload_files(plan: SubmissionPlan, definition: JobDefinition, session: Sessi
 
     for item in plan.uploads:
         bucket, key_prefix = S3Location.parse(item.s3_uri)
-        upload(
-            item.path,
-            bucket=bucket,
-            key_prefix=key_prefix,
-            s3_client=session.s3_client,
-            boto_session=session.boto_session,
-            verify=session.verify,
-            content=item.content,
-            repeated=repeated,
-            kms_key=definition.kms_key,
-            expected_bucket_owner=session.default_bucket_owner,
-        )
+        # A code_location may be in anybody's bucket.
+        owner = session.default_bucket_owner if bucket == session.default_bucket_name else None
+        with item.local() as (path, content):
+            upload(
+                path,
+                bucket=bucket,
+                key_prefix=key_prefix,
+                s3_client=session.s3_client,
+                boto_session=session.boto_session,
+                verify=session.verify,
+                content=content,
+                is_code=item.is_code,
+                repeated=repeated,
+                kms_key=definition.kms_key,
+                expected_bucket_owner=owner,
+            )
 
 
 def _keys_of(session: Session) -> KeyGenerator:

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.processing.definition import (
-    CODE_CONTAINER_PATH,
-    CODE_INPUT_NAME,
     code_file_problems,
+    code_inputs,
     code_problems,
     image_problems,
+    is_packed,
     local_path,
 )
 from airflow_sm_processing.processing.models import is_s3_uri, names_no_bucket
@@ -213,7 +213,7 @@ def definition_problems(definition: JobDefinition) -> Iterator[Problem]:
 
 def local_file_problems(definition: JobDefinition) -> Iterator[Problem]:
     """Yield the local code and inputs that aren't there."""
-    yield from code_file_problems(definition)
+    yield from _code_file_problems(definition)
     for index, item in enumerate(definition.inputs):
         source = item.source
         if item.dataset_definition is None and isinstance(source, str) and not is_s3_uri(source):
@@ -224,6 +224,15 @@ def local_file_problems(definition: JobDefinition) -> Iterator[Problem]:
                 yield Problem(f"inputs[{index}].source", source, f"no such file or folder: {path.absolute()}")
             elif path.is_dir() and not _has_files(path):
                 yield Problem(f"inputs[{index}].source", source, f"the folder has no files: {path.absolute()}")
+
+
+def _code_file_problems(definition: JobDefinition) -> Iterator[Problem]:
+    if not is_packed(definition):
+        yield from code_file_problems(definition)
+    if definition.code is not None and not any(code_problems(definition)):
+        from airflow_sm_processing.processing.source_folder import source_file_problems  # the parse has no need
+
+        yield from source_file_problems(definition)
 
 
 def wait_problems(*, wait: bool, logs: bool) -> Iterator[Problem]:
@@ -275,7 +284,7 @@ def _input_problems(definition: JobDefinition) -> Iterator[Problem]:
 def _input_names(definition: JobDefinition) -> list[Any]:
     """Return the names of all inputs, the script's own last."""
     names = [item.input_name or f"input-{position}" for position, item in enumerate(definition.inputs, 1)]
-    return names if definition.code is None else [*names, CODE_INPUT_NAME]
+    return [*names, *(item.input_name for item in code_inputs(definition))]
 
 
 def _output_names(definition: JobDefinition) -> list[Any]:
@@ -287,7 +296,7 @@ def _shared_name_problems(definition: JobDefinition) -> Iterator[Problem]:
     inputs = _input_names(definition)
     for index, name in enumerate(_output_names(definition)):
         if isinstance(name, str) and name in inputs:
-            is_code = definition.code is not None and inputs.index(name) == len(definition.inputs)
+            is_code = inputs.index(name) >= len(definition.inputs)
             whose = "the script's own input" if is_code else f"inputs[{inputs.index(name)}]"
             rule = f"is the name of {whose} as well: no input and output of a job may share a name"
             yield Problem(f"outputs[{index}].output_name", name, rule)
@@ -335,8 +344,7 @@ def _output_problems(definition: JobDefinition) -> Iterator[Problem]:
 def _container_path_problems(definition: JobDefinition) -> Iterator[Problem]:
     inputs = _known_paths((f"inputs[{i}].destination", item.container_path) for i, item in enumerate(definition.inputs))
     outputs = _known_paths((f"outputs[{i}].source", item.source) for i, item in enumerate(definition.outputs))
-    if definition.code is not None:
-        inputs.append(("code", CODE_CONTAINER_PATH))
+    inputs += _known_paths(("code", item.destination) for item in code_inputs(definition))
     for name, path in inputs:
         if _CONTAINER_ROOT not in path.parents or ".." in path.parts:
             yield Problem(name, str(path), f"must be a path below {_CONTAINER_ROOT}")
@@ -472,9 +480,15 @@ def _as_written(problem: Problem, definition: JobDefinition) -> Problem:
 def _of_script(problem: Problem, definition: JobDefinition) -> Problem:
     """Return the problem with the script's own input named, and the words of its command, as the user knows them."""
     if problem.parameter == "inputs" and isinstance(problem.value, list):
-        return problem._replace(rule=f"{problem.rule}: {len(definition.inputs)} of yours and the script's own")
-    if problem.parameter.startswith(f"inputs[{len(definition.inputs)}]"):  # with_code puts it last
+        own = "the script's own" if len(code_inputs(definition)) == 1 else "two of the script's own"
+        return problem._replace(rule=f"{problem.rule}: {len(definition.inputs)} of yours and {own}")
+    number = re.match(r"inputs\[(\d+)\]", problem.parameter)
+    if number and int(number[1]) >= len(definition.inputs):  # with_code puts them last
+        if is_packed(definition) and definition.source_dir is not None:
+            return problem._replace(parameter="source_dir", value=definition.source_dir)
         return problem._replace(parameter="code", value=definition.code)
+    if is_packed(definition):
+        return problem
     if problem.parameter == f"entrypoint[{len(definition.command or ())}]":
         return problem._replace(parameter="script_name" if definition.script_name else "code")
     return problem._replace(parameter=re.sub("^entrypoint", "command", problem.parameter))

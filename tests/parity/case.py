@@ -19,6 +19,15 @@ FOLDER = "{folder}"
 """Stands in a case for the absolute path of the folder that its files are in."""
 
 
+_VERSION = {"framework_version": "2.0"}
+OWN: dict[str, Described] = {
+    "ScriptProcessor": {"command": ["python3"]},
+    "HuggingFaceProcessor": {"transformers_version": "4", "pytorch_version": "2"},
+    **dict.fromkeys(("PyTorchProcessor", "TensorFlowProcessor", "XGBoostProcessor", "MXNetProcessor"), _VERSION),
+}
+"""What a processor requires beside what all do."""
+
+
 class Refused(NamedTuple):
     """The class of the error that each side raises, or a base of it."""
 
@@ -63,7 +72,7 @@ class Case:
 
     def _minimal(self) -> Described:
         required = {"role": ROLE, "image_uri": IMAGE, "instance_count": 1, "instance_type": "ml.m5.xlarge"}
-        return {**required, "command": ["python3"]} if self.processor == "ScriptProcessor" else required
+        return required | OWN.get(self.processor, {})
 
 
 def processing_input(**fields: Any) -> Described:

@@ -88,16 +88,39 @@ SESSIONS = st.fixed_dictionaries(
 )
 
 
+SOURCES = st.one_of(
+    st.fixed_dictionaries({"code": st.sampled_from(["script.py", f"{FOLDER}/script.py", "src/pre pare.py"])}),
+    st.fixed_dictionaries({"code": st.just("pre pare.py"), "source_dir": st.sampled_from(["src", f"{FOLDER}/src"])}),
+    st.fixed_dictionaries({"code": st.builds("s3://mine/code/{}.sh".format, FILE_NAME)}),
+)
+DEPENDENCIES = st.none() | st.lists(st.sampled_from(["data", "data/top.csv", f"{FOLDER}/data/deep"]), unique=True)
+OWN_INIT: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "Processor": {"entrypoint": st.none() | WORDS},
+    "ScriptProcessor": {"command": WORDS},
+    "PyTorchProcessor": {
+        "command": st.none() | WORDS,
+        "code_location": st.sampled_from([None, "s3://mine", "s3://mine/", "s3://mine/a/b", "s3://mine/a/"]),
+    },
+}
+OWN_RUN: dict[str, st.SearchStrategy[Described]] = {
+    "Processor": st.just({}),
+    "ScriptProcessor": st.fixed_dictionaries({"code": CODE}),
+    "PyTorchProcessor": st.builds(
+        lambda source, more: source | ({} if source["code"].startswith("s3:") else {"dependencies": more}),
+        SOURCES,
+        DEPENDENCIES,
+    ),
+}
+
+
 @st.composite
 def cases(draw: st.DrawFn, processor: str) -> Case:
-    """Give a case for a `Processor` or a `ScriptProcessor`."""
+    """Give a case for a `Processor`, a `ScriptProcessor` or a `PyTorchProcessor`."""
     session, region = draw(SESSIONS), draw(REGIONS)
-    own = {"command": WORDS} if processor == "ScriptProcessor" else {"entrypoint": st.none() | WORDS}
-    init: Described = draw(st.fixed_dictionaries({}, optional={**INIT, **own}))
-    code = {"code": CODE} if processor == "ScriptProcessor" else {}
-    run: Described = draw(st.fixed_dictionaries(code, optional=RUN))
+    init: Described = draw(st.fixed_dictionaries({}, optional={**INIT, **OWN_INIT[processor]}))
+    run: Described = draw(st.fixed_dictionaries({}, optional=RUN)) | draw(OWN_RUN[processor])
     # The SDK creates a missing bucket only if no prefix is set, and one that was chosen too: see `differing.buckets`.
-    exists = bool(session.get("default_bucket_prefix")) or draw(st.booleans())
+    exists = bool(session.get("default_bucket_prefix")) or "code_location" in init or draw(st.booleans())
     buckets = {"mine": Bucket()} | ({f"sagemaker-{region}-{ACCOUNT_ID}": Bucket()} if exists else {})
     return Case(
         name="generated",

@@ -16,12 +16,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.exceptions import UploadError
+from airflow_sm_processing.processing.uploads.ignore import IgnoreRules, LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-__all__ = ["Content", "Destination", "LocalFile", "Version", "holds_files", "list_files", "listed", "read_content"]
+__all__ = [
+    "Content",
+    "Destination",
+    "Listing",
+    "LocalFile",
+    "Version",
+    "holds_files",
+    "list_code",
+    "list_files",
+    "listed",
+    "read_content",
+    "read_files",
+]
 
 
 log = logging.getLogger(__name__)
@@ -66,6 +79,13 @@ class LocalFile:
             return self.version is not None
 
 
+class Listing(NamedTuple):
+    """What of a path is sent, and what isn't."""
+
+    files: list[LocalFile]
+    left_out: tuple[LeftOut, ...] = ()
+
+
 def list_files(path: Path) -> list[LocalFile]:
     """List every file of `path`, a file or a folder, under the names that the SDK's `Session.upload_data` uses.
 
@@ -76,24 +96,52 @@ def list_files(path: Path) -> list[LocalFile]:
     Raises:
         UploadError: With each path that can't be uploaded, and why.
     """
+    return _list(path, _Walk(path)).files
+
+
+def list_code(path: Path, *, warn: bool = True) -> Listing:
+    """List the files of code: as `list_files` does, but without what a folder's ignore rules leave out.
+
+    What looks like a secret is left out of a folder, with a warning. A file that is given by itself is sent.
+
+    Args:
+        path: A file or a folder.
+        warn: Whether the log has that warning.
+
+    Raises:
+        UploadError: With each path that can't be uploaded, and why; or the ignore file can't be read.
+    """
+    walk = _Walk(path, IgnoreRules.of(path) if path.is_dir() else None)
+    listing = _list(path, walk)
+    secrets = [Path(item.path).relative_to(path).as_posix() for item in walk.left_out if item.is_secret]
+    if secrets and warn:
+        log.warning(
+            "Left out of the upload of %s, what looks like a secret (to send one, name it in its .sagemakerignore, as "
+            "in !%s):%s",
+            path,
+            secrets[0],
+            listed(secrets),
+        )
+    return listing
+
+
+def _list(path: Path, walk: _Walk) -> Listing:
     if not path.exists():
         raise UploadError(f"Can't upload {path}: no such file or folder.")
-    problems: list[str] = []
-    endless: list[str] = []
-    pairs = _walk(path, problems, endless) if path.is_dir() else [(path, path.name)]
-    files = [file for local, name in pairs if (file := _checked(local, name, problems))]
-    if endless:
-        log.warning("Left out of the upload of %s, links to folders that they are in:%s", path, listed(endless))
-    if problems:
-        raise UploadError(f"Can't upload {path}:{listed(problems)}")
+    pairs = walk.files() if path.is_dir() else [(path, path.name)]
+    files = [file for local, name in pairs if (file := _checked(local, name, walk.problems))]
+    if walk.endless:
+        log.warning("Left out of the upload of %s, links to folders that they are in:%s", path, listed(walk.endless))
+    if walk.problems:
+        raise UploadError(f"Can't upload {path}:{listed(walk.problems)}")
     if not files:
-        raise UploadError(f"Can't upload {path}: the folder holds no files.")
-    return files
+        raise UploadError(f"Can't upload {path}: the folder holds no files{' that are sent' if walk.left_out else ''}.")
+    return Listing(files, tuple(walk.left_out))
 
 
 def holds_files(folder: Path) -> bool:
     """Return whether an upload of the folder would find any file, readable or not."""
-    return any(local.is_file() for local, _ in _walk(folder, [], []))
+    return any(local.is_file() for local, _ in _Walk(folder).files())
 
 
 def listed(lines: Sequence[str]) -> str:
@@ -103,31 +151,53 @@ def listed(lines: Sequence[str]) -> str:
     return f"{shown}\n  … and {left:,} more" if left > 0 else shown
 
 
-def _walk(root: Path, problems: list[str], endless: list[str]) -> Iterator[tuple[Path, str]]:
-    """Yield each file and its name; note what can't be listed, and the links that lead back into themselves."""
+class _Walk:
+    """A walk through a folder, with notes of what can't or needn't be sent."""
 
-    def note(error: OSError) -> None:
-        problems.append(f"{error.filename}: {error.strerror}")
+    def __init__(self, root: Path, rules: IgnoreRules | None = None) -> None:
+        self.problems: list[str] = []
+        self.endless: list[str] = []
+        """The links that lead back into themselves."""
+        self.left_out: list[LeftOut] = []
+        self._root = root
+        self._rules = rules
+        self._links_to = {str(root): 0}  # how many links lead to each folder that is behind one
 
-    links_to = {str(root): 0}  # how many links lead to each folder that is behind one
-    for folder, subfolders, names in os.walk(root, onerror=note, followlinks=True):
-        for name in sorted(subfolders):
-            path = Path(folder, name)
-            links = links_to.get(folder, 0) + path.is_symlink()
-            if links == 0:
-                continue
-            links_to[str(path)] = links
-            if _is_endless(path, root):
-                endless.append(f"{path} is {path.resolve()}")
-            elif links > _MOST_LINKS:
-                problems.append(f"{path}: more than {_MOST_LINKS} links to folders, each inside the one before")
-            else:
-                continue
-            subfolders.remove(name)
-        subfolders.sort()
-        below = Path(folder).relative_to(root).parts
-        for name in sorted(names):
-            yield Path(folder, name), "/".join([*below, name])
+    def files(self) -> Iterator[tuple[Path, str]]:
+        """Yield each file and its name."""
+        for folder, subfolders, names in os.walk(self._root, onerror=self._note, followlinks=True):
+            below = Path(folder).relative_to(self._root).parts
+            entered = [name for name in sorted(subfolders) if self._enters(folder, below, name)]
+            subfolders[:] = entered
+            for name in sorted(names):
+                path, sent = Path(folder, name), "/".join([*below, name])
+                if not self._is_left_out(path, sent, is_folder=False):
+                    yield path, sent
+
+    def _note(self, error: OSError) -> None:
+        self.problems.append(f"{error.filename}: {error.strerror}")
+
+    def _enters(self, folder: str, below: Sequence[str], name: str) -> bool:
+        path = Path(folder, name)
+        if self._is_left_out(path, "/".join([*below, name]), is_folder=True):
+            return False
+        links = self._links_to.get(folder, 0) + path.is_symlink()
+        if links == 0:
+            return True
+        self._links_to[str(path)] = links
+        if _is_endless(path, self._root):
+            self.endless.append(f"{path} is {path.resolve()}")
+        elif links > _MOST_LINKS:
+            self.problems.append(f"{path}: more than {_MOST_LINKS} links to folders, each inside the one before")
+        else:
+            return True
+        return False
+
+    def _is_left_out(self, path: Path, name: str, *, is_folder: bool) -> bool:
+        found = self._rules and self._rules.left_out(str(path), name, is_folder=is_folder)
+        if found:
+            self.left_out.append(found)
+        return bool(found)
 
 
 def _is_endless(path: Path, root: Path) -> bool:
@@ -179,6 +249,7 @@ class Content:
     digest: str
     """Hexadecimal; the same for the same names and contents, wherever they are and whenever they were written."""
     files: tuple[LocalFile, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 class _Read(NamedTuple):
@@ -186,23 +257,30 @@ class _Read(NamedTuple):
     digest: bytes
 
 
-def read_content(path: Path, *context: str) -> Content:
+def read_content(path: Path, *context: str, is_code: bool = False) -> Content:
     """Read every file that an upload of `path` would send.
 
     Args:
         path: A file or a folder.
         context: What else the digest shall depend on.
+        is_code: Whether the folder's ignore rules hold.
 
     Raises:
         UploadError: Something of `path` can't be read.
     """
-    read = _read_all(list_files(path))
+    listing = list_code(path) if is_code else Listing(list_files(path))
+    return read_files(listing, *context)
+
+
+def read_files(listing: Listing, *context: str) -> Content:
+    """Read the files that are listed; see `read_content`."""
+    read = _read_all(listing.files)
     whole = hashlib.sha256()
     for text in context:
         whole.update(hashlib.sha256(text.encode()).digest())
     for file, digest in read:
         whole.update(hashlib.sha256(file.name.encode()).digest() + digest)
-    return Content(whole.hexdigest()[:_DIGEST_CHARACTERS], tuple(file for file, _ in read))
+    return Content(whole.hexdigest()[:_DIGEST_CHARACTERS], tuple(file for file, _ in read), listing.left_out)
 
 
 def _read_all(files: Sequence[LocalFile]) -> list[_Read]:

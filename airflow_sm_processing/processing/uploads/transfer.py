@@ -14,7 +14,7 @@ from airflow_sm_processing.exceptions import BucketError, UploadError
 from airflow_sm_processing.processing.aws_calls import may_pass
 from airflow_sm_processing.processing.uploads.crt import CrtEngine, CrtUnavailableError
 from airflow_sm_processing.processing.uploads.engines import Engine, S3Access, ThreadsEngine, Transfer
-from airflow_sm_processing.processing.uploads.files import Destination, LocalFile, list_files, listed
+from airflow_sm_processing.processing.uploads.files import Destination, LocalFile, list_code, list_files, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -229,6 +229,7 @@ def upload(
     boto_session: boto3.Session,
     verify: bool | str | None = None,
     content: Content | None = None,
+    is_code: bool = False,
     repeated: bool = False,
     kms_key: str | None = None,
     expected_bucket_owner: str | None = None,
@@ -244,6 +245,7 @@ def upload(
         boto_session: What `s3_client` was made from, and whose credentials sign.
         verify: What `s3_client` was made with.
         content: What `path` held when `key_prefix` was made of it: nothing else is stored there.
+        is_code: Whether the ignore rules of the folder hold.
         repeated: Whether an earlier upload may have brought some of the `content`, which isn't sent again then.
         kms_key: Encrypt with this key of AWS KMS (its id, ARN or alias) in place of the bucket's default.
         expected_bucket_owner: The account that must own the bucket, else S3 refuses each file.
@@ -256,7 +258,7 @@ def upload(
     """
     access = S3Access(s3_client, boto_session, verify)
     destination = Destination(bucket, key_prefix, kms_key, expected_bucket_owner, access.sends_checksums)
-    files: Sequence[LocalFile] = list_files(path) if content is None else content.files
+    files: Sequence[LocalFile] = _files_of(path, is_code=is_code) if content is None else content.files
     uri = destination.uri(files[0]) if path.is_file() else f"s3://{bucket}/{key_prefix}/"
     if content is not None and repeated and destination.checks_content:
         files = without_stored(files, destination, s3_client)
@@ -265,6 +267,10 @@ def upload(
     if failures := [Failure(file, FileChangedError()) for file in files if file.has_changed()]:
         raise upload_error(failures, destination, files=len(files))
     return _upload(_Plan(destination, files), access, lambda: Progress(uri, files, clock=clock))
+
+
+def _files_of(path: Path, *, is_code: bool) -> list[LocalFile]:
+    return list_code(path).files if is_code else list_files(path)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import buckets, channels, code, empty, names, values
+from . import buckets, channels, code, empty, frameworks, names, values
 
 DIFFERENCES = (
     *names.DIFFERENCES,
@@ -11,4 +11,5 @@ DIFFERENCES = (
     *channels.DIFFERENCES,
     *buckets.DIFFERENCES,
     *values.DIFFERENCES,
+    *frameworks.DIFFERENCES,
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import tarfile
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -59,6 +61,9 @@ class Account:
     objects: dict[tuple[str, str], StoredObject] = field(default_factory=dict)
     parts: dict[str, dict[int, bytes]] = field(default_factory=dict)
     upload_headers: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    archives: list[dict[str, bytes]] = field(default_factory=list)
+    """The files of each archive that was stored, by name."""
+    bodies: dict[tuple[str, str], bytes] = field(default_factory=dict)
     jobs: list[dict[str, Any]] = field(default_factory=list)
     operations: list[str] = field(default_factory=list)
     """Every operation asked for, in order."""
@@ -71,7 +76,20 @@ class Account:
 
     def put(self, bucket: str, key: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Store an object as S3 would show it."""
-        self.objects[bucket, key] = StoredObject(hashlib.sha256(body).hexdigest(), dict(headers))
+        self.bodies[bucket, key] = body
+        digest = hashlib.sha256(body).hexdigest()
+        if key.endswith("/source/sourcedir.tar.gz"):  # it counts by its files
+            self.archives.append(_files_in(body))
+            digest = repr(sorted(self.archives[-1].items()))
+        elif key.endswith("/source/runproc.sh"):  # it counts by what it does: see `test_entry_scripts.py`
+            digest = "an entry script"
+        self.objects[bucket, key] = StoredObject(digest, dict(headers))
+
+
+def _files_in(body: bytes) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(body)) as archive:
+        files = ((member.name, archive.extractfile(member)) for member in archive)
+        return {name: file.read() for name, file in files if file is not None}
 
 
 def kept_headers(headers: Message[str, str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import accounts, defaults, inputs, names, outputs, processors, uploads
+from . import accounts, defaults, frameworks, inputs, names, outputs, processors, uploads
 
 CASES = (
     *names.CASES,
@@ -12,4 +12,5 @@ CASES = (
     *uploads.CASES,
     *accounts.CASES,
     *defaults.CASES,
+    *frameworks.CASES,
 )

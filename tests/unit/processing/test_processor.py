@@ -93,8 +93,10 @@ def test_every_field_of_a_definition_is_a_parameter_somewhere() -> None:
     """A new field that no processor takes would be noticed here."""
     of_scripts = {"entrypoint", "code", "script_name", "command", "inputs", "outputs", "tags", "instance_preferences"}
 
+    of_sources = {"source_dir", "dependencies", "requirements", "code_location", "is_framework"}
+
     fields = {field.name for field in dataclasses.fields(JobDefinition)}
-    assert fields == {*OF_PROCESSOR, *OF_RUN, *of_scripts, "image"}
+    assert fields == {*OF_PROCESSOR, *OF_RUN, *of_scripts, *of_sources, "image"}
 
 
 def test_running_changes_nothing_of_the_callers(session: Session, stubs: dict[str, Stubber]) -> None:

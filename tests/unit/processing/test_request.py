@@ -134,7 +134,7 @@ def test_a_local_script_is_uploaded_beside_the_job(tmp_path: Path, scheme: str) 
 def test_a_code_folder_is_uploaded_whole(tmp_path: Path, code: str) -> None:
     planned = plan(script(code=code.format(tmp_path), script_name="jobs/run.py"))
 
-    assert planned.uploads == (Upload(tmp_path, "s3://bucket/job/input/code"),)
+    assert planned.uploads == (Upload(tmp_path, "s3://bucket/job/input/code", is_code=True),)
     assert planned.inputs == (ProcessingInput("s3://bucket/job/input/code/", CODE, "code"),)
     assert planned.request["AppSpecification"]["ContainerEntrypoint"] == ["python3", f"{CODE}/jobs/run.py"]
 

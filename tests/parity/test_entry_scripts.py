@@ -1,0 +1,120 @@
+"""What the entry scripts of both sides do when they run: on the local SageMaker, with pip from wheels, offline."""
+
+from __future__ import annotations
+
+import time
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_sm_processing.local import LocalSageMaker
+
+from .case import Case, processing_input, processing_output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from .bench import Bench
+    from .wire import Wire
+
+pytestmark = pytest.mark.timeout(180, func_only=True)  # the first use may install the SDK
+WHEEL = "sm_tiny-1.0-py3-none-any.whl"
+MAIN = """\
+import json, os, sys
+from pathlib import Path
+import sm_tiny
+from lib import helper
+Path("/opt/ml/processing/out/told.json").write_text(json.dumps({
+    "folder": os.getcwd(), "arguments": sys.argv[1:], "imported": [sm_tiny.__name__, helper.__name__],
+    "files": sorted(str(path) for path in Path().rglob("*") if path.is_file() and path.suffix != ".pyc"),
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def sagemaker() -> Iterator[LocalSageMaker]:
+    with LocalSageMaker() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A wheel of the project `sm-tiny`, version 1.0."""
+    path: Path = tmp_path_factory.mktemp("wheel") / WHEEL
+    files = {
+        "sm_tiny.py": "",
+        "sm_tiny-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: sm-tiny\nVersion: 1.0\n",
+        "sm_tiny-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "sm_tiny-1.0.dist-info/RECORD": "sm_tiny.py,,\n",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return path.read_bytes()
+
+
+def case(wheel: bytes, requirement: str, main: str = MAIN) -> Case:
+    run = {
+        "code": "main.py",
+        "source_dir": "src",
+        "arguments": ["--name", "a b"],
+        "inputs": [processing_input(source="wheels", destination="/opt/ml/processing/wheels")],
+        "outputs": [processing_output(source="/opt/ml/processing/out", destination="s3://results/out")],
+    }
+    files = {"src/main.py": main, "src/lib/helper.py": "", "src/requirements.txt": requirement}
+    return Case(
+        name="entry script",
+        processor="PyTorchProcessor",
+        init={"env": {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/opt/ml/processing/wheels"}},
+        runs=(run,),
+        files={**files, f"wheels/{WHEEL}": wheel},
+    )
+
+
+def replayed(sagemaker: LocalSageMaker, wire: Wire, name: str) -> dict[str, Any]:
+    """Carry out the recorded request, with the recorded objects, and tell how the job ended."""
+    client, s3 = sagemaker.client("sagemaker"), sagemaker.client("s3")
+    buckets = {bucket for bucket, _ in wire.account.bodies} | {"results"}
+    for bucket in buckets - {item["Name"] for item in s3.list_buckets()["Buckets"]}:
+        s3.create_bucket(Bucket=bucket)
+    for (bucket, key), body in wire.account.bodies.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=body)
+    s3.delete_object(Bucket="results", Key="out/told.json")
+    role = f"arn:aws:iam::{sagemaker.account_id}:role/SageMakerRole"
+    client.create_processing_job(**wire.request | {"ProcessingJobName": name, "RoleArn": role})
+    deadline = time.monotonic() + 120
+    while (job := client.describe_processing_job(ProcessingJobName=name))["ProcessingJobStatus"] == "InProgress":
+        assert time.monotonic() < deadline, job
+        time.sleep(0.1)
+    told = s3.list_objects_v2(Bucket="results", Prefix="out/told.json").get("Contents")
+    return {
+        "status": job["ProcessingJobStatus"],
+        "told": s3.get_object(Bucket="results", Key="out/told.json")["Body"].read() if told else None,
+        "message": job.get("ExitMessage"),
+    }
+
+
+def test_both_run_the_script_in_its_folder_with_its_requirements(
+    bench: Bench, sagemaker: LocalSageMaker, wheel: bytes
+) -> None:
+    sdk, ours = bench.compare(case(wheel, "sm-tiny==1.0"))
+    ended = replayed(sagemaker, sdk, "sdk-runs")
+    assert ended["status"] == "Completed", ended
+    assert ended == replayed(sagemaker, ours, "ours-runs")
+
+
+def test_both_fail_with_the_script(bench: Bench, sagemaker: LocalSageMaker, wheel: bytes) -> None:
+    sdk, ours = bench.compare(case(wheel, "", main="raise SystemExit(3)"))
+    ended = replayed(sagemaker, sdk, "sdk-fails")
+    assert ended["status"] == "Failed"
+    assert ended == replayed(sagemaker, ours, "ours-fails")
+
+
+def test_a_failed_install_fails_both_and_ours_says_why(bench: Bench, sagemaker: LocalSageMaker, wheel: bytes) -> None:
+    sdk, ours = bench.compare(case(wheel, "sm-tiny==2"))
+    theirs, own = replayed(sagemaker, sdk, "sdk-installs"), replayed(sagemaker, ours, "ours-installs")
+    assert (theirs["status"], own["status"]) == ("Failed", "Failed")
+    assert not theirs["message"]
+    assert "No matching distribution found for sm-tiny==2" in own["message"]
