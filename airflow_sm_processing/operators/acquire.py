@@ -23,8 +23,7 @@ from airflow_sm_processing.iam.statements import UNKNOWN_ACCOUNT, UNKNOWN_REGION
 from airflow_sm_processing.operators.attempt import Attempt, TaskDefinitionError, UnwantedJobError
 from airflow_sm_processing.operators.result_files import read_result_files
 from airflow_sm_processing.ownership.claim import JobClaim
-from airflow_sm_processing.processing.aws_calls import is_pressure
-from airflow_sm_processing.processing.retry import backoff
+from airflow_sm_processing.processing.aws_calls import backoff, is_pressure
 from airflow_sm_processing.processing.values import LATE
 from airflow_sm_processing.triggers.processing import CapacityTrigger, Refusals
 

@@ -85,7 +85,7 @@ def result_file_values(
     """
     from airflow_sm_processing.exceptions import ResultFileError
     from airflow_sm_processing.operators.attempt import UnusableResultError
-    from airflow_sm_processing.processing.retry import retry
+    from airflow_sm_processing.processing.aws_calls import retry
     from airflow_sm_processing.result_files import read_result_file, result_files
 
     try:

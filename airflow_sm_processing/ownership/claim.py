@@ -32,9 +32,9 @@ from airflow_sm_processing.ownership.owner import (
     stem,
     try_of,
 )
+from airflow_sm_processing.processing.aws_calls import backoff
 from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.processing.job import ProcessingJob
-from airflow_sm_processing.processing.retry import backoff
 from airflow_sm_processing.processing.submission import with_defaults
 from airflow_sm_processing.processing.validation import needs_newer_boto3
 

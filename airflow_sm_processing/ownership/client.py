@@ -17,15 +17,18 @@ from airflow_sm_processing.exceptions import (
 )
 from airflow_sm_processing.ownership.owner import forbids_tags, with_owner_tags
 from airflow_sm_processing.processing.aws_calls import (
+    RetryBudget,
     answer_read,
     aws_call,
     is_pressure,
+    jittered,
     new_token,
     readable,
+    retry,
+    retrying,
     summaries,
 )
 from airflow_sm_processing.processing.job import ProcessingJob
-from airflow_sm_processing.processing.retry import RetryBudget, jittered, retry, retrying
 from airflow_sm_processing.processing.submission import checked_plan, create_job, log_image, upload_files
 
 if TYPE_CHECKING:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         XGBoostProcessor,
     )
     from airflow_sm_processing.processing.job import ProcessingJob
-    from airflow_sm_processing.processing.logs import JobLogs, LogLine
     from airflow_sm_processing.processing.models import (
         AthenaDatasetDefinition,
         DatasetDefinition,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     )
     from airflow_sm_processing.processing.processor import Processor, ScriptProcessor
     from airflow_sm_processing.processing.session import Session
-    from airflow_sm_processing.processing.waiter import WaitSettings
+    from airflow_sm_processing.processing.waiter import JobLogs, LogLine, WaitSettings
 
 _MODULES = {
     "AthenaDatasetDefinition": "models",

@@ -22,10 +22,9 @@ from airflow_sm_processing.exceptions import (
 from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, new_token, summaries
 from airflow_sm_processing.processing.definition import DEFINITION_PARAMETERS, DefinitionReader
 from airflow_sm_processing.processing.description import JobDescription, JobStatus
-from airflow_sm_processing.processing.logs import JobLogs
 from airflow_sm_processing.processing.models import is_aws, job_links, output_uris
 from airflow_sm_processing.processing.submission import submit
-from airflow_sm_processing.processing.waiter import Waiter, WaitSettings
+from airflow_sm_processing.processing.waiter import JobLogs, Waiter, WaitSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -8,11 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import JobNameInUseError, TransientError
-from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, is_pressure, readable
+from airflow_sm_processing.processing.aws_calls import (
+    RetryBudget,
+    answer_read,
+    aws_call,
+    error_of,
+    is_pressure,
+    readable,
+    retrying,
+)
 from airflow_sm_processing.processing.definition import image_line, with_image
 from airflow_sm_processing.processing.models import S3Location, join
 from airflow_sm_processing.processing.request import SubmissionPlan, plan_submission
-from airflow_sm_processing.processing.retry import RetryBudget, error_of, retrying
 from airflow_sm_processing.processing.s3 import with_folders
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.processing.validation import check_definition

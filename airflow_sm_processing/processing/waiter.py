@@ -1,27 +1,224 @@
-"""Wait for a job's end in the calling thread."""
+"""Wait for a job's end in the calling thread, and read its log from CloudWatch."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import ServiceError, TransientError, WaitTimeoutError
+from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError, TransientError, WaitTimeoutError
+from airflow_sm_processing.processing.aws_calls import RetryBudget, answer_read, aws_call, jittered, readable
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.processing.retry import RetryBudget, jittered
+from airflow_sm_processing.processing.log_events import (
+    LogLine,
+    LogPosition,
+    SeenLines,
+    StreamPosition,
+    event_lines,
+    host_of,
+    readable_events,
+)
+from airflow_sm_processing.processing.models import LOG_GROUP
 from airflow_sm_processing.processing.values import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mypy_boto3_logs import CloudWatchLogsClient
+
     from airflow_sm_processing.processing.description import JobDescription
-    from airflow_sm_processing.processing.logs import JobLogs, LogLine
 
-
-__all__ = ["ChangeSink", "LineSink", "WaitSettings", "Waiter"]
+__all__ = ["ChangeSink", "JobLogs", "LineSink", "LogLine", "WaitSettings", "Waiter"]
 
 
 log = logging.getLogger(__name__)
+
+
+TAIL_LINES = 20
+"""Lines of each host that an error carries."""
+_MOST_PAGES = 1000
+"""Read of one stream at a time, whatever the tokens say: the wait for the job's end must go on."""
+TAIL_LINE_CHARACTERS = 1000
+"""The most that an error carries of one line, which CloudWatch allows 1 MB."""
+
+
+@dataclass
+class _Stream:
+    """How far one log stream has been read."""
+
+    name: str
+    host: str
+    memory: SeenLines
+    start: int
+    """The time from which it is read, in milliseconds since the epoch."""
+    from_head: bool
+    """Whether all its lines were read, from the first on."""
+    token: str | None = None
+    tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
+
+
+class JobLogs:
+    """The log lines of one processing job.
+
+    `new_lines` continues where the last call ended. Every page of every stream is read, also behind empty pages, and
+    however many streams there are: DescribeLogStreams gives 50 at a time, and a GetLogEvents page of at most 1 MB or
+    10,000 events may be empty with more to come; a stream's end is where the token repeats.
+    """
+
+    def __init__(self, client: CloudWatchLogsClient, job_name: str, *, position: LogPosition | None = None) -> None:
+        """Start at `position`, where another reader ended; without one, at the log's beginning."""
+        self._client = client
+        self._job_name = job_name
+        self._streams: dict[str, _Stream] = {}
+        for name, start in (position or LogPosition()).streams.items():
+            self._add_stream(name, start, from_head=False)
+
+    def new_lines(self) -> Iterator[LogLine]:
+        """Yield the lines that came since the last call, host by host.
+
+        Raises:
+            ServiceError: CloudWatch can't be read; what was yielded so far isn't yielded again.
+        """
+        self._find_streams()
+        for stream in self._in_order():
+            yield from self._read(stream)
+
+    def look_back(self) -> None:
+        """Make the next `new_lines` read the end of each stream again, for lines that come after later ones."""
+        for stream in self._streams.values():
+            stream.memory.begin()
+            stream.start, stream.token = stream.memory.since, None
+
+    def position(self) -> LogPosition:
+        """Return how far `new_lines` has read."""
+        return LogPosition({stream.name: stream.memory.position() for stream in self._in_order()}).bounded()
+
+    def tails(self) -> dict[str, tuple[str, ...]]:
+        """Return the last lines that were yielded, by host."""
+        return _by_host((stream, stream.tail) for stream in self._in_order())
+
+    def last_tails(self) -> dict[str, tuple[str, ...]]:
+        """Return the last lines of each host; of a stream that was read from its start, they are known.
+
+        Raises:
+            ServiceError: CloudWatch can't be read.
+        """
+        self._find_streams()
+        return _by_host((stream, self._tail(stream)) for stream in self._in_order())
+
+    def last_lines(self) -> list[LogLine]:
+        """Return the last lines of each host, host by host, reading nothing of what is before them.
+
+        Raises:
+            ServiceError: CloudWatch can't be read.
+        """
+        self._find_streams()
+        lines: dict[str, list[LogLine]] = {}
+        for stream in self._in_order():
+            last = self._last_lines(stream)
+            stream.tail = _tail(last)
+            lines[stream.host] = [*lines.get(stream.host, ()), *last][-TAIL_LINES:]
+        return [line for of_host in lines.values() for line in of_host]
+
+    def _in_order(self) -> list[_Stream]:
+        return sorted(self._streams.values(), key=lambda stream: stream.name)
+
+    def _find_streams(self) -> None:
+        token: str | None = None
+        seen = {token}
+        while True:
+            try:
+                names, token = self._stream_names(token)
+            except JobNotFoundError:
+                return  # the group appears with the account's first job, a stream with its host's first line
+            for name in names:
+                self._add_stream(name, StreamPosition(since=0, until=0), from_head=True)
+            if token in seen or len(seen) >= _MOST_PAGES:  # a token that repeats would lead round for ever
+                return
+            seen.add(token)
+
+    def _stream_names(self, token: str | None) -> tuple[list[str], str | None]:
+        prefix = f"{self._job_name}/"
+        request: dict[str, Any] = {"logGroupName": LOG_GROUP, "logStreamNamePrefix": prefix}
+        if token is not None:
+            request["nextToken"] = token
+        with aws_call("DescribeLogStreams", self._job_name):
+            page = self._client.describe_log_streams(**request)
+        with answer_read("DescribeLogStreams", self._job_name):
+            readable(self._client, "DescribeLogStreams", page, "logStreams")
+            names = [stream["logStreamName"] for stream in page["logStreams"]]
+            if not all(name.startswith(prefix) for name in names):
+                raise ValueError(f"it has streams that don't begin with {prefix}")
+            return names, page.get("nextToken") or None
+
+    def _add_stream(self, name: str, start: StreamPosition, *, from_head: bool) -> None:
+        if name not in self._streams:
+            self._streams[name] = _Stream(name, host_of(name), SeenLines(start), start.since, from_head)
+
+    def _read(self, stream: _Stream) -> Iterator[LogLine]:
+        for _ in range(_MOST_PAGES):  # the next reading goes on from there
+            page = self._get_events(stream, stream.token, from_head=True)
+            # The position moves with the page, before its lines are handed out: a line is never handed out twice.
+            ended = page["nextForwardToken"] == stream.token
+            stream.token = page["nextForwardToken"]
+            for event in filter(stream.memory.is_new, page["events"]):
+                for line in event_lines(stream.host, event):
+                    stream.tail.append(_shortened(line.message))
+                    yield line
+            if ended:
+                return
+
+    def _tail(self, stream: _Stream) -> Iterable[str]:
+        is_known = len(stream.tail) == TAIL_LINES or (stream.tail and stream.from_head)
+        return stream.tail if is_known else _tail(self._last_lines(stream))
+
+    def _last_lines(self, stream: _Stream) -> list[LogLine]:
+        """Read pages backwards until they have enough lines, or the token repeats: any page may be short or empty."""
+        lines: list[LogLine] = []
+        token = None
+        for _ in range(_MOST_PAGES):
+            page = self._get_events(stream, token, from_head=False)
+            lines[:0] = [line for event in page["events"] for line in event_lines(stream.host, event)]
+            if len(lines) >= TAIL_LINES or page["nextBackwardToken"] == token:
+                break
+            token = page["nextBackwardToken"]
+        return lines
+
+    def _get_events(self, stream: _Stream, token: str | None, *, from_head: bool) -> Any:
+        request: dict[str, Any] = {"startFromHead": from_head}  # must be True with a forward token too, says the API
+        request |= {"startTime": stream.start} if from_head else {"limit": TAIL_LINES}
+        if token is not None:
+            request["nextToken"] = token
+        try:
+            with aws_call("GetLogEvents", stream.name):
+                page = self._client.get_log_events(logGroupName=LOG_GROUP, logStreamName=stream.name, **request)
+            with answer_read("GetLogEvents", stream.name):
+                next_token = "nextForwardToken" if from_head else "nextBackwardToken"
+                readable_events(readable(self._client, "GetLogEvents", page, "events", next_token)["events"])
+                return page
+        except JobNotFoundError:  # the stream was deleted: it must not keep the other hosts' lines back
+            return {"events": [], "nextForwardToken": token, "nextBackwardToken": token}
+
+
+def _tail(lines: Iterable[LogLine]) -> deque[str]:
+    return deque((_shortened(line.message) for line in lines), maxlen=TAIL_LINES)
+
+
+def _shortened(message: str) -> str:
+    if len(message) <= TAIL_LINE_CHARACTERS:
+        return message
+    return f"{message[:TAIL_LINE_CHARACTERS]}… ({len(message)} characters)"
+
+
+def _by_host(streams: Iterable[tuple[_Stream, Iterable[str]]]) -> dict[str, tuple[str, ...]]:
+    tails: dict[str, tuple[str, ...]] = {}
+    for stream, lines in streams:
+        tails[stream.host] = (*tails.get(stream.host, ()), *lines)[-TAIL_LINES:]
+    return {host: lines for host, lines in tails.items() if lines}
+
 
 LineSink = Callable[["LogLine"], None]
 """Takes each log line as it is read."""

@@ -16,9 +16,8 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from airflow_sm_processing.assets.listener import ACKNOWLEDGEMENT
 from airflow_sm_processing.exceptions import DefinitionError, JobNotFoundError, Problem, TransientError
 from airflow_sm_processing.hooks.connection import AwsConnection
-from airflow_sm_processing.processing.aws_calls import answer_read
+from airflow_sm_processing.processing.aws_calls import answer_read, jittered
 from airflow_sm_processing.processing.description import JobDescription
-from airflow_sm_processing.processing.retry import jittered
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.processing.values import ValueReader
 from airflow_sm_processing.watcher.client import now

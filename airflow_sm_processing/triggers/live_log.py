@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tenacity import stop_never
 
 from airflow_sm_processing.exceptions import ProcessingError, TransientError
-from airflow_sm_processing.processing.aws_calls import is_throttle
+from airflow_sm_processing.processing.aws_calls import backoff, error_of, is_throttle, retry_async
 from airflow_sm_processing.processing.log_events import LogPosition
-from airflow_sm_processing.processing.retry import backoff, error_of, retry_async
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.triggers.log_positions import add_span, forget_spans, is_log_emptied, spans_of
 from airflow_sm_processing.watcher.client import Priority
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
 
     from tenacity import RetryCallState
 
-    from airflow_sm_processing.processing.logs import LogLine
     from airflow_sm_processing.processing.secrets import Mask
+    from airflow_sm_processing.processing.waiter import LogLine
     from airflow_sm_processing.triggers.events import DeferredTask
     from airflow_sm_processing.triggers.log_positions import Span
     from airflow_sm_processing.triggers.shared_watcher import TriggerWatcher

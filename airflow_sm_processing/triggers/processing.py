@@ -15,10 +15,9 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_sm_processing.exceptions import JobNotFoundError, ProcessingError, TransientError
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.metrics import job_ended
-from airflow_sm_processing.processing.aws_calls import answer_read
+from airflow_sm_processing.processing.aws_calls import RetryBudget, answer_read, jittered
 from airflow_sm_processing.processing.description import JobDescription, JobStatus
 from airflow_sm_processing.processing.job import JobLookup, NewestJob
-from airflow_sm_processing.processing.retry import RetryBudget, jittered
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.processing.values import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
 from airflow_sm_processing.triggers.events import Deadline, DeferredTask, JobEvent, settled

@@ -11,9 +11,8 @@ from contextvars import Context
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError
-from airflow_sm_processing.processing.aws_calls import answer_read
+from airflow_sm_processing.processing.aws_calls import answer_read, jittered
 from airflow_sm_processing.processing.description import JobDescription
-from airflow_sm_processing.processing.retry import jittered
 from airflow_sm_processing.watcher.client import Priority, now
 from airflow_sm_processing.watcher.queries import checked_page, is_terminal, pages
 

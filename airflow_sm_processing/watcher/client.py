@@ -12,8 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import AccessDeniedError, ServiceError, TransientError
-from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, is_throttle, readable
-from airflow_sm_processing.processing.retry import jittered
+from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, is_throttle, jittered, readable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping

@@ -13,9 +13,8 @@ from os.path import commonprefix
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError, TransientError
-from airflow_sm_processing.processing.aws_calls import answer_read, new_token
+from airflow_sm_processing.processing.aws_calls import answer_read, backoff, new_token
 from airflow_sm_processing.processing.models import LOG_GROUP
-from airflow_sm_processing.processing.retry import backoff
 from airflow_sm_processing.watcher.client import now
 from airflow_sm_processing.watcher.log_streams import BatchReader, Followed, batches_of
 

@@ -21,9 +21,8 @@ from airflow_sm_processing.exceptions import (
     ServiceError,
     TransientError,
 )
-from airflow_sm_processing.processing.aws_calls import answer_read, is_throttle, new_token
+from airflow_sm_processing.processing.aws_calls import answer_read, is_throttle, new_token, retry_async
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.processing.retry import retry_async
 from airflow_sm_processing.watcher.client import Priority, now
 from airflow_sm_processing.watcher.watches import JobEnd, JobOutcome
 

@@ -10,9 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.exceptions import AccessDeniedError, ProcessingError, ServiceError
-from airflow_sm_processing.processing.aws_calls import answer_read
+from airflow_sm_processing.processing.aws_calls import RetryBudget, answer_read, jittered, retry_async
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.processing.retry import RetryBudget, jittered, retry_async
 from airflow_sm_processing.watcher.client import now, set_within
 from airflow_sm_processing.watcher.queries import JobQueries, is_terminal, status_of
 from airflow_sm_processing.watcher.reconciler import Changes, Reconciler

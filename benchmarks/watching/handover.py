@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from airflow_sm_processing.processing.log_events import LogPosition
-from airflow_sm_processing.processing.logs import JobLogs
+from airflow_sm_processing.processing.waiter import JobLogs
 from benchmarks.watching.contenders import REGION
 from benchmarks.watching.line_check import LineCheck
 

@@ -14,7 +14,7 @@ from tenacity import wait_none
 
 from airflow_sm_processing import ProcessingJobSensor, ProcessingOperator
 from airflow_sm_processing.exceptions import TransientError
-from airflow_sm_processing.processing import retry, submission
+from airflow_sm_processing.processing import aws_calls, submission
 from tests.malformed_answers import (
     CREATE,
     DESCRIBE,
@@ -165,7 +165,7 @@ def test_a_creation_whose_answer_cannot_be_read_has_made_the_one_job(
     monkeypatch: pytest.MonkeyPatch,
     patience: float,
 ) -> None:
-    monkeypatch.setattr(retry, "_SOON", wait_none())
+    monkeypatch.setattr(aws_calls, "_SOON", wait_none())
     monkeypatch.setattr(submission, "_LONGEST_PAUSE", 0.01)
     for number, answer in enumerate(CREATE[:: 2 if patience > 1 else 5]):
         relay.spoil("CreateProcessingJob", [answer])
@@ -217,7 +217,7 @@ def test_a_sensor_looks_through_all_of_them(
 def test_result_files_are_read_through_all_of_them(
     runner: Runner, task_factory: TaskFactory, relay: SpoilingRelay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retry, "_SOON", wait_none())
+    monkeypatch.setattr(aws_calls, "_SOON", wait_none())
     relay.spoil("GetObject", S3_OBJECTS)
     relay.spoil("ListObjectsV2", S3)
     task = task_factory(

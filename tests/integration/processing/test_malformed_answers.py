@@ -14,9 +14,9 @@ from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.ownership.client import Account
 from airflow_sm_processing.processing import ProcessingOutput, Processor
 from airflow_sm_processing.processing.job import JobLookup, find_job
-from airflow_sm_processing.processing.logs import JobLogs
 from airflow_sm_processing.processing.s3 import measure, read_object
 from airflow_sm_processing.processing.submission import create_job
+from airflow_sm_processing.processing.waiter import JobLogs
 from tests.malformed_answers import (
     CREATE,
     DESCRIBE,

@@ -15,7 +15,7 @@ from moto import mock_aws
 from airflow_sm_processing.exceptions import TransientError
 from airflow_sm_processing.processing import JobLogs, LogLine
 from airflow_sm_processing.processing.log_events import LogPosition
-from airflow_sm_processing.processing.logs import TAIL_LINE_CHARACTERS, TAIL_LINES
+from airflow_sm_processing.processing.waiter import TAIL_LINE_CHARACTERS, TAIL_LINES
 
 from .cloudwatch import GROUP, CloudWatchLogs
 

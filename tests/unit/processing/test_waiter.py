@@ -8,9 +8,8 @@ import pytest
 
 from airflow_sm_processing.exceptions import JobNotFoundError, ServiceError, TransientError, WaitTimeoutError
 from airflow_sm_processing.processing import JobDescription, JobLogs, JobStatus, WaitSettings
-from airflow_sm_processing.processing.logs import TAIL_LINES
-from airflow_sm_processing.processing.retry import RetryBudget
-from airflow_sm_processing.processing.waiter import Waiter
+from airflow_sm_processing.processing.aws_calls import RetryBudget
+from airflow_sm_processing.processing.waiter import TAIL_LINES, Waiter
 
 from .cloudwatch import CloudWatchLogs, refused
 from .makers import response

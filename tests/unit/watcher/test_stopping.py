@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from airflow_sm_processing.exceptions import AccessDeniedError, JobNotFoundError, TransientError
-from airflow_sm_processing.processing.retry import RetryBudget
+from airflow_sm_processing.processing.aws_calls import RetryBudget
 from airflow_sm_processing.watcher.client import now
 from airflow_sm_processing.watcher.watcher import has_ended, stop_job
 from airflow_sm_processing.watcher.watches import JobOutcome
