@@ -45,7 +45,7 @@ _MODULES = {
     "InstancePreference": "models",
     "JobDefinition": "definition",
     "JobDescription": "description",
-    "JobLogs": "logs",
+    "JobLogs": "waiter",
     "JobStatus": "description",
     "LogLine": "log_events",
     "MXNetProcessor": "frameworks",

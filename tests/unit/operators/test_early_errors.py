@@ -18,7 +18,6 @@ INPUT = ProcessingInput("s3://b/k", "/opt/ml/processing/in")
 OUTPUT = ProcessingOutput("/opt/ml/processing/out", output_name="out")
 
 WRONG = {
-    "no role": ({"role": None}, ("role", "is required")),
     "no image": ({"image_uri": None}, ("image_uri", 'is required, or image instead, such as "sklearn:1.4-2"')),
     "two ways to say the image": (
         {"image": "sklearn:1.4-2"},
@@ -149,9 +148,8 @@ def test_a_mistake_is_reported_at_parse_time(task_factory, parameters, problem):
 
 def test_every_mistake_is_reported_at_once(task_factory):
     with pytest.raises(DefinitionError) as caught:
-        task_factory(role=None, on_stopped="x", inputs=[INPUT, INPUT], outputs=[{"destination": "http://x"}])
+        task_factory(on_stopped="x", inputs=[INPUT, INPUT], outputs=[{"destination": "http://x"}])
     assert [found.parameter for found in caught.value.problems] == [
-        "role",
         "outputs[0].source",
         "outputs[0].destination",
         "inputs[1].destination",
@@ -240,3 +238,7 @@ def test_an_exit_code_is_a_number_from_1_to_255(task_factory, value):
     assert [(found.parameter, found.rule) for found in caught.value.problems] == [
         ("skip_on_exit_code", "must be an exit code from 1 to 255, or several in a list")
     ]
+
+
+def test_a_role_is_not_asked_for_at_parse_time_as_a_default_may_have_it(task_factory):
+    assert task_factory(role=None).role is None

@@ -17,7 +17,7 @@ NAME_PATTERN = "must match [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 
 BROKEN_LIMITS: dict[str, tuple[Any, str, str]] = {
     # required, and what excludes what
-    "no role": (definition(role=None), "role", "is required"),
+    "no role": (definition(role=None), "role", "is required, and no default has RoleArn"),
     "no image": (
         definition(image_uri=""),
         "image_uri",

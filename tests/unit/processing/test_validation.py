@@ -94,7 +94,7 @@ def test_every_problem_is_reported_at_once(create_operation: OperationModel) -> 
     )
 
     assert problems_of(job, create_operation) == [
-        ("role", "is required"),
+        ("role", "is required, and no default has RoleArn"),
         ("inputs[0].source", "names no bucket"),
         ("outputs[0].source", "must be an absolute path in the container"),
         ("inputs[1].destination", "is the container path of inputs[0].destination as well"),
