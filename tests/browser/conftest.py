@@ -30,13 +30,6 @@ FLAGS = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tier in one worker (`--dist loadgroup`): each worker that runs a part of it starts an Airflow."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("browser"))
-
-
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
     with open_shop(tmp_path_factory.mktemp("shop") / "airflow") as running:

@@ -12,7 +12,7 @@ from .dag_runs import Run, run_dag
 if TYPE_CHECKING:
     from airflow_sm_processing.local import LocalSageMaker
 
-pytestmark = [pytest.mark.xdist_group("dag_run"), pytest.mark.timeout(600)]  # seven jobs, one after the other
+pytestmark = pytest.mark.timeout(600)  # seven jobs, one after the other
 
 
 @pytest.fixture(scope="module")

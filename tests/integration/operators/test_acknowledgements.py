@@ -13,8 +13,6 @@ from airflow_sm_processing.assets.listener import ACKNOWLEDGEMENT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.xdist_group("receipts")
-
 
 @pytest.fixture
 def listener(airflow_database: None) -> Iterator[None]:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.local import LocalSageMaker
 
-pytestmark = pytest.mark.xdist_group("assets")
 WRITTEN = {"bytes": 75, "objects": 3, "is_complete": True}
 """What `scripts/writes_results.py` writes."""
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.local import LocalSageMaker
 
-pytestmark = pytest.mark.xdist_group("bad_input")
-
 
 @dataclass(frozen=True)
 class Expected:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.local import LocalSageMaker
 
-pytestmark = pytest.mark.xdist_group("language-branches")
 IN = "/opt/ml/processing/in"
 
 

@@ -21,7 +21,6 @@ DEFINITION = {
     "instanceType": "ml.m5.xlarge",
     "instanceCount": 1,
 }
-pytestmark = pytest.mark.xdist_group("lineage")
 
 
 @pytest.fixture(scope="module")

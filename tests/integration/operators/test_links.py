@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from conftest import Run
 
 pytestmark = [
-    pytest.mark.xdist_group("links"),
     pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`"),  # Airflow's app imports it
 ]
 CONSOLE = "https://console.aws.amazon.com"

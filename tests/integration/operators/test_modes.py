@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.local import LocalSageMaker
 
-pytestmark = pytest.mark.xdist_group("modes")
 BUCKET = "s3://sagemaker-us-east-1-123456789012"
 _JOB_LINES = re.compile(r"\[algo-\d+\] \S+Z (.*?)(?: \[airflow.*)?$", re.MULTILINE)
 

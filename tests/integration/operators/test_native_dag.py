@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from conftest import Run
 
-pytestmark = pytest.mark.xdist_group("native_dag")
-
 
 @pytest.fixture(scope="module")
 def finished(run_dag: Callable[[str], Run]) -> Run:

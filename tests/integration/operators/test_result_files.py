@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from conftest import Run
 
-pytestmark = pytest.mark.xdist_group("result_files")
 VALUES = {
     "metrics": {"accuracy": 0.75, "labels": ["é"]},
     "table": [{"name": "ä", "count": "1"}, {"name": "b, c", "count": "2"}],
