@@ -170,7 +170,7 @@ class _Reading:
         bucket, prefix = self._plain.get("default_bucket"), self._plain.get("default_bucket_prefix")
         name = str(definition.job_name or f"{begin}-{ANY}")
         key = default_keys(bucket or place.bucket, prefix)
-        role = str(definition.role)
+        role = str(definition.role or ANY)
         plan = plan_submission(
             dataclasses.replace(definition, job_name=name), role_arn=place.role_arns(role)[0], key=key
         )
@@ -216,7 +216,7 @@ class _Reading:
                 yield f"input {item['InputName']} is a query: allow the job's role what it takes in Athena or Redshift"
 
     def _read_place(self, account: str | None, region: str | None) -> Place:
-        role, image_uri = str(self._definition.role), str(self._definition.written_image)
+        role, image_uri = str(self._definition.role or ANY), str(self._definition.written_image)
         known = None if region is None or ANY in region else region
         return Place(
             account=account or account_in(role) or ANY,
