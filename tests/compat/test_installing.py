@@ -29,7 +29,7 @@ DEPENDENTS = {"botocore", "s3transfer", "awscrt", "aiobotocore"}
 # An older model has other words in some of its patterns, and no preferences and no DeleteProcessingJob.
 DIFFERS = "broken_rule or preferences or pattern or lists_above"
 UNIT = ("processing/test_boto3_versions.py", "processing/test_validation.py", "processing/test_limits.py",
-    "processing/test_plan.py", "processing/test_aws_errors.py", "processing/test_description.py",
+    "processing/test_request.py", "processing/test_aws_calls.py", "processing/test_description.py",
     "local/test_shapes.py")  # fmt: skip
 
 

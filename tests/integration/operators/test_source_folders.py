@@ -96,7 +96,7 @@ def source(folder: Path, **changes: Any) -> dict[str, Any]:
 
 def told_at(uri: str) -> dict[str, Any]:
     bucket, _, key = uri.removeprefix("s3://").partition("/")
-    body = boto3.client("s3").get_object(Bucket=bucket, Key=f"{key}/told.json")["Body"].read()
+    body = boto3.Session().client("s3").get_object(Bucket=bucket, Key=f"{key}/told.json")["Body"].read()
     return dict(json.loads(body))
 
 
@@ -158,7 +158,7 @@ def test_a_source_folder_may_be_an_archive_or_a_prefix_in_s3(folder: Path):
     in_s3 = source(folder, source_dir=uri, dependencies=None, requirements=["sm-tiny==1.0"])
     assert told_at(processor.run(**in_s3).output_uris["out"]) == TOLD
 
-    client, bucket = boto3.client("s3"), uri.removeprefix("s3://").partition("/")[0]
+    client, bucket = boto3.Session().client("s3"), uri.removeprefix("s3://").partition("/")[0]
     for path in (folder / "src").rglob("*.py"):
         client.upload_file(str(path), bucket, f"unpacked/src/{path.relative_to(folder / 'src')}")
     for path in (folder / "common").rglob("*.py"):
@@ -176,7 +176,7 @@ def test_requirements_go_with_a_script_alone(folder: Path, code: str):
     processor = ScriptProcessor(command=["python3"], **JOB)
     given: dict[str, Any] = source(folder, code=str(script), source_dir=None, dependencies=None)
     if code == "s3":
-        client, bucket = boto3.client("s3"), processor.sagemaker_session.default_bucket()
+        client, bucket = boto3.Session().client("s3"), processor.sagemaker_session.default_bucket()
         client.upload_file(str(script), bucket, "scripts/one.py")
         given["code"] = f"s3://{bucket}/scripts/one.py"
     job = processor.run(**given | {"requirements": ["sm-tiny"]})
@@ -187,7 +187,7 @@ def test_requirements_go_with_a_script_alone(folder: Path, code: str):
 def test_a_retry_sends_nothing_and_another_content_goes_elsewhere(folder: Path):
     session = Session(boto3.Session())
     bucket = session.default_bucket()
-    client = boto3.client("s3")
+    client = boto3.Session().client("s3")
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     processor = ScriptProcessor(command=["python3"], sagemaker_session=session, **JOB)
 
