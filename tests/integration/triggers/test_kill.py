@@ -43,7 +43,7 @@ def at_lost_answer(do: Callable[[], object]) -> Iterator[None]:
             if "Retrying for up to" in record.getMessage():
                 do()
 
-    logger, listener = logging.getLogger("airflow_sm_processing.processing.waiter"), Listener()
+    logger, listener = logging.getLogger("airflow_sm_processing.processing.aws_calls"), Listener()
     logger.addHandler(listener)
     try:
         yield
