@@ -117,4 +117,4 @@ def test_completed_jobs_are_told_once_with_the_memory_in_a_variable(
     until(lambda: "watched-last" in told(), within=60, what="the last event")
     assert set(told().values()) == {1}
     log = (airflow.home.path / "logs" / "triggerer.log").read_text()
-    assert "this Airflow has no state store for assets, so a variable has the memory" in log
+    assert "this Airflow has no state store for assets, so its state is in an Airflow variable" in log
