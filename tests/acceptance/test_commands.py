@@ -58,7 +58,7 @@ def test_the_demo_reports_each_task_and_the_metrics_and_leaves_no_process(enviro
         env=environment,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=900,
         check=False,
     )
     print(demo.stdout, demo.stderr, sep="\n")
@@ -116,7 +116,9 @@ def test_the_ui_is_an_admins_without_a_login_and_ends_with_ctrl_c(environment: d
 
 def test_the_ui_refuses_a_port_that_is_taken(environment: dict[str, str], airflow: RunningAirflow) -> None:
     command = [sys.executable, "-m", "demo.ui", "--port", str(airflow.home.port)]
-    ui = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    ui = subprocess.run(
+        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
     assert ui.returncode == 2
     assert f"port {airflow.home.port} of 127.0.0.1 is taken" in ui.stderr
 

@@ -9,6 +9,7 @@ from airflow.sdk.execution_time.comms import SetXCom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from airflow_sm_processing import ProcessingOperator
     from tests.task_runner import Runner
@@ -25,12 +26,24 @@ def records(runner: Runner) -> list[dict[str, Any]]:
     ]
 
 
+def until_seen_running(runner: Runner, gate: Path) -> str:
+    """Return a script that ends when the task has pushed the record of its running job."""
+
+    def pushed(key: str) -> None:
+        if key == "_job" and len(records(runner)) == len(("submitted", "running")):
+            gate.touch()
+
+    runner.supervisor.on_xcom = pushed
+    return f"import pathlib, time; [time.sleep(0.1) for _ in iter(pathlib.Path({str(gate)!r}).exists, True)]"
+
+
 def seen(record: dict[str, Any]) -> tuple[str, bool]:
     return record["status"], record["started_at"] is not None
 
 
-def test_a_worker_tells_of_the_start_and_of_the_end(runner: Runner, task_factory: TaskFactory):
-    assert runner.run(task_factory(LINE)).state == "success"
+def test_a_worker_tells_of_the_start_and_of_the_end(runner: Runner, task_factory: TaskFactory, tmp_path: Path):
+    script = until_seen_running(runner, tmp_path / "gate")
+    assert runner.run(task_factory(script)).state == "success"
     assert [seen(record) for record in records(runner)] == [
         ("InProgress", False),
         ("InProgress", True),
@@ -39,9 +52,9 @@ def test_a_worker_tells_of_the_start_and_of_the_end(runner: Runner, task_factory
 
 
 def test_a_worker_that_takes_over_from_a_trigger_knows_the_job_as_the_first_one_did(
-    runner: Runner, task_factory: TaskFactory
+    runner: Runner, task_factory: TaskFactory, tmp_path: Path
 ):
-    task = task_factory(LINE, deferrable=True)
+    task = task_factory(until_seen_running(runner, tmp_path / "gate"), deferrable=True)
     assert runner.run(task).deferred
     failure = {"error": TriggerFailureReason.TRIGGER_FAILURE.value, "traceback": None}
     assert runner.run(task, resume=(TRIGGER_FAIL_REPR, failure)).state == "success"

@@ -187,7 +187,7 @@ def test_deferred_it_times_out_and_the_job_goes_on(
     state: str,
 ):
     job = elsewhere(SLEEPS)
-    sensor = sensor_factory(deferrable=True, timeout=6, soft_fail=soft_fail)
+    sensor = sensor_factory(deferrable=True, timeout=15, soft_fail=soft_fail)
     deferred = runner.run(sensor)
     event = asyncio.run(fired(trigger_of(deferred)))
     assert event["outcome"] == "deadline"
