@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,7 +27,7 @@ from airflow_sm_processing.operators.templating import (
 from airflow_sm_processing.operators.wait_options import read_exit_codes
 from airflow_sm_processing.processing.models import ProcessingInput
 from airflow_sm_processing.processing.secrets import hidden
-from airflow_sm_processing.processing.values import NATIVE_NUMBER_RULE, NativeFloat, NativeInt, to_plain
+from airflow_sm_processing.processing.values import NATIVE_NUMBER_RULE, NativeFloat, NativeInt, json_or_as_is, to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,11 +54,7 @@ def with_own(parameters: dict[str, Any], **own: Sequence[Any]) -> dict[str, Any]
 
 
 def _and(given: Any, own: list[Any]) -> Any:
-    if isinstance(given, str):  # a template's result, it may be
-        try:
-            given = json.loads(given)
-        except ValueError:
-            return given
+    given = json_or_as_is(given)
     if given is None:
         return to_plain(own)
     return to_plain([*given, *own]) if isinstance(given, (list, tuple)) else given
@@ -74,7 +69,7 @@ def read_requirements(value: Any) -> list[str]:
     problems = list(_requirements_problems(value))
     if problems:
         raise DefinitionError(problems)
-    return list(_plain_list(value) or ())
+    return list(json_or_as_is(value) or ())
 
 
 def own_problems(*, requirements: Any, max_xcom_bytes: Any, fail_on_exit_code: Any) -> Iterator[Problem]:
@@ -95,7 +90,7 @@ def _fail_problems(value: Any) -> Iterator[Problem]:
 def _requirements_problems(value: Any) -> Iterator[Problem]:
     if value is None or value is LATE:
         return
-    lines = _plain_list(value)
+    lines = json_or_as_is(value)
     if not isinstance(lines, (list, tuple)):
         yield Problem("requirements", value, "must be a list of strings, each a line of a requirements file")
         return
@@ -104,15 +99,6 @@ def _requirements_problems(value: Any) -> Iterator[Problem]:
             yield Problem(
                 f"requirements[{index}]", line, "must be a line of a requirements file, such as 'pandas==2.2'"
             )
-
-
-def _plain_list(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
 
 
 _FOLDER = "/opt/ml/processing/arguments"

@@ -15,13 +15,14 @@ from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.metrics import count_calls
 from airflow_sm_processing.processing import ProcessingJob, Processor, ScriptProcessor, Session
 from airflow_sm_processing.processing.aws_calls import aws_call
-from airflow_sm_processing.processing.defaults import Source
+from airflow_sm_processing.processing.defaults import Source, config_files, read_defaults
 from airflow_sm_processing.processing.secrets import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_sm_processing.processing import JobDefinition
+    from airflow_sm_processing.processing.defaults import JobDefaults
     from airflow_sm_processing.processing.secrets import JobSecrets
 
 __all__ = ["ProcessingHook"]
@@ -86,6 +87,14 @@ class ProcessingHook(AwsGenericHook[Any]):
             secrets=self._secrets,
             more_defaults=list(self._more_defaults()),
         )
+
+    def local_defaults(self) -> JobDefaults:
+        """Read the defaults of this connection's jobs, but for those in S3: neither credentials nor AWS are asked for.
+
+        Raises:
+            DefinitionError: A source of defaults can't be read.
+        """
+        return read_defaults([*config_files(), *self._more_defaults()], None)
 
     def _more_defaults(self) -> Iterator[Source]:
         """Yield the defaults that Airflow knows: its own option's, then the connection's, which win."""

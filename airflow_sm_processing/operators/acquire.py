@@ -380,7 +380,7 @@ def plan_task(
     options, problems = task.read_wait_options()
     try:
         with job_definition(context, problems, is_excused=_is_of_a_placeholder) as written:
-            definition, defaults = task.hook.session.defaults(ask_s3=False).apply(written)
+            definition, defaults = task.hook.local_defaults().apply(written)
             role, connection = str(definition.role), task.connection
             region = region or _configured_region(task)
             place = Place(

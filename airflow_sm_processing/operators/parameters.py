@@ -7,7 +7,6 @@ become definition objects twice: when the DAG is parsed, as far as they are know
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +24,14 @@ from airflow_sm_processing.operators.wait_options import read_wait_options
 from airflow_sm_processing.processing.definition import DEFINITION_PARAMETERS, DefinitionReader, local_path
 from airflow_sm_processing.processing.secrets import JobSecrets, hidden, secret_forms, strings_in
 from airflow_sm_processing.processing.validation import definition_problems
-from airflow_sm_processing.processing.values import BOOLEANS, LATE, ValueReader, rule_of_structure, to_plain
+from airflow_sm_processing.processing.values import (
+    BOOLEANS,
+    LATE,
+    ValueReader,
+    json_or_as_is,
+    rule_of_structure,
+    to_plain,
+)
 from airflow_sm_processing.redaction import signed_queries
 from airflow_sm_processing.xcoms import reserved_name_problems
 
@@ -265,18 +271,11 @@ def _bool_or_path(verify: Any) -> Any:
 
 
 def _settings(value: Any, subject: str) -> dict[str, Any] | None:
-    settings = _from_json(value) if isinstance(value, str) else value
+    settings = json_or_as_is(value)
     if settings is not None and not isinstance(settings, dict):
         rule = rule_of_structure(value, "dict")
         raise DefinitionError([Problem("botocore_config", hidden(value), rule)], subject=subject)
     return settings
-
-
-def _from_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 MASK_PARAMETER = "mask_env"
@@ -334,7 +333,10 @@ def read_mask(value: Any) -> Mask:
     if isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return BOOLEANS[value.lower()] if value.lower() in BOOLEANS else _names(_parsed(value, otherwise=[value]))
+        if value.lower() in BOOLEANS:
+            return BOOLEANS[value.lower()]
+        plain = json_or_as_is(value)
+        return _names([value] if plain is value else plain)
     return _names(value)
 
 
@@ -352,11 +354,4 @@ def _mask(value: Any) -> Mask:
 
 
 def _environment(env: Any) -> Any:
-    return _parsed(env, otherwise=env) if isinstance(env, str) else env
-
-
-def _parsed(text: str, *, otherwise: Any) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return otherwise
+    return json_or_as_is(env)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +13,7 @@ from airflow_sm_processing.processing.values import (
     DEFAULT_MAX_TRANSIENT_SECONDS,
     DEFAULT_POLL_INTERVAL,
     Value,
+    json_or_as_is,
     value_object,
 )
 
@@ -91,7 +91,7 @@ def read_exit_codes(value: Any) -> frozenset[int]:
     Raises:
         ValueError: There is something else among them.
     """
-    plain = _from_json(value) if isinstance(value, str) else value
+    plain = json_or_as_is(value)
     if plain is None or plain == "":
         return frozenset()
     if isinstance(plain, Collection) and not isinstance(plain, (str, bytes, Mapping)):
@@ -105,13 +105,6 @@ def _exit_code(value: Any) -> int:
     if isinstance(code, bool) or not isinstance(code, int) or not 0 < code <= _LARGEST_EXIT_CODE:
         raise ValueError(f"must be an exit code from 1 to {_LARGEST_EXIT_CODE}, or several in a list")
     return code
-
-
-def _from_json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def _boolean(value: object) -> bool:

@@ -32,10 +32,9 @@ from airflow_sm_processing.ownership.owner import (
     stem,
     try_of,
 )
-from airflow_sm_processing.processing.aws_calls import backoff
+from airflow_sm_processing.processing.aws_calls import jittered
 from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.processing.job import ProcessingJob
-from airflow_sm_processing.processing.submission import with_defaults
 from airflow_sm_processing.processing.validation import needs_newer_boto3
 
 if TYPE_CHECKING:
@@ -147,7 +146,6 @@ class JobClaim:
             may_create: Called right before a job is made, noted or stopped; what it raises ends the claim.
             sleep: Waits so many seconds; what it raises ends the claim.
         """
-        definition = with_defaults(definition, session)
         self._fixed_name = None if definition.job_name is None else str(definition.job_name)
         self._stem = stem(definition, asking.owner.digest)
         self._asking = asking
@@ -205,7 +203,7 @@ class JobClaim:
         if not is_taken:
             raise error
         if met is None:  # deleted, by us it may be, and its name isn't free yet
-            self._sleep(backoff(0, first=5.0, longest=5.0, shortest=0.5))
+            self._sleep(jittered(5.0, low=0.1, high=1.0))
         return None
 
     def unseen_job(self) -> ProcessingJob | None:

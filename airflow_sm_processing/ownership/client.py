@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sm_processing.exceptions import (
@@ -29,7 +30,7 @@ from airflow_sm_processing.processing.aws_calls import (
     summaries,
 )
 from airflow_sm_processing.processing.job import ProcessingJob
-from airflow_sm_processing.processing.submission import checked_plan, create_job, log_image, upload_files
+from airflow_sm_processing.processing.submission import checked_plan, create_job, log_image, upload_files, with_defaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -173,7 +174,7 @@ class JobCreator:
         may_create: Callable[[], None],
         sleep: Callable[[float], None],
     ) -> None:
-        self._definition = definition
+        self._given = definition
         self._session = session
         self._upload_key = upload_key
         self._max_transient_seconds = max_transient_seconds
@@ -183,6 +184,11 @@ class JobCreator:
         self._image_is_logged = False
         self.unanswered: str | None = None
         """The name of a job that was asked for and never refused: there may be one."""
+
+    @cached_property
+    def _definition(self) -> JobDefinition:
+        """The definition with the session's defaults, which an existing job needs no more."""
+        return with_defaults(self._given, self._session)
 
     def make(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> ProcessingJob:
         """Upload what is local, and create the job.
@@ -211,7 +217,7 @@ class JobCreator:
             upload_files(plan, self._definition, self._session, repeated=repeated or uploads > 1)
             return plan
 
-        tries = retrying(RetryBudget(self._max_transient_seconds), may_pass=_upload_may_pass, sleep=self._sleep)
+        tries = retrying(RetryBudget(self._max_transient_seconds), retry_if=_upload_may_pass, sleep=self._sleep)
         return tries(upload)
 
     def _plan(self, name: str, tags: Mapping[str, str]) -> SubmissionPlan:

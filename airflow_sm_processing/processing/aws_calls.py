@@ -468,9 +468,9 @@ def backoff(failures: int, *, first: float, longest: float, shortest: float = 0.
 
     Args:
         failures: How many there were before the last one.
-        first: The bound after the first, in seconds.
-        longest: The bound's own bound.
-        shortest: The least to wait.
+        first: The bound after the first failure, in seconds.
+        longest: Where the bound stops growing, in seconds.
+        shortest: The least to wait, in seconds.
     """
     return random.uniform(shortest, min(first * 2.0 ** min(failures, _MOST_DOUBLINGS), longest))  # noqa: S311  # no secret
 
@@ -521,20 +521,21 @@ def is_transient(error: BaseException) -> bool:
 def retrying(
     stop: Callable[[RetryCallState], bool],
     *,
-    may_pass: Callable[[BaseException], bool] = is_transient,
+    retry_if: Callable[[BaseException], bool] = is_transient,
     longest_pause: float | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Retrying:
     """Return tenacity's retry loop for calls to AWS, which raises the last error as it was.
 
     Args:
-        stop: Whether to give up: a `RetryBudget`.
-        may_pass: Which errors are retried.
-        longest_pause: The bound of pauses that double from one second, with full jitter; half a second to five if None.
+        stop: Returns whether to give up, as a `RetryBudget` does.
+        retry_if: Returns whether an error is retried.
+        longest_pause: Where the bound of pauses stops growing that doubles from one second, with full jitter; if None,
+            each pause takes half a second to five.
         sleep: Waits so many seconds; what it raises ends the loop.
     """
     wait = _SOON if longest_pause is None else wait_random_exponential(multiplier=1, max=longest_pause)
-    return Retrying(retry=retry_if_exception(may_pass), stop=stop, wait=wait, sleep=sleep, reraise=True)
+    return Retrying(retry=retry_if_exception(retry_if), stop=stop, wait=wait, sleep=sleep, reraise=True)
 
 
 def retry(call: Callable[[], _T], *, max_seconds: float, sleep: Callable[[float], None] = time.sleep) -> _T:
@@ -555,7 +556,16 @@ async def retry_async(
     *,
     wait: wait_base | Callable[[RetryCallState], float] | None = None,
 ) -> _T:
-    """Do the same in an event loop, until `stop` says to give up; two seconds at most between two calls by default."""
+    """Return what a call returns in an event loop, which is made again through transient errors until `stop` is true.
+
+    Args:
+        call: Makes the call.
+        stop: Returns whether to give up, as a `RetryBudget` does.
+        wait: Returns the seconds until the next call, as tenacity's do; up to two, with full jitter, if None.
+
+    Raises:
+        TransientError: The last one, when it was time to give up.
+    """
     tries = AsyncRetrying(
         retry=retry_if_exception(is_transient),
         stop=stop,
@@ -563,4 +573,8 @@ async def retry_async(
         sleep=asyncio.sleep,
         reraise=True,
     )
-    return await tries(call)
+
+    async def attempt() -> _T:  # tenacity awaits only what a coroutine function returns
+        return await call()
+
+    return await tries(attempt)

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.processing.definition import JobDefinition
 
-__all__ = ["ADMIN_OVERRIDE", "USER_OVERRIDE", "JobDefaults", "Source", "config_files", "read_defaults"]
+__all__ = ["JobDefaults", "Source", "config_files", "read_defaults"]
 
 log = logging.getLogger(__name__)
 
-ADMIN_OVERRIDE = "SAGEMAKER_ADMIN_CONFIG_OVERRIDE"
-USER_OVERRIDE = "SAGEMAKER_USER_CONFIG_OVERRIDE"
+_ADMIN_OVERRIDE = "SAGEMAKER_ADMIN_CONFIG_OVERRIDE"
+_USER_OVERRIDE = "SAGEMAKER_USER_CONFIG_OVERRIDE"
 _FILE_NAME = "config.yaml"
 _SECTION = ("SageMaker", "ProcessingJob")
 _ENVIRONMENT = ("Environment",)
@@ -77,7 +77,7 @@ def config_files() -> list[Source]:
     """Return the SDK's own two files: the administrator's, then the user's, which wins."""
     from platformdirs import site_config_dir, user_config_dir
 
-    places = ((ADMIN_OVERRIDE, site_config_dir("sagemaker")), (USER_OVERRIDE, user_config_dir("sagemaker")))
+    places = ((_ADMIN_OVERRIDE, site_config_dir("sagemaker")), (_USER_OVERRIDE, user_config_dir("sagemaker")))
     return [
         Source(os.environ[variable]) if variable in os.environ else Source(f"{folder}/{_FILE_NAME}", may_be_absent=True)
         for variable, folder in places

@@ -169,8 +169,8 @@ class Session:
                 self._ensured_bucket = self.default_bucket_name
             return self._ensured_bucket
 
-    def defaults(self, *, ask_s3: bool = True) -> JobDefaults:
-        """Return the defaults of this session's jobs; without `ask_s3`, but for those in S3.
+    def defaults(self) -> JobDefaults:
+        """Read the defaults of this session's jobs.
 
         Raises:
             DefinitionError: A source of defaults can't be read.
@@ -178,7 +178,7 @@ class Session:
         """
         given = self._sagemaker_config
         files = config_files() if given is None else [Source("sagemaker_config", given)]
-        return read_defaults([*files, *self._more_defaults], (lambda: self.s3_client) if ask_s3 else None)
+        return read_defaults([*files, *self._more_defaults], lambda: self.s3_client)
 
     def expand_role(self, role: str) -> str:
         """Return the ARN of a role name, as iam:GetRole says; what has a slash in it is an ARN already.

@@ -48,6 +48,7 @@ __all__ = [
     "as_text",
     "camel_case",
     "from_json",
+    "json_or_as_is",
     "read_dict",
     "rule_of_structure",
     "snake_case",
@@ -281,6 +282,16 @@ def from_json(text: str) -> Any:
     return json.loads(
         text, parse_float=_json_float, parse_int=_json_int, parse_constant=_json_float, object_pairs_hook=_unique
     )
+
+
+def json_or_as_is(value: Any) -> Any:
+    """Return what a string says that is JSON, as a template may have written it; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def rule_of_structure(value: object, wanted: str) -> str:

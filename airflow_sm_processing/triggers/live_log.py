@@ -7,20 +7,18 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from tenacity import stop_never
+from tenacity import stop_never, wait_random_exponential
 
-from airflow_sm_processing.exceptions import ProcessingError, TransientError
-from airflow_sm_processing.processing.aws_calls import backoff, error_of, is_throttle, retry_async
+from airflow_sm_processing.exceptions import ProcessingError
+from airflow_sm_processing.processing.aws_calls import retry_async
 from airflow_sm_processing.processing.log_events import LogPosition
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.triggers.log_positions import add_span, forget_spans, is_log_emptied, spans_of
-from airflow_sm_processing.watcher.client import Priority
+from airflow_sm_processing.watcher.client import Priority, past_throttles
 from airflow_sm_processing.xcoms import LOG_POSITION_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from tenacity import RetryCallState
 
     from airflow_sm_processing.processing.secrets import Mask
     from airflow_sm_processing.processing.waiter import LogLine
@@ -34,15 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["JobEnvironment", "LiveLog", "NoLog"]
 
 
-_LONGEST_PAUSE = 30.0
-
-
-def _pause_after(state: RetryCallState) -> float:
-    """Return the seconds to wait after a failure; the permits' own pace answers throttles."""
-    error = error_of(state)
-    if isinstance(error, TransientError) and is_throttle(error.code):
-        return 0.0
-    return backoff(state.attempt_number - 1, first=1.0, longest=_LONGEST_PAUSE)
+_PAUSES = wait_random_exponential(multiplier=1, max=30)
 
 
 class JobEnvironment:
@@ -95,7 +85,7 @@ class JobEnvironment:
 
     async def _ask(self) -> None:
         try:
-            self._take(await retry_async(self._answer, stop_never, wait=_pause_after))
+            self._take(await retry_async(lambda: past_throttles(self._answer), stop_never, wait=_PAUSES))
         except ProcessingError as error:
             self._logger.warning(
                 "The job's lines come at its end, from a worker: what to hide in them can't be known here. %s",

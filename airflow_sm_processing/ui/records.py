@@ -42,14 +42,13 @@ from airflow_sm_processing.xcoms import RECORD_KEY
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
+    from airflow.models.taskinstance import TaskInstance
     from sqlalchemy.orm import Session
 
+    from airflow_sm_processing.ui.models import JobDetailsWithLog
     from airflow_sm_processing.ui.tables import RecordTable, RowText, TableVersion
 
     Cache = dict[RowKey, "tuple[datetime, JobRow | UnreadableRecord]"]
-    from airflow.models.taskinstance import TaskInstance
-
-    from airflow_sm_processing.ui.models import JobDetailsWithLog
 
 __all__ = [
     "SORT_KEYS",

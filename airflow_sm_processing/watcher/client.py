@@ -9,7 +9,7 @@ import math
 from collections import deque
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_sm_processing.exceptions import AccessDeniedError, ServiceError, TransientError
 from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, is_throttle, jittered, readable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     MakeClient = Callable[[str], Any]
     """Makes a client of a service, such as `sagemaker`, that tries each call once."""
 
-__all__ = ["AwsCalls", "Permits", "Priority", "now", "set_within"]
+__all__ = ["AwsCalls", "Permits", "Priority", "now", "past_throttles", "set_within"]
 
 
 def now() -> float:
@@ -187,6 +187,30 @@ _CALL_SECONDS = 30.0
 _SLOW_SECONDS = 2.5
 _CHECKED_BY_READERS = frozenset({"ListProcessingJobs", "FilterLogEvents"})
 """Of one that can't be read among many, the others are: a summary's job, or an event, isn't the page's fault."""
+
+
+_T = TypeVar("_T")
+
+
+async def past_throttles(
+    call: Callable[[], Awaitable[_T]], on_error: Callable[[TransientError], None] = lambda _: None
+) -> _T:
+    """Make a call until it isn't throttled: what slows it down is the pace of its permits.
+
+    Args:
+        call: Makes the call, with a permit.
+        on_error: Takes each transient error, throttles included.
+
+    Raises:
+        TransientError: Another one than a throttle.
+    """
+    while True:
+        try:
+            return await call()
+        except TransientError as error:
+            on_error(error)
+            if not is_throttle(error.code):
+                raise
 
 
 class AwsCalls:

@@ -30,13 +30,12 @@ from airflow_sm_processing.watcher.client import now
 from airflow_sm_processing.watcher.queries import server_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from airflow_sm_processing.processing.log_events import LogLine
 
     LineSink = Callable[[Sequence[LogLine]], None]
     """Takes a few lines at a time, in the event loop and in the context in which `follow` was called."""
-    from collections.abc import Awaitable, Callable, Sequence
 
     LogCall = Callable[[str, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
     """Calls CloudWatch Logs once: the client's method, the subject for errors, and the request."""

@@ -23,7 +23,7 @@ from airflow_sm_processing.exceptions import (
 )
 from airflow_sm_processing.processing.aws_calls import answer_read, is_throttle, new_token, retry_async
 from airflow_sm_processing.processing.description import JobStatus
-from airflow_sm_processing.watcher.client import Priority, now
+from airflow_sm_processing.watcher.client import Priority, now, past_throttles
 from airflow_sm_processing.watcher.watches import JobEnd, JobOutcome
 
 if TYPE_CHECKING:
@@ -355,19 +355,15 @@ class JobQueries:
         on_slow: Callable[[], None] | None = None,
     ) -> Mapping[str, Any]:
         async def ask() -> Mapping[str, Any]:
-            while True:
-                try:
-                    answer = await self._calls.sagemaker(method, subject, request, priority=priority, on_slow=on_slow)
-                    with answer_read(_OPERATIONS[method], subject):
-                        _check(method, subject, answer)
-                except TransientError as error:
-                    self._note_trouble(error, subject)
-                    if not is_throttle(error.code):
-                        raise
-                else:  # throttles are answered by the pace of the permits
-                    return answer
+            answer = await self._calls.sagemaker(method, subject, request, priority=priority, on_slow=on_slow)
+            with answer_read(_OPERATIONS[method], subject):
+                _check(method, subject, answer)
+            return answer
 
-        answer = await retry_async(ask, stop_after_attempt(_ATTEMPTS), wait=_PAUSES)
+        def note(error: TransientError) -> None:
+            self._note_trouble(error, subject)
+
+        answer = await retry_async(lambda: past_throttles(ask, note), stop_after_attempt(_ATTEMPTS), wait=_PAUSES)
         self._note_success(answer)
         return answer
 

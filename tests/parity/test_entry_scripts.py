@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import time
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_sm_processing.local import LocalSageMaker
+from tests.wheels import TINY_WHEEL, make_tiny_wheel
 
 from .case import Case, processing_input, processing_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from .bench import Bench
     from .wire import Wire
 
 pytestmark = pytest.mark.timeout(180, func_only=True)  # the first use may install the SDK
-WHEEL = "sm_tiny-1.0-py3-none-any.whl"
 MAIN = """\
 import json, os, sys
 from pathlib import Path
@@ -42,17 +40,7 @@ def sagemaker() -> Iterator[LocalSageMaker]:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A wheel of the project `sm-tiny`, version 1.0."""
-    path: Path = tmp_path_factory.mktemp("wheel") / WHEEL
-    files = {
-        "sm_tiny.py": "",
-        "sm_tiny-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: sm-tiny\nVersion: 1.0\n",
-        "sm_tiny-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        "sm_tiny-1.0.dist-info/RECORD": "sm_tiny.py,,\n",
-    }
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, text in files.items():
-            archive.writestr(name, text)
-    return path.read_bytes()
+    return make_tiny_wheel(tmp_path_factory.mktemp("wheel")).read_bytes()
 
 
 def case(wheel: bytes, requirement: str, main: str = MAIN) -> Case:
@@ -69,7 +57,7 @@ def case(wheel: bytes, requirement: str, main: str = MAIN) -> Case:
         processor="PyTorchProcessor",
         init={"env": {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/opt/ml/processing/wheels"}},
         runs=(run,),
-        files={**files, f"wheels/{WHEEL}": wheel},
+        files={**files, f"wheels/{TINY_WHEEL}": wheel},
     )
 
 

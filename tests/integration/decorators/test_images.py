@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 from airflow.sdk import task
 
 from airflow_sm_processing import ProcessingInput
+from tests.wheels import TINY_WHEEL, make_tiny_wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,15 +19,7 @@ if TYPE_CHECKING:
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a wheel of the project `sm-tiny`, version 1.0: what an index would have."""
     folder = tmp_path_factory.mktemp("wheels")
-    files = {
-        "sm_tiny.py": "SIZE = 'tiny'\n",
-        "sm_tiny-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: sm-tiny\nVersion: 1.0\n",
-        "sm_tiny-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = "".join(f"{name},,\n" for name in [*files, "sm_tiny-1.0.dist-info/RECORD"])
-    with zipfile.ZipFile(folder / "sm_tiny-1.0-py3-none-any.whl", "w") as wheel:
-        for name, text in {**files, "sm_tiny-1.0.dist-info/RECORD": record}.items():
-            wheel.writestr(name, text)
+    make_tiny_wheel(folder)
     return folder
 
 
@@ -64,7 +56,7 @@ def test_requirements_are_installed_first(dag, on_sagemaker, result_of, wheels):
 
 
 def test_a_requirement_may_be_a_file_of_the_container(dag, on_sagemaker, result_of, wheels):
-    wheel = "/opt/ml/processing/wheels/sm_tiny-1.0-py3-none-any.whl"
+    wheel = f"/opt/ml/processing/wheels/{TINY_WHEEL}"
 
     @task.sm_processing(requirements=[wheel], **on_sagemaker | {"python": "python3"}, **without_index(wheels))
     def size():

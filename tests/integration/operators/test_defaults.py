@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
 
 from airflow_sm_processing import ScriptProcessingOperator
 
@@ -94,3 +95,48 @@ def test_a_task_without_any_role_fails_without_a_retry(task: ScriptProcessingOpe
     ended = runner.run(task)
     assert ended.state == "failed"
     assert "role=None: is required, and no default has RoleArn" in str(ended.error)
+
+
+def test_a_resumed_worker_hides_a_default_environment_too(
+    task: ScriptProcessingOperator,
+    runner: Runner,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SM_PROCESSING__SAGEMAKER_CONFIG", f"s3://{BUCKET}/team")
+    task.deferrable = True
+    deferred = runner.run(task).deferred
+    assert deferred.trigger_kwargs["mask_env"] is True
+    failure = {"error": TriggerFailureReason.TRIGGER_FAILURE.value, "traceback": None}
+    assert runner.run(task, resume=(TRIGGER_FAIL_REPR, failure)).state == "success"
+    said = capfd.readouterr().out
+    assert "the word is ***" in said
+    assert WORD not in said
+
+
+def test_a_try_that_finds_the_task_instances_job_needs_no_defaults(
+    task: ScriptProcessingOperator, runner: Runner, sagemaker: LocalSageMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SM_PROCESSING__SAGEMAKER_CONFIG", f"s3://{BUCKET}/team")
+    assert runner.run(task).state == "success"
+    made = described(sagemaker, runner)
+    monkeypatch.setenv("AIRFLOW__SM_PROCESSING__SAGEMAKER_CONFIG", "/no/such/file")
+    ended = runner.run(task)
+    assert ended.state == "success", ended.error
+    assert described(sagemaker, runner)["ProcessingJobArn"] == made["ProcessingJobArn"]
+
+
+def test_reading_defaults_is_retried_like_an_upload(
+    task: ScriptProcessingOperator,
+    runner: Runner,
+    sagemaker: LocalSageMaker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SM_PROCESSING__SAGEMAKER_CONFIG", f"s3://{BUCKET}/team")
+    task.botocore_config = {"retries": {"total_max_attempts": 1}}
+    sagemaker.set_faults("s3:GetObject:error=InternalError,status=500,times=1")
+    with caplog.at_level("WARNING"):
+        ended = runner.run(task)
+    assert ended.state == "success", ended.error
+    assert f"GetObject for s3://{BUCKET}/team/config.yaml failed: InternalError" in caplog.text

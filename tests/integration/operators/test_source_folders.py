@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -15,6 +14,7 @@ from airflow_sm_processing import ProcessingInput, ProcessingOutput, ScriptProce
 from airflow_sm_processing.exceptions import JobFailedError
 from airflow_sm_processing.processing import ScriptProcessor, Session
 from airflow_sm_processing.processing.submission import submit
+from tests.wheels import make_tiny_wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,22 +63,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "src/tool.sh").chmod(0o755)
-    make_wheel(tmp_path / "wheels")
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    make_tiny_wheel(wheels)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def make_wheel(folder: Path) -> None:
-    folder.mkdir()
-    files = {
-        "sm_tiny.py": "SIZE = 'tiny'\n",
-        "sm_tiny-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: sm-tiny\nVersion: 1.0\n",
-        "sm_tiny-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = "".join(f"{name},,\n" for name in [*files, "sm_tiny-1.0.dist-info/RECORD"])
-    with zipfile.ZipFile(folder / "sm_tiny-1.0-py3-none-any.whl", "w") as wheel:
-        for name, text in {**files, "sm_tiny-1.0.dist-info/RECORD": record}.items():
-            wheel.writestr(name, text)
 
 
 def source(folder: Path, **changes: Any) -> dict[str, Any]:

@@ -194,3 +194,21 @@ def test_a_wrong_image_is_an_error_of_the_plan(dag, task_factory):
     task_factory(image="sklearn:1.5-1", image_uri=None)
     with pytest.raises(TaskDefinitionError, match=r"image='sklearn:1\.5-1': sklearn has no such version; the nearest"):
         planned(dag)
+
+
+def test_defaults_are_planned_with_their_origins_and_without_credentials(dag, task_factory, tmp_path, monkeypatch):
+    """A connection that assumes a role would ask AWS for its credentials."""
+    path = tmp_path / "config.yaml"
+    path.write_text("SageMaker: {ProcessingJob: {RoleArn: 'arn:aws:iam::123456789012:role/Default'}}")
+    section = {"ProcessingResources": {"ClusterConfig": {"VolumeKmsKeyId": "a-key"}}}
+    extra = {
+        "role_arn": "arn:aws:iam::123456789012:role/Assumed",
+        "sagemaker_config": {"SageMaker": {"ProcessingJob": section}},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps({"conn_type": "aws", "extra": extra}))
+    monkeypatch.setenv("AIRFLOW__SM_PROCESSING__SAGEMAKER_CONFIG", str(path))
+    task_factory(role=None)
+    plan = planned(dag)
+    assert plan["request"]["RoleArn"] == "arn:aws:iam::123456789012:role/Default"
+    assert plan["request"]["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == "a-key"
+    assert plan["defaults"] == {"role": str(path), "volume_kms_key": "connection aws_default"}
