@@ -18,6 +18,7 @@ from airflow_sm_processing.operators.outputs import (
     declare,
     declare_partial,
     outputs_alias,
+    plain_parameter,
     with_folder_parameters,
     with_folder_references,
     with_optional_references,
@@ -297,9 +298,9 @@ class BaseProcessingOperator(BaseOperator):
         self.env = env
         self.tags = tags
         self.network_config = to_plain(network_config)
-        plain_inputs = to_plain(inputs)
+        plain_inputs = plain_parameter("inputs", inputs)
         self.inputs = with_optional_references(with_folder_references(with_uris(plain_inputs)))
-        self.outputs = to_plain(outputs)
+        self.outputs = plain_parameter("outputs", outputs)
         self.arguments = arguments
         self.experiment_config = experiment_config
         self.kms_key = kms_key
@@ -333,7 +334,7 @@ class BaseProcessingOperator(BaseOperator):
         """Begin a mapped task; `kwargs`, and what is expanded later, may hold definition objects."""
         from airflow_sm_processing.operators.mapping import ProcessingPartial
 
-        partial = super().partial(**{name: to_plain(value) for name, value in kwargs.items()})
+        partial = super().partial(**{name: plain_parameter(name, value) for name, value in kwargs.items()})
         declare_partial(partial.kwargs)
         partial.kwargs.update(with_folder_parameters(partial.kwargs))
         return ProcessingPartial.of(partial)

@@ -13,8 +13,7 @@ from airflow.sdk import XComArg
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
 
-from airflow_sm_processing.operators.outputs import with_folder_parameters, with_uris
-from airflow_sm_processing.processing.values import to_plain
+from airflow_sm_processing.operators.outputs import plain_parameter, with_folder_parameters, with_uris
 
 __all__ = ["ProcessingPartial", "wrap_references"]
 
@@ -60,7 +59,7 @@ class _Reference(ResolveMixin):
 
 
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return with_folder_parameters({name: with_uris(to_plain(value)) for name, value in parameters.items()})
+    return with_folder_parameters({name: with_uris(plain_parameter(name, value)) for name, value in parameters.items()})
 
 
 def _mappable(plain: Any) -> Any:

@@ -12,7 +12,8 @@ from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.templating import LATE, as_bool, hide_unresolved, resolved
-from airflow_sm_processing.processing.models import as_folder, is_s3_uri
+from airflow_sm_processing.processing.models import as_folder, is_s3_uri, own_names
+from airflow_sm_processing.processing.values import to_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -32,6 +33,7 @@ __all__ = [
     "emit_asset_events",
     "emit_assets_problems",
     "outputs_alias",
+    "plain_parameter",
     "with_folder_parameters",
     "with_folder_references",
     "with_optional_references",
@@ -224,6 +226,12 @@ def _map_index(name: str, task_id: str) -> int:
 
 def _has_run(state: Any) -> bool:
     return str(getattr(state, "value", state)) not in _DID_NOT_RUN
+
+
+def plain_parameter(name: str, value: Any) -> Any:
+    """Return an operator's parameter as plain dicts and lists; inputs and outputs with their fields' names here."""
+    plain = to_plain(value)
+    return own_names(name, plain) if name in {"inputs", "outputs"} else plain
 
 
 def with_uris(value: Any) -> Any:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
-from airflow_sm_processing.operators.outputs import emit_assets_problems, with_uris
+from airflow_sm_processing.operators.outputs import emit_assets_problems, plain_parameter, with_uris
 from airflow_sm_processing.operators.templating import (
     as_bool,
     hide_unresolved,
@@ -112,7 +112,7 @@ class TaskDefinitionReader(DefinitionReader):
     def _one_for_each_source(self, inputs: Any) -> Any:
         if inputs is None or inputs is LATE:
             return inputs
-        items = enumerate(self.structure("inputs", inputs, "list"))
+        items = enumerate(plain_parameter("inputs", self.structure("inputs", inputs, "list")))
         return [
             fields for index, item in items for fields in one_for_each_source(f"inputs[{index}]", item, self.problems)
         ]

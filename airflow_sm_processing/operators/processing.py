@@ -9,8 +9,10 @@ from airflow_sm_processing.operators.outputs import with_folder_references
 from airflow_sm_processing.processing.values import to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import PurePath
+
+    from typing_extensions import Self
 
     from airflow_sm_processing.processing.values import Late
 
@@ -36,6 +38,37 @@ class ProcessingOperator(BaseProcessingOperator):
         super().__init__(**kwargs)
         self.entrypoint = entrypoint
         self._check_early()
+
+    @classmethod
+    def from_request(cls, request: Mapping[str, Any], **parameters: Any) -> Self:
+        """Make a task of a request of CreateProcessingJob, as boto3 or the amazon provider's operator takes it.
+
+        Args:
+            request: Its values may be templates, and outputs of other tasks. A `ProcessingJobName` without a template
+                becomes the `base_job_name`: a second run couldn't have the same name.
+            parameters: The operator's own, such as `task_id`, which win over what the request says.
+
+        Raises:
+            DefinitionError: The request has members that CreateProcessingJob's hasn't.
+        """
+        from airflow_sm_processing.processing.definition import request_parameters  # few tasks have a request
+
+        given = request_parameters(request)
+        name = given.pop("job_name", None)
+        if name is not None:
+            is_one_for_all = isinstance(name, str) and "{{" not in name and "{%" not in name
+            given["base_job_name" if is_one_for_all else "job_name"] = name
+        return cls(**{**given, **parameters})
+
+    @classmethod
+    def from_processor(cls, processor: Any, **parameters: Any) -> Self:
+        """Make a task that runs what a `Processor` runs: this package's, or the SageMaker SDK's own, v2 or v3.
+
+        Args:
+            processor: Gives the parameters that it keeps from job to job, but neither its session nor the credentials.
+            parameters: The operator's own, such as `task_id` and `inputs`, which win over the processor's.
+        """
+        return cls(**{**_kept(processor, "entrypoint"), **parameters})
 
 
 class ScriptProcessingOperator(BaseProcessingOperator):
@@ -90,3 +123,21 @@ class ScriptProcessingOperator(BaseProcessingOperator):
         self.dependencies = to_plain(dependencies)
         self.requirements = to_plain(requirements)
         self._check_early()
+
+    @classmethod
+    def from_processor(cls, processor: Any, **parameters: Any) -> Self:
+        """Make a task that runs scripts as a `ScriptProcessor` does: this package's, or the SageMaker SDK's, v2 or v3.
+
+        Args:
+            processor: Gives the parameters that it keeps from job to job, but neither its session nor the credentials.
+            parameters: The operator's own, such as `task_id` and `code`, which win over the processor's.
+        """
+        return cls(**{**_kept(processor, "command"), **parameters})
+
+
+def _kept(processor: Any, own: str) -> dict[str, Any]:
+    """Return what a processor keeps from job to job; `own` is the parameter of its kind."""
+    from airflow_sm_processing.processing.definition import PROCESSOR_PARAMETERS
+
+    kept = {name: getattr(processor, name, None) for name in (*PROCESSOR_PARAMETERS, own)}
+    return {name: value for name, value in kept.items() if value}

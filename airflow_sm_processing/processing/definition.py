@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
@@ -19,11 +20,13 @@ from airflow_sm_processing.processing.models import (
     as_folder,
     is_s3_uri,
     names_no_bucket,
+    own_fields,
 )
+from airflow_sm_processing.processing.secrets import hidden
 from airflow_sm_processing.processing.values import LATE, Value, ValueReader, rule_of_structure, to_plain, value_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from airflow_sm_processing.processing.models import InstancePreference
     from airflow_sm_processing.processing.values import Late
@@ -33,6 +36,7 @@ __all__ = [
     "ENTRY_SCRIPT",
     "LONGEST_BASE",
     "MAX_LENGTH",
+    "PROCESSOR_PARAMETERS",
     "SOURCE_ARCHIVE",
     "DefinitionReader",
     "JobDefinition",
@@ -47,6 +51,7 @@ __all__ = [
     "job_name_from_base",
     "legal_name",
     "local_path",
+    "request_parameters",
     "requirements_problems",
     "short_form",
     "source_in_s3",
@@ -427,6 +432,24 @@ def legal_name(base: str) -> str:
 DEFINITION_PARAMETERS = tuple(field.name for field in dataclasses.fields(JobDefinition))
 """The parameters that define a job, whoever takes them."""
 
+PROCESSOR_PARAMETERS = (
+    "role",
+    "image",
+    "image_uri",
+    "instance_count",
+    "instance_type",
+    "instance_preferences",
+    "volume_size_in_gb",
+    "volume_kms_key",
+    "output_kms_key",
+    "max_runtime_in_seconds",
+    "base_job_name",
+    "env",
+    "tags",
+    "network_config",
+)
+"""Those of them that a processor keeps from job to job."""
+
 _WHOLE_NUMBERS = frozenset({"instance_count", "volume_size_in_gb", "max_runtime_in_seconds"})
 _BOOLEANS = frozenset({"app_managed", "optional", "enable_network_isolation", "encrypt_inter_container_traffic"})
 _LISTS = frozenset({"security_group_ids", "subnets"})
@@ -521,6 +544,7 @@ class DefinitionReader(ValueReader):
         if not isinstance(fields, dict):
             self.problems.append(Problem(path, item, _rule_of_object(cls, item)))
             return unknown
+        fields = own_fields(cls, fields)
         known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # they all are dataclasses
         strange = [key for key in fields if key not in known]
         for key in strange:
@@ -546,6 +570,67 @@ class DefinitionReader(ValueReader):
         if key in _NESTED:
             return self._build(_NESTED[key](), path, value, LATE)
         return self.text(path, value)
+
+
+_REQUEST: dict[str, Any] = {
+    "ProcessingJobName": "job_name",
+    "RoleArn": "role",
+    "AppSpecification": {
+        "ImageUri": "image_uri",
+        "ContainerEntrypoint": "entrypoint",
+        "ContainerArguments": "arguments",
+    },
+    "ProcessingResources": {
+        "ClusterConfig": {
+            "InstanceCount": "instance_count",
+            "InstanceType": "instance_type",
+            "InstancePreferences": "instance_preferences",
+            "VolumeSizeInGB": "volume_size_in_gb",
+            "VolumeKmsKeyId": "volume_kms_key",
+        },
+    },
+    "StoppingCondition": {"MaxRuntimeInSeconds": "max_runtime_in_seconds"},
+    "ProcessingInputs": "inputs",
+    "ProcessingOutputConfig": {"Outputs": "outputs", "KmsKeyId": "output_kms_key"},
+    "Environment": "env",
+    "NetworkConfig": "network_config",
+    "Tags": "tags",
+    "ExperimentConfig": "experiment_config",
+}
+"""Where a request of CreateProcessingJob has each parameter."""
+
+
+def request_parameters(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of the job that a request of CreateProcessingJob defines.
+
+    Args:
+        request: As boto3 takes it, or as the amazon provider does, below `Processing`. Its values aren't looked at.
+
+    Raises:
+        DefinitionError: It has members that the request hasn't.
+    """
+    nested = request.get("Processing")
+    problems: list[Problem] = []
+    parameters = dict(_members(nested if isinstance(nested, Mapping) else request, _REQUEST, "", problems))
+    if problems:
+        raise DefinitionError(problems, subject="the request")
+    return parameters
+
+
+def _members(
+    request: Mapping[str, Any], names: Mapping[str, Any], path: str, problems: list[Problem]
+) -> Iterator[tuple[str, Any]]:
+    for key, value in request.items():
+        name, place = names.get(key), f"{path}{key}"
+        if name is None:
+            rule = f"is no member of CreateProcessingJob's request; there are {', '.join(names)}"
+            problems.append(Problem(place, hidden(value), rule))
+        elif isinstance(name, str):
+            yield name, value
+        elif isinstance(value, Mapping):
+            yield from _members(value, name, f"{place}.", problems)
+        elif value is not None:
+            problems.append(Problem(place, hidden(value), f"must be a dict of {', '.join(name)}"))
 
 
 def _is_one_word(item: Any) -> bool:

@@ -14,6 +14,7 @@ from airflow_sm_processing.processing.values import (
     as_boto,
     as_list,
     as_text,
+    camel_case,
     read_dict,
     value_object,
 )
@@ -45,6 +46,8 @@ __all__ = [
     "join",
     "names_no_bucket",
     "output_uris",
+    "own_fields",
+    "own_names",
 ]
 
 
@@ -474,6 +477,80 @@ class NetworkConfig(Value):
         if given := {name: as_list(ids) for name, ids in vpc.items() if ids}:
             request["VpcConfig"] = given
         return request
+
+
+_NAMES_IN_REQUESTS: dict[type[Any], dict[str, str]] = {
+    NetworkConfig: {
+        "EnableInterContainerTrafficEncryption": "encrypt_inter_container_traffic",
+        "enable_inter_container_traffic_encryption": "encrypt_inter_container_traffic",
+    },
+}
+"""Of the fields that aren't SageMaker's in snake_case."""
+_PARTS_IN_REQUESTS: dict[type[Any], tuple[tuple[str, str], dict[str, str]]] = {
+    ProcessingOutput: (
+        ("S3Output", "s3_output"),
+        {"s3_uri": "destination", "local_path": "source", "s3_upload_mode": "s3_upload_mode"},
+    ),
+    NetworkConfig: (("VpcConfig", "vpc_config"), {"security_group_ids": "security_group_ids", "subnets": "subnets"}),
+}
+"""What is a part of its own there: its names, and which fields its members are here."""
+
+
+def own_fields(cls: type[Any], fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return an object's fields under their names here, if they are written as in SageMaker's requests or the SDK v3.
+
+    What has no name here stays as it is, and so is refused by name; so is what is there under both.
+
+    Args:
+        cls: The object's class in this module.
+        fields: The fields of it, but not of the objects in it.
+    """
+    field_names = list(cls.__dataclass_fields__)
+    names = {camel_case(name): name for name in field_names} | _NAMES_IN_REQUESTS.get(cls, {})
+    part_names, members = _PARTS_IN_REQUESTS.get(cls, ((), {}))
+    members = members | {camel_case(name): field for name, field in members.items()}
+    pairs: list[tuple[str, str, Any]] = []
+    for key, value in fields.items():
+        if key in part_names and isinstance(value, Mapping):
+            places = {name: f"{key}.{name}" for name in value}
+            pairs += [(places[name], members.get(name, places[name]), item) for name, item in value.items()]
+        elif not (key in part_names and value is None):
+            pairs.append((key, names.get(key, key), value))
+    if all(key == name and key in fields for key, name, _ in pairs) and len(pairs) == len(fields):
+        return fields
+    # What is absent from a part of a request has SageMaker's own default, not the SDK's.
+    absent = dict.fromkeys(field_names) if issubclass(cls, WireObject) else {}
+    return absent | _renamed(pairs)
+
+
+def _renamed(pairs: Iterable[tuple[str, str, Any]]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for key, name, value in sorted(pairs, key=lambda pair: pair[0] != pair[1]):  # those that are named as here first
+        fields[key if name in fields else name] = value
+    return fields
+
+
+def own_names(name: str, items: Any) -> Any:
+    """Return plain `inputs` or `outputs`, as `name` says, with the fields' names here, an input's place included.
+
+    What is no list of dicts stays as it is.
+    """
+    if not isinstance(items, (list, tuple)):
+        return items
+    read = _own_input if name == "inputs" else _own_output
+    own = [read(item) if isinstance(item, Mapping) else item for item in items]
+    return own if any(new is not old for new, old in zip(own, items, strict=True)) else items
+
+
+def _own_input(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    fields = own_fields(ProcessingInput, item)
+    nested = fields.get("s3_input")
+    own = own_fields(S3Input, nested) if isinstance(nested, Mapping) else nested
+    return fields if own is nested else {**fields, "s3_input": own}
+
+
+def _own_output(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    return own_fields(ProcessingOutput, item)
 
 
 def format_tags(tags: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import DefinitionError
-from airflow_sm_processing.processing.definition import DefinitionReader
+from airflow_sm_processing.processing.definition import PROCESSOR_PARAMETERS, DefinitionReader
 from airflow_sm_processing.processing.job import ProcessingJob
 from airflow_sm_processing.processing.models import InstancePreference, format_tags
 from airflow_sm_processing.processing.session import Session
@@ -20,25 +20,6 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.models import NetworkConfig, ProcessingInput, ProcessingOutput
 
 __all__ = ["Processor", "ScriptProcessor"]
-
-_LASTING = (
-    "role",
-    "image",
-    "image_uri",
-    "instance_count",
-    "instance_type",
-    "instance_preferences",
-    "entrypoint",
-    "volume_size_in_gb",
-    "volume_kms_key",
-    "output_kms_key",
-    "max_runtime_in_seconds",
-    "base_job_name",
-    "env",
-    "tags",
-    "network_config",
-)
-"""What stays the same from job to job."""
 
 
 class Processor:
@@ -173,7 +154,7 @@ class Processor:
 
     def _read(self, run: Mapping[str, Any]) -> tuple[JobDefinition, list[Problem]]:
         reader = DefinitionReader()
-        lasting = {name: getattr(self, name) for name in _LASTING}
+        lasting = {name: getattr(self, name) for name in (*PROCESSOR_PARAMETERS, "entrypoint")}
         return reader.read({**lasting, **run}), reader.problems
 
     def _run(self, parameters: Mapping[str, Any], *, wait: bool, logs: bool) -> ProcessingJob:

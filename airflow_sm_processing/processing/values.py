@@ -170,6 +170,8 @@ def camel_case(snake_case: str) -> str:
 def to_plain(value: Any) -> Any:
     """Return a definition as plain dicts and lists, without the fields that are at their defaults; a path as a string.
 
+    Objects of the SageMaker SDK, v2's and v3's, become plain too: see `models.own_fields` for their names.
+
     What isn't a definition passes through unchanged, and a structure without definitions in it is returned as it is,
     so that its identity is kept.
     """
@@ -181,7 +183,54 @@ def to_plain(value: Any) -> Any:
         return _same_or(value, {key: to_plain(item) for key, item in value.items()}, value.values())
     if isinstance(value, (list, tuple)):
         return _same_or(value, [to_plain(item) for item in value], value)
-    return value
+    return {name: to_plain(item) for name, item in _sdk_fields(value).items()} if _is_of_the_sdk(value) else value
+
+
+_SDK_CLASSES = frozenset(
+    {
+        "AthenaDatasetDefinition",
+        "DatasetDefinition",
+        "FeatureStoreOutput",
+        "NetworkConfig",
+        "ProcessingFeatureStoreOutput",
+        "ProcessingInput",
+        "ProcessingInstancePreference",
+        "ProcessingOutput",
+        "ProcessingS3Input",
+        "ProcessingS3Output",
+        "RedshiftDatasetDefinition",
+        "S3Input",
+        "VpcConfig",
+    }
+)
+_MIRRORS_OF_S3_INPUT = (
+    "source",
+    "destination",
+    "s3_data_type",
+    "s3_input_mode",
+    "s3_data_distribution_type",
+    "s3_compression_type",
+)
+
+
+def _is_of_the_sdk(value: object) -> bool:
+    """Return whether an object is a part of a job as the SageMaker SDK has it, v2 or v3, which isn't imported here."""
+    return any(
+        cls.__name__ in _SDK_CLASSES and cls.__module__.partition(".")[0] in {"sagemaker", "sagemaker_core"}
+        for cls in type(value).__mro__
+    )
+
+
+def _sdk_fields(value: object) -> dict[str, Any]:
+    """Return what is set of an object of the SDK's; v3 marks what isn't with an object of its own."""
+    fields = {
+        name: item
+        for name, item in vars(value).items()
+        if item is not None and not name.startswith("_") and type(item).__name__ != "Unassigned"
+    }
+    if "s3_input" in fields:  # v2 repeats it in the input's other fields
+        return {name: item for name, item in fields.items() if name not in _MIRRORS_OF_S3_INPUT}
+    return fields
 
 
 def _same_or(original: _T, converted: Any, items: Any) -> _T | Any:

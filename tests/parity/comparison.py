@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_processing.processing.definition import DefinitionReader, request_parameters
+from airflow_sm_processing.processing.request import default_keys, plan_submission
+
 if TYPE_CHECKING:
     from .case import Case
     from .wire import Wire
@@ -22,6 +25,16 @@ def assert_equal(case: Case, sdk: Wire, ours: Wire) -> None:
         assert (ours.refusal, ours.message) == ([], ""), "we refused the case"
         assert ours.effects == with_slashes(sdk.effects, sdk)
         _assert_names_alike(sdk, ours)
+        assert [made_again(request) for request in ours.account.jobs] == ours.account.jobs
+
+
+def made_again(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the request that the definition makes which is read from a request."""
+    reader = DefinitionReader()
+    definition = reader.read(request_parameters(request))
+    plan = plan_submission(definition, role_arn=str(definition.role), key=default_keys("bucket", None))
+    assert (reader.problems, plan.uploads) == ([], ())
+    return plan.request
 
 
 def with_slashes(effects: Any, wire: Wire) -> Any:

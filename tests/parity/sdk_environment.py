@@ -8,32 +8,57 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CONSTRAINTS = Path(__file__).with_name("sdk-constraints.txt")
-"""Pinned versions; renew with `uv pip compile --universal --python-version 3.10` over `sagemaker<3`."""
-ENVIRONMENT = Path(__file__).parents[2] / ".venv-sdk"
+_HERE = Path(__file__).parent
 
 
-def sdk_python() -> Path:
-    """Return the SDK's Python, creating its environment when it is missing or its pins have changed."""
-    ENVIRONMENT.mkdir(exist_ok=True)
-    with _only_process(ENVIRONMENT / ".creation-lock"):
-        stamp = ENVIRONMENT / ".installed"
-        if not stamp.exists() or stamp.read_text() != _fingerprint():
-            _install()
-            stamp.write_text(_fingerprint())
-    return ENVIRONMENT / "bin" / "python"
+class _Environment(NamedTuple):
+    """Where a version of the SDK is installed, and from what."""
+
+    path: Path
+    constraints: Path
+    """Pinned versions; renew with `uv pip compile --universal --python-version 3.10` over the requirement."""
+    requirement: str
+
+    @property
+    def python(self) -> Path:
+        return self.path / "bin" / "python"
+
+    @property
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.constraints.read_bytes() + sys.version.encode()).hexdigest()
 
 
-def _install() -> None:
-    _uv("venv", "--allow-existing", "--python", sys.executable, str(ENVIRONMENT))
+_ENVIRONMENTS = {
+    "v2": _Environment(_HERE.parents[1] / ".venv-sdk", _HERE / "sdk-constraints.txt", "sagemaker<3"),
+    "v3": _Environment(_HERE.parents[1] / ".venv-sdk3", _HERE / "sdk3-constraints.txt", "sagemaker-core>=2"),
+}
+
+
+def sdk_python(version: str = "v2") -> Path:
+    """Return the Python of a version of the SDK, whose environment is made when it is missing or its pins have changed.
+
+    Of v3, it has the part that defines jobs.
+    """
+    environment = _ENVIRONMENTS[version]
+    environment.path.mkdir(exist_ok=True)
+    with _only_process(environment.path / ".creation-lock"):
+        stamp = environment.path / ".installed"
+        if not stamp.exists() or stamp.read_text() != environment.fingerprint:
+            _install(environment)
+            stamp.write_text(environment.fingerprint)
+    return environment.python
+
+
+def _install(environment: _Environment) -> None:
+    _uv("venv", "--allow-existing", "--python", sys.executable, str(environment.path))
     _uv(
-        *("pip", "install", "--python", str(ENVIRONMENT / "bin" / "python")),
-        *("--constraint", str(CONSTRAINTS), "sagemaker<3"),
+        *("pip", "install", "--python", str(environment.python)),
+        *("--constraint", str(environment.constraints), environment.requirement),
     )
 
 
@@ -41,11 +66,7 @@ def _uv(*arguments: str) -> None:
     command = [sys.executable, "-m", "uv", "--quiet", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RuntimeError(f"The SDK's environment {ENVIRONMENT} could not be made: {command}\n{done.stderr}")
-
-
-def _fingerprint() -> str:
-    return hashlib.sha256(CONSTRAINTS.read_bytes() + sys.version.encode()).hexdigest()
+        raise RuntimeError(f"The SDK's environment could not be made: {command}\n{done.stderr}")
 
 
 @contextmanager
