@@ -81,7 +81,8 @@ def with_folder_references(value: Any, field: str = "") -> Any:
         is_folder = field in _PLACES and not isinstance(value, FolderReference) and _is_to_an_output(value)
         return FolderReference(value.operator, value.key) if is_folder else value
     if isinstance(value, dict):
-        converted = {key: with_folder_references(item, key) for key, item in value.items()}
+        # The user's own JSON isn't looked at, whatever its keys are called.
+        converted = {key: item if key == "json" else with_folder_references(item, key) for key, item in value.items()}
         return converted if any(converted[key] is not item for key, item in value.items()) else value
     if type(value) in {list, tuple}:
         items = [with_folder_references(item, field) for item in value]

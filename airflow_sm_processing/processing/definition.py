@@ -451,8 +451,17 @@ PROCESSOR_PARAMETERS = (
 """Those of them that a processor keeps from job to job."""
 
 _WHOLE_NUMBERS = frozenset({"instance_count", "volume_size_in_gb", "max_runtime_in_seconds"})
-_BOOLEANS = frozenset({"app_managed", "optional", "enable_network_isolation", "encrypt_inter_container_traffic"})
-_LISTS = frozenset({"security_group_ids", "subnets"})
+_FIELD_READERS: dict[str, Callable[[ValueReader, str, Any], Any]] = {
+    "app_managed": ValueReader.boolean,
+    "enable_network_isolation": ValueReader.boolean,
+    "encrypt_inter_container_traffic": ValueReader.boolean,
+    "instance_count": ValueReader.whole_number,
+    "json": ValueReader.json_text,
+    "optional": ValueReader.boolean,
+    "security_group_ids": ValueReader.texts,
+    "subnets": ValueReader.texts,
+}
+"""Of the fields of definition objects that aren't texts."""
 _T = TypeVar("_T")
 
 
@@ -561,15 +570,9 @@ class DefinitionReader(ValueReader):
     def _field(self, path: str, key: str, value: Any) -> Any:
         if value is None or value is LATE:
             return value
-        if key == "instance_count":
-            return self.whole_number(path, value)
-        if key in _BOOLEANS:
-            return self.boolean(path, value)
-        if key in _LISTS:
-            return self.texts(path, value)
         if key in _NESTED:
             return self._build(_NESTED[key](), path, value, LATE)
-        return self.text(path, value)
+        return _FIELD_READERS.get(key, ValueReader.text)(self, path, value)
 
 
 _REQUEST: dict[str, Any] = {

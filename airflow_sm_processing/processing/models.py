@@ -245,7 +245,7 @@ class DatasetDefinition(WireObject):
 class ProcessingInput(Value):
     """One input of a processing job (SageMaker: ProcessingInput).
 
-    Give `source` and `destination`, or an `s3_input`, or a `dataset_definition`.
+    Give `source` and `destination`, or an `s3_input`, or a `dataset_definition`, or data itself: see `from_json`.
     """
 
     source: str | Late | None = None
@@ -272,6 +272,29 @@ class ProcessingInput(Value):
     _: KW_ONLY
     optional: bool | Late = False
     """Whether the input is left out where its source is None: in a task, where the upstream task was skipped."""
+    json: Any = None
+    """What the file `file_name` in `destination` has, instead of a source: plain data, or JSON text."""
+    file_name: str | Late = "input.json"
+    """With `json`, the file's name."""
+
+    @classmethod
+    def from_json(
+        cls,
+        data: Any,
+        destination: str | Late,
+        input_name: str | Late | None = None,
+        file_name: str | Late = "input.json",
+    ) -> ProcessingInput:
+        """Return an input of settings, or of other small data, that the job reads as a JSON file.
+
+        Args:
+            data: Dicts, lists, text, numbers, booleans and None; a string is JSON text already. In a task, templates in
+                it are rendered, and references to other tasks' outputs resolved.
+            destination: The folder in the container that the file is in.
+            input_name: As for every input.
+            file_name: The file's name.
+        """
+        return cls(destination=destination, input_name=input_name, json=data, file_name=file_name)
 
     def __post_init__(self) -> None:
         read_dict(self, "s3_input", lambda fields: S3Input(**fields))
@@ -293,7 +316,7 @@ class ProcessingInput(Value):
     @property
     def is_left_out(self) -> bool:
         """Whether the input is optional, and there is nothing to read."""
-        return self.optional is True and self.dataset_definition is None and not self.source
+        return self.optional is True and self.dataset_definition is None and self.json is None and not self.source
 
     def at(self, s3_uri: str) -> ProcessingInput:
         """Return the same input with its data at another place in S3."""

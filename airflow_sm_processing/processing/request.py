@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_processing.processing.definition import (
@@ -19,12 +20,11 @@ from airflow_sm_processing.processing.definition import (
 )
 from airflow_sm_processing.processing.models import NetworkConfig, S3Location, as_folder, is_s3_uri, join
 from airflow_sm_processing.processing.source_folder import SourcePackage
-from airflow_sm_processing.processing.uploads.files import read_content
+from airflow_sm_processing.processing.uploads.files import GeneratedFile, read_content
 from airflow_sm_processing.processing.values import as_dict, as_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.models import ProcessingInput, ProcessingOutput
@@ -52,8 +52,8 @@ class Upload:
     """What is there to upload, if `s3_uri` was made of it."""
     is_code: bool = False
     """Whether it is a folder whose ignore rules hold."""
-    package: SourcePackage | None = None
-    """What is made of the path, and uploaded instead."""
+    package: SourcePackage | GeneratedFile | None = None
+    """What is made of the path or of the definition, and uploaded instead."""
 
     @contextmanager
     def local(self) -> Iterator[tuple[Path, Content | None]]:
@@ -149,6 +149,8 @@ class _Stage:
         self, item: ProcessingInput, position: int, *, is_code: bool = False
     ) -> tuple[ProcessingInput, Upload | None]:
         named = dataclasses.replace(item, input_name=item.input_name or f"input-{position}")
+        if named.json is not None:
+            return self._generated(named, GeneratedFile(str(named.file_name), str(named.json)))
         source = named.source
         if named.dataset_definition is not None or not isinstance(source, str) or is_s3_uri(source):
             return named, None
@@ -171,6 +173,16 @@ class _Stage:
         source, entry = items
         yield dataclasses.replace(source, source=in_s3 or f"{place}/{SOURCE_ARCHIVE}"), None
         yield dataclasses.replace(entry, source=f"{place}/{ENTRY_SCRIPT}"), upload
+
+    def _generated(self, named: ProcessingInput, file: GeneratedFile) -> tuple[ProcessingInput, Upload]:
+        name = str(named.input_name)
+        if self.upload_key is None:
+            upload = Upload(Path(file.name), self.key(self.job_name, "input", name), package=file)
+        else:
+            content = file.content(self.kms_key, name)
+            place = self.key(self.upload_key, "input", content.digest, name)
+            upload = Upload(Path(file.name), place, content, package=file)
+        return dataclasses.replace(named, json=None, source=f"{upload.s3_uri}/{file.name}"), upload
 
     def _source_place(self, code_location: str | None, content: Content | None) -> str:
         if content is not None and self.upload_key is not None:

@@ -303,8 +303,10 @@ def _shared_name_problems(definition: JobDefinition) -> Iterator[Problem]:
 
 
 def _one_input(item: ProcessingInput) -> Iterator[tuple[str, Any, str]]:
-    if item.s3_input is None and item.dataset_definition is None:
-        yield "source", None, "is required, or a dataset_definition instead"
+    if item.json is not None:
+        yield from _json_problems(item)
+    elif item.s3_input is None and item.dataset_definition is None:
+        yield "source", None, "is required, or a dataset_definition or json instead"
     elif item.container_path is None and not item.app_managed and not _is_late(item):
         yield "destination", None, "is required unless the input is app_managed"
     if names_no_bucket(item.source):
@@ -315,6 +317,16 @@ def _one_input(item: ProcessingInput) -> Iterator[tuple[str, Any, str]]:
         yield "s3_compression_type", "Gzip", "data can only be gzipped when s3_input_mode is Pipe"
     if isinstance(item.dataset_definition, WireObject) and not _has_one_query(item.dataset_definition):
         yield "dataset_definition", item.dataset_definition, "must have exactly one of the Athena and Redshift queries"
+
+
+def _json_problems(item: ProcessingInput) -> Iterator[tuple[str, Any, str]]:
+    if item.s3_input is not None or item.dataset_definition is not None:
+        yield "json", item.json, "can't be combined with source, s3_input or dataset_definition"
+    if item.destination is None:
+        yield "destination", None, "is required with json"
+    name = item.file_name
+    if isinstance(name, str) and (name in {"", ".", ".."} or "/" in name or "\0" in name):
+        yield "file_name", name, "must be a file's name without a folder"
 
 
 def _is_late(item: ProcessingInput) -> bool:

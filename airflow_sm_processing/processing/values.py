@@ -421,6 +421,18 @@ class ValueReader:
             return BOOLEANS.get(value.lower())
         return value
 
+    def json_text(self, path: str, value: Any) -> Any:
+        """Return the JSON text of a value, or of what is JSON text already; LATE if it has none, or isn't known yet."""
+        try:
+            if isinstance(value, str):
+                from_json(value)
+                return as_text(value)
+            return LATE if _has_unknown(value) else json.dumps(value, ensure_ascii=False, allow_nan=False)
+        except (ValueError, TypeError, RecursionError) as error:
+            rule = "must be JSON" if isinstance(value, str) else "must be what JSON can hold"
+            self.problems.append(Problem(path, value, f"{rule}: {error}"))
+            return LATE
+
     def _parsed(self, path: str, text: str, *, secret: bool) -> Any:
         try:
             return from_json(text)
@@ -457,6 +469,12 @@ def _json_int(text: str) -> int:
     number = _JsonInt(number)
     number.written = text
     return number
+
+
+def _has_unknown(value: Any) -> bool:
+    if isinstance(value, (dict, list, tuple)):
+        return any(map(_has_unknown, value.values() if isinstance(value, dict) else value))
+    return value is LATE
 
 
 def _list_like(value: Any) -> list[Any] | None:

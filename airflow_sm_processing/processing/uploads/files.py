@@ -11,8 +11,10 @@ import os
 import stat
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.exceptions import UploadError
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Content",
     "Destination",
+    "GeneratedFile",
     "Listing",
     "LocalFile",
     "Version",
@@ -281,6 +284,29 @@ def read_files(listing: Listing, *context: str) -> Content:
     for file, digest in read:
         whole.update(hashlib.sha256(file.name.encode()).digest() + digest)
     return Content(whole.hexdigest()[:_DIGEST_CHARACTERS], tuple(file for file, _ in read), listing.left_out)
+
+
+@dataclass(frozen=True)
+class GeneratedFile:
+    """A file that is made of a definition, and is nowhere on this machine before its upload."""
+
+    name: str
+    text: str
+
+    def content(self, *context: str) -> Content:
+        """Return what is uploaded; the digest depends on the text, the name and the context."""
+        return read_files(Listing([]), self.name, self.text, *context)
+
+    @contextmanager
+    def written(self, content: Content | None = None) -> Iterator[tuple[Path, Content | None]]:
+        """Write the file to a folder, which is removed after the block.
+
+        Yields:
+            The folder, and what it holds if `content` was given.
+        """
+        with TemporaryDirectory(prefix="sm-processing-file-") as name:
+            (Path(name) / self.name).write_text(self.text, encoding="utf-8")
+            yield Path(name), None if content is None else read_content(Path(name))
 
 
 def _read_all(files: Sequence[LocalFile]) -> list[_Read]:
