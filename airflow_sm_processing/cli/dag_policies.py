@@ -14,7 +14,7 @@ from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.definitions.xcom_arg import PlainXComArg, XComArg
 
 from airflow_sm_processing.exceptions import DefinitionError
-from airflow_sm_processing.iam.plan import upload_prefix
+from airflow_sm_processing.iam.plan import create_operation, upload_prefix
 from airflow_sm_processing.iam.statements import (
     ANY,
     JobNeeds,
@@ -172,7 +172,10 @@ class _Reading:
         key = default_keys(bucket or place.bucket, prefix)
         role = str(definition.role or ANY)
         plan = plan_submission(
-            dataclasses.replace(definition, job_name=name), role_arn=place.role_arns(role)[0], key=key
+            dataclasses.replace(definition, job_name=name),
+            role_arn=place.role_arns(role)[0],
+            key=key,
+            operation=create_operation(),
         )
         request = _with_uploads_below(plan.request, key(name, "input"), key(begin, "input", ANY))
         request["ProcessingInputs"] += [{"InputName": uri, "S3Input": {"S3Uri": uri}} for uri in self._large_results()]

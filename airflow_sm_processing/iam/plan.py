@@ -155,6 +155,7 @@ def plan_job(
         role_arn=place.role_arns(role)[0],
         key=default_keys(bucket or place.bucket, prefix),
         upload_key=upload_key,
+        operation=create_operation(),
     )
     needs = JobNeeds(
         place=place,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,14 @@ from airflow_sm_processing.processing.definition import (
     source_in_s3,
     with_code,
 )
-from airflow_sm_processing.processing.models import NetworkConfig, S3Location, as_folder, is_s3_uri, join
+from airflow_sm_processing.processing.models import (
+    NetworkConfig,
+    ProcessingInput,
+    S3Location,
+    as_folder,
+    is_s3_uri,
+    join,
+)
 from airflow_sm_processing.processing.source_folder import SourcePackage
 from airflow_sm_processing.processing.uploads.files import GeneratedFile, read_content
 from airflow_sm_processing.processing.values import as_dict, as_list
@@ -26,8 +34,10 @@ from airflow_sm_processing.processing.values import as_dict, as_list
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from botocore.model import OperationModel
+
     from airflow_sm_processing.processing.definition import JobDefinition
-    from airflow_sm_processing.processing.models import ProcessingInput, ProcessingOutput
+    from airflow_sm_processing.processing.models import ProcessingOutput
     from airflow_sm_processing.processing.uploads.files import Content
 
 
@@ -98,7 +108,12 @@ def default_keys(bucket: str, prefix: str | None) -> KeyGenerator:
 
 
 def plan_submission(
-    definition: JobDefinition, *, role_arn: str, key: KeyGenerator, upload_key: str | None = None
+    definition: JobDefinition,
+    *,
+    role_arn: str,
+    key: KeyGenerator,
+    upload_key: str | None = None,
+    operation: OperationModel | None = None,
 ) -> SubmissionPlan:
     """Resolve names, S3 URIs and the request.
 
@@ -111,6 +126,7 @@ def plan_submission(
         role_arn: The ARN of the definition's role.
         key: Called only where something needs the default bucket.
         upload_key: What the submissions that may share uploads have in common. Every local file is read, then.
+        operation: The service model of CreateProcessingJob: arguments that are over its bounds go by a file.
 
     Raises:
         UploadError: With an `upload_key`, a local file can't be read.
@@ -120,6 +136,9 @@ def plan_submission(
     staged = [stage(item, index) for index, item in enumerate(definition.inputs, 1)]
     staged += stage.code(definition)
     definition = with_code(definition)
+    if operation is not None and _are_over_bounds(definition, operation):
+        staged.append(stage.command_file(definition))
+        definition = dataclasses.replace(definition, entrypoint=_RUN_COMMAND_FILE, arguments=None)
     inputs = tuple(item for item, _ in staged)
     outputs = tuple(_place(item, index, job_name, key) for index, item in enumerate(definition.outputs, 1))
     return SubmissionPlan(
@@ -174,6 +193,12 @@ class _Stage:
         yield dataclasses.replace(source, source=in_s3 or f"{place}/{SOURCE_ARCHIVE}"), None
         yield dataclasses.replace(entry, source=f"{place}/{ENTRY_SCRIPT}"), upload
 
+    def command_file(self, definition: JobDefinition) -> tuple[ProcessingInput, Upload]:
+        """Return the input of a script that runs the definition's command with all its arguments."""
+        words = [*(definition.entrypoint or ()), *(definition.arguments or ())]
+        item = ProcessingInput(destination=_COMMAND_PATH, input_name=_COMMAND_INPUT)
+        return self._generated(item, GeneratedFile(_COMMAND_FILE, f"{_COMMAND_START}exec {shlex.join(words)}\n"))
+
     def _generated(self, named: ProcessingInput, file: GeneratedFile) -> tuple[ProcessingInput, Upload]:
         name = str(named.input_name)
         if self.upload_key is None:
@@ -198,6 +223,32 @@ class _Stage:
         # The name counts too, so that inputs of the same content are apart, as they are without an upload key.
         content = read_content(path, self.kms_key, name, is_code=is_code)
         return Upload(path, self.key(self.upload_key, "input", content.digest, name), content, is_code)
+
+
+_COMMAND_INPUT = "airflow-command"
+_COMMAND_PATH = f"/opt/ml/processing/input/{_COMMAND_INPUT}"
+_COMMAND_FILE = "command.sh"
+_COMMAND_START = """\
+#!/bin/sh
+# Written by airflow-sm-processing: the job's command, whose arguments are over the bounds of CreateProcessingJob.
+"""
+_RUN_COMMAND_FILE = ("/bin/sh", f"{_COMMAND_PATH}/{_COMMAND_FILE}")
+
+
+def _are_over_bounds(definition: JobDefinition, operation: OperationModel) -> bool:
+    """Return whether the arguments are too many or too long for a request, and can be elsewhere.
+
+    They can't where the image's own entrypoint takes them, which isn't known.
+    """
+    words = [*(definition.entrypoint or ()), *(definition.arguments or ())]
+    if not definition.entrypoint or not definition.arguments or not all(isinstance(word, str) for word in words):
+        return False
+    shape: Any = operation.input_shape
+    arguments: Any = shape.members["AppSpecification"].members["ContainerArguments"]
+    longest: int = arguments.member.metadata["max"]
+    return len(definition.arguments) > arguments.metadata["max"] or any(
+        len(text) > longest for text in definition.arguments
+    )
 
 
 def _place(item: ProcessingOutput, position: int, job_name: str, key: KeyGenerator) -> ProcessingOutput:

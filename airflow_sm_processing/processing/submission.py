@@ -215,7 +215,9 @@ def checked_plan(
     check_definition(definition, operation, extra=[*extra_problems, *of_image])
     role_arn = session.expand_role(str(definition.role))
     definition = with_folders(definition, session)
-    return plan_submission(definition, role_arn=role_arn, key=_keys_of(session), upload_key=upload_key)
+    return plan_submission(
+        definition, role_arn=role_arn, key=_keys_of(session), upload_key=upload_key, operation=operation
+    )
 
 
 def log_image(definition: JobDefinition, session: Session) -> None:

@@ -207,7 +207,7 @@ def definition_problems(definition: JobDefinition) -> Iterator[Problem]:
     yield from _output_problems(definition)
     yield from _shared_name_problems(definition)
     yield from _container_path_problems(definition)
-    yield from _empty_string_problems(definition)
+    yield from _word_problems(definition)
     yield from _tag_problems(definition)
 
 
@@ -376,12 +376,19 @@ def _may_be_left_out(item: ProcessingInput) -> bool:
     return item.optional is not False and not isinstance(item.source, str)
 
 
-def _empty_string_problems(definition: JobDefinition) -> Iterator[Problem]:
+_LONGEST_WORD = 128 * 1024 - 1
+"""Bytes of one argument without its NUL: MAX_ARG_STRLEN in execve(2)."""
+
+
+def _word_problems(definition: JobDefinition) -> Iterator[Problem]:
     for parameter in ("entrypoint", "command", "arguments"):
         words = getattr(definition, parameter)
         for index, word in enumerate(words if isinstance(words, (list, tuple)) else ()):
             if isinstance(word, str) and not word:
                 yield Problem(f"{parameter}[{index}]", word, "is empty, which SageMaker refuses: leave it out")
+            elif isinstance(word, str) and len(word.encode(errors="replace")) > _LONGEST_WORD:
+                rule = f"has over {_LONGEST_WORD:,} bytes, and Linux starts no command with it: use an input"
+                yield Problem(f"{parameter}[{index}]", f"{word[:100]}…", rule)
 
 
 def _tag_problems(definition: JobDefinition) -> Iterator[Problem]:
@@ -475,9 +482,14 @@ def _limit_problems(definition: JobDefinition, operation: OperationModel) -> Ite
 
     role = str(definition.role or "")
     role_arn = role if "/" in role else _ROLE_ARN + role
-    plan = plan_submission(definition, role_arn=role_arn, key=default_keys(_BUCKET, None))
+    plan = plan_submission(definition, role_arn=role_arn, key=default_keys(_BUCKET, None), operation=operation)
     for problem in request_problems(operation, plan.request):
         yield _as_written(problem._replace(parameter=_parameter(problem.parameter)), definition)
+
+
+_OVER = ("must have at most", "must have 1 to")
+_LONG_SETTINGS = "ProcessingInput.from_json takes more"
+_LONG_ARGUMENTS = "with an entrypoint of yours, they go by a file"
 
 
 def _as_written(problem: Problem, definition: JobDefinition) -> Problem:
@@ -485,7 +497,10 @@ def _as_written(problem: Problem, definition: JobDefinition) -> Problem:
     if problem.parameter == "role":
         return problem._replace(value=definition.role)
     if problem.parameter == "env" or problem.parameter.startswith("env["):
-        return problem._replace(value=hidden(problem.value))
+        rule = f"{problem.rule}: {_LONG_SETTINGS}" if problem.rule.startswith(_OVER) else problem.rule
+        return problem._replace(value=hidden(problem.value), rule=rule)
+    if problem.parameter.startswith("arguments") and problem.rule.startswith(_OVER):
+        return problem._replace(rule=f"{problem.rule}, for the image's own entrypoint: {_LONG_ARGUMENTS}")
     return problem if definition.code is None else _of_script(problem, definition)
 
 

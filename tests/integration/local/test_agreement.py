@@ -92,7 +92,9 @@ def judge(bench: Bench, tmp_path: Path):
             of_client = []
         except DefinitionError as error:
             of_client = [problem.rule for problem in error.problems]
-        plan = plan_submission(definition, role_arn=str(definition.role), key=default_keys("bucket", None))
+        plan = plan_submission(
+            definition, role_arn=str(definition.role), key=default_keys("bucket", None), operation=operation
+        )
         return JobOutcome(of_client, refusal_of(client, plan.request))
 
     yield judged

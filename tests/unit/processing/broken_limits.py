@@ -11,6 +11,8 @@ from .makers import DESTINATION, an_input, an_output, definition, script
 from .queries import ATHENA, query
 
 SIZES = ("large", "xlarge", "2xlarge", "4xlarge", "12xlarge", "24xlarge")
+OWN_ENTRYPOINT = ", for the image's own entrypoint: with an entrypoint of yours, they go by a file"
+MORE_SETTINGS = ": ProcessingInput.from_json takes more"
 TAG_PATTERN = r"must match ([\p{L}\p{Z}\p{N}_.:/=+\-@]*)"
 NAME_PATTERN = "must match [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 
@@ -68,13 +70,13 @@ BROKEN_LIMITS: dict[str, tuple[Any, str, str]] = {
     "no instances": (definition(instance_count=0), "instance_count", "must be 1 to 100"),
     "volume": (definition(volume_size_in_gb=16385), "volume_size_in_gb", "must be 1 to 16384"),
     "runtime": (definition(max_runtime_in_seconds=777601), "max_runtime_in_seconds", "must be 1 to 777600"),
-    "arguments": (definition(arguments=["x"] * 101), "arguments", "must have 1 to 100 items, has 101"),
+    "arguments": (definition(arguments=["x"] * 101), "arguments", f"must have 1 to 100 items, has 101{OWN_ENTRYPOINT}"),
     "entrypoint": (definition(entrypoint=["x"] * 101), "entrypoint", "must have 1 to 100 items, has 101"),
     "command and its script": (script(command=["x"] * 100), "command", "must have 1 to 100 items, has 101"),
     "environment": (
         definition(env={f"A{i}": "" for i in range(101)}),
         "env",
-        "must have at most 100 entries, has 101",
+        f"must have at most 100 entries, has 101{MORE_SETTINGS}",
     ),
     "tags": (
         definition(tags=[{"Key": str(i), "Value": ""} for i in range(51)]),
@@ -119,7 +121,12 @@ BROKEN_LIMITS: dict[str, tuple[Any, str, str]] = {
     "argument length": (
         definition(arguments=["x", "x" * 257]),
         "arguments[1]",
-        "must have at most 256 characters, has 257",
+        f"must have at most 256 characters, has 257{OWN_ENTRYPOINT}",
+    ),
+    "argument that no command is started with": (
+        script(arguments=["x" * 128 * 1024]),
+        "arguments[0]",
+        "has over 131,071 bytes, and Linux starts no command with it: use an input",
     ),
     "argument lines": (definition(arguments=["a\nb"]), "arguments[0]", "must match .*"),
     "script length": (
@@ -133,7 +140,11 @@ BROKEN_LIMITS: dict[str, tuple[Any, str, str]] = {
         "must have at most 256 characters, has 280",
     ),
     "command length": (script(command=["x" * 257]), "command[0]", "must have at most 256 characters, has 257"),
-    "variable": (definition(env={"A": "x" * 257}), "env['A']", "must have at most 256 characters, has 257"),
+    "variable": (
+        definition(env={"A": "x" * 257}),
+        "env['A']",
+        f"must have at most 256 characters, has 257{MORE_SETTINGS}",
+    ),
     "variable's name": (definition(env={"A b": ""}), "env key 'A b'", "must match [a-zA-Z_][a-zA-Z0-9_]*"),
     "tag key": (definition(tags=[{"Key": "a#", "Value": ""}]), "tags[0].key", TAG_PATTERN),
     "tag value": (definition(tags=[{"Key": "a", "Value": "❤"}]), "tags[0].value", TAG_PATTERN),

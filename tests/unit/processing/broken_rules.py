@@ -228,7 +228,7 @@ BROKEN_RULES: dict[str, tuple[Any, str, str]] = {
     "input without data": (
         definition(inputs=(ProcessingInput(destination=DESTINATION),)),
         "inputs[0].source",
-        "is required, or a dataset_definition instead",
+        "is required, or a dataset_definition or json instead",
     ),
     "input without path": (
         definition(inputs=(an_input(destination=None),)),

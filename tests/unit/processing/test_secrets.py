@@ -158,12 +158,15 @@ def test_a_refused_creation_quotes_no_value_neither_in_the_error_nor_in_its_caus
     [
         (
             {"PASSWORD": WORD * 30},
-            "env['PASSWORD']=(hidden, 390 characters): must have at most 256 characters, has 390",
+            (
+                "env['PASSWORD']=(hidden, 390 characters): must have at most 256 characters, has 390: "
+                "ProcessingInput.from_json takes more"
+            ),
         ),
         ({"PASSWORD": [WORD]}, "env['PASSWORD']=(hidden, a list): must be a string, not list"),
         (
             {f"PASSWORD_{number}": WORD for number in range(101)},
-            "env=(hidden, a dict): must have at most 100 entries, has 101",
+            "env=(hidden, a dict): must have at most 100 entries, has 101: ProcessingInput.from_json takes more",
         ),
     ],
 )
