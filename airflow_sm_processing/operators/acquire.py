@@ -21,7 +21,7 @@ from airflow_sm_processing.exceptions import (
 from airflow_sm_processing.iam.plan import plan_job
 from airflow_sm_processing.iam.statements import UNKNOWN_ACCOUNT, UNKNOWN_REGION, Place, Ways, account_in, partition_of
 from airflow_sm_processing.operators.attempt import Attempt, TaskDefinitionError, UnwantedJobError
-from airflow_sm_processing.operators.result_files import read_result_files
+from airflow_sm_processing.operators.outputs import read_result_files
 from airflow_sm_processing.ownership.claim import JobClaim
 from airflow_sm_processing.processing.aws_calls import backoff, is_pressure
 from airflow_sm_processing.processing.values import LATE

@@ -22,7 +22,7 @@ from airflow_sm_processing.operators.acquire import (
     trigger_connection,
 )
 from airflow_sm_processing.operators.attempt import Attempt
-from airflow_sm_processing.operators.outputs import emit_asset_events
+from airflow_sm_processing.operators.outputs import emit_asset_events, read_result_files, result_file_values
 from airflow_sm_processing.operators.release import JobGuard
 from airflow_sm_processing.operators.templating import as_bool
 from airflow_sm_processing.processing.description import JobStatus
@@ -290,8 +290,6 @@ class JobRun:
             raise failure from None
 
     def _push_result_files(self, description: JobDescription) -> None:
-        from airflow_sm_processing.operators.result_files import read_result_files, result_file_values
-
         named = read_result_files(self._settings.result_files)
         if not named:
             return

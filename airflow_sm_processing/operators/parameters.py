@@ -11,7 +11,12 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
-from airflow_sm_processing.operators.outputs import emit_assets_problems, plain_parameter, with_uris
+from airflow_sm_processing.operators.outputs import (
+    emit_assets_problems,
+    plain_parameter,
+    result_files_problems,
+    with_uris,
+)
 from airflow_sm_processing.operators.templating import (
     as_bool,
     hide_unresolved,
@@ -178,8 +183,6 @@ def _problems_beside_the_definition(
 
 
 def _result_files_problems(parameters: TaskParameters, definition: JobDefinition) -> Iterator[Problem]:
-    from airflow_sm_processing.operators.result_files import result_files_problems
-
     names = [item.output_name for item in definition.outputs]
     are_known = hide_unresolved(parameters.definition["outputs"]) is not LATE and LATE not in names
     return result_files_problems(

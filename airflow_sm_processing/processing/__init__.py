@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         S3Input,
     )
     from airflow_sm_processing.processing.processor import Processor, ScriptProcessor
-    from airflow_sm_processing.processing.session import Session
+    from airflow_sm_processing.processing.session import Session, get_execution_role
     from airflow_sm_processing.processing.waiter import JobLogs, LogLine, WaitSettings
 
 _MODULES = {
@@ -63,6 +63,7 @@ _MODULES = {
     "TensorFlowProcessor": "frameworks",
     "WaitSettings": "waiter",
     "XGBoostProcessor": "frameworks",
+    "get_execution_role": "session",
 }
 
 __all__ = [
@@ -92,6 +93,7 @@ __all__ = [
     "TensorFlowProcessor",
     "WaitSettings",
     "XGBoostProcessor",
+    "get_execution_role",
 ]
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import threading
 from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_sm_processing.exceptions import BucketError, DefinitionError, Problem, ServiceError
+from airflow_sm_processing.exceptions import BucketError, DefinitionError, Problem, ServiceError, UploadError
 from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, readable
 from airflow_sm_processing.processing.defaults import Source, config_files, read_defaults
 from airflow_sm_processing.processing.secrets import JobSecrets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import PurePath
 
     import boto3
     from botocore.exceptions import ClientError
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.processing.defaults import JobDefaults
 
-__all__ = ["ClientFactory", "Session"]
+__all__ = ["ClientFactory", "Session", "get_execution_role"]
 
 log = logging.getLogger(__name__)
 
@@ -200,6 +204,132 @@ class Session:
         with answer_read("GetRole", role):
             return answer["Role"]["Arn"]
 
+    # What notebooks do beside running jobs
+
+    def upload_data(
+        self,
+        path: str | PurePath,
+        bucket: str | None = None,
+        key_prefix: str = "data",
+        callback: Callable[[int], None] | None = None,
+        extra_args: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Upload a local file, or a folder with all that is in it, and return its S3 URI.
+
+        Args:
+            path: A file becomes `<key_prefix>/<its name>`, a folder's files `<key_prefix>/<their relative paths>`.
+            bucket: The default bucket if None, below `default_bucket_prefix` then.
+            key_prefix: Stands before each key.
+            callback: Gets the number of bytes whenever some have been sent.
+            extra_args: boto3's ExtraArgs for each file, such as `{"ServerSideEncryption": "aws:kms"}`.
+
+        Raises:
+            UploadError: A file isn't there or can't be read, or didn't reach S3.
+        """
+        from boto3.exceptions import Boto3Error
+
+        from airflow_sm_processing.processing.uploads import upload
+        from airflow_sm_processing.processing.uploads.files import list_files
+
+        local, is_default = Path(path), bucket is None
+        prefix = key_prefix if bucket else "/".join(part for part in (self.default_bucket_prefix, key_prefix) if part)
+        bucket = bucket or self.default_bucket()
+        owner = self.default_bucket_owner if is_default else None
+        if callback is None and not extra_args:
+            upload(
+                local,
+                bucket=bucket,
+                key_prefix=prefix,
+                s3_client=self.s3_client,
+                boto_session=self.boto_session,
+                verify=self.verify,
+                expected_bucket_owner=owner,
+            )
+        else:
+            options = {**(extra_args or {}), **({"ExpectedBucketOwner": owner} if owner else {})}
+            for file in list_files(local):
+                key = f"{prefix}/{file.name}"
+                try:
+                    self.s3_client.upload_file(file.path, bucket, key, Callback=callback, ExtraArgs=options)
+                except Boto3Error as error:
+                    raise UploadError(f"Upload failed for {file.path} -> s3://{bucket}/{key}: {error}") from error
+        return f"s3://{bucket}/{prefix}" if local.is_dir() else f"s3://{bucket}/{prefix}/{local.name}"
+
+    def download_data(
+        self,
+        path: str | PurePath,
+        bucket: str,
+        key_prefix: str = "",
+        extra_args: Mapping[str, Any] | None = None,
+    ) -> list[str]:
+        """Download an object, or all below a prefix, and return the paths of the files.
+
+        Args:
+            path: The local folder that they go to.
+            bucket: Where they are.
+            key_prefix: The object, or what their keys begin with up to a `/`; the rest of a key is its path in `path`.
+            extra_args: boto3's ExtraArgs for each file.
+
+        Raises:
+            ServiceError: S3 refused or couldn't be reached.
+            DefinitionError: A key would be a path outside the folder.
+        """
+        target = Path(path)
+        folder = key_prefix if not key_prefix or key_prefix.endswith("/") else f"{key_prefix}/"
+        keys = [key for key in self._keys(bucket, key_prefix) if key == key_prefix or key.startswith(folder)]
+        if not keys:
+            log.info("Nothing to download from s3://%s/%s", bucket, key_prefix)
+        files: list[str] = []
+        for key in keys:
+            name = PurePosixPath(key).name if key == key_prefix and not key.endswith("/") else key.removeprefix(folder)
+            if ".." in PurePosixPath(name).parts or name.startswith("/"):
+                rule = f"has a path that leads out of {target}: download it by boto3, to a place of your own"
+                raise DefinitionError(
+                    [Problem("key", key, rule)], subject=f"the download of s3://{bucket}/{key_prefix}"
+                )
+            if key.endswith("/"):  # a folder, as the console makes them
+                (target / name).mkdir(parents=True, exist_ok=True)
+                continue
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            with aws_call("GetObject", f"s3://{bucket}/{key}"):
+                self.s3_client.download_file(bucket, key, str(target / name), ExtraArgs=dict(extra_args or {}))
+            files.append(str(target / name))
+        return files
+
+    def _keys(self, bucket: str, prefix: str) -> list[str]:
+        place = f"s3://{bucket}/{prefix}"
+        pages = self.s3_client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        with aws_call("ListObjectsV2", place):
+            answers = list(pages)
+        with answer_read("ListObjectsV2", place):
+            return [item["Key"] for page in answers for item in page.get("Contents", ())]
+
+    def get_caller_identity_arn(self) -> str:
+        """Return the ARN of the role, or of the user, whose credentials the session has.
+
+        In a SageMaker notebook or Studio that is the role of its own metadata file.
+
+        Raises:
+            ServiceError: STS or SageMaker refused, or couldn't be reached.
+        """
+        return _notebook_role(self) or self._role_of_credentials()
+
+    def _role_of_credentials(self) -> str:
+        with aws_call("GetCallerIdentity", "the session's credentials"):
+            answer = self.client("sts").get_caller_identity()
+        with answer_read("GetCallerIdentity", "the session's credentials"):
+            arn = str(answer["Arn"])
+        assumed = _ASSUMED_ROLE.fullmatch(arn)
+        if assumed is None:
+            return arn
+        partition, account, name = assumed.groups()
+        try:
+            return self.expand_role(name)  # with its path
+        except (ServiceError, DefinitionError) as error:
+            path = "service-role/" if "AmazonSageMaker-ExecutionRole" in name else ""
+            log.warning("IAM doesn't say which path the role %s has; taken for %r: %s", name, f"/{path}", error)
+            return f"arn:{partition}:iam::{account}:role/{path}{name}"
+
     def _make_client(self, service_name: str) -> Any:
         with aws_call("boto3.client", service_name):
             if self._client_factory is not None:
@@ -256,3 +386,67 @@ def _unusable_bucket(bucket: str, account_id: str, error: Exception) -> BucketEr
         f"The default bucket {bucket} can't be used by account {account_id}: {error}. It belongs to another account, "
         "or access to it is forbidden. Give default_bucket, or S3 URIs for every input and output."
     )
+
+
+_ASSUMED_ROLE = re.compile(r"arn:([^:]+):sts::(\d+):assumed-role/([^/]+)/.*")
+_NOTEBOOK_METADATA = Path("/opt/ml/metadata/resource-metadata.json")  # SageMaker's own place
+
+
+def get_execution_role(sagemaker_session: Session | None = None, use_default: bool = False) -> str:
+    """Return the ARN of the role whose credentials are used: a notebook's own role, that its jobs can run as.
+
+    Args:
+        sagemaker_session: Whose credentials; boto3's own configuration if None.
+        use_default: The SDK makes a role with full access to SageMaker and S3 then, and this package doesn't.
+
+    Raises:
+        DefinitionError: The credentials aren't a role's.
+        ServiceError: AWS refused or couldn't be reached.
+    """
+    arn = (sagemaker_session or Session()).get_caller_identity_arn()
+    if ":role/" in arn:
+        return arn
+    rule = "isn't a role's, so that no job can run as it: use the ARN of a role"
+    if use_default:
+        rule += "; no role with full access is made for you here"
+    raise DefinitionError([Problem("credentials", arn, rule)], subject="the execution role")
+
+
+def _notebook_role(session: Session) -> str | None:
+    """Return the role of the SageMaker notebook or Studio that this runs in; None elsewhere."""
+    try:
+        found = json.loads(_NOTEBOOK_METADATA.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        log.warning("%s can't be read, so the credentials' own role is taken: %s", _NOTEBOOK_METADATA, error)
+        return None
+    metadata = found if isinstance(found, dict) else {}
+    if metadata.get("ExecutionRoleArn"):
+        return str(metadata["ExecutionRoleArn"])
+    try:
+        return _studio_role(session, metadata) if metadata.get("DomainId") else _instance_role(session, metadata)
+    except ServiceError as error:
+        log.warning("SageMaker doesn't say which role this notebook has, so the credentials' is taken: %s", error)
+        return None
+
+
+def _instance_role(session: Session, metadata: Mapping[str, Any]) -> str:
+    name = str(metadata.get("ResourceName"))
+    with aws_call("DescribeNotebookInstance", name):
+        answer = session.sagemaker_client.describe_notebook_instance(NotebookInstanceName=name)
+    with answer_read("DescribeNotebookInstance", name):
+        return str(answer["RoleArn"])
+
+
+def _studio_role(session: Session, metadata: Mapping[str, Any]) -> str:
+    client, domain, user = session.sagemaker_client, str(metadata["DomainId"]), str(metadata.get("UserProfileName"))
+    with aws_call("DescribeUserProfile", user):
+        profile = client.describe_user_profile(DomainId=domain, UserProfileName=user)
+    role = profile.get("UserSettings", {}).get("ExecutionRole")
+    if role:
+        return str(role)
+    with aws_call("DescribeDomain", domain):
+        answer = client.describe_domain(DomainId=domain)
+    with answer_read("DescribeDomain", domain):
+        return str(answer["DefaultUserSettings"]["ExecutionRole"])

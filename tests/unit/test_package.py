@@ -62,6 +62,7 @@ CORE = [
     "TensorFlowProcessor",
     "WaitSettings",
     "XGBoostProcessor",
+    "get_execution_role",
 ]
 HEAVY = ("boto3", "botocore", "airflow.providers.amazon", "openlineage")
 
