@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORE := tests/integration/operators/test_modes.py tests/integration/triggers/test_ends.py tests/integration/processing
+PARTS := lint unit integration parity compat acceptance browser docs demo
 # uv checks what it downloads against the hashes of constraints.txt, in dependencies and in build environments too.
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt
 UPGRADE ?= --upgrade
@@ -12,10 +13,13 @@ CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chro
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test verify core house unit integration acceptance browser soak matrix parity compat docs lint format images demo ui bench dist constraints clean
+.PHONY: help setup test verify core house unit integration acceptance browser soak matrix parity compat docs lint format images demo ui bench dist constraints clean parts
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+parts: # of `make verify`, for whoever runs them one by one
+	@echo $(PARTS)
 
 setup: $(STAMP) ## Create .venv with everything that development needs
 
@@ -26,7 +30,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(INSTALL) --editable '.[crt,local]' --group dev
 	@touch $@
 
-test: unit integration parity compat acceptance browser ## Run the tests, every tier
+test: unit core demo ## What shows most faults: the fast tier, the core of integration, one pipeline through Airflow
+
+verify: $(PARTS) ## Everything: each tier, lint, docs and the demo; .ci/run does the same, and times each part
 
 unit: $(STAMP) ## The fast tier: no server, no Airflow process
 	$(BIN)/pytest -n logical --dist loadfile tests/unit
