@@ -280,10 +280,12 @@ class FunctionTask(_TaskDecorator[..., Any, FunctionProcessingOperator]):
 
     def expand(self, **arguments: Any) -> XComArg:
         """Map over the arguments' elements."""
+        self._check_names()
         return _declared(super().expand(**{name: _mappable(value) for name, value in arguments.items()}))
 
     def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> XComArg:
         """Map over whole dicts of arguments."""
+        self._check_names()
         if not isinstance(kwargs, XComArg):
             kwargs = [_mappable(item) for item in kwargs]
         return _declared(super().expand_kwargs(kwargs, strict=strict))
@@ -296,6 +298,10 @@ class FunctionTask(_TaskDecorator[..., Any, FunctionProcessingOperator]):
         """Return the same task with other parameters."""
         plain = {name: to_plain(value) for name, value in parameters.items()}
         return super().override(**plain)  # type: ignore[return-value]  # as above
+
+    def _check_names(self) -> None:
+        """Refuse names that are no parameters here, which Airflow would find only when a mapped task runs."""
+        FunctionProcessingOperator.check_names(self.kwargs, task_id=self.kwargs["task_id"])
 
 
 def _declared(made: XComArg) -> XComArg:

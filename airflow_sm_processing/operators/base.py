@@ -30,13 +30,16 @@ from airflow_sm_processing.operators.parameters import (
     MASK_PARAMETER,
     TaskParameters,
     early_problems,
+    foreign_problems,
     inherited,
     job_secrets,
     mask_in_airflow,
     own_over_inherited,
     read_connection,
     read_definition,
+    refuse_foreign,
     trigger_mask,
+    with_foreign,
 )
 from airflow_sm_processing.operators.templating import (
     RecordedTemplate,
@@ -282,6 +285,9 @@ class BaseProcessingOperator(BaseOperator):
         Raises:
             DefinitionError: Something is wrong that no run could mend: every such problem at once.
         """
+        self.foreign = foreign_problems(kwargs)
+        for problem in self.foreign:
+            del kwargs[problem.parameter]
         super().__init__(**kwargs)
         self.role = role
         self.image = image
@@ -334,10 +340,20 @@ class BaseProcessingOperator(BaseOperator):
         """Begin a mapped task; `kwargs`, and what is expanded later, may hold definition objects."""
         from airflow_sm_processing.operators.mapping import ProcessingPartial
 
+        cls.check_names(kwargs, task_id=kwargs.get("task_id"))
         partial = super().partial(**{name: plain_parameter(name, value) for name, value in kwargs.items()})
         declare_partial(partial.kwargs)
         partial.kwargs.update(with_folder_parameters(partial.kwargs))
         return ProcessingPartial.of(partial)
+
+    @classmethod
+    def check_names(cls, given: Mapping[str, Any], *, task_id: Any) -> None:
+        """Refuse parameters that have another name here; Airflow would only say that they are unknown.
+
+        Raises:
+            DefinitionError: There are some: all at once.
+        """
+        refuse_foreign(given, task_id=task_id)
 
     @property
     def output(self) -> PlainXComArg:
@@ -410,7 +426,7 @@ class BaseProcessingOperator(BaseOperator):
 
     def early_problems(self) -> list[Problem]:
         """Return what is wrong with the parameters whatever a run brings."""
-        return early_problems(self._parameters())
+        return with_foreign(self.foreign, early_problems(self._parameters()))
 
     def _check_early(self) -> None:
         """Report what is wrong whatever a run brings; called at the end of the outermost `__init__`."""

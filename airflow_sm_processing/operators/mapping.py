@@ -29,13 +29,21 @@ class ProcessingPartial(OperatorPartial):
 
     def expand(self, **mapped_kwargs: Any) -> MappedOperator:
         """Map over the arguments' elements."""
+        self._check_names(mapped_kwargs)
         return super().expand(**{name: _mappable(value) for name, value in _plain(mapped_kwargs).items()})
 
     def expand_kwargs(self, kwargs: Any, *, strict: bool = True) -> MappedOperator:
         """Map over whole dicts of keyword arguments."""
         if not isinstance(kwargs, XComArg):
+            given = {name: value for item in kwargs if isinstance(item, Mapping) for name, value in item.items()}
+            self._check_names(given)
             kwargs = [_mappable(_plain(item)) if isinstance(item, Mapping) else item for item in kwargs]
         return super().expand_kwargs(kwargs, strict=strict)
+
+    def _check_names(self, given: Mapping[str, Any]) -> None:
+        operator: Any = self.operator_class  # one of ours
+        self._expand_called = True  # an error is enough: Airflow needn't warn of a task that is never mapped
+        operator.check_names(given, task_id=self.kwargs["task_id"])
 
 
 class _Reference(ResolveMixin):

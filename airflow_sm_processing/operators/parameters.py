@@ -55,6 +55,7 @@ __all__ = [
     "TaskDefinitionReader",
     "TaskParameters",
     "early_problems",
+    "foreign_problems",
     "inherited",
     "job_secrets",
     "mask_in_airflow",
@@ -62,7 +63,9 @@ __all__ = [
     "own_over_inherited",
     "read_connection",
     "read_definition",
+    "refuse_foreign",
     "trigger_mask",
+    "with_foreign",
 ]
 
 
@@ -121,6 +124,83 @@ class TaskDefinitionReader(DefinitionReader):
         return [
             fields for index, item in items for fields in one_for_each_source(f"inputs[{index}]", item, self.problems)
         ]
+
+
+# Names of the amazon provider's operator and sensor, of the SageMaker SDK and of CreateProcessingJob for what has
+# another name here. None of them is a parameter of ours: those never come here.
+
+_PROVIDER, _SDK, _REQUEST = "the amazon provider's name", "the SageMaker SDK's name", "CreateProcessingJob's name"
+_FOREIGN = {
+    "config": f"is {_PROVIDER} for a request, whose parts are parameters here: airflow-sm-processing migrate DAG_FILE "
+    "prints the call, and ProcessingOperator.from_request(config, task_id=…) takes all of it",
+    "check_interval": f"is {_PROVIDER}: here it is poll_interval",
+    "print_log": f"is {_PROVIDER}: here it is logs",
+    "max_ingestion_time": f"is {_PROVIDER}: here it is max_wait, after which the job is stopped too",
+    "max_attempts": f"is {_PROVIDER} for a number of polls: here max_wait is the limit, in seconds",
+    "action_if_job_exists": f'is {_PROVIDER}: here base_job_name gives each job a name of its own, as "timestamp" '
+    'does, and job_name is the whole name, as with "fail"; on_existing_job says what a retry does with the job before it',
+    "output_files_to_xcom": f'is {_PROVIDER}: here it is result_files={{"<XCom>": "<output name>/<file>"}}',
+    "region": f"is {_PROVIDER}: here it is region_name",
+    "wait": f"is {_SDK}: here it is wait_for_completion",
+    "sagemaker_session": f"is {_SDK}: here aws_conn_id, region_name, botocore_config, default_bucket and "
+    "default_bucket_prefix say the same",
+    "estimator_cls": f'is {_SDK}: here image="<framework>:<version>" says both, such as "pytorch:2.3"',
+    "framework_version": f'is {_SDK}: here image="<framework>:<version>" says both, such as "sklearn:1.4-2"',
+    "py_version": f'is {_SDK}: here it ends the image, such as "pytorch:2.3-py311"',
+    "code_location": f"is {_SDK}: here default_bucket and default_bucket_prefix say where code goes",
+    "ProcessingJobName": f"is {_REQUEST}: here it is job_name, or base_job_name for one that is completed",
+    "ProcessingResources": f"is {_REQUEST}: here it is instance_count, instance_type and volume_size_in_gb",
+    "AppSpecification": f"is {_REQUEST}: here it is image_uri, entrypoint and arguments",
+    "RoleArn": f"is {_REQUEST}: here it is role",
+    "ProcessingInputs": f"is {_REQUEST}: here it is inputs",
+    "ProcessingOutputConfig": f"is {_REQUEST}: here it is outputs and output_kms_key",
+    "Environment": f"is {_REQUEST}: here it is env",
+    "NetworkConfig": f"is {_REQUEST}: here it is network_config",
+    "StoppingCondition": f"is {_REQUEST}: here it is max_runtime_in_seconds",
+    "Tags": f"is {_REQUEST}: here it is tags",
+    "ExperimentConfig": f"is {_REQUEST}: here it is experiment_config",
+}
+_FOREIGN_TO_SENSORS = {
+    "check_interval": f"is {_PROVIDER}: here it is poll_interval",
+    "print_log": f"is {_PROVIDER}: here a sensor shows no log",
+    "max_ingestion_time": f"is {_PROVIDER}: here it is timeout, which every sensor of Airflow has",
+    "max_attempts": f"is {_PROVIDER} for a number of polls: here timeout is the limit, in seconds",
+    "max_wait": "is a name of the operators: here it is timeout, which every sensor of Airflow has",
+    "region": f"is {_PROVIDER}: here it is region_name",
+    "resource_type": f"is {_PROVIDER}: here every job is a processing job",
+    "ProcessingJobName": f"is {_REQUEST}: here it is job_name",
+    "sagemaker_session": f"is {_SDK}: here aws_conn_id, region_name and botocore_config say the same",
+}
+_SECRET = frozenset({"config", "Environment"})
+_STANDS_FOR_REQUIRED = frozenset({"config", "estimator_cls", "framework_version"})
+
+
+def foreign_problems(given: Mapping[str, Any], *, to_sensors: bool = False) -> list[Problem]:
+    """Return the parameters that have another name here, with that name."""
+    names = _FOREIGN_TO_SENSORS if to_sensors else _FOREIGN
+    return [Problem(name, _shown(name, value), names[name]) for name, value in given.items() if name in names]
+
+
+def with_foreign(foreign: Sequence[Problem], problems: Iterable[Problem]) -> list[Problem]:
+    """Return all problems; without those of what is missing perhaps only because it was given by another name."""
+    stands = any(item.parameter in _STANDS_FOR_REQUIRED or item.parameter[0].isupper() for item in foreign)
+    return [*foreign] if stands else [*foreign, *problems]
+
+
+def refuse_foreign(given: Mapping[str, Any], *, task_id: Any, to_sensors: bool = False) -> None:
+    """Refuse the parameters that have another name here.
+
+    Raises:
+        DefinitionError: There are some: all at once.
+    """
+    problems = foreign_problems(given, to_sensors=to_sensors)
+    if problems:
+        raise DefinitionError(problems, subject=f"task {task_id}")
+
+
+def _shown(name: str, value: Any) -> Any:
+    is_plain = value is None or isinstance(value, (str, bool, int, float))
+    return value if is_plain and name not in _SECRET else hidden(value)
 
 
 def early_problems(parameters: TaskParameters) -> list[Problem]:

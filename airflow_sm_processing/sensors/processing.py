@@ -13,7 +13,7 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem, TransientError
 from airflow_sm_processing.links import JOB_LINKS
-from airflow_sm_processing.operators.parameters import inherited
+from airflow_sm_processing.operators.parameters import inherited, refuse_foreign
 from airflow_sm_processing.operators.templating import (
     RecordedTemplate,
     described,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from airflow.sdk import DAG, Context
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
     from jinja2 import Environment, Template
 
@@ -99,6 +100,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         Raises:
             DefinitionError: Not exactly one of `job_name`, `job_arn` and `job_name_prefix` is given.
         """
+        refuse_foreign(kwargs, task_id=kwargs.get("task_id"), to_sensors=True)
         super().__init__(**{"poke_interval": poll_interval, **kwargs})
         self.job_name = job_name
         self.job_arn = job_arn
@@ -113,6 +115,12 @@ class ProcessingJobSensor(BaseSensorOperator):
         self._last_seen: tuple[str, str] | None = None
         self._prefer_own(kwargs.get("default_args"))
         self._check_which()
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """Begin a mapped task."""
+        refuse_foreign(kwargs, task_id=kwargs.get("task_id"), to_sensors=True)
+        return super().partial(**kwargs)
 
     @property
     def connection(self) -> AwsConnection:

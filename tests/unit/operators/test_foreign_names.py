@@ -1,0 +1,131 @@
+"""The names that the amazon provider, the SageMaker SDK and AWS's API have for what is called otherwise here."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessingOperator
+from airflow.sdk import DAG, BaseOperator, task
+
+from airflow_sm_processing import DefinitionError, ProcessingJobSensor, ProcessingOperator, ScriptProcessingOperator
+from airflow_sm_processing.operators.parameters import foreign_problems
+from airflow_sm_processing.processing import Processor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PROVIDERS: dict[str, Any] = {
+    "config": {"Environment": {"TOKEN": "a-secret-of-ours"}},
+    "print_log": True,
+    "check_interval": 60,
+    "max_attempts": 90,
+    "max_ingestion_time": 3600,
+    "action_if_job_exists": "timestamp",
+    "output_files_to_xcom": [{"output_name": "out", "file_name": "m.json", "result_name": "metrics"}],
+    "region": "eu-west-1",
+}
+OWN_CLASSES = [cls for cls in ProcessingOperator.__mro__ if cls.__module__.startswith("airflow_sm_processing")]
+
+
+def parameters_of(*functions: Callable[..., Any]) -> set[str]:
+    return {name for function in functions for name in inspect.signature(function).parameters} - {"self", "kwargs"}
+
+
+def test_every_parameter_of_the_providers_operator_is_ours_or_has_an_error_that_names_ours():
+    theirs = {
+        name
+        for cls in SageMakerProcessingOperator.__mro__
+        if issubclass(cls, BaseOperator) and cls is not BaseOperator and "__init__" in vars(cls)
+        for name in parameters_of(vars(cls)["__init__"])
+    }
+    theirs -= parameters_of(BaseOperator.__init__)
+    ours = parameters_of(*(cls.__init__ for cls in OWN_CLASSES))
+    assert {item.parameter for item in foreign_problems(dict.fromkeys(theirs))} == theirs - ours
+
+
+def test_every_parameter_of_the_sdks_processor_is_ours_or_has_an_error_that_names_ours():
+    ours = parameters_of(*(cls.__init__ for cls in OWN_CLASSES))
+    others = parameters_of(Processor.__init__, Processor.run) - ours
+    assert others == {"wait", "sagemaker_session"}
+    assert {item.parameter for item in foreign_problems(dict.fromkeys(others))} == others
+
+
+def test_all_of_them_are_in_one_error_which_shows_no_secret(dag):
+    with pytest.raises(DefinitionError) as raised:
+        ProcessingOperator(task_id="task", dag=dag, **PROVIDERS)
+    assert [item.parameter for item in raised.value.problems] == [*PROVIDERS]
+    message = str(raised.value)
+    assert message.startswith("8 problems in the definition of task task:")
+    assert "check_interval=60: is the amazon provider's name: here it is poll_interval" in message
+    assert "a-secret-of-ours" not in message
+
+
+def test_they_are_beside_whatever_else_is_wrong(task_factory):
+    with pytest.raises(DefinitionError) as raised:
+        task_factory(wait=False, check_interval=5, instance_count="two", inputs=[3])
+    named = [item.parameter for item in raised.value.problems]
+    assert named == ["wait", "check_interval", "instance_count", "inputs[0]"]
+
+
+@pytest.mark.parametrize("given", [{"config": {}}, {"framework_version": "1.4-2"}, {"AppSpecification": {}}])
+def test_what_was_given_by_another_name_is_not_missing(dag, given):
+    with pytest.raises(DefinitionError) as raised:
+        ScriptProcessingOperator(task_id="task", dag=dag, **given)
+    assert [item.parameter for item in raised.value.problems] == [*given]
+
+
+def test_a_mapped_task_says_it_when_the_file_is_parsed(dag, valid):
+    made = {
+        "partial": lambda: ScriptProcessingOperator.partial(task_id="a", check_interval=3, print_log=False),
+        "expand": lambda: ScriptProcessingOperator.partial(task_id="b", **valid).expand(config=[{}], wait=[True]),
+        "expand_kwargs": lambda: ScriptProcessingOperator.partial(task_id="c", **valid).expand_kwargs(
+            [{"config": {}}, {"wait": True}]
+        ),
+    }
+    with dag:
+        found = {}
+        for how, make in made.items():
+            with pytest.raises(DefinitionError) as raised:
+                make()
+            found[how] = [item.parameter for item in raised.value.problems]
+    names = ["config", "wait"]
+    assert found == {"partial": ["check_interval", "print_log"], "expand": names, "expand_kwargs": names}
+
+
+def test_a_function_says_it_called_or_mapped(dag, valid):
+    parameters = {name: value for name, value in valid.items() if name != "code"}
+
+    @task.sm_processing(**parameters, check_interval=3, max_attempts=2)
+    def function(x):
+        return x
+
+    with dag:
+        for make in (lambda: function(1), lambda: function.expand(x=[1]), lambda: function.expand_kwargs([{"x": 1}])):
+            with pytest.raises(DefinitionError) as raised:
+                make()
+            assert [item.parameter for item in raised.value.problems] == ["check_interval", "max_attempts"]
+
+
+def test_a_sensor_names_its_own(dag):
+    given = {"check_interval": 5, "max_ingestion_time": 60, "print_log": True, "region": "eu-west-1"}
+    for make in (ProcessingJobSensor, ProcessingJobSensor.partial):
+        with dag, pytest.raises(DefinitionError) as raised:
+            make(task_id="sensor", **given)
+        assert [item.parameter for item in raised.value.problems] == [*given]
+        assert "here it is timeout" in str(raised.value)
+
+
+def test_default_args_may_hold_what_is_for_other_operators(valid):
+    with DAG("a_dag", schedule=None, default_args={**valid, **PROVIDERS, "wait": False}):
+        made = ScriptProcessingOperator(task_id="task")
+        ProcessingJobSensor(task_id="sensor", job_name="job")
+        mapped = ScriptProcessingOperator.partial(task_id="mapped").expand(arguments=[["a"]])
+    assert (made.poll_interval, made.wait_for_completion) == (10.0, True)
+    assert mapped.partial_kwargs.keys().isdisjoint(PROVIDERS)
+
+
+def test_what_is_nobodys_name_is_still_airflows_error(task_factory):
+    with pytest.raises(TypeError, match="frobnicate"):
+        task_factory(frobnicate=1)
