@@ -6,7 +6,6 @@ import json
 import sys
 from contextlib import redirect_stdout, suppress
 from datetime import datetime, timezone
-from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.iam.statements import Statement
 
 
-__all__ = ["COMMANDS", "GROUP_HELP", "get_cli_commands", "iam_policy", "images", "moment", "plan", "shown"]
+__all__ = ["COMMANDS", "GROUP_HELP", "get_cli_commands", "iam_policy", "images", "migrate", "moment", "plan", "shown"]
 
 
 def shown(plan: Mapping[str, Any], form: str) -> str:
@@ -105,6 +104,16 @@ def images(options: argparse.Namespace) -> None:
     _run(_images, options)
 
 
+def migrate(options: argparse.Namespace) -> None:
+    """Print the calls that replace the amazon provider's; end with 1 if a file can't be read, after all others."""
+    from airflow_sm_processing.cli.migrate import reports
+
+    found, errors = reports(options.dag_file)
+    print(found)  # noqa: T201  # the command's result
+    if errors:
+        sys.exit("\n".join(f"{options.subcommand}: {error}" for error in errors))
+
+
 def moment(text: str) -> datetime:
     """Read a logical date in ISO 8601; without a zone it is in UTC."""
     read = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
@@ -121,15 +130,13 @@ def _run(command: Callable[[argparse.Namespace], str], options: argparse.Namespa
 
 
 def _plan(options: argparse.Namespace) -> str:
-    from airflow_sm_processing.cli.dry_run import RunFields, find_dag, rendered
+    from airflow_sm_processing.cli.dry_run import RunFields, find_dag, own_definition, rendered
     from airflow_sm_processing.operators.acquire import plan_task
-    from airflow_sm_processing.operators.base import BaseProcessingOperator
 
     run = RunFields(options.run_id, options.logical_date, options.map_index)
     dag = find_dag(options.dag_id, options.dag_file)
     with rendered(dag, options.task_id, run) as (task, context):
-        job_definition = partial(BaseProcessingOperator.job_definition, task)  # a function's call isn't known yet
-        planned = plan_task(task, context, job_definition, account=options.account, region=options.region)
+        planned = plan_task(task, context, own_definition(task), account=options.account, region=options.region)
         plain = planned.to_plain(show_env=options.show_env)
     return shown(plain, options.output)
 
@@ -271,6 +278,23 @@ examples:
   images sklearn
   images pytorch --region eu-west-1
 """
+_MIGRATE = """\
+Print what replaces the amazon provider's processing operators and sensors (SageMakerProcessingOperator and
+SageMakerProcessingSensor) in DAG files: for each the call to paste, what changes in its XComs, and what isn't carried
+over, with the reason. The files are only read, never run or changed, so no provider needs to be installed.
+
+What is printed is Python, with all that is to be said in comments. Templates stay as they are written. A request that
+is written down in the file, in the call or as a constant, becomes parameters; any other is given to
+ProcessingOperator.from_request as it is. Comments inside the old calls are lost.
+
+A folder stands for the Python files in it. The command ends with 1 if a file can't be read or parsed.
+"""
+_MIGRATE_EXAMPLES = """\
+examples:
+  migrate dags/nightly.py
+  migrate dags/ > moved.py
+  migrate dags/nightly.py | less
+"""
 
 _PLACE: list[tuple[tuple[str, ...], dict[str, Any]]] = [
     (("--account",), {"help": "the AWS account of the jobs, 12 digits (default: that of the role's ARN)"}),
@@ -324,6 +348,14 @@ COMMANDS: list[tuple[str, str, str, str, Callable[..., None], list[tuple[tuple[s
             (("framework",), {"nargs": "?", "help": "such as sklearn (default: all, with the newest image of each)"}),
             (("--region",), {"help": "only what is there, such as eu-west-1, with the URIs"}),
         ],
+    ),
+    (
+        "migrate",
+        "Print what replaces the amazon provider's processing tasks in DAG files",
+        _MIGRATE,
+        _MIGRATE_EXAMPLES,
+        migrate,
+        [(("dag_file",), {"nargs": "+", "metavar": "DAG_FILE", "help": "a DAG file, or a folder with some"})],
     ),
 ]
 """Name, help, description, examples, function, and arguments with what argparse takes for each."""

@@ -11,6 +11,7 @@ import os
 import uuid
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +19,15 @@ from airflow_sm_processing.processing.models import ProcessingInput
 from airflow_sm_processing.xcoms import RESULT_KEY, submitted_result
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from airflow.sdk import DAG, Context
 
     from airflow_sm_processing.operators.base import BaseProcessingOperator
 
 
-__all__ = ["RunFields", "find_dag", "read_dags", "rendered"]
+__all__ = ["RunFields", "find_dag", "own_definition", "read_dags", "rendered"]
 
 
 class RunFields:
@@ -53,6 +55,13 @@ def rendered(dag: DAG, task_id: str, run: RunFields) -> Iterator[tuple[BaseProce
         instance.render_templates(context, instance.task.dag.get_template_env())
         _put_placeholders_in_s3(instance.task)
         yield instance.task, context
+
+
+def own_definition(task: BaseProcessingOperator) -> Callable[..., AbstractContextManager[Any]]:
+    """Return what defines the job by the task's parameters alone: a function's call isn't known yet."""
+    from airflow_sm_processing.operators.base import BaseProcessingOperator
+
+    return partial(BaseProcessingOperator.job_definition, task)
 
 
 def _task(dag: DAG, task_id: str, map_index: int) -> Any:

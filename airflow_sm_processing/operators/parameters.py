@@ -138,7 +138,7 @@ _FOREIGN = {
     "max_ingestion_time": f"is {_PROVIDER}: here it is max_wait, after which the job is stopped too",
     "max_attempts": f"is {_PROVIDER} for a number of polls: here max_wait is the limit, in seconds",
     "action_if_job_exists": f'is {_PROVIDER}: here base_job_name gives each job a name of its own, as "timestamp" '
-    'does, and job_name is the whole name, as with "fail"; on_existing_job says what a retry does with the job before it',
+    'does, and job_name is the whole name, as with "fail"; on_existing_job says what a retry does with an earlier job',
     "output_files_to_xcom": f'is {_PROVIDER}: here it is result_files={{"<XCom>": "<output name>/<file>"}}',
     "region": f"is {_PROVIDER}: here it is region_name",
     "wait": f"is {_SDK}: here it is wait_for_completion",
