@@ -28,6 +28,7 @@ __all__ = [
     "RECORD_VERSION",
     "RESERVED_KEYS",
     "RESULT_KEY",
+    "STORED_RECORD",
     "Circumstances",
     "ended_record",
     "ended_result",
@@ -49,6 +50,8 @@ LINK_KEYS = {"Job": "_link_job", "Logs": "_link_logs", "Outputs": "_link_outputs
 RECORD_KEY = "_job"
 """For what the pages of Airflow's UI show of the job; see `records`."""
 DETAILS_KEY = "_job_details"
+STORED_RECORD = "processing_job:"
+"""Begins the keys in `task_state_store`, which go on with the job's name: it keeps the records of earlier tries."""
 RESULT_KEY = "return_value"
 """Airflow's own, for what a task returns."""
 RESERVED_KEYS = frozenset(

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.s3 import Size
 
 __all__ = [
-    "STORED_RECORD",
     "JobRecorder",
     "JobRun",
     "SeenJob",
@@ -353,8 +352,6 @@ def _unawaited_result(acquired: Acquired) -> dict[str, Any]:
     return xcoms.submitted_result(job.job_name, job.job_arn, job.output_uris)
 
 
-STORED_RECORD = "processing_job:"
-"""Begins the keys in `task_state_store`, which go on with the job's name: it keeps the records of earlier tries."""
 _MOST_HOSTS = 10  # whose last lines are recorded: up to 20 kB of each, in a row of Airflow's database
 
 
@@ -442,7 +439,7 @@ class JobRecorder:
                 ti.xcom_push(key=xcoms.DETAILS_KEY, value=job_details(job, sizes=sizes, log_tail=tails))
             store: Any = self._context.get("task_state_store")  # since Airflow 3.3
             if store is not None:
-                store.set(f"{STORED_RECORD}{job.job_name}", record)
+                store.set(f"{xcoms.STORED_RECORD}{job.job_name}", record)
         except Exception as error:  # noqa: BLE001  # of Airflow's and XCom backends' many kinds; none is worth a task
             log.warning("Airflow's pages don't show all there is to know of job %s: %r", job.job_name, error)
 

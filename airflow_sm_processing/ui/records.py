@@ -17,7 +17,6 @@ from airflow.models.trigger import Trigger
 from airflow.utils.state import TaskInstanceState
 from sqlalchemy import select
 
-from airflow_sm_processing.operators.job_run import STORED_RECORD
 from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.ui.models import (
     UNKNOWN,
@@ -37,7 +36,7 @@ from airflow_sm_processing.ui.models import (
 )
 from airflow_sm_processing.ui.sanitize import MalformedRecordError
 from airflow_sm_processing.ui.tables import RowKey, record_tables, select_details, select_task_states
-from airflow_sm_processing.xcoms import RECORD_KEY
+from airflow_sm_processing.xcoms import RECORD_KEY, STORED_RECORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence

@@ -13,9 +13,8 @@ from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from sqlalchemy import Text, case, cast, func, null, select, tuple_
 
-from airflow_sm_processing.operators.job_run import STORED_RECORD
 from airflow_sm_processing.ui.models import TaskInstanceKey, TaskState
-from airflow_sm_processing.xcoms import DETAILS_KEY, RECORD_KEY
+from airflow_sm_processing.xcoms import DETAILS_KEY, RECORD_KEY, STORED_RECORD
 
 try:
     from airflow.models.task_state_store import TaskStateStoreModel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessingOperator
 from airflow.sdk import DAG
 
-from airflow_sm_processing import ProcessingJobSensor, ProcessingOperator
+from airflow_sm_processing import ProcessingJobSensor
 from airflow_sm_processing.cli.__main__ import main
 from airflow_sm_processing.cli.commands import moment
 from airflow_sm_processing.cli.dag_source import DagSource
@@ -105,8 +106,6 @@ def comparable(request: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
 def test_what_is_printed_sends_the_request_that_the_provider_sends(file: Path):
     text = file.read_text()
-    if file.stem == "unknown" and not hasattr(ProcessingOperator, "from_request"):
-        pytest.skip("there is no from_request yet")
     theirs, ours = dag_of(text, file), dag_of(pasted(text), file)
     assert {*theirs.task_ids} == {*ours.task_ids}
     compared = 0
@@ -349,8 +348,6 @@ def test_the_file_is_not_run_and_airflow_is_not_loaded(tmp_path):
 
 
 def test_the_operator_that_is_replaced_has_no_parameter_that_is_not_known_here():
-    import inspect
-
     theirs = {*inspect.signature(SageMakerProcessingOperator.__init__).parameters} - {"self", "kwargs"}
     assert theirs == {
         "config",
