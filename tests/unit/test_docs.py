@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = [(page.name, code) for page in sorted(DOCS.glob("*.md")) for code in BLOCK.findall(page.read_text())]
+FOREIGN = re.compile(r"^```py\n(.*?)^```$", re.MULTILINE | re.DOTALL)  # needs an SDK that isn't installed
+GUIDES = sorted(DOCS.glob("from-*.md"))
+OWN_NAME = re.compile(r"`(airflow_sm_processing[.\w]*)`")
 REST = re.compile(r"(\.\.\.|…)(,?)$", re.MULTILINE)  # of the parameters, where a line ends so
 PRELUDE = """
 from datetime import timedelta
@@ -44,3 +49,23 @@ def test_each_block_is_code_that_works(page: str, code: str, dag: DAG, tmp_path:
     file = tmp_path / page.replace(".md", ".py")
     file.write_text(PRELUDE + completed(code))
     exec(compile(file.read_text(), file, "exec"), {})
+
+
+@pytest.mark.parametrize("page", [page for page in GUIDES if "sdk" in page.name], ids=lambda page: page.name)
+def test_code_of_other_packages_parses(page: Path):
+    blocks = FOREIGN.findall(page.read_text())
+    assert [ast.unparse(ast.parse(block).body[0]) for block in blocks] != []
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.name)
+def test_what_a_guide_names_is_there(page: Path):
+    text = page.read_text()
+    for name in OWN_NAME.findall(text):
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(import_module(module), attribute) if module else import_module(name)
+    processing = import_module("airflow_sm_processing.processing")
+    rows = [
+        line.split("|")[1] for line in text.splitlines() if "the same in `airflow_sm_processing.processing`" in line
+    ]
+    named = [name for row in rows for name in re.findall(r"`([A-Z]\w+)`", row)]
+    assert [name for name in named if not hasattr(processing, name)] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,16 @@ def test_all_that_is_printed_is_python_whose_calls_are_the_replacements(file: Pa
     found = replacements(DagSource(file.read_text()))
     assert [ast.unparse(call) for call in calls] == [ast.unparse(item.new) for item in found if item.new is not None]
     assert len(calls) == len(statements) == len(found)
+
+
+def test_the_guide_shows_what_is_printed(capsys, tmp_path):
+    guide = (Path(__file__).parents[3] / "docs" / "from-amazon-provider.md").read_text()
+    before, after = re.findall(r"^```python\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)[:2]
+    file = tmp_path / "before.py"
+    file.write_text(before)
+    main(["migrate", str(file)])
+    lines = capsys.readouterr().out.splitlines()
+    assert "\n".join(line for line in lines if not line.startswith("#")).split() == after.split()
 
 
 def one(code: str) -> Replacement:
