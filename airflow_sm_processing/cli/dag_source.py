@@ -128,6 +128,29 @@ class DagSource:
             return None
         return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
+    def is_task_result(self, node: ast.expr) -> bool:
+        """Return whether an expression is what another task returns, as far as the text says."""
+        while isinstance(node, ast.Subscript):
+            node = node.value
+        if isinstance(node, ast.Name):
+            values = self._bound(node.id, node)[1]
+            value = values[0] if len(values) == 1 else None
+            return value is not None and not isinstance(value, ast.Name) and self.is_task_result(value)
+        if isinstance(node, ast.Call):
+            return isinstance(node.func, ast.Name) and node.func.id in self._task_functions
+        return isinstance(node, ast.Attribute) and node.attr == "output"
+
+    @cached_property
+    def _task_functions(self) -> set[str]:
+        """The functions that `@task` or one of its kinds decorates."""
+        functions = [node for node in ast.walk(self.tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+        return {
+            function.name
+            for function in functions
+            for decorator in function.decorator_list
+            if re.match(r"task\b", ast.unparse(decorator))
+        }
+
     def _literal(self, node: ast.Dict, at: ast.AST) -> dict[str, ast.expr]:
         found: dict[str, ast.expr] = {}
         for key, value in zip(node.keys, node.values, strict=True):

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["replacements", "reports"]
 
-_PROVIDER = "airflow.providers.amazon.aws."
+_AIRFLOW = "airflow."
+"""Begins the provider's names, also those of the years before it was one."""
 
 
 # Printing
@@ -63,7 +64,7 @@ def _report(source: DagSource, path: Path) -> str | None:
     names = sorted({name for item in found for name in item.names})
     head = f"# {path}" + (f"\n{_import_line(names)}" if names else "")
     results = [_RESULT] if any(OURS[OPERATOR] in item.names for item in found) else []
-    remarks = [*results, *others, *_default_args(source), *_xcoms_read(source)]
+    remarks = [*results, *others, *_default_args(source), *_attributes_set(source), *_xcoms_read(source)]
     rest = ["\n".join(_comment(remarks, bullet="# - "))] if remarks else []
     return "\n\n".join([head, *(_described(item, source) for item in found), *rest])
 
@@ -115,10 +116,10 @@ def replacements(source: DagSource) -> list[Replacement]:
 def _kind(source: DagSource, node: ast.AST, stars: set[str]) -> str | None:
     """Return which of the provider's classes a name or an attribute is."""
     name = source.qualified(node) if isinstance(node, (ast.Name, ast.Attribute)) else None
-    if name is None and isinstance(node, ast.Name) and any(module.startswith(_PROVIDER) for module in stars):
-        name = f"{_PROVIDER}{node.id}"
+    if name is None and isinstance(node, ast.Name) and any(module.startswith(_AIRFLOW) for module in stars):
+        name = f"{_AIRFLOW}{node.id}"
     kind = (name or "").rpartition(".")[2]
-    return kind if name is not None and name.startswith(_PROVIDER) and kind in OURS else None
+    return kind if name is not None and name.startswith(_AIRFLOW) and kind in OURS else None
 
 
 def _replacement(source: DagSource, call: ast.Call, stars: set[str]) -> Replacement | None:
@@ -216,6 +217,16 @@ def _default_args(source: DagSource) -> Iterator[str]:
                     f"Line {node.value.lineno}: default_args has {name}, which tasks of ours ignore; its name is "
                     f"{_FOREIGN[name]} here."
                 )
+
+
+def _attributes_set(source: DagSource) -> Iterator[str]:
+    """Yield where the file sets parameters of the provider's on a task that it has made."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr in _FOREIGN:
+            yield (
+                f"Line {node.lineno} sets {ast.unparse(node)}, which a task of ours ignores; its name is "
+                f"{_FOREIGN[node.attr]} here."
+            )
 
 
 def _xcoms_read(source: DagSource) -> Iterator[str]:

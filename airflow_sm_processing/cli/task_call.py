@@ -255,7 +255,7 @@ class TaskCall:
             return self._from_request(ours, config, moved, error.reason)
 
     def _from_request(self, ours: ast.expr, config: ast.expr, moved: _Moved, reason: str) -> ast.expr | None:
-        if self.source.text(config, self.made.old) is not None or _is_xcom(config):
+        if self.source.text(config, self.made.old) is not None or self.source.is_task_result(config):
             self._by_hand(
                 f"config={ast.unparse(config)} is known only when the task runs. The parts of a request are parameters "
                 "here, all of them templated: give each its own template or reference"
@@ -537,11 +537,6 @@ def _method(owner: ast.expr, name: str) -> ast.expr:
 def _has_template(node: ast.expr) -> bool:
     texts = [item.value for item in ast.walk(node) if isinstance(item, ast.Constant) and isinstance(item.value, str)]
     return any(TEMPLATE.search(text) for text in texts)
-
-
-def _is_xcom(node: ast.expr) -> bool:
-    """Return whether an expression is another task's output, as far as its text says."""
-    return any(isinstance(item, ast.Attribute) and item.attr == "output" for item in ast.walk(node))
 
 
 def _snake(name: str) -> str:

@@ -226,9 +226,12 @@ def test_a_name_of_the_module_that_a_function_has_too_is_not_pasted_there():
     assert ast.unparse(found.new).startswith("ProcessingOperator.from_request(CONFIG")
 
 
-@pytest.mark.parametrize("config", ["'{{ ti.xcom_pull(\"requests\") }}'", "upstream.output", "upstream.output['r']"])
+@pytest.mark.parametrize(
+    "config", ["'{{ ti.xcom_pull(\"requests\") }}'", "upstream.output", "upstream.output['r']", "made()", "done['r']"]
+)
 def test_a_request_that_a_run_brings_has_no_call(config):
-    found = one(f"SageMakerProcessingOperator(task_id='task', config={config})")
+    functions = "@task(retries=3)\ndef made(): ...\n\ndone = made()\n"
+    found = one(f"{functions}SageMakerProcessingOperator(task_id='task', config={config})")
     assert found.new is None
     assert "known only when the task runs" in found.lost[0]
 
@@ -270,6 +273,7 @@ def test_keywords_that_are_not_known_stay(capsys, tmp_path):
         ("from airflow.providers.amazon.aws.sensors.sagemaker import SageMakerProcessingSensor as S", "S"),
         ("import airflow.providers.amazon.aws.sensors.sagemaker", None),
         ("import airflow.providers.amazon.aws.sensors.sagemaker as s", "s.SageMakerProcessingSensor"),
+        ("from airflow.contrib.sensors.old import SageMakerProcessingSensor as S", "S"),
         ("from airflow.providers.amazon.aws import sensors", "sensors.sagemaker.SageMakerProcessingSensor"),
         ("from airflow.providers.amazon.aws.sensors.sagemaker import *", "SageMakerProcessingSensor"),
         ("from airflow.providers.amazon.aws.sensors import sagemaker\nS = sagemaker.SageMakerProcessingSensor", "S"),
@@ -302,6 +306,7 @@ def test_the_rest_of_the_file_is_read_too(capsys, tmp_path):
             class Mine(SageMakerProcessingOperator): ...
             with DAG("d", default_args={{"check_interval": 5, "retries": 1}}):
                 a = SageMakerProcessingOperator(task_id="a", config={REQUEST!r})
+                a.check_interval = 3
                 use(a.output["Processing"]["ProcessingJobArn"], a.output["OutputFiles"]["M"])
                 say("{{{{ ti.xcom_pull('a')['Processing']['CreationTime'] }}}}")
                 say("{{{{ ti.xcom_pull('a').Processing.ProcessingJobName }}}}")
@@ -312,10 +317,11 @@ def test_the_rest_of_the_file_is_read_too(capsys, tmp_path):
     for text in (
         "Line 3: SageMakerProcessingOperator isn't called here, but passed on or subclassed.",
         "Line 4: default_args has check_interval, which tasks of ours ignore; its name is poll_interval here.",
-        "Line 6 reads ['Processing']['ProcessingJobArn']: it is job_arn in the result itself.",
-        "Line 6 reads ['OutputFiles']['M']: with result_files, it is an XCom of its own: key='M'.",
-        "Line 7 reads ['Processing']['CreationTime']: it isn't in the result; DescribeProcessingJob has it.",
-        "Line 8 reads ['Processing']['ProcessingJobName']: it is job_name in the result itself.",
+        "Line 6 sets a.check_interval, which a task of ours ignores; its name is poll_interval here.",
+        "Line 7 reads ['Processing']['ProcessingJobArn']: it is job_arn in the result itself.",
+        "Line 7 reads ['OutputFiles']['M']: with result_files, it is an XCom of its own: key='M'.",
+        "Line 8 reads ['Processing']['CreationTime']: it isn't in the result; DescribeProcessingJob has it.",
+        "Line 9 reads ['Processing']['ProcessingJobName']: it is job_name in the result itself.",
     ):
         assert text in printed
 
