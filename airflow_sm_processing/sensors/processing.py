@@ -13,7 +13,7 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem, TransientError
 from airflow_sm_processing.links import JOB_LINKS
-from airflow_sm_processing.operators.parameters import inherited, refuse_foreign
+from airflow_sm_processing.operators.parameters import foreign_problems, inherited, refuse_foreign, with_foreign
 from airflow_sm_processing.operators.templating import (
     RecordedTemplate,
     described,
@@ -100,7 +100,9 @@ class ProcessingJobSensor(BaseSensorOperator):
         Raises:
             DefinitionError: Not exactly one of `job_name`, `job_arn` and `job_name_prefix` is given.
         """
-        refuse_foreign(kwargs, task_id=kwargs.get("task_id"), to_sensors=True)
+        foreign = foreign_problems(kwargs, to_sensors=True)
+        for problem in foreign:
+            del kwargs[problem.parameter]
         super().__init__(**{"poke_interval": poll_interval, **kwargs})
         self.job_name = job_name
         self.job_arn = job_arn
@@ -114,7 +116,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         self._deadline: float | None = None  # of a deferrable sensor, in seconds since the epoch
         self._last_seen: tuple[str, str] | None = None
         self._prefer_own(kwargs.get("default_args"))
-        self._check_which()
+        self._check_early(foreign)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
@@ -323,6 +325,16 @@ class ProcessingJobSensor(BaseSensorOperator):
         if given.keys() - from_defaults:
             for name in from_defaults:
                 setattr(self, name, None)
+
+    def _check_early(self, foreign: Sequence[Problem]) -> None:
+        """Report what is wrong whatever a run brings: all of it at once."""
+        problems: Sequence[Problem] = ()
+        try:
+            self._check_which()
+        except DefinitionError as error:
+            problems = error.problems
+        if found := with_foreign(foreign, problems):
+            raise DefinitionError(found, subject=f"task {self.task_id}")
 
     def _check_which(self) -> None:
         values = {name: getattr(self, name) for name in _LOOKUP_PARAMETERS}

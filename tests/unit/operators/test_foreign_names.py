@@ -113,8 +113,17 @@ def test_a_sensor_names_its_own(dag):
     for make in (ProcessingJobSensor, ProcessingJobSensor.partial):
         with dag, pytest.raises(DefinitionError) as raised:
             make(task_id="sensor", **given)
-        assert [item.parameter for item in raised.value.problems] == [*given]
+        assert [item.parameter for item in raised.value.problems][:4] == [*given]
         assert "here it is timeout" in str(raised.value)
+
+
+def test_a_sensor_says_what_else_is_wrong_in_the_same_error(dag):
+    with pytest.raises(DefinitionError) as raised:
+        ProcessingJobSensor(task_id="sensor", dag=dag, check_interval=5)
+    assert [item.parameter for item in raised.value.problems] == ["check_interval", "job_name"]
+    with pytest.raises(DefinitionError) as raised:
+        ProcessingJobSensor(task_id="other", dag=dag, ProcessingJobName="job")
+    assert [item.parameter for item in raised.value.problems] == ["ProcessingJobName"]
 
 
 def test_default_args_may_hold_what_is_for_other_operators(valid):
