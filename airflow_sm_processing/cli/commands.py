@@ -47,6 +47,8 @@ def _sections(plan: Mapping[str, Any]) -> Iterator[str]:
     yield _section("REQUEST", list(_flat(plan["request"])))
     if plan["uploads"]:
         yield _section("UPLOADS", [row for item in plan["uploads"] for row in _uploaded(item)])
+    if "repository" in plan:
+        yield _section("REPOSITORY", list(plan["repository"].items()))
     if plan["left_out"]:
         rows = [(item["path"], f"{item['why']}  ({item['bytes']:,} bytes)") for item in plan["left_out"]]
         yield _section("LEFT OUT", rows)
@@ -62,7 +64,8 @@ def _section(title: str, rows: list[tuple[str, str]]) -> str:
 
 
 def _uploaded(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield item["path"], f"{item['s3_uri']}  ({item['bytes']:,} bytes)"
+    size = "in the repository" if item["bytes"] is None else f"{item['bytes']:,} bytes"
+    yield item["path"], f"{item['s3_uri']}  ({size})"
     for file in item.get("files", ()):
         yield f"  {file['name']}", f"{file['path']}  ({file['bytes']:,} bytes)"
 

@@ -190,6 +190,7 @@ class _Reading:
             upload_kms_key=str(definition.kms_key) if definition.kms_key and plan.uploads else None,
             ways=self._ways,
             reads=outputs_read(self._plain["own_outputs"], self._plain.get("result_files")),
+            codeartifact_repo_arn=definition.codeartifact_repo_arn,
         )
         return TaskPolicy(needs, tuple(f"{subject}: {reason}" for reason in self._left_out(request)))
 
@@ -207,7 +208,7 @@ class _Reading:
                 yield _Reading(upstream, *self._given).output_uri(name)
 
     def _left_out(self, request: Mapping[str, Any]) -> Iterator[str]:
-        for name in _OUTRIGHT:
+        for name in (*_OUTRIGHT, "codeartifact_repo_arn"):
             if self._plain.get(name) == ANY:
                 yield f"{name} is known only when the task runs"
         for direction, place in locations(request):

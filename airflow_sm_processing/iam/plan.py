@@ -21,7 +21,7 @@ from airflow_sm_processing.iam.statements import (
 from airflow_sm_processing.ownership.owner import job_name, stem, with_owner_tags
 from airflow_sm_processing.processing.definition import CODE_INPUT_NAME, SOURCE_ARCHIVE, short_form, with_image
 from airflow_sm_processing.processing.models import S3Location, join
-from airflow_sm_processing.processing.request import default_keys, plan_submission
+from airflow_sm_processing.processing.request import UNKNOWN_DIGEST, default_keys, plan_submission
 from airflow_sm_processing.processing.s3 import open_uri
 from airflow_sm_processing.processing.validation import check_definition
 from airflow_sm_processing.redaction import without_signatures
@@ -42,6 +42,8 @@ __all__ = ["JobPlan", "create_operation", "plan_job", "upload_prefix"]
 
 
 _HIDDEN = "***"
+_NOT_SECRET = ("repo", "branch", "commit")
+"""What a plan shows of a repository."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,8 @@ class JobPlan:
     """Where the parameters come from that the task doesn't have."""
     unresolved_image: str | None = None
     """The short form of an image that has another URI in each region, where the region isn't known."""
+    repository: Mapping[str, str]
+    """Where the code is that is cloned when the job is created: its URL, branch and commit."""
 
     def to_plain(self, *, show_env: bool = False) -> dict[str, Any]:
         """Return the plan as JSON; what the environment holds is hidden unless it is asked for."""
@@ -70,10 +74,14 @@ class JobPlan:
             },
         }
         plain: dict[str, Any] = _plain(plan)
-        return {**plain, "defaults": dict(self.defaults), "unknown": list(self._unknown(plain))}
+        repository = {"repository": dict(self.repository)} if self.repository else {}
+        return {**plain, **repository, "defaults": dict(self.defaults), "unknown": list(self._unknown(plain))}
 
     def _uploads(self) -> Iterator[dict[str, Any]]:
         for upload in self.submission.uploads:
+            if upload.content is None:  # it isn't cloned yet
+                yield {"path": str(upload.path), "s3_uri": upload.s3_uri, "bytes": None}
+                continue
             with upload.local() as (_, content):
                 for file in content.files if content else ():
                     path = file.path if upload.package is None else upload.path
@@ -102,6 +110,8 @@ class JobPlan:
             yield {"value": UNKNOWN_REGION, "is": "the region of the connection, which the process that runs it knows"}
         if self.unresolved_image is not None:
             yield {"value": self.unresolved_image, "is": "the image's URI in the region of the connection"}
+        if self.repository:
+            yield {"value": UNKNOWN_DIGEST, "is": f"the digest of the files in {self.repository.get('repo')}"}
         for uri in self._open_uris():
             yield {"value": uri, "is": "a folder, an object or a prefix: if S3 has keys below it, a slash ends it"}
         if "/" not in role:
@@ -168,9 +178,16 @@ def plan_job(
         upload_kms_key=str(definition.kms_key) if definition.kms_key and submission.uploads else None,
         ways=ways,
         reads=reads,
+        codeartifact_repo_arn=definition.codeartifact_repo_arn,
     )
     short = short_form(definition)
-    return JobPlan(submission=submission, needs=needs, defaults=defaults, unresolved_image=short and short.text)
+    return JobPlan(
+        submission=submission,
+        needs=needs,
+        defaults=defaults,
+        unresolved_image=short and short.text,
+        repository={name: text for name, text in (definition.git_config or {}).items() if name in _NOT_SECRET},
+    )
 
 
 def upload_prefix(prefix: str | None, upload_key: str) -> str:

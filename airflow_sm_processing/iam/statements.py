@@ -245,6 +245,8 @@ class JobNeeds:
     ways: Ways
     reads: tuple[str, ...] = ()
     """The names of outputs that the task itself reads when the job has ended."""
+    codeartifact_repo_arn: str | None = None
+    """The CodeArtifact repository that the job's pip installs from."""
 
     @property
     def job_name(self) -> str:
@@ -403,6 +405,7 @@ def job_role_statements(needs: JobNeeds) -> Iterator[Statement]:
     yield from _data(needs)
     yield from _keys(needs)
     yield from _image(needs)
+    yield from _packages(needs)
     yield from _reports(needs)
     if needs.request.get("NetworkConfig", {}).get("VpcConfig"):
         actions = tuple(f"ec2:{name}" for name in _NETWORK)
@@ -457,6 +460,22 @@ def _image(needs: JobNeeds) -> Iterator[Statement]:
     actions = ("ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer")
     yield Statement(sid="PullTheImage", actions=actions, resources=(repository,))
     yield Statement(sid="LogInToTheRegistry", actions=("ecr:GetAuthorizationToken",), resources=(ANY,))
+
+
+def _packages(needs: JobNeeds) -> Iterator[Statement]:
+    """Yield what `aws codeartifact login`, and pip after it, need."""
+    arn = needs.codeartifact_repo_arn
+    if not arn or not arn.strip(ANY):
+        return
+    actions = ("codeartifact:GetRepositoryEndpoint", "codeartifact:ReadFromRepository")
+    yield Statement(sid="InstallPackages", actions=actions, resources=(arn,))
+    place, _, names = arn.partition(":repository/")
+    domain = f"{place}:domain/{names.partition('/')[0]}" if names else arn
+    token = ("codeartifact:GetAuthorizationToken",)
+    yield Statement(sid="LogInToCodeArtifact", actions=token, resources=(domain,))
+    for_it = {"StringEquals": {"sts:AWSServiceName": "codeartifact.amazonaws.com"}}
+    bearer = ("sts:GetServiceBearerToken",)
+    yield Statement(sid="CarryItsToken", actions=bearer, resources=(ANY,), condition=for_it)
 
 
 def _reports(needs: JobNeeds) -> Iterator[Statement]:

@@ -567,7 +567,7 @@ class BaseProcessingOperator(BaseOperator):
 
     def _mask_in_airflow(self, *, known: Callable[[Any], Any]) -> None:
         fields = [known(getattr(self, name, None)) for name in self.template_fields]
-        mask_in_airflow(known(self.env), self.mask_env, fields)
+        mask_in_airflow(known(self.env), self.mask_env, fields, known(getattr(self, "git_config", None)))
 
     def get_openlineage_facets_on_start(self) -> Any:
         """Return the places in S3 that the task itself names; others are known when the job is made."""

@@ -26,7 +26,12 @@ from airflow_sm_processing.operators.templating import (
     without_left_out,
 )
 from airflow_sm_processing.operators.wait_options import read_wait_options
-from airflow_sm_processing.processing.definition import DEFINITION_PARAMETERS, DefinitionReader, local_path
+from airflow_sm_processing.processing.definition import (
+    DEFINITION_PARAMETERS,
+    DefinitionReader,
+    absolute,
+    with_code_below,
+)
 from airflow_sm_processing.processing.secrets import JobSecrets, hidden, secret_forms, strings_in
 from airflow_sm_processing.processing.validation import definition_problems
 from airflow_sm_processing.processing.values import (
@@ -275,23 +280,10 @@ def _result_files_problems(parameters: TaskParameters, definition: JobDefinition
 
 def _below(folder: Path, definition: JobDefinition) -> JobDefinition:
     inputs = tuple(
-        item.at(_absolute(item.source, folder)) if isinstance(item.source, str) else item for item in definition.inputs
+        item.at(absolute(item.source, folder)) if isinstance(item.source, str) else item for item in definition.inputs
     )
-    places: dict[str, Any] = {
-        name: _absolute(text, folder)
-        for name in ("code", "source_dir", "requirements")
-        if isinstance(text := getattr(definition, name), str)
-        if name != "code" or definition.source_dir is None  # else, it is the script's path in there
-    }
-    if definition.dependencies:
-        places["dependencies"] = [_absolute(text, folder) for text in definition.dependencies]
-    return dataclasses.replace(definition, inputs=inputs, **places)
-
-
-def _absolute(text: str, folder: Path) -> str:
-    """Return a relative path as one below the folder; a URI or an absolute path stays as it is."""
-    path: Any = None if "://" in text else local_path(text)
-    return text if path is None or path.is_absolute() else str(folder / path)
+    placed = dataclasses.replace(definition, inputs=inputs)
+    return placed if definition.git_config is not None else with_code_below(placed, folder)
 
 
 # The parameters that a task has from `default_args`: where they contradict what the task says itself, its own word
@@ -375,10 +367,21 @@ def trigger_mask(mask_env: Any, secrets: JobSecrets) -> bool | list[str]:
     return mask if isinstance(mask, bool) else list(mask)
 
 
-def mask_in_airflow(env: Any, mask_env: Any, fields: Iterable[Any]) -> None:
-    """Register with Airflow's masker the secret values of `env`, and the presigned queries in any of the fields."""
+_GIT_SECRETS = ("password", "token")
+
+
+def mask_in_airflow(env: Any, mask_env: Any, fields: Iterable[Any], git_config: Any = None) -> None:
+    """Register with Airflow's masker what is secret.
+
+    Args:
+        env: The job's environment.
+        mask_env: Which of its variables are secret.
+        fields: The rendered parameters, of which presigned queries are secret.
+        git_config: The repository of the job's code, of which the password and the token are.
+    """
     found = {
         *secret_forms(_environment(env), _mask(mask_env)),
+        *secret_forms(json_or_as_is(git_config) or {}, _GIT_SECRETS),
         *(query for text in strings_in(fields) for query in signed_queries(text)),
     }
     if found:

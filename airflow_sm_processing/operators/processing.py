@@ -80,6 +80,8 @@ class ScriptProcessingOperator(BaseProcessingOperator):
         "source_dir",
         "dependencies",
         "requirements",
+        "git_config",
+        "codeartifact_repo_arn",
         "command",
         *BaseProcessingOperator.template_fields,
     )
@@ -88,6 +90,7 @@ class ScriptProcessingOperator(BaseProcessingOperator):
         "command": "json",
         "dependencies": "json",
         "requirements": "json",
+        "git_config": "json",
     }
 
     def __init__(
@@ -99,6 +102,8 @@ class ScriptProcessingOperator(BaseProcessingOperator):
         source_dir: str | PurePath | Late | None = None,
         dependencies: Sequence[str | PurePath] | Late | None = None,
         requirements: str | PurePath | Sequence[str] | Late | None = None,
+        git_config: Mapping[str, Any] | Late | None = None,
+        codeartifact_repo_arn: str | Late | None = None,
         **kwargs: Any,
     ) -> None:
         """Set the parameters of every processing operator, and the script.
@@ -113,6 +118,12 @@ class ScriptProcessingOperator(BaseProcessingOperator):
             dependencies: Local files and folders that lie beside the source folder's own in the container.
             requirements: What pip installs in the container first: the lines of a requirements file, or the path of
                 one, relative to the DAG file's folder.
+            git_config: A repository that is cloned when the job is created, and that `code`, `source_dir`,
+                `dependencies` and `requirements` are paths in: the SDK's dict of `repo`, `branch`, `commit`, and for
+                https `username` and `password`, or `token`, which alone counts with `2FA_enabled`. The password and
+                the token are masked wherever Airflow shows something of the task.
+            codeartifact_repo_arn: The ARN of the CodeArtifact repository that pip installs the requirements from; the
+                image needs the AWS CLI for it, and the job's role the permission.
             kwargs: Those of `BaseProcessingOperator`.
         """
         super().__init__(**kwargs)
@@ -122,6 +133,8 @@ class ScriptProcessingOperator(BaseProcessingOperator):
         self.source_dir = with_folder_references(to_plain(source_dir), "source_dir")
         self.dependencies = to_plain(dependencies)
         self.requirements = to_plain(requirements)
+        self.git_config = to_plain(git_config)
+        self.codeartifact_repo_arn = codeartifact_repo_arn
         self._check_early()
 
     @classmethod

@@ -34,6 +34,7 @@ from airflow_sm_processing.processing.submission import checked_plan, create_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.description import JobDescription
@@ -213,14 +214,14 @@ class JobCreator:
         def upload() -> SubmissionPlan:
             nonlocal uploads
             uploads += 1
-            plan = self._plan(name, tags)
-            upload_files(plan, self._definition, self._session, repeated=repeated or uploads > 1)
+            with self._plan(name, tags) as plan:
+                upload_files(plan, self._definition, self._session, repeated=repeated or uploads > 1)
             return plan
 
         tries = retrying(RetryBudget(self._max_transient_seconds), retry_if=_upload_may_pass, sleep=self._sleep)
         return tries(upload)
 
-    def _plan(self, name: str, tags: Mapping[str, str]) -> SubmissionPlan:
+    def _plan(self, name: str, tags: Mapping[str, str]) -> AbstractContextManager[SubmissionPlan]:
         operation = self._session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
         all_tags = with_owner_tags(self._definition.tags, {} if self._tags_are_forbidden else tags, operation)
         named = dataclasses.replace(self._definition, job_name=name, tags=all_tags or None)

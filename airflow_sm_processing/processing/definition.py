@@ -40,22 +40,26 @@ __all__ = [
     "SOURCE_ARCHIVE",
     "DefinitionReader",
     "JobDefinition",
+    "absolute",
     "base_name_from_image",
     "code_file_problems",
     "code_inputs",
     "code_problems",
     "code_script",
+    "codeartifact_repository",
     "image_line",
     "image_problems",
     "is_packed",
     "job_name_from_base",
     "legal_name",
     "local_path",
+    "missing_code_problems",
     "request_parameters",
     "requirements_problems",
     "short_form",
     "source_in_s3",
     "with_code",
+    "with_code_below",
     "with_image",
 ]
 
@@ -101,6 +105,10 @@ class JobDefinition(Value):
     """What pip installs first: the lines of a requirements file, or the local path of one."""
     code_location: str | None = None
     """An S3 prefix that the source folder goes below instead of the default bucket's."""
+    codeartifact_repo_arn: str | Late | None = None
+    """The CodeArtifact repository that pip installs from; the container's `aws` logs in to it."""
+    git_config: Mapping[str, Any] | Late | None = None
+    """The repository that code, source folder and dependencies are in, under the SDK's keys; it has secrets."""
     is_framework: bool = False
     """Whether code is packed and run as the SDK's FrameworkProcessor does it, the folder's own requirements.txt too."""
     command: Sequence[str] | None = None
@@ -280,9 +288,30 @@ def with_code(definition: JobDefinition) -> JobDefinition:
         source_dir=None,
         dependencies=None,
         requirements=None,
+        codeartifact_repo_arn=None,
+        git_config=None,
         entrypoint=entrypoint,
         inputs=(*definition.inputs, *code_inputs(definition)),
     )
+
+
+def with_code_below(definition: JobDefinition, folder: Path) -> JobDefinition:
+    """Return the definition with absolute paths in place of those of local code that are relative to a folder."""
+    places: dict[str, Any] = {
+        name: absolute(text, folder)
+        for name in ("code", "source_dir", "requirements")
+        if isinstance(text := getattr(definition, name), str)
+        if name != "code" or definition.source_dir is None  # else, it is the script's path in there
+    }
+    if definition.dependencies:
+        places["dependencies"] = [absolute(text, folder) for text in definition.dependencies]
+    return dataclasses.replace(definition, git_config=None, **places)
+
+
+def absolute(text: str, folder: Path) -> str:
+    """Return a relative path as one below the folder; a URI or an absolute path stays as it is."""
+    path: Any = None if "://" in text else local_path(text)
+    return text if path is None or path.is_absolute() else str(folder / path)
 
 
 def _code_source(definition: JobDefinition) -> Any:
@@ -300,6 +329,8 @@ def code_problems(definition: JobDefinition) -> Iterator[Problem]:
     """Yield what is wrong with the code whatever the files on this machine are."""
     code, script = definition.code, definition.script_name
     yield from requirements_problems(definition.requirements)
+    yield from _codeartifact_problems(definition)
+    yield from _git_problems(definition)
     if code is None:
         if script is not None:
             yield Problem("script_name", script, "needs code, the folder that the script is in")
@@ -313,10 +344,54 @@ def code_problems(definition: JobDefinition) -> Iterator[Problem]:
     if definition.source_dir is not None:
         yield from _source_problems(definition)
         return
-    yield from _place_problems(code, script)
+    yield from _place_problems(definition)
     if isinstance(script, str) and _leads_out(script):
         yield Problem("script_name", script, "must be a path inside the code folder")
     yield from _dependency_problems(definition)
+
+
+_CODEARTIFACT_ARN = re.compile(
+    r"arn:[a-z-]+:codeartifact:(?P<region>[a-z0-9-]+):(?P<owner>\d{12})"
+    r":repository/(?P<domain>[a-z][a-z0-9-]{0,48}[a-z0-9])/(?P<repository>[A-Za-z0-9][\w.-]{1,99})",
+    re.ASCII,
+)
+
+
+def codeartifact_repository(arn: str) -> Mapping[str, str] | None:
+    """Return the `region`, `owner`, `domain` and `repository` of a CodeArtifact repository's ARN; None for no such."""
+    found = _CODEARTIFACT_ARN.fullmatch(arn)
+    return found and found.groupdict()
+
+
+def _codeartifact_problems(definition: JobDefinition) -> Iterator[Problem]:
+    arn = definition.codeartifact_repo_arn
+    if not isinstance(arn, str) or not arn:
+        return
+    if codeartifact_repository(arn) is None:
+        rule = "must be arn:<partition>:codeartifact:<region>:<account>:repository/<domain>/<repository>"
+        yield Problem("codeartifact_repo_arn", arn, rule)
+    elif not definition.requirements and not (definition.is_framework and is_packed(definition)):
+        yield Problem("codeartifact_repo_arn", arn, "needs requirements, which pip installs from there")
+
+
+def _git_problems(definition: JobDefinition) -> Iterator[Problem]:
+    config = definition.git_config
+    if config is None or config is LATE:
+        return
+    from airflow_sm_processing.processing.repository import git_problems  # few jobs have one
+
+    yield from git_problems(config)
+    if definition.code is None:
+        yield Problem("git_config", None, "needs code, a path in the repository")
+    place = "code" if definition.source_dir is None else "source_dir"
+    given: dict[str, Any] = {place: getattr(definition, place)}
+    if isinstance(definition.requirements, str):
+        given["requirements"] = definition.requirements
+    if isinstance(definition.dependencies, list):
+        given |= {f"dependencies[{index}]": text for index, text in enumerate(definition.dependencies)}
+    for name, text in given.items():
+        if isinstance(text, str) and (not text or "://" in text or _leads_out(text)):
+            yield Problem(name, text, "must be a path in the repository of git_config")
 
 
 def _source_problems(definition: JobDefinition) -> Iterator[Problem]:
@@ -357,13 +432,30 @@ def _leads_out(path: str) -> bool:
     return path.startswith("/") or ".." in PurePosixPath(path).parts
 
 
-def _place_problems(code: object, script: object) -> Iterator[Problem]:
+def _place_problems(definition: JobDefinition) -> Iterator[Problem]:
+    code, script = definition.code, definition.script_name
+    if definition.git_config is not None:
+        return  # it is a path in there
     if code == "":
         yield Problem("code", code, _REQUIRED)
     elif names_no_bucket(code):
         yield Problem("code", code, "names no bucket")
     elif isinstance(code, str) and is_s3_uri(code) and script is None and not _file_name(code):
         yield Problem("code", code, "is a prefix: say with script_name which of its files to run")
+
+
+def missing_code_problems(definition: JobDefinition, folder: Path, what: str) -> Iterator[Problem]:
+    """Yield the paths of code that a repository doesn't have, which is in a folder."""
+    script = definition.code
+    if definition.source_dir is not None:
+        script = str(PurePosixPath(str(definition.source_dir), str(script)))
+    given = {"code": script, "source_dir": definition.source_dir}
+    if isinstance(definition.requirements, str):
+        given["requirements"] = definition.requirements
+    given |= {f"dependencies[{index}]": text for index, text in enumerate(definition.dependencies or ())}
+    for name, text in given.items():
+        if text is not None and not (folder / str(text)).exists():
+            yield Problem(name, text, f"isn't in {what}")
 
 
 def code_file_problems(definition: JobDefinition) -> Iterator[Problem]:
@@ -462,6 +554,7 @@ _FIELD_READERS: dict[str, Callable[[ValueReader, str, Any], Any]] = {
     "subnets": ValueReader.texts,
 }
 """Of the fields of definition objects that aren't texts."""
+_TWO_FACTOR = "2FA_enabled"
 _T = TypeVar("_T")
 
 
@@ -524,6 +617,16 @@ class DefinitionReader(ValueReader):
     def _environment(self, name: str, value: Any) -> dict[str, Any]:
         return self.text_map(name, value, secret=True)
 
+    def _git_config(self, name: str, value: Any) -> dict[str, Any] | None:
+        items = {
+            key: item for key, item in self.structure(name, value, "dict", secret=True).items() if item is not None
+        }
+        two_factor = items.pop(_TWO_FACTOR, None)
+        texts = self.text_map(name, items, secret=True)
+        if two_factor is None:
+            return texts or None  # as the SDK takes an empty one
+        return texts | {_TWO_FACTOR: self.boolean(f"{name}[{_TWO_FACTOR!r}]", two_factor)}
+
     def _requirements(self, name: str, value: Any) -> Any:
         if isinstance(value, str) and not value.lstrip().startswith("["):
             return value  # the path of a file
@@ -540,6 +643,7 @@ class DefinitionReader(ValueReader):
         "arguments": ValueReader.texts,
         "dependencies": ValueReader.texts,
         "requirements": _requirements,
+        "git_config": _git_config,
         "is_framework": ValueReader.boolean,
         "env": _environment,
         "experiment_config": ValueReader.text_map,

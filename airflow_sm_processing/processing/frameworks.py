@@ -124,7 +124,7 @@ class FrameworkProcessor(ScriptProcessor):
         code: str | PurePath,
         source_dir: str | PurePath | None = None,
         dependencies: Sequence[str | PurePath] | None = None,
-        git_config: Mapping[str, str] | None = None,
+        git_config: Mapping[str, Any] | None = None,
         inputs: Sequence[ProcessingInput | Mapping[str, Any]] | None = None,
         outputs: str | Sequence[ProcessingOutput | Mapping[str, Any] | str] | None = None,
         arguments: Sequence[Any] | None = None,
@@ -143,7 +143,8 @@ class FrameworkProcessor(ScriptProcessor):
             code: The script: a local path, or with a `source_dir` its path in there. An S3 URI is run by bash.
             source_dir: The folder: a local one, or one in S3, as a `.tar.gz` or as a prefix.
             dependencies: Local files and folders that lie beside the source folder's own in the container.
-            git_config: Not supported: check the repository out, and give its folder.
+            git_config: A repository that is cloned first, and that the paths before are in: `repo`, `branch`, `commit`;
+                and for https `username` and `password`, or `token`, which alone counts with `2FA_enabled`.
             inputs: What the job reads; local files are uploaded first.
             outputs: What the job writes; a string is the container path of an output in the default bucket.
             arguments: Of the script.
@@ -152,10 +153,10 @@ class FrameworkProcessor(ScriptProcessor):
             job_name: Unique in the account and region; made of the base name and a timestamp if None.
             experiment_config: `ExperimentName`, `TrialName`, `TrialComponentDisplayName`, `RunName`.
             kms_key: Encrypts what is uploaded.
-            codeartifact_repo_arn: Not supported: set pip's own PIP_INDEX_URL in `env`.
+            codeartifact_repo_arn: The ARN of the CodeArtifact repository that pip installs from, if the image has the
+                AWS CLI.
             requirements: What pip installs instead of the folder's own `requirements.txt`.
         """
-        _refuse(git_config=git_config, codeartifact_repo_arn=codeartifact_repo_arn)
         return super().run(
             code,
             inputs=inputs,
@@ -169,20 +170,12 @@ class FrameworkProcessor(ScriptProcessor):
             source_dir=source_dir,
             dependencies=dependencies,
             requirements=requirements,
+            git_config=git_config,
+            codeartifact_repo_arn=codeartifact_repo_arn,
         )
 
-    def _script(self, *given: Any) -> dict[str, Any]:
-        return {**super()._script(*given), "is_framework": True, "code_location": self.code_location}
-
-
-def _refuse(**given: Any) -> None:
-    instead = {
-        "git_config": "isn't supported: check the repository out, and give its folder as source_dir",
-        "codeartifact_repo_arn": "isn't supported: give pip its index with PIP_INDEX_URL in env",
-    }
-    problems = [Problem(name, None, instead[name]) for name, value in given.items() if value is not None]
-    if problems:
-        raise DefinitionError(problems, subject="the job")
+    def _script(self, **given: Any) -> dict[str, Any]:
+        return {**super()._script(**given), "is_framework": True, "code_location": self.code_location}
 
 
 class _NamedFrameworkProcessor(FrameworkProcessor):

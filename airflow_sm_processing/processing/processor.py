@@ -231,6 +231,8 @@ class ScriptProcessor(Processor):
         source_dir: str | PurePath | None = None,
         dependencies: Sequence[str | PurePath] | None = None,
         requirements: str | PurePath | Sequence[str] | None = None,
+        git_config: Mapping[str, Any] | None = None,
+        codeartifact_repo_arn: str | None = None,
     ) -> ProcessingJob:
         """Run a script as a job; the other parameters and the errors are those of `Processor.run`.
 
@@ -243,6 +245,10 @@ class ScriptProcessor(Processor):
         it. It may be in S3 already, as a `.tar.gz` or as a prefix. `dependencies` are local files and folders that
         lie beside the folder's own there; `requirements` is what pip installs first, as the lines of a requirements
         file or as the path of one. What `.sagemakerignore` names isn't sent.
+
+        With a `git_config`, the SDK's dict of `repo`, `branch`, `commit`, `username`, `password`, `token` and
+        `2FA_enabled`, all of these are paths in that repository, which is cloned first. With the ARN of a CodeArtifact
+        repository, pip installs the requirements from there, if the image has the AWS CLI.
         """
         parameters = _of_run(
             inputs=inputs,
@@ -252,7 +258,15 @@ class ScriptProcessor(Processor):
             experiment_config=experiment_config,
             kms_key=kms_key,
         )
-        script = self._script(code, script_name, source_dir, dependencies, requirements)
+        script = self._script(
+            code=code,
+            script_name=script_name,
+            source_dir=source_dir,
+            dependencies=dependencies,
+            requirements=requirements,
+            git_config=git_config,
+            codeartifact_repo_arn=codeartifact_repo_arn,
+        )
         return self._run(parameters | script, wait=wait, logs=logs)
 
     def define_script(
@@ -263,22 +277,24 @@ class ScriptProcessor(Processor):
         source_dir: str | PurePath | None = None,
         dependencies: Sequence[str | PurePath] | None = None,
         requirements: str | PurePath | Sequence[str] | None = None,
+        git_config: Mapping[str, Any] | None = None,
+        codeartifact_repo_arn: str | None = None,
         **run: Any,
     ) -> JobDefinition:
         """Return the definition of a script's job without submitting it; `run` is what `define` takes."""
-        return self._defined(_of_run(**run) | self._script(code, script_name, source_dir, dependencies, requirements))
+        script = self._script(
+            code=code,
+            script_name=script_name,
+            source_dir=source_dir,
+            dependencies=dependencies,
+            requirements=requirements,
+            git_config=git_config,
+            codeartifact_repo_arn=codeartifact_repo_arn,
+        )
+        return self._defined(_of_run(**run) | script)
 
-    def _script(
-        self, code: Any, script_name: Any, source_dir: Any, dependencies: Any, requirements: Any
-    ) -> dict[str, Any]:
-        return {
-            "code": code,
-            "script_name": script_name,
-            "source_dir": source_dir,
-            "dependencies": dependencies,
-            "requirements": requirements,
-            "command": self.command,
-        }
+    def _script(self, **given: Any) -> dict[str, Any]:
+        return {**given, "command": self.command}
 
 
 def _of_run(

@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.uploads.files import Content
 
 
-__all__ = ["KeyGenerator", "SubmissionPlan", "Upload", "default_keys", "plan_submission"]
+__all__ = ["UNKNOWN_DIGEST", "KeyGenerator", "SubmissionPlan", "Upload", "default_keys", "plan_submission"]
+
+UNKNOWN_DIGEST = "<digest>"
+"""Stands in a key for the digest of files in a repository that isn't cloned yet."""
 
 
 class KeyGenerator(Protocol):
@@ -125,7 +128,8 @@ def plan_submission(
         definition: What the user defined; it isn't changed.
         role_arn: The ARN of the definition's role.
         key: Called only where something needs the default bucket.
-        upload_key: What the submissions that may share uploads have in common. Every local file is read, then.
+        upload_key: What the submissions that may share uploads have in common. Every local file is read, then; code in
+            a repository has `UNKNOWN_DIGEST` in its keys.
         operation: The service model of CreateProcessingJob: arguments that are over its bounds go by a file.
 
     Raises:
@@ -181,17 +185,24 @@ class _Stage:
 
     def code(self, definition: JobDefinition) -> Iterator[tuple[ProcessingInput, Upload | None]]:
         """Yield the inputs of the definition's code."""
-        items = code_inputs(definition)
+        items, is_here = code_inputs(definition), definition.git_config is None
         if not is_packed(definition):
-            yield from (self(item, 0, is_code=True) for item in items)
+            is_folder = definition.script_name is not None
+            yield from (
+                self(item, 0, is_code=True) if is_here else self._to_be_cloned(item, is_folder) for item in items
+            )
             return
-        package, in_s3 = SourcePackage(definition), source_in_s3(definition)
-        content = None if self.upload_key is None else package.content(self.kms_key)
-        place = self._source_place(definition.code_location, content)
-        upload = Upload(package.path, place, content, package=package)
+        in_s3 = source_in_s3(definition) if is_here else None
+        package = SourcePackage(definition)
+        content = package.content(self.kms_key) if is_here and self.upload_key is not None else None
+        place = self._source_place(definition.code_location, None if content is None else content.digest)
+        path = package.path if is_here else Path(str(definition.source_dir or definition.code))
         source, entry = items
         yield dataclasses.replace(source, source=in_s3 or f"{place}/{SOURCE_ARCHIVE}"), None
-        yield dataclasses.replace(entry, source=f"{place}/{ENTRY_SCRIPT}"), upload
+        yield (
+            dataclasses.replace(entry, source=f"{place}/{ENTRY_SCRIPT}"),
+            Upload(path, place, content, package=package),
+        )
 
     def command_file(self, definition: JobDefinition) -> tuple[ProcessingInput, Upload]:
         """Return the input of a script that runs the definition's command with all its arguments."""
@@ -209,13 +220,19 @@ class _Stage:
             upload = Upload(Path(file.name), place, content, package=file)
         return dataclasses.replace(named, json=None, source=f"{upload.s3_uri}/{file.name}"), upload
 
-    def _source_place(self, code_location: str | None, content: Content | None) -> str:
-        if content is not None and self.upload_key is not None:
-            return self.key(self.upload_key, "input", content.digest, "source")
+    def _source_place(self, code_location: str | None, digest: str | None) -> str:
+        if self.upload_key is not None:
+            return self.key(self.upload_key, "input", digest or UNKNOWN_DIGEST, "source")
         if code_location:
             bucket, prefix = S3Location.parse(code_location)
             return join(bucket, prefix, self.job_name, "source")
         return self.key(self.job_name, "source")
+
+    def _to_be_cloned(self, item: ProcessingInput, is_folder: bool) -> tuple[ProcessingInput, Upload]:
+        path, name = Path(str(item.source)), str(item.input_name)
+        below = (self.job_name, "input") if self.upload_key is None else (self.upload_key, "input", UNKNOWN_DIGEST)
+        upload = Upload(path, self.key(*below, name), is_code=True)
+        return item.at(as_folder(upload.s3_uri) if is_folder else f"{upload.s3_uri}/{path.name}"), upload
 
     def _upload(self, path: Path, name: str, *, is_code: bool) -> Upload:
         if self.upload_key is None:

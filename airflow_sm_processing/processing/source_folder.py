@@ -21,6 +21,7 @@ from airflow_sm_processing.processing.definition import (
     ENTRY_SCRIPT,
     SOURCE_ARCHIVE,
     code_script,
+    codeartifact_repository,
     is_packed,
     local_path,
     source_in_s3,
@@ -64,22 +65,37 @@ cd "$ml/processing/input/code"
 """
 _UNPACK = "tar -xzmof {archive}\n"  # at today's time, for the archive has none, and as whoever the container's user is
 _INSTALL = """
-install() {{
-    local words status=0
+run() {{
+    local failed=$1 words status=0
+    shift
     words=$(mktemp)
-    echo 'Installing {what} with pip'
-    {python} -m pip install --requirement "$1" 2>&1 | tee "$words" || status=$?
+    "$@" 2>&1 | tee "$words" || status=$?
     if [[ $status -ne 0 ]]; then
         local LC_ALL=C last  # SageMaker keeps the first 1,024 bytes of a message
         last=$(tail -n 15 "$words")
         while [[ ${{#last}} -gt 900 && $last == *$'\\n'* ]]; do last=${{last#*$'\\n'}}; done
         mkdir -p "$ml/output"
-        printf 'pip could not install {what} (exit code %s):\\n%s\\n' "$status" "${{last:0:900}}" > "$ml/output/message"
+        printf '%s (exit code %s):\\n%s\\n' "$failed" "$status" "${{last:0:900}}" > "$ml/output/message"
         exit "$status"
     fi
 }}
+install() {{{log_in}
+    echo 'Installing the requirements with pip'
+    run 'pip could not install the requirements' {python} -m pip install --requirement "$1"
+}}
 {settings}
 """
+_LOG_IN = """
+    if ! hash aws 2>/dev/null; then
+        echo "AWS CLI is not installed. Skipping CodeArtifact login."
+    else
+        run 'aws could not log in to CodeArtifact' {login}
+    fi"""
+_LOGIN = (
+    "aws codeartifact login --tool pip --domain {domain} --domain-owner {owner} --repository {repository} "
+    "--region {region}"
+)
+"""The SDK's own."""
 _FIND_PYTHON = "$(command -v python || command -v python3 || echo python3)"
 _RUN = '\nexec {command} {script} "$@"\n'
 
@@ -200,11 +216,12 @@ class SourcePackage:
         steps = self._install_steps()
         if not steps:
             return ""
-        what = "the requirements"
+        repository = codeartifact_repository(str(self.definition.codeartifact_repo_arn or ""))
+        log_in = "" if repository is None else _LOG_IN.format(login=_LOGIN.format(**repository))
         own = command[0] if command and _PYTHON.fullmatch(PurePosixPath(command[0]).name) else None
         python = f'"{_FIND_PYTHON}"' if own is None else shlex.quote(own)
         settings = "\n".join(f'export {name}="${{{name}-{value}}}"' for name, value in PIP_SETTINGS.items())
-        return _INSTALL.format(what=what, python=python, settings=settings) + steps
+        return _INSTALL.format(log_in=log_in, python=python, settings=settings) + steps
 
     def _install_steps(self) -> str:
         requirements = self.definition.requirements

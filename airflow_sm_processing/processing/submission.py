@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import JobNameInUseError, TransientError
+from airflow_sm_processing.exceptions import DefinitionError, JobNameInUseError, TransientError
 from airflow_sm_processing.processing.aws_calls import (
     RetryBudget,
     answer_read,
@@ -17,7 +18,12 @@ from airflow_sm_processing.processing.aws_calls import (
     readable,
     retrying,
 )
-from airflow_sm_processing.processing.definition import image_line, with_image
+from airflow_sm_processing.processing.definition import (
+    image_line,
+    missing_code_problems,
+    with_code_below,
+    with_image,
+)
 from airflow_sm_processing.processing.models import S3Location, join
 from airflow_sm_processing.processing.request import SubmissionPlan, plan_submission
 from airflow_sm_processing.processing.s3 import with_folders
@@ -25,7 +31,7 @@ from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.processing.validation import check_definition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from mypy_boto3_sagemaker import SageMakerClient
     from tenacity import RetryCallState
@@ -166,9 +172,9 @@ def submit(
         ServiceError: AWS refused or couldn't be reached.
     """
     definition = with_defaults(definition, session)
-    plan = checked_plan(definition, session, extra_problems=extra_problems, upload_key=upload_key)
-    log_image(definition, session)
-    upload_files(plan, definition, session, repeated=repeated)
+    with checked_plan(definition, session, extra_problems=extra_problems, upload_key=upload_key) as plan:
+        log_image(definition, session)
+        upload_files(plan, definition, session, repeated=repeated)
     arn = create_job(
         session.sagemaker_client,
         plan.request,
@@ -196,18 +202,19 @@ def with_defaults(definition: JobDefinition, session: Session) -> JobDefinition:
     return definition
 
 
+@contextmanager
 def checked_plan(
     definition: JobDefinition,
     session: Session,
     *,
     extra_problems: Iterable[Problem] = (),
     upload_key: str | None = None,
-) -> SubmissionPlan:
-    """Check the definition, and resolve it to a request and to uploads.
+) -> Iterator[SubmissionPlan]:
+    """Check the definition, and resolve it to a request and to uploads; a clone of its repository lasts for the block.
 
     Raises:
         DefinitionError: Every problem that the definition has.
-        UploadError: With an `upload_key`, a local file can't be read.
+        UploadError: With an `upload_key`, a local file can't be read; or the repository can't be cloned.
         ServiceError: A role's or a bucket's name couldn't be resolved.
     """
     operation = session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
@@ -215,9 +222,28 @@ def checked_plan(
     check_definition(definition, operation, extra=[*extra_problems, *of_image])
     role_arn = session.expand_role(str(definition.role))
     definition = with_folders(definition, session)
-    return plan_submission(
-        definition, role_arn=role_arn, key=_keys_of(session), upload_key=upload_key, operation=operation
-    )
+    with _code_at_hand(definition) as local:
+        if local is not definition:
+            check_definition(local, operation)
+        yield plan_submission(
+            local, role_arn=role_arn, key=_keys_of(session), upload_key=upload_key, operation=operation
+        )
+
+
+@contextmanager
+def _code_at_hand(definition: JobDefinition) -> Iterator[JobDefinition]:
+    """Clone the definition's repository for the block, and yield the definition with the clone's paths."""
+    if definition.git_config is None:
+        yield definition
+        return
+    from airflow_sm_processing.processing.repository import cloned  # few jobs have one
+
+    repo = str(definition.git_config["repo"])
+    with cloned(definition.git_config) as folder:
+        missing = [*missing_code_problems(definition, folder, repo)]
+        if missing:
+            raise DefinitionError(missing, subject=str(definition.job_name or definition.base_job_name or "the job"))
+        yield with_code_below(definition, folder)
 
 
 def log_image(definition: JobDefinition, session: Session) -> None:

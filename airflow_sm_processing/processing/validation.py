@@ -227,6 +227,8 @@ def local_file_problems(definition: JobDefinition) -> Iterator[Problem]:
 
 
 def _code_file_problems(definition: JobDefinition) -> Iterator[Problem]:
+    if definition.git_config is not None:
+        return  # they are looked for in the clone
     if not is_packed(definition):
         yield from code_file_problems(definition)
     if definition.code is not None and not any(code_problems(definition)):

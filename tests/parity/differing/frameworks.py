@@ -97,11 +97,4 @@ DIFFERENCES = (
         sdk=("created", 0),
         ours=("DefinitionError", 0),
     ),
-    Difference(
-        case=_case("a git repository", {"git_config": {"repo": ""}}),
-        reason="a worker has the DAG's own checkout: its folder is the source folder",
-        see=outcome,
-        sdk="ValueError",
-        ours="DefinitionError",
-    ),
 )

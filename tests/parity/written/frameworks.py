@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.parity.case import FOLDER, Case, processing_input, processing_output
+from tests.parity.case import FOLDER, Case, Refused, processing_input, processing_output
 from tests.parity.endpoint.account import ACCOUNT_ID, Bucket
 
 FILES = {
@@ -18,6 +18,8 @@ FILES = {
 }
 BUCKETS = {"mine": Bucket(), f"sagemaker-us-west-2-{ACCOUNT_ID}": Bucket()}
 SOURCE = {"code": "main.py", "source_dir": "src"}
+ARN = "arn:aws:codeartifact:us-west-2:123456789012:repository/our-domain/our.repository"
+REFUSED = Refused("ValueError", "DefinitionError")
 
 
 def _case(name: str, run: dict[str, Any], processor: str = "PyTorchProcessor", **more: Any) -> Case:
@@ -48,6 +50,13 @@ CASES = (
             "outputs": [processing_output(source="/opt/ml/processing/out")],
         },
     ),
+    _case("a framework's repository of packages", {**SOURCE, "codeartifact_repo_arn": ARN}),
+    _case("no repository of packages", {**SOURCE, "codeartifact_repo_arn": "arn:aws:s3:::bucket"}, refused=REFUSED),
+    _case("a git repository without its URL", {**SOURCE, "git_config": {"branch": "main"}}, refused=REFUSED),
+    _case("a git repository whose URL is empty", {**SOURCE, "git_config": {"repo": ""}}, refused=REFUSED),
+    _case("a git repository that is a command", {**SOURCE, "git_config": {"repo": "ext::sh -c a"}}, refused=REFUSED),
+    _case("a git repository over http", {**SOURCE, "git_config": {"repo": "http://git.example/a"}}, refused=REFUSED),
+    _case("no git repository", {**SOURCE, "git_config": {}}),
     _case("a framework's script in S3", {"code": "s3://mine/code/start.sh"}),
     _case("TensorFlow's processor", SOURCE, "TensorFlowProcessor"),
     _case("XGBoost's processor", SOURCE, "XGBoostProcessor"),

@@ -94,6 +94,7 @@ def test_every_field_of_a_definition_is_a_parameter_somewhere() -> None:
     of_scripts = {"entrypoint", "code", "script_name", "command", "inputs", "outputs", "tags", "instance_preferences"}
 
     of_sources = {"source_dir", "dependencies", "requirements", "code_location", "is_framework"}
+    of_sources |= {"git_config", "codeartifact_repo_arn"}
 
     fields = {field.name for field in dataclasses.fields(JobDefinition)}
     assert fields == {*OF_PROCESSOR, *OF_RUN, *of_scripts, *of_sources, "image"}

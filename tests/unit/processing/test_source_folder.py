@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import os
 import subprocess
@@ -219,7 +220,49 @@ def test_the_entry_script_is_bash(folder: Path, requirements: Any):
 def test_pip_belongs_to_the_python_that_runs_the_script(folder: Path, command: list[str], python: str):
     script = SourcePackage(definition(folder, command=command, requirements=["pandas"])).script()
     (line,) = (line for line in script.splitlines() if "-m pip install" in line)
-    assert line.strip().lstrip('"').startswith(python)
+    assert line.partition("the requirements' ")[2].lstrip('"').startswith(python)
+
+
+ARN = "arn:aws-cn:codeartifact:cn-north-1:123456789012:repository/our-domain/ours_1.x"
+
+
+@pytest.mark.parametrize("is_framework", [True, False])
+def test_pip_logs_in_to_the_repository_of_packages_where_it_installs(folder: Path, *, is_framework: bool):
+    requirements = None if is_framework else ["pandas"]
+    made = definition(folder, is_framework=is_framework, requirements=requirements, codeartifact_repo_arn=ARN)
+    script = SourcePackage(made).script()
+    login = (
+        "aws codeartifact login --tool pip --domain our-domain --domain-owner 123456789012 --repository ours_1.x "
+        "--region cn-north-1\n"
+    )
+    assert script.index("install() {") < script.index(login) < script.index("-m pip install")
+    checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert "codeartifact" not in SourcePackage(dataclasses.replace(made, codeartifact_repo_arn=None)).script()
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "ours",
+        "arn:aws:s3:::bucket",
+        "arn:aws:codeartifact:us-east-1:123456789012:repository/our-domain",
+        "arn:aws:codeartifact:us-east-1:123456789012:repository/our-domain/a;touch b",
+        "arn:aws:codeartifact:us-east-1:123456789012:repository/our-domain/$(touch)",
+        "arn:aws:codeartifact:us-east-1:123456789012:repository/our-domain/ours\n",
+    ],
+)
+def test_what_is_no_repository_of_packages_is_refused(folder: Path, arn: str):
+    found = problems(definition(folder, requirements=["pandas"], codeartifact_repo_arn=arn))
+    assert found["codeartifact_repo_arn"].startswith("must be arn:<partition>:codeartifact:")
+
+
+def test_a_repository_of_packages_needs_something_to_install(folder: Path):
+    rule = "needs requirements, which pip installs from there"
+    assert problems(definition(folder, codeartifact_repo_arn=ARN)) == {"codeartifact_repo_arn": rule}
+    assert problems(definition(folder, codeartifact_repo_arn=ARN, is_framework=True)) == {}
+    in_s3 = definition(folder, codeartifact_repo_arn=ARN, is_framework=True, source_dir=None, code="s3://b/a.sh")
+    assert problems(in_s3) == {"codeartifact_repo_arn": rule}
 
 
 def test_pip_is_set_up_as_for_functions():
