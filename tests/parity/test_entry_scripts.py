@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,6 +42,30 @@ def sagemaker() -> Iterator[LocalSageMaker]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A wheel of the project `sm-tiny`, version 1.0."""
     return make_tiny_wheel(tmp_path_factory.mktemp("wheel")).read_bytes()
+
+
+LOGIN = """\
+aws() { echo "$@" > /opt/ml/processing/out/aws; return "${AWS_ENDS_WITH:-0}"; }
+"""
+"""What stands in for the AWS CLI: bash reads it before either side's script."""
+PACKAGES = "arn:aws:codeartifact:us-west-2:123456789012:repository/our-domain/our.repository"
+TELL_LOGIN = """\
+from pathlib import Path
+import sm_tiny
+Path("/opt/ml/processing/out/told.json").write_text(Path("/opt/ml/processing/out/aws").read_text())
+"""
+
+
+def with_login(made: Case, **env: str) -> Case:
+    """Return the case with a repository of packages, and with something in the AWS CLI's place."""
+    [run] = made.runs
+    inputs = [*run["inputs"], processing_input(source="login", destination="/opt/ml/processing/login")]
+    return replace(
+        made,
+        init={"env": {**made.init["env"], "BASH_ENV": "/opt/ml/processing/login/aws.sh", **env}},
+        runs=({**run, "inputs": inputs, "codeartifact_repo_arn": PACKAGES},),
+        files={**made.files, "login/aws.sh": LOGIN},
+    )
 
 
 def case(wheel: bytes, requirement: str, main: str = MAIN) -> Case:
@@ -106,3 +131,28 @@ def test_a_failed_install_fails_both_and_ours_says_why(bench: Bench, sagemaker: 
     assert (theirs["status"], own["status"]) == ("Failed", "Failed")
     assert not theirs["message"]
     assert "No matching distribution found for sm-tiny==2" in own["message"]
+
+
+def test_both_log_in_to_the_repository_of_packages_alike(bench: Bench, sagemaker: LocalSageMaker, wheel: bytes) -> None:
+    sdk, ours = bench.compare(with_login(case(wheel, "sm-tiny==1.0", TELL_LOGIN)))
+    ended = replayed(sagemaker, sdk, "sdk-logs-in")
+    assert ended["status"] == "Completed", ended
+    assert ended["told"].startswith(b"codeartifact login --tool pip --domain our-domain ")
+    assert ended == replayed(sagemaker, ours, "ours-logs-in")
+
+
+def test_both_fail_with_the_login_and_ours_says_so(bench: Bench, sagemaker: LocalSageMaker, wheel: bytes) -> None:
+    sdk, ours = bench.compare(with_login(case(wheel, "sm-tiny==1.0"), AWS_ENDS_WITH="254"))
+    theirs, own = replayed(sagemaker, sdk, "sdk-is-denied"), replayed(sagemaker, ours, "ours-is-denied")
+    assert (theirs["status"], own["status"]) == ("Failed", "Failed")
+    assert not theirs["message"]
+    assert own["message"].startswith("aws could not log in to CodeArtifact (exit code 254):")
+
+
+def test_both_go_on_where_there_is_no_aws(bench: Bench, sagemaker: LocalSageMaker, wheel: bytes) -> None:
+    made = with_login(case(wheel, "sm-tiny==1.0"))
+    files = {**made.files, "login/aws.sh": "hash() { return 1; }\n"}  # whatever this machine has
+    sdk, ours = bench.compare(replace(made, files=files))
+    ended = replayed(sagemaker, sdk, "sdk-has-no-aws")
+    assert ended["status"] == "Completed", ended
+    assert ended == replayed(sagemaker, ours, "ours-has-no-aws")
