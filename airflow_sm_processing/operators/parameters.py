@@ -32,7 +32,7 @@ from airflow_sm_processing.processing.definition import (
     absolute,
     with_code_below,
 )
-from airflow_sm_processing.processing.secrets import JobSecrets, hidden, secret_forms, strings_in
+from airflow_sm_processing.processing.secrets import JobSecrets, hidden, secret_forms, secret_queries
 from airflow_sm_processing.processing.validation import definition_problems
 from airflow_sm_processing.processing.values import (
     BOOLEANS,
@@ -42,7 +42,6 @@ from airflow_sm_processing.processing.values import (
     rule_of_structure,
     to_plain,
 )
-from airflow_sm_processing.redaction import signed_queries
 from airflow_sm_processing.xcoms import reserved_name_problems
 
 if TYPE_CHECKING:
@@ -382,7 +381,7 @@ def mask_in_airflow(env: Any, mask_env: Any, fields: Iterable[Any], git_config: 
     found = {
         *secret_forms(_environment(env), _mask(mask_env)),
         *secret_forms(json_or_as_is(git_config) or {}, _GIT_SECRETS),
-        *(query for text in strings_in(fields) for query in signed_queries(text)),
+        *secret_queries(fields),
     }
     if found:
         from airflow.sdk.log import mask_secret

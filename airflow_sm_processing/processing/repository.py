@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from airflow_sm_processing.exceptions import Problem, UploadError
+from airflow_sm_processing.redaction import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -267,7 +268,7 @@ class _Git:
 
     def _refusal(self, code: int, told: str) -> UploadError:
         lines = [line for line in told.splitlines() if line.strip()][-_LAST_LINES:]
-        words = self._hidden("\n  ".join(_printable(line) for line in lines))
+        words = self._hidden("\n  ".join(printable(line) for line in lines))
         advice = "\nGive username and password, or token, in git_config." if _NO_CREDENTIALS.search(told) else ""
         return self._error(f"git ended with {code}:\n  {words}{advice}", may_pass=bool(_TRANSIENT.search(told)))
 
@@ -281,10 +282,6 @@ class _Git:
             return text
         secret = self._credentials.password or self._credentials.username
         return text.replace(secret, "***").replace(quote(secret, safe=""), "***")
-
-
-def _printable(line: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def _remove_links_out_of(folder: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from airflow_sm_processing.redaction import printable, without_signatures
+from airflow_sm_processing.redaction import printable, signed_queries, without_signatures
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Mask: TypeAlias = bool | Collection[str]
     """Which variables have values that must not be shown: all, none, or those of these names."""
 
-__all__ = ["Hidden", "JobSecrets", "hidden", "secret_forms", "strings_in"]
+__all__ = ["Hidden", "JobSecrets", "hidden", "secret_forms", "secret_queries"]
 
 _SHORTEST = 5
 """Characters of the shortest text that is hidden, as in Airflow's masker: shorter ones stand in any text by chance."""
@@ -130,6 +130,12 @@ def secret_forms(environment: object, mask: Mask = True) -> Iterator[str]:
     for text in strings_in(values):
         if mask is not True or not _is_plain(text):
             yield from _forms(text)
+
+
+def secret_queries(values: Iterable[Any]) -> Iterator[str]:
+    """Yield the queries of the presigned URLs among values, which may be structures."""
+    for text in strings_in(values):
+        yield from signed_queries(text)
 
 
 def strings_in(values: Iterable[Any]) -> Iterator[str]:

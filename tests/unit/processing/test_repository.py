@@ -251,7 +251,7 @@ def test_what_git_says_has_no_secret_and_no_control_characters(tmp_path: Path, m
     config = {"repo": "https://git.example/a", "username": "u", "password": SECRET}
     with pytest.raises(UploadError) as raised, cloned(config):
         pass
-    assert str(raised.value) == "Can't clone https://git.example/a: git ended with 1:\n  remote: ?[2J***%40"
+    assert str(raised.value) == "Can't clone https://git.example/a: git ended with 1:\n  remote: \\x1b[2J***%40"
 
 
 def test_no_git_runs_with_a_secret_among_its_arguments_or_another_hosts_helper(
