@@ -84,7 +84,7 @@ class JobPlan:
                 continue
             with upload.local() as (_, content):
                 for file in content.files if content else ():
-                    path = file.path if upload.package is None else upload.path
+                    path = upload.path if upload.package is not None and upload.package.is_made else file.path
                     item = {"path": str(path), "s3_uri": f"{upload.s3_uri}/{file.name}", "bytes": file.size}
                     yield item | _packed(upload, file.name)
 

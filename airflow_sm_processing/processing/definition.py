@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
-from urllib.parse import unquote, urlsplit
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.processing.models import (
@@ -23,12 +22,21 @@ from airflow_sm_processing.processing.models import (
     own_fields,
 )
 from airflow_sm_processing.processing.secrets import hidden
-from airflow_sm_processing.processing.values import LATE, Value, ValueReader, rule_of_structure, to_plain, value_object
+from airflow_sm_processing.processing.values import (
+    LATE,
+    Value,
+    ValueReader,
+    local_path,
+    rule_of_structure,
+    to_plain,
+    value_object,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from airflow_sm_processing.processing.models import InstancePreference
+    from airflow_sm_processing.processing.spark import SparkSubmission
     from airflow_sm_processing.processing.values import Late
 
 __all__ = [
@@ -64,23 +72,6 @@ __all__ = [
 ]
 
 
-FILE_SCHEME = "file://"
-
-
-def local_path(text: str) -> Path | None:
-    """Return the path that a plain path or a `file://` URI names; None for a URI of any other scheme.
-
-    A plain path is taken literally, `#`, `?` and `%` included. An empty one names nothing: `Path("")` would be the
-    current folder, all of which would be uploaded.
-    """
-    if text[: len(FILE_SCHEME)].lower() == FILE_SCHEME:
-        parts = urlsplit(text)
-        text = unquote(parts.path) if parts.netloc in ("", "localhost") else ""
-    elif "://" in text:
-        return None
-    return Path(text) if text else None
-
-
 @value_object
 class JobDefinition(Value):
     """Everything that one CreateProcessingJob request is made of, under the SDK's names."""
@@ -112,6 +103,8 @@ class JobDefinition(Value):
     is_framework: bool = False
     """Whether code is packed and run as the SDK's FrameworkProcessor does it, the folder's own requirements.txt too."""
     command: Sequence[str] | None = None
+    spark: SparkSubmission | None = None
+    """What `command` submits to Spark along with `code`, the application."""
     arguments: Sequence[str] | None = None
     volume_size_in_gb: int | Late = 30
     volume_kms_key: str | Late | None = None
@@ -226,6 +219,7 @@ _ENTRYPOINT_CONTAINER_PATH = PurePosixPath("/opt/ml/processing/input/entrypoint"
 SOURCE_ARCHIVE = "sourcedir.tar.gz"
 ENTRY_SCRIPT = "runproc.sh"
 _SHELL = "/bin/bash"
+SPARK_COMMAND = "smspark-submit"
 _REQUIRED = "is required: a local file or folder, file:// or s3://"
 
 
@@ -266,7 +260,9 @@ def code_inputs(definition: JobDefinition) -> tuple[ProcessingInput, ...]:
         return _code_input(source_in_s3(definition), CODE_INPUT_NAME, f"{CODE_CONTAINER_PATH}/"), entry
     if definition.is_framework:
         return (_code_input(definition.code, ENTRYPOINT_INPUT_NAME, _ENTRYPOINT_CONTAINER_PATH),)
-    return (_code_input(_code_source(definition), CODE_INPUT_NAME, CODE_CONTAINER_PATH),)
+    names = definition.spark.input_names() if definition.spark is not None else ()
+    submitted = (_code_input(LATE, name, CODE_CONTAINER_PATH.with_name(name)) for name in names)
+    return (*submitted, _code_input(_code_source(definition), CODE_INPUT_NAME, CODE_CONTAINER_PATH))
 
 
 def _code_input(source: Any, name: str, path: PurePosixPath | str) -> ProcessingInput:
@@ -278,7 +274,8 @@ def with_code(definition: JobDefinition) -> JobDefinition:
     if definition.code is None:
         return definition
     script = code_script(definition)
-    entrypoint = [*(definition.command or ()), str(CODE_CONTAINER_PATH / script)]
+    options = definition.spark.options() if definition.spark is not None else ()
+    entrypoint = [*(definition.command or ()), *(word for _, word in options), str(CODE_CONTAINER_PATH / script)]
     if is_packed(definition) or definition.is_framework:
         name = ENTRY_SCRIPT if is_packed(definition) else script
         entrypoint = [_SHELL, str(_ENTRYPOINT_CONTAINER_PATH / name)]
@@ -290,6 +287,7 @@ def with_code(definition: JobDefinition) -> JobDefinition:
         requirements=None,
         codeartifact_repo_arn=None,
         git_config=None,
+        spark=None,
         entrypoint=entrypoint,
         inputs=(*definition.inputs, *code_inputs(definition)),
     )
@@ -305,6 +303,8 @@ def with_code_below(definition: JobDefinition, folder: Path) -> JobDefinition:
     }
     if definition.dependencies:
         places["dependencies"] = [absolute(text, folder) for text in definition.dependencies]
+    if definition.spark is not None:
+        places["spark"] = definition.spark.below(lambda text: absolute(text, folder))
     return dataclasses.replace(definition, git_config=None, **places)
 
 
@@ -328,6 +328,7 @@ def _is_in_s3(value: object) -> bool:
 def code_problems(definition: JobDefinition) -> Iterator[Problem]:
     """Yield what is wrong with the code whatever the files on this machine are."""
     code, script = definition.code, definition.script_name
+    yield from definition.spark.problems() if definition.spark is not None else ()
     yield from requirements_problems(definition.requirements)
     yield from _codeartifact_problems(definition)
     yield from _git_problems(definition)
@@ -521,8 +522,21 @@ def legal_name(base: str) -> str:
     return _ILLEGAL.sub("-", base).lstrip("-") or DEFAULT_BASE_NAME
 
 
-DEFINITION_PARAMETERS = tuple(field.name for field in dataclasses.fields(JobDefinition))
-"""The parameters that define a job, whoever takes them."""
+_FIELDS = tuple(field.name for field in dataclasses.fields(JobDefinition))
+_APPLICATION = "submit_app"
+_SPARK_PARAMETERS = (
+    "submit_class",
+    "submit_py_files",
+    "submit_jars",
+    "submit_files",
+    "configuration",
+    "spark_event_logs_s3_uri",
+    "configuration_location",
+    "dependency_location",
+)
+"""The fields of `SparkSubmission`, which only those load that have one."""
+DEFINITION_PARAMETERS = (*_FIELDS, _APPLICATION, *_SPARK_PARAMETERS)
+"""The parameters that define a job, whoever takes them; of an application, those of `spark` are given one by one."""
 
 PROCESSOR_PARAMETERS = (
     "role",
@@ -564,10 +578,24 @@ class DefinitionReader(ValueReader):
     def read(self, parameters: Mapping[str, Any]) -> JobDefinition:
         """Return the definition; a parameter that can't be read is left out and noted in `problems`."""
         # A native template, or a callable, may have made definition objects: plain again, they are read like all else.
-        values = {name: self._value(name, to_plain(parameters.get(name))) for name in DEFINITION_PARAMETERS}
+        plain = {name: to_plain(parameters.get(name)) for name in DEFINITION_PARAMETERS}
+        values = {name: self._value(name, plain[name]) for name in _FIELDS if name != "spark"}
+        if plain[_APPLICATION] is not None or plain["spark"] is not None:
+            values |= self._application(plain, values["outputs"] or ())
         given = {name: value for name, value in values.items() if value is not None}
         required = {"role": None, "image_uri": None}
         return JobDefinition(**{**required, **given})
+
+    def _application(self, plain: Mapping[str, Any], outputs: tuple[ProcessingOutput, ...]) -> dict[str, Any]:
+        """Return the fields that define an application's job; its event logs are an output like others."""
+        from airflow_sm_processing.processing.spark import SparkSubmission, event_logs  # few tasks have one
+
+        given = {name: plain[name] for name in _SPARK_PARAMETERS} | (plain["spark"] or {})
+        spark = SparkSubmission(**{name: self._value(name, value) for name, value in given.items()})
+        logs = [item for item in event_logs(spark.spark_event_logs_s3_uri) if item not in outputs]
+        values = {"spark": spark, "outputs": (*outputs, *logs)}
+        app = plain[_APPLICATION]
+        return values if app is None else {**values, "code": self._value(_APPLICATION, app), "command": [SPARK_COMMAND]}
 
     def _value(self, name: str, value: Any) -> Any:
         if value is None or value is LATE:
@@ -627,6 +655,9 @@ class DefinitionReader(ValueReader):
             return texts or None  # as the SDK takes an empty one
         return texts | {_TWO_FACTOR: self.boolean(f"{name}[{_TWO_FACTOR!r}]", two_factor)}
 
+    def _configuration(self, name: str, value: Any) -> Any:
+        return self.structure(name, value, "dict or list", secret=True)
+
     def _requirements(self, name: str, value: Any) -> Any:
         if isinstance(value, str) and not value.lstrip().startswith("["):
             return value  # the path of a file
@@ -642,6 +673,10 @@ class DefinitionReader(ValueReader):
         "command": ValueReader.texts,
         "arguments": ValueReader.texts,
         "dependencies": ValueReader.texts,
+        "submit_py_files": ValueReader.texts,
+        "submit_jars": ValueReader.texts,
+        "submit_files": ValueReader.texts,
+        "configuration": _configuration,
         "requirements": _requirements,
         "git_config": _git_config,
         "is_framework": ValueReader.boolean,

@@ -1,4 +1,4 @@
-"""The SDK's processors of frameworks: a source folder in one of AWS's images of PyTorch, scikit-learn and the like."""
+"""The SDK's processors of frameworks: a source folder, or a Spark application, in one of AWS's images."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import PurePath
 
+    from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.job import ProcessingJob
     from airflow_sm_processing.processing.models import NetworkConfig, ProcessingInput, ProcessingOutput
     from airflow_sm_processing.processing.session import Session
@@ -19,8 +20,10 @@ __all__ = [
     "FrameworkProcessor",
     "HuggingFaceProcessor",
     "MXNetProcessor",
+    "PySparkProcessor",
     "PyTorchProcessor",
     "SKLearnProcessor",
+    "SparkJarProcessor",
     "TensorFlowProcessor",
     "XGBoostProcessor",
 ]
@@ -352,3 +355,245 @@ class SKLearnProcessor(ScriptProcessor):
         if image_uri is None:
             asked = {"version": framework_version, "instance_type": instance_type}
             self.image_uri = _framework_image("sklearn", region=self.sagemaker_session.boto_region_name, **asked)
+
+
+class _SparkProcessor(ScriptProcessor):
+    """Runs Spark applications in AWS's image of Spark."""
+
+    def __init__(
+        self,
+        role: str | None = None,
+        instance_type: str | None = None,
+        instance_count: int | None = None,
+        framework_version: str | None = None,
+        py_version: str | None = None,
+        container_version: str | None = None,
+        image_uri: str | None = None,
+        volume_size_in_gb: int = 30,
+        volume_kms_key: str | None = None,
+        output_kms_key: str | None = None,
+        configuration_location: str | None = None,
+        dependency_location: str | None = None,
+        max_runtime_in_seconds: int | None = None,
+        base_job_name: str | None = None,
+        sagemaker_session: Session | None = None,
+        env: Mapping[str, Any] | None = None,
+        tags: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        network_config: NetworkConfig | Mapping[str, Any] | None = None,
+    ) -> None:
+        """Accept what the SDK's Spark processors take.
+
+        Args:
+            role: The name or ARN of the IAM role that the job runs as.
+            instance_type: Such as `ml.m5.xlarge`.
+            instance_count: Instances that run the container.
+            framework_version: Of Spark, such as `3.5`, where `image_uri` is None.
+            py_version: The image's Python, such as `py39`; only together with `container_version`.
+            container_version: The image's own version, such as `1`.
+            image_uri: The container image, in Amazon ECR.
+            volume_size_in_gb: The EBS volume of each instance, in GB.
+            volume_kms_key: Encrypts the volume.
+            output_kms_key: Encrypts the outputs in S3.
+            configuration_location: An S3 prefix: the configuration goes to `<prefix>/<job name>/input/conf/`.
+            dependency_location: The same for local files: they go to `<prefix>/<job name>/input/jars/` and the like.
+            max_runtime_in_seconds: After that, SageMaker stops the job; its own default is 24 hours.
+            base_job_name: Stands before the timestamp in generated job names; the image's name if None.
+            sagemaker_session: AWS clients and the default bucket; made from boto3's own configuration if None.
+            env: Environment variables of the container.
+            tags: A dict, or a list of `{"Key": …, "Value": …}`.
+            network_config: VPC, isolation, encryption between instances.
+        """
+        self.configuration_location = configuration_location
+        self.dependency_location = dependency_location
+        super().__init__(
+            role=role,
+            image_uri=image_uri,
+            instance_count=instance_count,
+            instance_type=instance_type,
+            volume_size_in_gb=volume_size_in_gb,
+            volume_kms_key=volume_kms_key,
+            output_kms_key=output_kms_key,
+            max_runtime_in_seconds=max_runtime_in_seconds,
+            base_job_name=base_job_name,
+            sagemaker_session=sagemaker_session,
+            env=env or {},
+            tags=tags,
+            network_config=network_config,
+        )
+        if not image_uri:
+            if (py_version is None) != (container_version is None):
+                rule = "is given without {}: an image has both in its tag, or neither"
+                given, other = (
+                    ("py_version", "container_version") if py_version else ("container_version", "py_version")
+                )
+                problem = Problem(given, py_version or container_version, rule.format(other))
+                raise DefinitionError([problem], subject=type(self).__name__)
+            self.image_uri = _framework_image(
+                "spark",
+                region=self.sagemaker_session.boto_region_name,
+                version=framework_version,
+                py_version=py_version,
+                instance_type=instance_type,
+                container_version=container_version and f"v{container_version}",
+            )
+
+    def _application(
+        self,
+        submit_app: Any,
+        *,
+        submit_class: Any = None,
+        submit_py_files: Any = None,
+        submit_jars: Any = None,
+        submit_files: Any = None,
+        configuration: Any = None,
+        spark_event_logs_s3_uri: Any = None,
+    ) -> dict[str, Any]:
+        return {
+            "submit_app": submit_app or "",
+            "submit_class": submit_class,
+            "submit_py_files": submit_py_files or None,
+            "submit_jars": submit_jars or None,
+            "submit_files": submit_files or None,
+            "configuration": configuration or None,
+            "spark_event_logs_s3_uri": spark_event_logs_s3_uri or None,
+            "configuration_location": self.configuration_location or None,
+            "dependency_location": self.dependency_location or None,
+        }
+
+    def define_application(
+        self,
+        submit_app: str | PurePath,
+        *,
+        submit_class: str | None = None,
+        submit_py_files: Sequence[str | PurePath] | None = None,
+        submit_jars: Sequence[str | PurePath] | None = None,
+        submit_files: Sequence[str | PurePath] | None = None,
+        configuration: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        spark_event_logs_s3_uri: str | None = None,
+        **run: Any,
+    ) -> JobDefinition:
+        """Return the definition of an application's job without submitting it; `run` is what `define` takes."""
+        application = self._application(
+            submit_app,
+            submit_class=submit_class,
+            submit_py_files=submit_py_files,
+            submit_jars=submit_jars,
+            submit_files=submit_files,
+            configuration=configuration,
+            spark_event_logs_s3_uri=spark_event_logs_s3_uri,
+        )
+        return self._defined(self._of_run(**run) | application)
+
+    def start_history_server(self, spark_event_logs_s3_uri: str | None = None) -> None:
+        """Refuse to start a container on this machine, which the SDK does, and say how to start one."""
+        place = spark_event_logs_s3_uri or "<spark_event_logs_s3_uri>"
+        raise NotImplementedError(
+            "A history server isn't started from here. Start it with Docker, with AWS credentials in the environment: "
+            "docker run --name history_server -p 80:80 -p 15050:15050 -e AWS_REGION -e AWS_ACCESS_KEY_ID "
+            "-e AWS_SECRET_ACCESS_KEY -e AWS_SESSION_TOKEN --entrypoint smspark-history-server "
+            f"{self.image_uri} --event-logs-s3-uri {place} (it is at http://localhost/proxy/15050)"
+        )
+
+    def terminate_history_server(self) -> None:
+        """Refuse to stop a container that wasn't started from here, and say how to stop it."""
+        raise NotImplementedError(
+            "A history server isn't started from here. Stop one that you started with Docker: "
+            "docker stop history_server && docker rm history_server"
+        )
+
+
+class PySparkProcessor(_SparkProcessor):
+    """Runs Spark applications that are scripts of Python."""
+
+    def run(  # type: ignore[override]  # the SDK's own order
+        self,
+        submit_app: str | PurePath,
+        submit_py_files: Sequence[str | PurePath] | None = None,
+        submit_jars: Sequence[str | PurePath] | None = None,
+        submit_files: Sequence[str | PurePath] | None = None,
+        inputs: Sequence[ProcessingInput | Mapping[str, Any]] | None = None,
+        outputs: str | Sequence[ProcessingOutput | Mapping[str, Any] | str] | None = None,
+        arguments: Sequence[Any] | None = None,
+        wait: bool = True,
+        logs: bool = True,
+        job_name: str | None = None,
+        experiment_config: Mapping[str, Any] | None = None,
+        configuration: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        spark_event_logs_s3_uri: str | None = None,
+        kms_key: str | None = None,
+    ) -> ProcessingJob:
+        """Run an application as a job; the other parameters and the errors are `ScriptProcessor.run`'s.
+
+        Args:
+            submit_app: The script: a local path, `file://`, or an S3 URI.
+            submit_py_files: Local files, or ones in S3, that Python can import: `.py`, `.zip` and `.egg`.
+            submit_jars: The same of jars, for the driver's and the executors' classpath.
+            submit_files: The same of files that go to each executor's working directory.
+            inputs: What the job reads; local files are uploaded first.
+            outputs: What the job writes; a string is the container path of an output in the default bucket.
+            arguments: Of the script.
+            wait: Whether to return only when the job has completed.
+            logs: Whether to log the job's lines; only while waiting.
+            job_name: Unique in the account and region; made of the base name and a timestamp if None.
+            experiment_config: `ExperimentName`, `TrialName`, `TrialComponentDisplayName`, `RunName`.
+            configuration: Of Hadoop, Spark and Hive: one of EMR's classifications, or a list of them.
+            spark_event_logs_s3_uri: Where Spark's event logs go.
+            kms_key: Encrypts what is uploaded.
+        """
+        application = self._application(
+            submit_app,
+            submit_py_files=submit_py_files,
+            submit_jars=submit_jars,
+            submit_files=submit_files,
+            configuration=configuration,
+            spark_event_logs_s3_uri=spark_event_logs_s3_uri,
+        )
+        run = self._of_run(
+            inputs=inputs,
+            outputs=outputs,
+            arguments=arguments,
+            job_name=job_name,
+            experiment_config=experiment_config,
+            kms_key=kms_key,
+        )
+        return self._run(run | application, wait=wait, logs=logs)
+
+
+class SparkJarProcessor(_SparkProcessor):
+    """Runs Spark applications that are jars."""
+
+    def run(  # type: ignore[override]  # the SDK's own order
+        self,
+        submit_app: str | PurePath,
+        submit_class: str,
+        submit_jars: Sequence[str | PurePath] | None = None,
+        submit_files: Sequence[str | PurePath] | None = None,
+        inputs: Sequence[ProcessingInput | Mapping[str, Any]] | None = None,
+        outputs: str | Sequence[ProcessingOutput | Mapping[str, Any] | str] | None = None,
+        arguments: Sequence[Any] | None = None,
+        wait: bool = True,
+        logs: bool = True,
+        job_name: str | None = None,
+        experiment_config: Mapping[str, Any] | None = None,
+        configuration: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        spark_event_logs_s3_uri: str | None = None,
+        kms_key: str | None = None,
+    ) -> ProcessingJob:
+        """Run the class `submit_class` of the jar `submit_app` as a job; all else is as in `PySparkProcessor.run`."""
+        application = self._application(
+            submit_app,
+            submit_class=submit_class or "",
+            submit_jars=submit_jars,
+            submit_files=submit_files,
+            configuration=configuration,
+            spark_event_logs_s3_uri=spark_event_logs_s3_uri,
+        )
+        run = self._of_run(
+            inputs=inputs,
+            outputs=outputs,
+            arguments=arguments,
+            job_name=job_name,
+            experiment_config=experiment_config,
+            kms_key=kms_key,
+        )
+        return self._run(run | application, wait=wait, logs=logs)

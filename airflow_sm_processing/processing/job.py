@@ -152,7 +152,7 @@ class ProcessingJob:
     ) -> ProcessingJob:
         """Do what `start_new` does, for a definition; the other parameters are those of `submit`."""
         reader = DefinitionReader()
-        definition = reader.read({name: getattr(definition, name) for name in DEFINITION_PARAMETERS})
+        definition = reader.read({name: getattr(definition, name, None) for name in DEFINITION_PARAMETERS})
         submitted = submit(
             definition,
             session,

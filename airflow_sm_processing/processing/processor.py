@@ -114,7 +114,7 @@ class Processor:
             DefinitionError: Something is wrong with the definition: every problem at once, before any upload.
             JobEndedError: The job failed or was stopped.
         """
-        parameters = _of_run(
+        parameters = self._of_run(
             inputs=inputs,
             outputs=outputs,
             arguments=arguments,
@@ -136,7 +136,7 @@ class Processor:
     ) -> JobDefinition:
         """Return the definition of a job without submitting it; what is given isn't changed."""
         return self._defined(
-            _of_run(
+            self._of_run(
                 inputs=inputs,
                 outputs=outputs,
                 arguments=arguments,
@@ -145,6 +145,25 @@ class Processor:
                 kms_key=kms_key,
             )
         )
+
+    @staticmethod
+    def _of_run(
+        *,
+        inputs: Any = None,
+        outputs: Any = None,
+        arguments: Any = None,
+        job_name: Any = None,
+        experiment_config: Any = None,
+        kms_key: Any = None,
+    ) -> dict[str, Any]:
+        return {
+            "inputs": inputs,
+            "outputs": _items(outputs),
+            "arguments": arguments,
+            "job_name": job_name,
+            "experiment_config": experiment_config,
+            "kms_key": kms_key,
+        }
 
     def _defined(self, run: Mapping[str, Any]) -> JobDefinition:
         definition, problems = self._read(run)
@@ -250,7 +269,7 @@ class ScriptProcessor(Processor):
         `2FA_enabled`, all of these are paths in that repository, which is cloned first. With the ARN of a CodeArtifact
         repository, pip installs the requirements from there, if the image has the AWS CLI.
         """
-        parameters = _of_run(
+        parameters = self._of_run(
             inputs=inputs,
             outputs=outputs,
             arguments=arguments,
@@ -291,29 +310,10 @@ class ScriptProcessor(Processor):
             git_config=git_config,
             codeartifact_repo_arn=codeartifact_repo_arn,
         )
-        return self._defined(_of_run(**run) | script)
+        return self._defined(self._of_run(**run) | script)
 
     def _script(self, **given: Any) -> dict[str, Any]:
         return {**given, "command": self.command}
-
-
-def _of_run(
-    *,
-    inputs: Any = None,
-    outputs: Any = None,
-    arguments: Any = None,
-    job_name: Any = None,
-    experiment_config: Any = None,
-    kms_key: Any = None,
-) -> dict[str, Any]:
-    return {
-        "inputs": inputs,
-        "outputs": _items(outputs),
-        "arguments": arguments,
-        "job_name": job_name,
-        "experiment_config": experiment_config,
-        "kms_key": kms_key,
-    }
 
 
 def _preferences(value: Any) -> Any:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_processing.processing.definition import (
     ENTRY_SCRIPT,
-    SOURCE_ARCHIVE,
     code_inputs,
     is_packed,
     job_name_from_base,
@@ -33,6 +32,7 @@ from airflow_sm_processing.processing.values import as_dict, as_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from botocore.model import OperationModel
 
@@ -54,6 +54,32 @@ class KeyGenerator(Protocol):
         """Return `s3://<default bucket>/<prefix>/<part>/<part>`."""
 
 
+class Package(Protocol):
+    """Local files that are put together for one upload."""
+
+    @property
+    def path(self) -> Path:
+        """What names it."""
+
+    @property
+    def location(self) -> str | None:
+        """The S3 prefix that it goes below instead of the default bucket's."""
+
+    @property
+    def file_name(self) -> str:
+        """The file that the container is to have of it; empty for the folder as a whole."""
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it is new files that are uploaded."""
+
+    def content(self, *context: str) -> Content:
+        """Read the files."""
+
+    def written(self, content: Content | None = None) -> AbstractContextManager[tuple[Path, Content | None]]:
+        """Yield the path that is uploaded, and what it holds."""
+
+
 @dataclass(frozen=True)
 class Upload:
     """A local file or folder, and the S3 prefix that it goes to."""
@@ -65,8 +91,8 @@ class Upload:
     """What is there to upload, if `s3_uri` was made of it."""
     is_code: bool = False
     """Whether it is a folder whose ignore rules hold."""
-    package: SourcePackage | GeneratedFile | None = None
-    """What is made of the path or of the definition, and uploaded instead."""
+    package: Package | None = None
+    """What is made of the path, of more than one, or of the definition, and uploaded instead."""
 
     @contextmanager
     def local(self) -> Iterator[tuple[Path, Content | None]]:
@@ -173,7 +199,7 @@ class _Stage:
     ) -> tuple[ProcessingInput, Upload | None]:
         named = dataclasses.replace(item, input_name=item.input_name or f"input-{position}")
         if named.json is not None:
-            return self._generated(named, GeneratedFile(str(named.file_name), str(named.json)))
+            return self._packaged(named, GeneratedFile(str(named.file_name), str(named.json)))
         source = named.source
         if named.dataset_definition is not None or not isinstance(source, str) or is_s3_uri(source):
             return named, None
@@ -188,17 +214,21 @@ class _Stage:
         items, is_here = code_inputs(definition), definition.git_config is None
         if not is_packed(definition):
             is_folder = definition.script_name is not None
-            yield from (
-                self(item, 0, is_code=True) if is_here else self._to_be_cloned(item, is_folder) for item in items
-            )
+            packages = definition.spark.packages() if definition.spark is not None else {}
+            for item in items:
+                submitted = packages.get(str(item.input_name))
+                if submitted is not None:
+                    yield self._packaged(item, submitted)
+                else:
+                    yield self(item, 0, is_code=True) if is_here else self._to_be_cloned(item, is_folder)
             return
         in_s3 = source_in_s3(definition) if is_here else None
         package = SourcePackage(definition)
         content = package.content(self.kms_key) if is_here and self.upload_key is not None else None
-        place = self._source_place(definition.code_location, None if content is None else content.digest)
+        place = self._place(package.location, content, "source")
         path = package.path if is_here else Path(str(definition.source_dir or definition.code))
         source, entry = items
-        yield dataclasses.replace(source, source=in_s3 or f"{place}/{SOURCE_ARCHIVE}"), None
+        yield dataclasses.replace(source, source=in_s3 or f"{place}/{package.file_name}"), None
         yield (
             dataclasses.replace(entry, source=f"{place}/{ENTRY_SCRIPT}"),
             Upload(path, place, content, package=package),
@@ -208,25 +238,23 @@ class _Stage:
         """Return the input of a script that runs the definition's command with all its arguments."""
         words = [*(definition.entrypoint or ()), *(definition.arguments or ())]
         item = ProcessingInput(destination=_COMMAND_PATH, input_name=_COMMAND_INPUT)
-        return self._generated(item, GeneratedFile(_COMMAND_FILE, f"{_COMMAND_START}exec {shlex.join(words)}\n"))
+        return self._packaged(item, GeneratedFile(_COMMAND_FILE, f"{_COMMAND_START}exec {shlex.join(words)}\n"))
 
-    def _generated(self, named: ProcessingInput, file: GeneratedFile) -> tuple[ProcessingInput, Upload]:
-        name = str(named.input_name)
-        if self.upload_key is None:
-            upload = Upload(Path(file.name), self.key(self.job_name, "input", name), package=file)
-        else:
-            content = file.content(self.kms_key, name)
-            place = self.key(self.upload_key, "input", content.digest, name)
-            upload = Upload(Path(file.name), place, content, package=file)
-        return dataclasses.replace(named, json=None, source=f"{upload.s3_uri}/{file.name}"), upload
+    def _packaged(self, item: ProcessingInput, package: Package) -> tuple[ProcessingInput, Upload]:
+        name = str(item.input_name)
+        content = None if self.upload_key is None else package.content(self.kms_key, name)
+        place = self._place(package.location, content, "input", name)
+        upload = Upload(package.path, place, content, package=package)
+        return dataclasses.replace(item, json=None, source=f"{upload.s3_uri}/{package.file_name}"), upload
 
-    def _source_place(self, code_location: str | None, digest: str | None) -> str:
+    def _place(self, location: str | None, content: Content | None, *parts: str) -> str:
+        """Return the prefix of something that is uploaded: below a location of its own only without an upload key."""
         if self.upload_key is not None:
-            return self.key(self.upload_key, "input", digest or UNKNOWN_DIGEST, "source")
-        if code_location:
-            bucket, prefix = S3Location.parse(code_location)
-            return join(bucket, prefix, self.job_name, "source")
-        return self.key(self.job_name, "source")
+            return self.key(self.upload_key, "input", content.digest if content else UNKNOWN_DIGEST, parts[-1])
+        if location:
+            bucket, prefix = S3Location.parse(location)
+            return join(bucket, prefix, self.job_name, *parts)
+        return self.key(self.job_name, *parts)
 
     def _to_be_cloned(self, item: ProcessingInput, is_folder: bool) -> tuple[ProcessingInput, Upload]:
         path, name = Path(str(item.source)), str(item.input_name)

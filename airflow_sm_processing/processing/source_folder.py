@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from airflow_sm_processing.exceptions import Problem, UploadError
 from airflow_sm_processing.processing.definition import (
@@ -115,6 +115,13 @@ class SourcePackage:
 
     definition: JobDefinition
     """Whose source is to be packed: see `is_packed`."""
+    file_name: ClassVar[str] = SOURCE_ARCHIVE
+    is_made: ClassVar[bool] = True
+
+    @property
+    def location(self) -> str | None:
+        """The S3 prefix that it goes below instead of the default bucket's."""
+        return self.definition.code_location
 
     @property
     def path(self) -> Path:

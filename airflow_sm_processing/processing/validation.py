@@ -201,6 +201,10 @@ _CONTAINER_ROOT = PurePosixPath("/opt/ml/processing")
 
 def definition_problems(definition: JobDefinition) -> Iterator[Problem]:
     """Yield what is wrong whatever the account, the region and the files on this machine are."""
+    yield from (_as_called(problem, definition) for problem in _all_problems(definition))
+
+
+def _all_problems(definition: JobDefinition) -> Iterator[Problem]:
     yield from _cluster_problems(definition)
     yield from code_problems(definition)
     yield from _input_problems(definition)
@@ -213,7 +217,7 @@ def definition_problems(definition: JobDefinition) -> Iterator[Problem]:
 
 def local_file_problems(definition: JobDefinition) -> Iterator[Problem]:
     """Yield the local code and inputs that aren't there."""
-    yield from _code_file_problems(definition)
+    yield from (_as_called(problem, definition) for problem in _code_file_problems(definition))
     for index, item in enumerate(definition.inputs):
         source = item.source
         if item.dataset_definition is None and isinstance(source, str) and not is_s3_uri(source):
@@ -226,11 +230,19 @@ def local_file_problems(definition: JobDefinition) -> Iterator[Problem]:
                 yield Problem(f"inputs[{index}].source", source, f"the folder has no files: {path.absolute()}")
 
 
+def _as_called(problem: Problem, definition: JobDefinition) -> Problem:
+    """Return the problem of an application by the parameter that it was given in."""
+    is_application = definition.spark is not None and problem.parameter in {"code", "script_name"}
+    return problem._replace(parameter="submit_app") if is_application else problem
+
+
 def _code_file_problems(definition: JobDefinition) -> Iterator[Problem]:
     if definition.git_config is not None:
         return  # they are looked for in the clone
     if not is_packed(definition):
         yield from code_file_problems(definition)
+    if definition.spark is not None:
+        yield from definition.spark.file_problems()
     if definition.code is not None and not any(code_problems(definition)):
         from airflow_sm_processing.processing.source_folder import source_file_problems  # the parse has no need
 
@@ -503,24 +515,32 @@ def _as_written(problem: Problem, definition: JobDefinition) -> Problem:
         return problem._replace(value=hidden(problem.value), rule=rule)
     if problem.parameter.startswith("arguments") and problem.rule.startswith(_OVER):
         return problem._replace(rule=f"{problem.rule}, for the image's own entrypoint: {_LONG_ARGUMENTS}")
-    return problem if definition.code is None else _of_script(problem, definition)
+    return problem if definition.code is None else _as_called(_of_script(problem, definition), definition)
 
 
 def _of_script(problem: Problem, definition: JobDefinition) -> Problem:
     """Return the problem with the script's own input named, and the words of its command, as the user knows them."""
     if problem.parameter == "inputs" and isinstance(problem.value, list):
-        own = "the script's own" if len(code_inputs(definition)) == 1 else "two of the script's own"
+        count = len(code_inputs(definition))
+        own = "the script's own" if count == 1 else f"{count} of the script's own"
         return problem._replace(rule=f"{problem.rule}: {len(definition.inputs)} of yours and {own}")
     number = re.match(r"inputs\[(\d+)\]", problem.parameter)
     if number and int(number[1]) >= len(definition.inputs):  # with_code puts them last
         if is_packed(definition) and definition.source_dir is not None:
             return problem._replace(parameter="source_dir", value=definition.source_dir)
         return problem._replace(parameter="code", value=definition.code)
-    if is_packed(definition):
-        return problem
-    if problem.parameter == f"entrypoint[{len(definition.command or ())}]":
-        return problem._replace(parameter="script_name" if definition.script_name else "code")
-    return problem._replace(parameter=re.sub("^entrypoint", "command", problem.parameter))
+    return problem if is_packed(definition) else _of_command(problem, definition)
+
+
+def _of_command(problem: Problem, definition: JobDefinition) -> Problem:
+    """Return the problem with a word of the entrypoint by the parameter that it is from."""
+    command, word = definition.command or (), re.match(r"entrypoint\[(\d+)\]", problem.parameter)
+    position = int(word[1]) - len(command) if word else -1
+    if position < 0:
+        return problem._replace(parameter=re.sub("^entrypoint", "command", problem.parameter))
+    options = [name for name, _ in definition.spark.options()] if definition.spark is not None else []
+    script = "script_name" if definition.script_name else "code"
+    return problem._replace(parameter=[*options, script][position])
 
 
 def _parameter(path: str) -> str:

@@ -11,8 +11,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Number
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.processing.secrets import hidden
@@ -49,6 +50,7 @@ __all__ = [
     "camel_case",
     "from_json",
     "json_or_as_is",
+    "local_path",
     "read_dict",
     "rule_of_structure",
     "snake_case",
@@ -253,6 +255,23 @@ def _set_fields(value: Any) -> dict[str, Any]:
         for field in dataclasses.fields(value)
         if field.name not in implied and getattr(value, field.name) != field.default
     }
+
+
+FILE_SCHEME = "file://"
+
+
+def local_path(text: str) -> Path | None:
+    """Return the path that a plain path or a `file://` URI names; None for a URI of any other scheme.
+
+    A plain path is taken literally, `#`, `?` and `%` included. An empty one names nothing: `Path("")` would be the
+    current folder, all of which would be uploaded.
+    """
+    if text[: len(FILE_SCHEME)].lower() == FILE_SCHEME:
+        parts = urlsplit(text)
+        text = unquote(parts.path) if parts.netloc in ("", "localhost") else ""
+    elif "://" in text:
+        return None
+    return Path(text) if text else None
 
 
 def snake_case(path: str) -> str:

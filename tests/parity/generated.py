@@ -17,6 +17,7 @@ FILES = {
     "data/deep/er/leaf ü.csv": "leaf",
     "script.py": "print(1)",
     "src/pre pare.py": "print(2)",
+    "jars/one.jar": "PK",
 }
 INSTANCE = st.sampled_from(["ml.t3.medium", "ml.m5.xlarge", "ml.c5.18xlarge", "ml.g4dn.xlarge", "ml.r5.large"])
 REPOSITORY = st.from_regex(r"[a-z][a-z0-9-]{0,50}[a-z0-9]", fullmatch=True)
@@ -93,6 +94,35 @@ SOURCES = st.one_of(
     st.fixed_dictionaries({"code": st.just("pre pare.py"), "source_dir": st.sampled_from(["src", f"{FOLDER}/src"])}),
     st.fixed_dictionaries({"code": st.builds("s3://mine/code/{}.sh".format, FILE_NAME)}),
 )
+SUBMITTED = st.none() | st.lists(
+    st.sampled_from(["data", "data/top.csv", f"{FOLDER}/src", "jars/one.jar"])
+    | st.builds("{}://mine/{}".format, st.sampled_from(["s3", "s3a"]), FILE_NAME),
+    unique=True,
+    max_size=5,
+)
+"""Local names that don't clash, and places in S3."""
+CLASSIFICATION = st.fixed_dictionaries(
+    {
+        "Classification": st.sampled_from(["core-site", "hive-site", "spark-defaults", "spark-env", "yarn-site"]),
+        "Properties": st.dictionaries(PRINTABLE, PRINTABLE | st.integers() | st.booleans(), max_size=3),
+    },
+    optional={
+        "Configurations": st.lists(
+            st.fixed_dictionaries(
+                {"Classification": st.just("export"), "Properties": st.dictionaries(PRINTABLE, PRINTABLE, max_size=2)}
+            ),
+            max_size=2,
+        )
+    },
+)
+SUBMISSION: dict[str, st.SearchStrategy[Any]] = {
+    "submit_jars": SUBMITTED,
+    "submit_files": SUBMITTED,
+    "configuration": st.none() | CLASSIFICATION | st.lists(CLASSIFICATION, max_size=3),
+    "spark_event_logs_s3_uri": st.sampled_from([None, "", "s3://mine/events", "s3://mine/a/b/"]),
+}
+LOCATION = st.sampled_from([None, "s3://mine", "s3://mine/", "s3://mine/a/b", "s3://mine/a/"])
+LOCATIONS: dict[str, st.SearchStrategy[Any]] = {"configuration_location": LOCATION, "dependency_location": LOCATION}
 DEPENDENCIES = st.none() | st.lists(st.sampled_from(["data", "data/top.csv", f"{FOLDER}/data/deep"]), unique=True)
 OWN_INIT: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "Processor": {"entrypoint": st.none() | WORDS},
@@ -102,6 +132,9 @@ OWN_INIT: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "code_location": st.sampled_from([None, "s3://mine", "s3://mine/", "s3://mine/a/b", "s3://mine/a/"]),
     },
 }
+PLACES = {"code_location", *LOCATIONS}
+"""Where a processor's files may go instead of the default bucket, which is created nevertheless, or isn't."""
+OWN_INIT |= {"PySparkProcessor": LOCATIONS, "SparkJarProcessor": LOCATIONS}
 OWN_RUN: dict[str, st.SearchStrategy[Described]] = {
     "Processor": st.just({}),
     "ScriptProcessor": st.fixed_dictionaries({"code": CODE}),
@@ -110,17 +143,23 @@ OWN_RUN: dict[str, st.SearchStrategy[Described]] = {
         SOURCES,
         DEPENDENCIES,
     ),
+    "PySparkProcessor": st.fixed_dictionaries(
+        {"submit_app": CODE}, optional={**SUBMISSION, "submit_py_files": SUBMITTED}
+    ),
+    "SparkJarProcessor": st.fixed_dictionaries(
+        {"submit_app": CODE, "submit_class": st.sampled_from(["Main", "org.example.Main"])}, optional=SUBMISSION
+    ),
 }
 
 
 @st.composite
 def cases(draw: st.DrawFn, processor: str) -> Case:
-    """Give a case for a `Processor`, a `ScriptProcessor` or a `PyTorchProcessor`."""
+    """Give a case for one of the processors that `OWN_RUN` has."""
     session, region = draw(SESSIONS), draw(REGIONS)
     init: Described = draw(st.fixed_dictionaries({}, optional={**INIT, **OWN_INIT[processor]}))
     run: Described = draw(st.fixed_dictionaries({}, optional=RUN)) | draw(OWN_RUN[processor])
     # The SDK creates a missing bucket only if no prefix is set, and one that was chosen too: see `differing.buckets`.
-    exists = bool(session.get("default_bucket_prefix")) or "code_location" in init or draw(st.booleans())
+    exists = bool(session.get("default_bucket_prefix")) or init.keys() & PLACES or draw(st.booleans())
     buckets = {"mine": Bucket()} | ({f"sagemaker-{region}-{ACCOUNT_ID}": Bucket()} if exists else {})
     return Case(
         name="generated",

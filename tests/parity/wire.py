@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 TIMESTAMP = re.compile(r"\d{4}(?:-\d{2}){5}-\d{1,3}")
 """The end of a generated job name; the SDK writes fewer than three digits when the clock's decimals are fewer."""
 
+ENCRYPTED_OTHERWISE = re.compile(r"/source/(sourcedir\.tar\.gz|runproc\.sh)$|/input/(py-files|jars|files|conf)/")
+"""The keys of source folders, and of what Spark is given beside the application."""
+
 
 @dataclass(frozen=True)
 class Wire:
@@ -37,8 +40,10 @@ class Wire:
 
     def is_folder(self, uri: object) -> bool:
         """Whether a URI of the effects, without a slash at its end, has objects below it."""
-        uris: dict[str, Any] = self.effects["objects"] if isinstance(uri, str) and uri.startswith("s3://") else {}
-        return isinstance(uri, str) and uri not in uris and any(key.startswith(f"{uri}/") for key in uris)
+        if not isinstance(uri, str) or not re.match("s3://[^/]+/", uri):  # a bucket has no neighbours in it
+            return False
+        uris: dict[str, Any] = self.effects["objects"]
+        return uri not in uris and any(key.startswith(f"{uri}/") for key in uris)
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -74,8 +79,8 @@ class Wire:
 
 
 def _seen(key: str, stored: StoredObject) -> dict[str, Any]:
-    """Give an object as it is compared; how a source folder is encrypted differs on purpose: `differing.frameworks`."""
-    if not key.endswith(("/source/sourcedir.tar.gz", "/source/runproc.sh")):
+    """Give an object as it is compared; how some of it is encrypted differs on purpose: `differing`."""
+    if not ENCRYPTED_OTHERWISE.search(key):
         return stored._asdict()
     ours = {"x-amz-expected-bucket-owner"}
     return {"sha256": stored.sha256, "headers": {name: text for name, text in stored.headers.items() if name in ours}}

@@ -28,6 +28,7 @@ LIBRARIES = {
         "sagemaker.mxnet.processing",
         "sagemaker.huggingface.processing",
         "sagemaker.sklearn.processing",
+        "sagemaker.spark.processing",
         "sagemaker.image_uris",
     ),
     "ours": ("airflow_sm_processing.processing", "airflow_sm_processing.image_uris"),

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_sm_processing.exceptions import UploadError
 from airflow_sm_processing.processing.uploads.ignore import IgnoreRules, LeftOut
@@ -292,6 +292,19 @@ class GeneratedFile:
 
     name: str
     text: str
+    location: str | None = None
+    """The S3 prefix that it goes below instead of the default bucket's."""
+    is_made: ClassVar[bool] = True
+
+    @property
+    def path(self) -> Path:
+        """Its name, for what is nowhere has no path."""
+        return Path(self.name)
+
+    @property
+    def file_name(self) -> str:
+        """The file that the container is to have."""
+        return self.name
 
     def content(self, *context: str) -> Content:
         """Return what is uploaded; the digest depends on the text, the name and the context."""

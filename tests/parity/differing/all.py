@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import buckets, channels, code, empty, frameworks, names, values
+from . import buckets, channels, code, empty, frameworks, names, spark, values
 
 DIFFERENCES = (
     *names.DIFFERENCES,
@@ -12,4 +12,5 @@ DIFFERENCES = (
     *buckets.DIFFERENCES,
     *values.DIFFERENCES,
     *frameworks.DIFFERENCES,
+    *spark.DIFFERENCES,
 )

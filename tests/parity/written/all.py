@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import accounts, defaults, frameworks, inputs, names, outputs, processors, uploads
+from . import accounts, defaults, frameworks, inputs, names, outputs, processors, spark, uploads
 
 CASES = (
     *names.CASES,
@@ -13,4 +13,5 @@ CASES = (
     *accounts.CASES,
     *defaults.CASES,
     *frameworks.CASES,
+    *spark.CASES,
 )

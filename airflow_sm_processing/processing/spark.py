@@ -1,0 +1,301 @@
+"""What an application gives Spark beside itself: the options of `smspark-submit`, and the files that they name.
+
+The layout is that of the SDK's Spark processors: the local files of one option go to S3 below one prefix, and are one
+input of the container; the option names the input's path, after what is in S3 already.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_sm_processing.exceptions import Problem, UploadError
+from airflow_sm_processing.processing.models import ProcessingOutput
+from airflow_sm_processing.processing.values import LATE, Value, local_path, value_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from airflow_sm_processing.processing.uploads.files import Content, GeneratedFile, Listing
+    from airflow_sm_processing.processing.values import Late
+
+__all__ = ["SparkFiles", "SparkSubmission", "event_logs"]
+
+_EVENT_LOGS_PATH = "/opt/ml/processing/spark-events/"
+_INPUTS_PATH = "/opt/ml/processing/input"
+_OPTIONS = {"submit_py_files": "py-files", "submit_jars": "jars", "submit_files": "files"}
+"""The option of smspark-submit that each list of files is for; the input is called as the option is."""
+_CONFIGURATION_INPUT, _CONFIGURATION_FILE = "conf", "configuration.json"
+_REMOTE = ("s3://", "s3a://")
+_GUIDE = "https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-configure-apps.html"
+_REQUIRED_KEYS, _KEYS = ("Classification", "Properties"), ("Classification", "Properties", "Configurations")
+_CLASSIFICATIONS = (
+    "core-site",
+    "hadoop-env",
+    "hadoop-log4j",
+    "hive-env",
+    "hive-log4j",
+    "hive-exec-log4j",
+    "hive-site",
+    "spark-defaults",
+    "spark-env",
+    "spark-log4j",
+    "spark-hive-site",
+    "spark-metrics",
+    "yarn-env",
+    "yarn-site",
+    "export",
+)
+"""Those that AWS's images know."""
+
+
+@value_object
+class SparkSubmission(Value):
+    """What is submitted to Spark along with an application, under the SDK's names."""
+
+    submit_class: str | Late | None = None
+    """The main class of an application in a jar."""
+    submit_py_files: Sequence[str] | Late | None = None
+    """Local files, or ones in S3, for `--py-files`."""
+    submit_jars: Sequence[str] | Late | None = None
+    """The same for `--jars`."""
+    submit_files: Sequence[str] | Late | None = None
+    """The same for `--files`."""
+    configuration: Mapping[str, Any] | Sequence[Any] | Late | None = None
+    """EMR's classifications, for Hadoop, Spark and Hive."""
+    spark_event_logs_s3_uri: str | Late | None = None
+    """Where Spark's event logs go while the application runs."""
+    configuration_location: str | None = None
+    """An S3 prefix that the configuration goes below instead of the default bucket's."""
+    dependency_location: str | None = None
+    """The same for local files."""
+
+    # The command
+
+    def options(self) -> Iterator[tuple[str, Any]]:
+        """Yield the words between `smspark-submit` and the application, each with the parameter that it is from."""
+        if self.submit_class:
+            yield from (("submit_class", "--class"), ("submit_class", self.submit_class))
+        for parameter, option in _OPTIONS.items():
+            items = self._items(parameter)
+            if items:
+                yield parameter, f"--{option}"
+                yield parameter, self._joined(items, option)
+        if self.spark_event_logs_s3_uri:
+            yield "spark_event_logs_s3_uri", "--local-spark-event-logs-dir"
+            yield "spark_event_logs_s3_uri", _EVENT_LOGS_PATH
+
+    def _joined(self, items: Sequence[Any], option: str) -> Any:
+        if LATE in items:
+            return LATE
+        paths = [f"{_INPUTS_PATH}/{option}"] if any(map(_is_local, items)) else []
+        return ",".join([*(item for item in items if not _is_local(item)), *paths])
+
+    def _items(self, parameter: str) -> Sequence[Any]:
+        items = getattr(self, parameter)
+        return () if items is LATE or items is None else items
+
+    # The inputs
+
+    def input_names(self) -> list[str]:
+        """Return the names of the inputs that files and the configuration become."""
+        names = [option for parameter, option in _OPTIONS.items() if self._local(parameter)]
+        has_configuration = self.configuration and self.configuration is not LATE
+        return [*names, _CONFIGURATION_INPUT] if has_configuration else names
+
+    def packages(self) -> dict[str, SparkFiles | GeneratedFile]:
+        """Return what is uploaded, by the names of the inputs that it becomes."""
+        from airflow_sm_processing.processing.uploads.files import GeneratedFile  # the parse of a DAG has no need
+
+        packages: dict[str, SparkFiles | GeneratedFile] = {
+            option: SparkFiles(option, local, self.dependency_location)
+            for parameter, option in _OPTIONS.items()
+            if (local := self._local(parameter))
+        }
+        if _CONFIGURATION_INPUT in self.input_names():
+            file = GeneratedFile(_CONFIGURATION_FILE, self._configuration_text(), self.configuration_location)
+            packages[_CONFIGURATION_INPUT] = file
+        return packages
+
+    def _local(self, parameter: str) -> tuple[str, ...]:
+        return tuple(item for item in self._items(parameter) if _is_local(item) and local_path(item) is not None)
+
+    def _configuration_text(self) -> str:
+        try:
+            return json.dumps(self.configuration)
+        except (TypeError, ValueError):
+            return ""  # it isn't known yet, or refused: see `problems`
+
+    def below(self, absolute: Callable[[str], str]) -> SparkSubmission:
+        """Return the same with other paths in place of relative ones."""
+        lists: dict[str, Any] = {name: [*map(absolute, items)] for name in _OPTIONS if (items := self._items(name))}
+        return replace(self, **lists)
+
+    # What is wrong
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield what is wrong whatever the files on this machine are."""
+        if self.submit_class == "":
+            yield Problem("submit_class", self.submit_class, "is required: the application's main class")
+        for parameter in _OPTIONS:
+            for index, item in enumerate(self._items(parameter)):
+                yield from _place_problems(f"{parameter}[{index}]", item)
+        for name in ("spark_event_logs_s3_uri", "configuration_location", "dependency_location"):
+            uri = getattr(self, name)
+            if isinstance(uri, str) and uri and not _names_bucket(uri):
+                yield Problem(name, uri, "must be an S3 URI, such as s3://bucket/folder")
+        yield from _configuration_problems("configuration", self.configuration)
+
+    def file_problems(self) -> Iterator[Problem]:
+        """Yield what is wrong with the local files."""
+        are_there = True
+        for parameter in _OPTIONS:
+            for index, item in enumerate(self._items(parameter)):
+                path = local_path(item) if _is_local(item) else None
+                if path is not None and not path.exists():
+                    are_there = False
+                    yield Problem(f"{parameter}[{index}]", item, f"no such file or folder: {path.absolute()}")
+        for parameter, option in _OPTIONS.items() if are_there else ():
+            package = self.packages().get(option)
+            try:
+                if isinstance(package, SparkFiles):
+                    package.listing(warn=False)
+            except UploadError as error:
+                yield Problem(parameter, list(self._items(parameter)), str(error))
+
+
+def event_logs(s3_uri: Any) -> Iterator[ProcessingOutput]:
+    """Yield the output that event logs are, if they go to S3."""
+    if s3_uri is LATE or (isinstance(s3_uri, str) and _names_bucket(s3_uri)):
+        yield ProcessingOutput(source=_EVENT_LOGS_PATH, destination=s3_uri, s3_upload_mode="Continuous")
+
+
+def _is_local(item: object) -> bool:
+    return isinstance(item, str) and not item.lower().startswith(_REMOTE)
+
+
+def _names_bucket(uri: str) -> bool:
+    return uri.lower().startswith("s3://") and not uri[5:].startswith("/") and len(uri) > len("s3://")
+
+
+def _place_problems(name: str, item: object) -> Iterator[Problem]:
+    if not isinstance(item, str):
+        return  # not known yet, or refused already
+    if not item:
+        yield Problem(name, item, "is empty: give a local file or folder, or an S3 URI")
+    elif not _is_local(item):
+        if not item.partition("://")[2].strip("/"):
+            yield Problem(name, item, "names no bucket")
+        elif "," in item:
+            yield Problem(name, item, "has a comma, at which Spark would take it apart: rename the object")
+    elif local_path(item) is None:
+        yield Problem(name, item, "must be a local file or folder, or an S3 URI")
+
+
+def _configuration_problems(name: str, value: Any) -> Iterator[Problem]:
+    """Yield what isn't EMR's JSON; values aren't shown, for keys and passwords may be among them."""
+    if isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _configuration_problems(f"{name}[{index}]", item)
+    elif isinstance(value, dict):
+        yield from _classification_problems(name, value)
+    elif value is not None and value is not LATE:
+        yield Problem(name, None, f"must be a dict with Classification and Properties, or a list of such: {_GUIDE}")
+
+
+def _classification_problems(name: str, value: Mapping[str, Any]) -> Iterator[Problem]:
+    missing = [key for key in _REQUIRED_KEYS if key not in value]
+    if missing:
+        yield Problem(name, [*value], f"lacks {' and '.join(missing)}: {_GUIDE}")
+    for key in value:
+        if key not in _KEYS:
+            yield Problem(f"{name}.{key}", None, f"is no key of a classification; they are {', '.join(_KEYS)}")
+    classification = value.get("Classification")
+    if isinstance(classification, str) and classification not in _CLASSIFICATIONS:
+        rule = f"must be one of {', '.join(_CLASSIFICATIONS)}"
+        yield Problem(f"{name}.Classification", classification, rule)
+    properties = value.get("Properties")
+    if not isinstance(properties, dict) and "Properties" in value and properties is not LATE:
+        yield Problem(f"{name}.Properties", None, "must be a dict")
+    else:
+        yield from _json_problems(name, properties)
+    yield from _configuration_problems(f"{name}.Configurations", value.get("Configurations"))
+
+
+def _json_problems(name: str, properties: Any) -> Iterator[Problem]:
+    for key, item in (properties or {}).items() if properties is not LATE else ():
+        try:
+            json.dumps(None if item is LATE else item)
+        except (TypeError, ValueError) as error:
+            yield Problem(f"{name}.Properties[{key!r}]", None, f"is nothing that JSON has: {error}")
+
+
+@dataclass(frozen=True)
+class SparkFiles:
+    """The local files of one option on their way to S3: files by their names, folders with theirs below them."""
+
+    name: str
+    """The input's, and the option's."""
+    paths: tuple[str, ...]
+    location: str | None = None
+    """The S3 prefix that the files go below instead of the default bucket's."""
+    file_name: ClassVar[str] = ""
+    is_made: ClassVar[bool] = False
+
+    @property
+    def path(self) -> Path:
+        """The folder that the first of the files is in, to name them by."""
+        return _path(self.paths[0]).absolute().parent
+
+    def listing(self, *, warn: bool = True) -> Listing:
+        """List the files by their names in the input.
+
+        Raises:
+            UploadError: Something can't be read, or two files have one name.
+        """
+        from airflow_sm_processing.processing.uploads.files import Listing, list_code, listed
+
+        places, twice, files = dict[str, str](), list[str](), []
+        roots = [_path(text) for text in self.paths]
+        listings = [list_code(root, warn=warn) for root in roots]
+        for root, found in zip(roots, listings, strict=True):
+            for file in found.files:
+                folder = (root.name or root.resolve().name) if root.is_dir() else ""
+                name = str(PurePosixPath(folder, file.name))
+                if name in places:
+                    twice.append(f"{name}: {places[name]} and {file.path}")
+                places[name] = file.path
+                files.append(replace(file, name=name))
+        if twice:
+            raise UploadError(f"Two files would have one place in the input {self.name}:{listed(twice)}")
+        left_out = tuple(item for found in listings for item in found.left_out)
+        return Listing(sorted(files, key=lambda file: file.name), left_out)
+
+    def content(self, *context: str) -> Content:
+        """Read the files.
+
+        Raises:
+            UploadError: Something can't be read.
+        """
+        from airflow_sm_processing.processing.uploads.files import read_files
+
+        return read_files(self.listing(), *context)
+
+    @contextmanager
+    def written(self, content: Content | None = None) -> Iterator[tuple[Path, Content | None]]:
+        """Yield the folder that names the files, and what they hold; they are uploaded from where they are.
+
+        Raises:
+            UploadError: Something can't be read.
+        """
+        yield self.path, content or self.content()
+
+
+def _path(text: str) -> Path:
+    path = local_path(text)
+    if path is None:
+        raise UploadError(f"Can't upload {text}: it is no local path.")
+    return path
