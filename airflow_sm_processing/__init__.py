@@ -18,7 +18,11 @@ if TYPE_CHECKING:
         ProcessingError,
     )
     from airflow_sm_processing.hooks.processing import ProcessingHook
-    from airflow_sm_processing.operators.processing import ProcessingOperator, ScriptProcessingOperator
+    from airflow_sm_processing.operators.processing import (
+        ProcessingOperator,
+        ScriptProcessingOperator,
+        SparkProcessingOperator,
+    )
     from airflow_sm_processing.processing.description import JobStatus
     from airflow_sm_processing.processing.models import (
         AthenaDatasetDefinition,
@@ -59,6 +63,7 @@ _MODULES = {
     "RedshiftDatasetDefinition": "processing.models",
     "S3Input": "processing.models",
     "ScriptProcessingOperator": "operators.processing",
+    "SparkProcessingOperator": "operators.processing",
 }
 
 __all__ = [
@@ -83,6 +88,7 @@ __all__ = [
     "RedshiftDatasetDefinition",
     "S3Input",
     "ScriptProcessingOperator",
+    "SparkProcessingOperator",
 ]
 
 

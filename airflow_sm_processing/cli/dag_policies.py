@@ -208,7 +208,7 @@ class _Reading:
                 yield _Reading(upstream, *self._given).output_uri(name)
 
     def _left_out(self, request: Mapping[str, Any]) -> Iterator[str]:
-        for name in (*_OUTRIGHT, "codeartifact_repo_arn"):
+        for name in (*_OUTRIGHT, "codeartifact_repo_arn", "spark_event_logs_s3_uri"):
             if self._plain.get(name) == ANY:
                 yield f"{name} is known only when the task runs"
         for direction, place in locations(request):

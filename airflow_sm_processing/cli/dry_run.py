@@ -218,10 +218,13 @@ def _answering(answers: _Answers) -> Iterator[None]:
             place.SUPERVISOR_COMMS = before
 
 
+_SPARK_PLACES = ("submit_py_files", "submit_jars", "submit_files", "spark_event_logs_s3_uri")
+
+
 def _put_placeholders_in_s3(task: BaseProcessingOperator) -> None:
     """Treat a place that isn't known yet as one in S3: local ones come from the DAG file."""
     fields: Any = task
-    for name in ("inputs", "outputs", "code", "source_dir"):
+    for name in ("inputs", "outputs", "code", "source_dir", "submit_app", *_SPARK_PLACES):
         if hasattr(task, name):
             setattr(task, name, _in_s3(getattr(fields, name)))
     for name in ("op_args", "op_kwargs"):

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_sm_processing.processing.definition import CODE_INPUT_NAME
+from airflow_sm_processing.processing.definition import CODE_INPUT_NAME, submitted_uris
 from airflow_sm_processing.processing.models import LOG_GROUP, S3Location, is_s3_uri
 from airflow_sm_processing.processing.s3 import may_name_folder
 
@@ -417,6 +417,8 @@ def _data(needs: JobNeeds) -> Iterator[Statement]:
         if not place.bucket.strip("*"):
             continue  # `left_out` tells of it
         yield from _read(needs, place) if direction == "in" else _written(needs, place)
+    for place in map(S3Location.parse, submitted_uris(needs.request)):
+        yield from _read(needs, place)
     for item in needs.request.get("ProcessingOutputConfig", {}).get("Outputs", ()):
         group = item.get("FeatureStoreOutput", {}).get("FeatureGroupName")
         if group:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from airflow_sm_processing.local.jobs import Job
-    from airflow_sm_processing.local.network import Endpoint, Network, NetworkMode
+    from airflow_sm_processing.local.sandbox import Endpoint, Network, NetworkMode
 
 
 ML = PurePosixPath("/opt/ml")
@@ -86,6 +86,12 @@ import sys
 from pip._internal.cli.main import main
 sys.exit(main())
 """
+_SPARK = """#!{python}
+import os, runpy
+os.environ["SMSPARK_SUBMIT_ML"] = {ml!r}
+runpy.run_path({program!r}, run_name="__main__")
+"""
+_SPARK_PROGRAM = Path(__file__).with_name("smspark_submit.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +105,12 @@ class Interpreter:
     version: str
     """Major and minor, such as 3.11."""
 
-    def layer(self, folder: Path) -> Path:
+    def layer(self, folder: Path, ml: Path) -> Path:
         """Make a virtual environment in `folder` that sees the image's packages and takes its own `pip install`s.
+
+        Args:
+            folder: Where.
+            ml: The real folder behind /opt/ml.
 
         Returns:
             The folder to put first on PATH.
@@ -115,8 +125,13 @@ class Interpreter:
         # addsitedir, not a plain path: the image's own .pth files (editable installs) count too.
         lines = "".join(f"import site; site.addsitedir({path!r})\n" for path in self.sites)
         (site / "_image.pth").write_text(lines)
-        for name in ("pip", "pip3"):
-            (binaries / name).write_text(_PIP.format(python=binaries / "python"))
+        programs = dict.fromkeys(("pip", "pip3"), _PIP.format(python=binaries / "python"))
+        if not (self.python.parent / "smspark-submit").exists():  # the image's own goes first
+            programs["smspark-submit"] = _SPARK.format(
+                python=binaries / "python", ml=str(ml), program=str(_SPARK_PROGRAM)
+            )
+        for name, text in programs.items():
+            (binaries / name).write_text(text)
             (binaries / name).chmod(0o755)
         return binaries
 
@@ -302,7 +317,7 @@ class Instance:
             if any(fnmatch.fnmatchcase(name, pattern) for pattern in passed)
         }
         own = {
-            "PATH": f"{image.layer(self._root / 'python')}:{image.python.parent}:{_SYSTEM_PATH}",
+            "PATH": f"{image.layer(self._root / 'python', self.ml)}:{image.python.parent}:{_SYSTEM_PATH}",
             "HOME": str(self._root / "home"),
             "TMPDIR": str(self._root / "tmp"),
         }

@@ -14,8 +14,7 @@ from airflow_sm_processing.local import folders, storage
 from airflow_sm_processing.local.container import Instance
 from airflow_sm_processing.local.faults import RUN, Call, Faults
 from airflow_sm_processing.local.jobs import Job, Status
-from airflow_sm_processing.local.network import Network
-from airflow_sm_processing.local.sandbox import network_of
+from airflow_sm_processing.local.sandbox import Network, network_of
 from airflow_sm_processing.local.storage import Output, OutputError
 from airflow_sm_processing.local.validation import ServiceError, outputs_of
 

@@ -24,9 +24,8 @@ from airflow_sm_processing.local.clients import Clients, ignoring
 from airflow_sm_processing.local.container import Images, Setting
 from airflow_sm_processing.local.faults import Call, Fault, Faults
 from airflow_sm_processing.local.folders import make_private, write_private
-from airflow_sm_processing.local.network import Endpoint
 from airflow_sm_processing.local.runner import Dispatcher, RunnerSettings
-from airflow_sm_processing.local.sandbox import strongest_mode
+from airflow_sm_processing.local.sandbox import Endpoint, strongest_mode
 from airflow_sm_processing.local.validation import JSON_SERVICES, ServiceError
 
 if TYPE_CHECKING:
@@ -38,8 +37,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.local.auth import Caller
     from airflow_sm_processing.local.jobs import Job
-    from airflow_sm_processing.local.network import NetworkMode
-    from airflow_sm_processing.local.sandbox import Mode
+    from airflow_sm_processing.local.sandbox import Mode, NetworkMode
 
 
 ADMIN = "/_local/"

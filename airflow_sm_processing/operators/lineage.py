@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 from openlineage.client.facet_v2 import JobFacet, RunFacet
 
-from airflow_sm_processing.processing.definition import CODE_INPUT_NAME, ENTRYPOINT_INPUT_NAME
+from airflow_sm_processing.processing.definition import CODE_INPUT_NAME, is_of_code
 from airflow_sm_processing.processing.models import S3Location, is_s3_uri
 from airflow_sm_processing.xcoms import moment
 
@@ -94,7 +94,7 @@ def lineage_of_job(seen: SeenJob) -> Any:
     query = external_query_run.ExternalQueryRunFacet(externalQueryId=job.job_arn, source="sagemaker")
     image = job.request.get("AppSpecification", {}).get("ImageUri")
     code = next(_input_uris(item for item in job.inputs if item.input_name == CODE_INPUT_NAME), None)
-    data = [item for item in job.inputs if item.input_name not in {CODE_INPUT_NAME, ENTRYPOINT_INPUT_NAME}]
+    data = [item for item in job.inputs if not is_of_code(item)]
     return _lineage(
         inputs=_unique(_input_uris(data), str, lambda uri: _input_dataset(uri, sizes.get(uri))),
         outputs=_unique(_output_uris(job.outputs), str, lambda uri: _output_dataset(uri, sizes.get(uri))),

@@ -1,4 +1,4 @@
-"""The operators: a container image as a processing job, and a script in one."""
+"""The operators: a container image as a processing job, a script in one, and a Spark application."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_sm_processing.processing.values import Late
 
-__all__ = ["ProcessingOperator", "ScriptProcessingOperator"]
+__all__ = ["ProcessingOperator", "ScriptProcessingOperator", "SparkProcessingOperator"]
 
 
 class ProcessingOperator(BaseProcessingOperator):
@@ -148,9 +148,77 @@ class ScriptProcessingOperator(BaseProcessingOperator):
         return cls(**{**_kept(processor, "command"), **parameters})
 
 
-def _kept(processor: Any, own: str) -> dict[str, Any]:
-    """Return what a processor keeps from job to job; `own` is the parameter of its kind."""
+class SparkProcessingOperator(BaseProcessingOperator):
+    """Runs a Spark application in AWS's image: the SDK's `PySparkProcessor` or `SparkJarProcessor` as a task."""
+
+    template_fields: Sequence[str] = (
+        "submit_app",
+        "submit_class",
+        "submit_py_files",
+        "submit_jars",
+        "submit_files",
+        "configuration",
+        "spark_event_logs_s3_uri",
+        *BaseProcessingOperator.template_fields,
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        **BaseProcessingOperator.template_fields_renderers,
+        "submit_py_files": "json",
+        "submit_jars": "json",
+        "submit_files": "json",
+        "configuration": "json",
+    }
+
+    def __init__(
+        self,
+        *,
+        submit_app: str | PurePath | Late = "",
+        submit_class: str | Late | None = None,
+        submit_py_files: Sequence[str | PurePath] | Late | None = None,
+        submit_jars: Sequence[str | PurePath] | Late | None = None,
+        submit_files: Sequence[str | PurePath] | Late | None = None,
+        configuration: Mapping[str, Any] | Sequence[Mapping[str, Any]] | Late | None = None,
+        spark_event_logs_s3_uri: str | Late | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Set the parameters of every processing operator, and the application.
+
+        Args:
+            submit_app: The script, or the jar: a path relative to the DAG file's folder, an absolute one, `file://` or
+                `s3://`. What is local is uploaded.
+            submit_class: The main class of a jar.
+            submit_py_files: Files that Python can import, `.py`, `.zip` and `.egg`: local ones, or in S3.
+            submit_jars: The same of jars, for the driver's and the executors' classpath.
+            submit_files: The same of files that go to each executor's working directory.
+            configuration: Of Hadoop, Spark and Hive: one of EMR's classifications, a dict with `Classification` and
+                `Properties`, or a list of them.
+            spark_event_logs_s3_uri: Where Spark's event logs go while the application runs; they are an output.
+            kwargs: Those of `BaseProcessingOperator`; `image="spark:3.5"` is AWS's image of that version.
+        """
+        super().__init__(**kwargs)
+        self.submit_app = to_plain(submit_app)
+        self.submit_class = submit_class
+        self.submit_py_files = to_plain(submit_py_files)
+        self.submit_jars = to_plain(submit_jars)
+        self.submit_files = to_plain(submit_files)
+        self.configuration = configuration
+        self.spark_event_logs_s3_uri = spark_event_logs_s3_uri
+        self._check_early()
+
+    @classmethod
+    def from_processor(cls, processor: Any, **parameters: Any) -> Self:
+        """Make a task that runs applications as a Spark processor does: this package's, or the SageMaker SDK's, v2.
+
+        Args:
+            processor: Gives the parameters that it keeps from job to job, but neither its session nor the credentials.
+            parameters: The operator's own, such as `task_id` and `submit_app`, which win over the processor's.
+        """
+        return cls(**{**_kept(processor), **parameters})
+
+
+def _kept(processor: Any, *own: str) -> dict[str, Any]:
+    """Return what a processor keeps from job to job; `own` are the parameters of its kind."""
     from airflow_sm_processing.processing.definition import PROCESSOR_PARAMETERS
 
-    kept = {name: getattr(processor, name, None) for name in (*PROCESSOR_PARAMETERS, own)}
+    kept = {name: getattr(processor, name, None) for name in (*PROCESSOR_PARAMETERS, *own)}
     return {name: value for name, value in kept.items() if value}

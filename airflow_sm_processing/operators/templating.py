@@ -201,7 +201,21 @@ def _without_surrogates(text: str) -> str:
 
 
 _PLACES = frozenset(
-    {"source", "s3_uri", "destination", "local_path", "code", "source_dir", "role", "image", "image_uri"}
+    {
+        "source",
+        "s3_uri",
+        "destination",
+        "local_path",
+        "code",
+        "source_dir",
+        "role",
+        "image",
+        "image_uri",
+        "submit_app",
+        "submit_py_files",
+        "submit_jars",
+        "submit_files",
+    }
 )
 """What has to be something: of another text parameter, an empty one is as good as none."""
 _TEXTS = (
@@ -213,6 +227,12 @@ _TEXTS = (
     "script_name",
     "source_dir",
     "dependencies",
+    "submit_app",
+    "submit_class",
+    "submit_py_files",
+    "submit_jars",
+    "submit_files",
+    "spark_event_logs_s3_uri",
     "base_job_name",
     "job_name",
     "volume_kms_key",

@@ -57,6 +57,7 @@ __all__ = [
     "codeartifact_repository",
     "image_line",
     "image_problems",
+    "is_of_code",
     "is_packed",
     "job_name_from_base",
     "legal_name",
@@ -66,6 +67,7 @@ __all__ = [
     "requirements_problems",
     "short_form",
     "source_in_s3",
+    "submitted_uris",
     "with_code",
     "with_code_below",
     "with_image",
@@ -220,6 +222,8 @@ SOURCE_ARCHIVE = "sourcedir.tar.gz"
 ENTRY_SCRIPT = "runproc.sh"
 _SHELL = "/bin/bash"
 SPARK_COMMAND = "smspark-submit"
+_SPARK_INPUTS = frozenset({"py-files", "jars", "files", "conf"})
+_S3A = re.compile("s3a?://", re.IGNORECASE)
 _REQUIRED = "is required: a local file or folder, file:// or s3://"
 
 
@@ -263,6 +267,21 @@ def code_inputs(definition: JobDefinition) -> tuple[ProcessingInput, ...]:
     names = definition.spark.input_names() if definition.spark is not None else ()
     submitted = (_code_input(LATE, name, CODE_CONTAINER_PATH.with_name(name)) for name in names)
     return (*submitted, _code_input(_code_source(definition), CODE_INPUT_NAME, CODE_CONTAINER_PATH))
+
+
+def submitted_uris(request: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the places in S3 that a request's Spark application is given as options of its command."""
+    words = request.get("AppSpecification", {}).get("ContainerEntrypoint") or ()
+    for word in words[1:-1] if words and words[0] == SPARK_COMMAND else ():
+        yield from (_S3A.sub("s3://", part) for part in str(word).split(",") if _S3A.match(part))
+
+
+def is_of_code(item: ProcessingInput) -> bool:
+    """Return whether a job's input is of its code, and not of its data."""
+    if item.input_name in {CODE_INPUT_NAME, ENTRYPOINT_INPUT_NAME}:
+        return True
+    name = str(item.input_name)
+    return name in _SPARK_INPUTS and item.container_path == str(CODE_CONTAINER_PATH.with_name(name))
 
 
 def _code_input(source: Any, name: str, path: PurePosixPath | str) -> ProcessingInput:

@@ -34,6 +34,7 @@ FRONT = [
     "RedshiftDatasetDefinition",
     "S3Input",
     "ScriptProcessingOperator",
+    "SparkProcessingOperator",
 ]
 CORE = [
     "AthenaDatasetDefinition",

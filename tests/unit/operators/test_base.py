@@ -9,7 +9,12 @@ import sys
 import pytest
 from airflow.sdk import BaseOperator
 
-from airflow_sm_processing import ProcessingJobSensor, ProcessingOperator, ScriptProcessingOperator
+from airflow_sm_processing import (
+    ProcessingJobSensor,
+    ProcessingOperator,
+    ScriptProcessingOperator,
+    SparkProcessingOperator,
+)
 from airflow_sm_processing.decorators.operator import FunctionProcessingOperator
 
 LOADED = """
@@ -32,6 +37,7 @@ def is_own(cls: type) -> bool:
     [
         (ProcessingOperator, ["ProcessingOperator", "BaseProcessingOperator"]),
         (ScriptProcessingOperator, ["ScriptProcessingOperator", "BaseProcessingOperator"]),
+        (SparkProcessingOperator, ["SparkProcessingOperator", "BaseProcessingOperator"]),
         (
             FunctionProcessingOperator,
             ["FunctionProcessingOperator", "ScriptProcessingOperator", "BaseProcessingOperator"],
@@ -43,7 +49,9 @@ def test_an_operator_is_few_classes(operator: type[BaseOperator], classes: list[
     assert own_classes(operator) == classes
 
 
-@pytest.mark.parametrize("operator", [FunctionProcessingOperator, ScriptProcessingOperator, ProcessingOperator])
+@pytest.mark.parametrize(
+    "operator", [FunctionProcessingOperator, ScriptProcessingOperator, SparkProcessingOperator, ProcessingOperator]
+)
 def test_an_operator_overrides_public_names_only(operator: type[BaseOperator]) -> None:
     of_bases = {name for cls in operator.__mro__[1:] if is_own(cls) for name in private(cls)}
     assert not private(operator) & of_bases
