@@ -85,7 +85,7 @@ def _spark_home(ml: Path) -> Path:
         _refuse(
             ml,
             "smspark-submit needs pyspark, which the Python of this image hasn't got. Install it where the local "
-            "SageMaker runs (pip install 'airflow-sm-processing[spark]'), or in the Python that the image is mapped to.",
+            "SageMaker runs (pip install 'airflow-sm-processing[spark]'), or in the Python that runs this image.",
         )
     if shutil.which("java") is None and not os.environ.get("JAVA_HOME"):
         _refuse(
