@@ -45,6 +45,7 @@ GRAPHS = {
     ),
     "sdk_style.py": ("sm_sdk_style", {"deepest_useful_tree": []}),
     "sensor.py": ("sm_sensor", {"accuracy": [], "another_team": [], "validation": ["accuracy"]}),
+    "spark.py": ("sm_spark", {"count_words": []}),
     TRAINING: ("sm_training", {"preprocess": ["train"], "train": []}),
 }
 
