@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import boto3
 import pytest
 from airflow.sdk import DAG
 
@@ -13,6 +14,7 @@ from airflow_sm_processing.cli.dag_policies import task_policies
 from airflow_sm_processing.cli.dry_run import RunFields, rendered
 from airflow_sm_processing.exceptions import DefinitionError
 from airflow_sm_processing.iam.statements import job_role_statements
+from airflow_sm_processing.processing import PySparkProcessor, Session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -169,3 +171,11 @@ def test_a_template_that_gives_nothing_is_told(folder: Path) -> None:
         SparkProcessingOperator(task_id="spark", submit_app=str(folder / "app.py"), submit_jars=["{{ none }}"], **JOB)
     with pytest.raises(DefinitionError, match=r"submit_jars\[0\]='None': the template '{{ none }}' gave nothing"):
         planned(dag)
+
+
+def test_a_processor_becomes_a_task() -> None:
+    session = Session(boto3.Session("key", "secret", region_name="eu-west-1"), default_bucket="b")
+    processor = PySparkProcessor(JOB["role"], "ml.m5.xlarge", 2, "3.5", env={"A": "1"}, sagemaker_session=session)
+    with DAG("a_dag"):
+        task = SparkProcessingOperator.from_processor(processor, task_id="spark", submit_app="s3://b/app.py")
+    assert (task.instance_count, task.env, task.image_uri) == (2, {"A": "1"}, processor.image_uri)

@@ -97,7 +97,7 @@ def test_every_field_of_a_definition_is_a_parameter_somewhere() -> None:
     of_sources |= {"git_config", "codeartifact_repo_arn"}
 
     fields = {field.name for field in dataclasses.fields(JobDefinition)}
-    assert fields == {*OF_PROCESSOR, *OF_RUN, *of_scripts, *of_sources, "image"}
+    assert fields == {*OF_PROCESSOR, *OF_RUN, *of_scripts, *of_sources, "image", "spark"}
 
 
 def test_running_changes_nothing_of_the_callers(session: Session, stubs: dict[str, Stubber]) -> None:
