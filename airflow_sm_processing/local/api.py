@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.local import validation
-from airflow_sm_processing.local.clients import core_session
+from airflow_sm_processing.local.auth import core_session
 from airflow_sm_processing.local.jobs import Job, Jobs
 from airflow_sm_processing.local.validation import ServiceError, validation_error
 

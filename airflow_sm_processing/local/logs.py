@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_sm_processing.local.clients import ignoring
+from airflow_sm_processing.local.auth import ignoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

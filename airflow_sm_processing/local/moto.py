@@ -22,7 +22,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
 from airflow_sm_processing.local import auth, validation
-from airflow_sm_processing.local.clients import core_session
+from airflow_sm_processing.local.auth import core_session
 from airflow_sm_processing.local.validation import ServiceError
 
 if TYPE_CHECKING:

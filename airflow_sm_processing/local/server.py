@@ -19,8 +19,7 @@ from werkzeug.wrappers import Response
 
 from airflow_sm_processing.local import auth, folders, moto, storage
 from airflow_sm_processing.local.api import ProcessingApi
-from airflow_sm_processing.local.auth import Key, Keyring
-from airflow_sm_processing.local.clients import Clients, ignoring
+from airflow_sm_processing.local.auth import Clients, Key, Keyring, ignoring
 from airflow_sm_processing.local.container import Images, Setting
 from airflow_sm_processing.local.faults import Call, Fault, Faults
 from airflow_sm_processing.local.folders import make_private, write_private
