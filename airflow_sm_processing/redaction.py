@@ -9,18 +9,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+# Patterns are compiled, and kept by `re`, when they are first used: a DAG file's parse needs none.
+
 __all__ = ["one_line", "printable", "signed_queries", "storable", "without_signatures"]
 
 
 # What could move a terminal's cursor, ring its bell, fake another line, or not be encoded at all.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_UNSTORABLE = "[\0\ud800-\udfff]"
 
 
 def printable(text: str) -> str:
     """Show control characters escaped; tabs and newlines stay."""
-    return _CONTROL.sub(_escaped, text)
+    return re.sub(_CONTROL, _escaped, text)
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -34,24 +36,23 @@ def one_line(text: str) -> str:
 
 def storable(text: str | None) -> str | None:
     """Escape what neither a database nor UTF-8 can hold, and hence no XCom: NUL and lone surrogates."""
-    return text and _UNSTORABLE.sub(_escaped, text)
+    return text and re.sub(_UNSTORABLE, _escaped, text)
 
 
 _URL_CHARACTERS = r"[^\s'\"<>?]"
 # Of S3's two ways to sign a URL, of CloudFront's, and of AWS APIs' own.
-_QUERY = re.compile(
-    rf"\?({_URL_CHARACTERS}*?"
-    rf"(?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|AWSAccessKeyId)=[^\s'\"<>]*)",
-    re.IGNORECASE,
+_QUERY = (
+    rf"(?i)\?({_URL_CHARACTERS}*?"
+    rf"(?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|AWSAccessKeyId)=[^\s'\"<>]*)"
 )
 
 
 def without_signatures(text: str) -> str:
     """Cut the query of each presigned URL in a text."""
-    return _QUERY.sub("?***", text) if "?" in text else text
+    return re.sub(_QUERY, "?***", text) if "?" in text else text
 
 
 def signed_queries(text: str) -> Iterator[str]:
     """Yield the query of each presigned URL in a text."""
     if "?" in text:
-        yield from _QUERY.findall(text)
+        yield from re.findall(_QUERY, text)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.processing.models import folder_link, is_aws
@@ -108,8 +107,7 @@ RECORD_VERSION = 1
 """Counts the forms that records have had: whoever reads one finds those of older versions too."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Circumstances:
+class Circumstances(NamedTuple):
     """What a job's task adds to its record."""
 
     try_number: int

@@ -243,7 +243,7 @@ _TEXTS = (
     "network_config",
 )
 """The parameters whose texts, at any depth, are places and names: `None` in `arguments` or `env` may be meant."""
-_LEADING = re.compile(r"\s*\{\{(?:(?!\}\}).)*\}\}", re.DOTALL)
+_LEADING = r"(?s)\s*\{\{(?:(?!\}\}).)*\}\}"
 _MARKS = ("{{", "{%", "{#")
 _OPTIONAL = "optional"
 
@@ -264,7 +264,7 @@ def gave_nothing(written: Any, rendered: Any) -> bool:
 
 def _begins_with_nothing(written: str, rendered: str) -> bool:
     """Return whether the template that a text begins with gave nothing: `{{ none }}/a.csv` is no path."""
-    found = _LEADING.match(written)
+    found = re.match(_LEADING, written)
     if found is None:
         return False
     rest = written[found.end() :]

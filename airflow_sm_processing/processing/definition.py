@@ -223,7 +223,7 @@ ENTRY_SCRIPT = "runproc.sh"
 _SHELL = "/bin/bash"
 SPARK_COMMAND = "smspark-submit"
 _SPARK_INPUTS = frozenset({"py-files", "jars", "files", "conf"})
-_S3A = re.compile("s3a?://", re.IGNORECASE)
+_S3A = "(?i)s3a?://"
 _REQUIRED = "is required: a local file or folder, file:// or s3://"
 
 
@@ -273,7 +273,7 @@ def submitted_uris(request: Mapping[str, Any]) -> Iterator[str]:
     """Yield the places in S3 that a request's Spark application is given as options of its command."""
     words = request.get("AppSpecification", {}).get("ContainerEntrypoint") or ()
     for word in words[1:-1] if words and words[0] == SPARK_COMMAND else ():
-        yield from (_S3A.sub("s3://", part) for part in str(word).split(",") if _S3A.match(part))
+        yield from (re.sub(_S3A, "s3://", part) for part in str(word).split(",") if re.match(_S3A, part))
 
 
 def is_of_code(item: ProcessingInput) -> bool:
@@ -370,16 +370,15 @@ def code_problems(definition: JobDefinition) -> Iterator[Problem]:
     yield from _dependency_problems(definition)
 
 
-_CODEARTIFACT_ARN = re.compile(
-    r"arn:[a-z-]+:codeartifact:(?P<region>[a-z0-9-]+):(?P<owner>\d{12})"
-    r":repository/(?P<domain>[a-z][a-z0-9-]{0,48}[a-z0-9])/(?P<repository>[A-Za-z0-9][\w.-]{1,99})",
-    re.ASCII,
+_CODEARTIFACT_ARN = (
+    r"(?a)arn:[a-z-]+:codeartifact:(?P<region>[a-z0-9-]+):(?P<owner>\d{12})"
+    r":repository/(?P<domain>[a-z][a-z0-9-]{0,48}[a-z0-9])/(?P<repository>[A-Za-z0-9][\w.-]{1,99})"
 )
 
 
 def codeartifact_repository(arn: str) -> Mapping[str, str] | None:
     """Return the `region`, `owner`, `domain` and `repository` of a CodeArtifact repository's ARN; None for no such."""
-    found = _CODEARTIFACT_ARN.fullmatch(arn)
+    found = re.fullmatch(_CODEARTIFACT_ARN, arn)
     return found and found.groupdict()
 
 
@@ -516,13 +515,13 @@ MAX_LENGTH = 63
 _TIMESTAMP_LENGTH = len("2000-01-31-23-59-59-999")
 LONGEST_BASE = MAX_LENGTH - _TIMESTAMP_LENGTH - 1
 """Characters of a base that a generated name keeps."""
-_IMAGE = re.compile(r"^(?:.+/)?([^:/@]+)(?:[:@].*)?$")
-_ILLEGAL = re.compile(r"[^a-zA-Z0-9-]+")
+_IMAGE = r"^(?:.+/)?([^:/@]+)(?:[:@].*)?$"
+_ILLEGAL = r"[^a-zA-Z0-9-]+"
 
 
 def base_name_from_image(image_uri: str) -> str:
     """Return the last segment of an image's path: `registry/team/sklearn:1.2` gives `sklearn`."""
-    match = _IMAGE.match(image_uri.rstrip("/"))
+    match = re.match(_IMAGE, image_uri.rstrip("/"))
     return match.group(1) if match else DEFAULT_BASE_NAME
 
 
@@ -538,7 +537,7 @@ def job_name_from_base(base: str, *, now: datetime | None = None) -> str:
 
 def legal_name(base: str) -> str:
     """Put hyphens in place of what SageMaker allows in no name."""
-    return _ILLEGAL.sub("-", base).lstrip("-") or DEFAULT_BASE_NAME
+    return re.sub(_ILLEGAL, "-", base).lstrip("-") or DEFAULT_BASE_NAME
 
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(JobDefinition))

@@ -29,7 +29,7 @@ _SHORTEST = 5
 _STARS = "***"
 _PLAIN_WORDS = frozenset({"true", "false"})
 # "Value '{KEY=value}' at 'environment' failed to satisfy constraint", one of several in a row, it may be.
-_QUOTED_ENVIRONMENT = re.compile(r"Value '(?:(?!' at ').)*' at 'environment", re.DOTALL)
+_QUOTED_ENVIRONMENT = r"(?s)Value '(?:(?!' at ').)*' at 'environment"
 
 
 class Hidden(NamedTuple):
@@ -110,7 +110,7 @@ class JobSecrets:
 
     def hide_in_refusal(self, text: str) -> str:
         """Return what SageMaker says of a request, without the environment that it may quote as a whole."""
-        return self.hide(_QUOTED_ENVIRONMENT.sub(f"Value '{_STARS}' at 'environment", text))
+        return self.hide(re.sub(_QUOTED_ENVIRONMENT, f"Value '{_STARS}' at 'environment", text))
 
 
 def secret_forms(environment: object, mask: Mask = True) -> Iterator[str]:

@@ -7,7 +7,6 @@ service model, which has every limit of the API; botocore itself checks types, r
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -57,7 +56,7 @@ _FIRST_VERSIONS = {  # found by looking into the versions of botocore, which has
 }
 _CURRENT = (1, 44)  # its model has every instance type that this package was checked against
 
-_INSTANCE_TYPE_NAME = re.compile(r"ml\.[a-z]+[0-9]+[a-z]*(-[a-z]+)?\.(medium|large|[0-9]*xlarge)")
+_INSTANCE_TYPE_NAME = r"ml\.[a-z]+[0-9]+[a-z]*(-[a-z]+)?\.(medium|large|[0-9]*xlarge)"
 
 
 def needs_newer_boto3(feature: str) -> str | None:
@@ -76,7 +75,7 @@ def may_be_newer_instance_type(value: str) -> bool:
     import boto3
 
     installed = tuple(int(part) for part in re.findall(r"\d+", boto3.__version__)[:2])
-    return installed < _CURRENT and _INSTANCE_TYPE_NAME.fullmatch(value) is not None
+    return installed < _CURRENT and re.fullmatch(_INSTANCE_TYPE_NAME, value) is not None
 
 
 _SHOWN_ENUM_VALUES = 8
@@ -174,6 +173,8 @@ def _range(low: int | None, high: int | None) -> str:
 def _enum_rule(value: str, enum: list[str]) -> str:
     if len(enum) <= _SHOWN_ENUM_VALUES:
         return f"must be one of {', '.join(enum)}"
+    import difflib  # only for what is wrong
+
     nearest = difflib.get_close_matches(value, enum, n=3)
     hint = f"; did you mean {' or '.join(nearest)}?" if nearest else f", such as {', '.join(enum[:3])}"
     return f"is none of the {len(enum)} values that SageMaker knows{hint}"

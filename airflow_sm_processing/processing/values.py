@@ -19,6 +19,7 @@ from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.processing.secrets import hidden
 
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Callable
     from typing import TypeAlias
 
@@ -91,16 +92,62 @@ _T = TypeVar("_T")
 
 @dataclass_transform(frozen_default=True)
 def value_object(cls: type[_T]) -> type[_T]:
-    """Make a `Value` a dataclass of which only `__init__` is generated.
+    """Make a `Value` a dataclass of which nothing is generated.
 
     `dataclass(frozen=True)` compiles seven functions for each class, over a millisecond, which every parse of every
-    DAG file would pay for.
+    DAG file would pay for; `__init__` alone still takes half of one.
     """
-    return dataclasses.dataclass(eq=False, repr=False)(cls)
+    return dataclasses.dataclass(init=False, eq=False, repr=False)(cls)
+
+
+class _Signature:
+    """The signature of a value's class, which is made when somebody asks."""
+
+    def __get__(self, _value: object, owner: type[Any]) -> inspect.Signature:
+        import inspect
+
+        kinds = {False: inspect.Parameter.POSITIONAL_OR_KEYWORD, True: inspect.Parameter.KEYWORD_ONLY}
+        return inspect.Signature(
+            [
+                inspect.Parameter(
+                    field.name,
+                    kinds[bool(field.kw_only)],
+                    default=inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default,
+                    annotation=field.type,
+                )
+                for field in dataclasses.fields(owner)
+            ]
+        )
 
 
 class Value:
     """Base of frozen value objects: each field is set once, when the object is made."""
+
+    __signature__ = _Signature()
+
+    def __init__(self, *positional: Any, **given: Any) -> None:
+        """Set the fields, as the `__init__` of a dataclass does."""
+        fields: dict[str, dataclasses.Field[Any]] = self.__dataclass_fields__  # type: ignore[attr-defined]  # each is a dataclass
+        call = f"{type(self).__qualname__}.__init__()"
+        names = [name for name, field in fields.items() if not field.kw_only]
+        if len(positional) > len(names):
+            most, count = len(names) + 1, len(positional) + 1
+            raise TypeError(f"{call} takes from 1 to {most} positional arguments but {count} were given")
+        values = dict(zip(names, positional, strict=False))
+        for name, value in given.items():
+            if name in values:
+                raise TypeError(f"{call} got multiple values for argument {name!r}")
+            if name not in fields:
+                raise TypeError(f"{call} got an unexpected keyword argument {name!r}")
+            values[name] = value
+        for name, field in fields.items():
+            if name not in values and field.default is dataclasses.MISSING:
+                raise TypeError(f"{call} missing 1 required positional argument: {name!r}")
+            self.__dict__[name] = values.get(name, field.default)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        """Do what a class has to do once its fields are set."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if name in self.__dict__ or name not in self._field_names():
