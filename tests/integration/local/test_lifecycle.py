@@ -207,6 +207,7 @@ def test_many_jobs_at_once_all_end_as_they_should(bench_factory: Any):
         names = [bench.create(["sh", "-c", f"echo {number}; exit {number % 2}"], hosts=2) for number in range(16)]
         jobs = [bench.end(name) for name in names]
         assert [job["ProcessingJobStatus"] for job in jobs] == ["Completed", "Failed"] * 8
+        assert [job.get("FailureReason") for job in jobs] == [None, "AlgorithmError: , exit code: 1"] * 8
         # A host that was stopped because the other failed may not have got to say anything.
         said = [set(sum(bench.logs(name).values(), [])) for name in names]  # noqa: RUF017
         assert said == [{str(number)} for number in range(16)]
