@@ -30,7 +30,9 @@ ROWS = {
     "missing_code": Expected(("TaskDefinitionError", "code=", "no such file or folder: /", "scripts/absent.py")),
     "missing_input": Expected(("TaskDefinitionError", "inputs[0].source=", "no such file or folder: /")),
     "rejected_name": Expected(("TaskDefinitionError", "job_name='not_legal': must match")),
-    "too_many_arguments": Expected(("TaskDefinitionError", "arguments=", "must have 1 to 100 items, has 101")),
+    "too_long_a_variable": Expected(
+        ("TaskDefinitionError", "env[", "must have at most 256 characters, has 257: ProcessingInput")
+    ),
     "unknown_instance_type": Expected(("TaskDefinitionError", "instance_type=", "did you mean ml.m5.xlarge")),
     "unknown_role": Expected(("TaskDefinitionError", "role='AbsentRole': IAM knows no role of that name")),
     "denied_role": Expected(("TaskDefinitionError", "ValidationException: Could not assume role")),
