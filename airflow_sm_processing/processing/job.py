@@ -348,7 +348,10 @@ def _describe(session: Session, job_name: str) -> _Described:
 
 
 def _log_line(line: object) -> None:
-    line_log.info("%s", line)
+    if line_log.hasHandlers():
+        line_log.info("%s", line)
+    else:  # nobody has set up logging, as in a notebook: the SDK prints the lines, and nothing else would show them
+        print(line, flush=True)  # noqa: T201
 
 
 _ARN = re.compile(r"arn:[^:]+:sagemaker:([^:]+):\d{12}:processing-job/([a-zA-Z0-9-]+)")

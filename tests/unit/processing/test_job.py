@@ -136,6 +136,22 @@ def test_lines_are_logged_or_given_to_the_sink(
     assert (shown, got) == (["[algo-1] 1970-01-01T00:00:00.000Z 100 %s"], ["second"])
 
 
+def test_lines_are_printed_where_nobody_has_set_up_logging(
+    job: ProcessingJob,
+    stubs: dict[str, Stubber],
+    cloudwatch: CloudWatchLogs,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    cloudwatch.write(STREAM, "100 %s")
+    describes(stubs, "Completed")
+
+    job.wait(settings=QUICK)
+
+    assert capsys.readouterr().out == "[algo-1] 1970-01-01T00:00:00.000Z 100 %s\n"
+
+
 def test_without_logs_cloudwatch_is_not_asked(
     job: ProcessingJob, stubs: dict[str, Stubber], cloudwatch: CloudWatchLogs
 ) -> None:
