@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         S3Input,
     )
     from airflow_sm_processing.processing.processor import Processor, ScriptProcessor
+    from airflow_sm_processing.processing.s3 import S3Downloader, S3Uploader
     from airflow_sm_processing.processing.session import Session, get_execution_role
     from airflow_sm_processing.processing.waiter import JobLogs, LogLine, WaitSettings
 
@@ -59,7 +60,9 @@ _MODULES = {
     "PySparkProcessor": "frameworks",
     "PyTorchProcessor": "frameworks",
     "RedshiftDatasetDefinition": "models",
+    "S3Downloader": "s3",
     "S3Input": "models",
+    "S3Uploader": "s3",
     "SKLearnProcessor": "frameworks",
     "ScriptProcessor": "processor",
     "Session": "session",
@@ -69,6 +72,15 @@ _MODULES = {
     "XGBoostProcessor": "frameworks",
     "get_execution_role": "session",
 }
+
+_SDK_MODULES = {
+    "image_uris": "airflow_sm_processing.image_uris",
+    "network": f"{__name__}.models",
+    "processing": __name__,
+    "s3": f"{__name__}.s3",
+    "session": f"{__name__}.session",
+}
+"""The SDK's modules that code names in full, for `import airflow_sm_processing.processing as sagemaker`."""
 
 __all__ = [
     "AthenaDatasetDefinition",
@@ -91,7 +103,9 @@ __all__ = [
     "PySparkProcessor",
     "PyTorchProcessor",
     "RedshiftDatasetDefinition",
+    "S3Downloader",
     "S3Input",
+    "S3Uploader",
     "SKLearnProcessor",
     "ScriptProcessor",
     "Session",
@@ -104,6 +118,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _SDK_MODULES:
+        return import_module(_SDK_MODULES[name])
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,4 +1,4 @@
-"""Read small objects from S3, measure what is below a prefix, and decide which S3 URIs name a folder.
+"""Read and write objects in S3, measure what is below a prefix, and decide which S3 URIs name a folder.
 
 SageMaker takes an `S3Prefix` for every key that begins so: `s3://b/train` brings `train_labels/…` along with `train/…`.
 A slash at the end keeps the neighbours out. Users, and the SDK, name folders without it; whether a URI names a folder,
@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.exceptions import (
     AccessDeniedError,
+    DefinitionError,
     MalformedResponseError,
+    Problem,
     ProcessingError,
     ServiceError,
     TransientError,
@@ -24,7 +27,10 @@ from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, re
 from airflow_sm_processing.processing.models import S3Location, as_folder, is_s3_uri
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    import builtins  # S3Downloader has a `list` of its own
+    from collections.abc import Callable, Collection, Iterable
+    from io import BytesIO
+    from pathlib import PurePath
 
     from mypy_boto3_s3 import S3Client
 
@@ -35,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LargeObjectError",
+    "S3Downloader",
+    "S3Uploader",
     "Size",
     "may_be_absent",
     "may_name_folder",
@@ -85,6 +93,82 @@ def read_object(session: Session, uri: str, *, max_bytes: int) -> bytes:
 def may_be_absent(error: ServiceError) -> bool:
     """Return whether an object may be absent: without s3:ListBucket, S3 denies access to an absent one."""
     return error.code == "NoSuchKey" or isinstance(error, AccessDeniedError)
+
+
+class S3Uploader:
+    """Uploads to S3 URIs as the SDK's class does; without a `sagemaker_session`, boto3's own configuration is used."""
+
+    @staticmethod
+    def upload(
+        local_path: str | PurePath,
+        desired_s3_uri: str,
+        kms_key: str | None = None,
+        sagemaker_session: Session | None = None,
+        callback: Callable[[int], None] | None = None,
+    ) -> str:
+        """Upload a local file, or a folder with all that is in it, below a URI, as `Session.upload_data` does."""
+        bucket, prefix = _place(desired_s3_uri)
+        encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else None
+        return _session(sagemaker_session).upload_data(local_path, bucket, prefix, callback, encryption)
+
+    @staticmethod
+    def upload_string_as_file_body(
+        body: str, desired_s3_uri: str, kms_key: str | None = None, sagemaker_session: Session | None = None
+    ) -> str:
+        """Upload a text as the object of a URI, and return the URI."""
+        return _session(sagemaker_session).upload_string_as_file_body(body, *_place(desired_s3_uri), kms_key)
+
+    @staticmethod
+    def upload_bytes(
+        b: bytes | BytesIO, s3_uri: str, kms_key: str | None = None, sagemaker_session: Session | None = None
+    ) -> str:
+        """Upload bytes as the object of a URI, and return the URI."""
+        content = b if isinstance(b, bytes) else b.read()
+        return _session(sagemaker_session).upload_string_as_file_body(content, *_place(s3_uri), kms_key)
+
+
+class S3Downloader:
+    """Reads S3 URIs as the SDK's class does; without a `sagemaker_session`, boto3's own configuration is used."""
+
+    @staticmethod
+    def download(
+        s3_uri: str, local_path: str | PurePath, kms_key: str | None = None, sagemaker_session: Session | None = None
+    ) -> builtins.list[str]:
+        """Download an object, or all below a URI, as `Session.download_data` does.
+
+        `kms_key` is what the SDK takes by that name: the customer's own key of objects that were encrypted with one.
+        """
+        options = {"SSECustomerKey": kms_key} if kms_key else None
+        return _session(sagemaker_session).download_data(local_path, *_place(s3_uri), options)
+
+    @staticmethod
+    def read_file(s3_uri: str, sagemaker_session: Session | None = None) -> str:
+        """Return the content of an object as text, in UTF-8."""
+        return S3Downloader.read_bytes(s3_uri, sagemaker_session).decode()
+
+    @staticmethod
+    def read_bytes(s3_uri: str, sagemaker_session: Session | None = None) -> bytes:
+        """Return the content of an object."""
+        _place(s3_uri)
+        return read_object(_session(sagemaker_session), s3_uri, max_bytes=sys.maxsize)
+
+    @staticmethod
+    def list(s3_uri: str, sagemaker_session: Session | None = None) -> builtins.list[str]:
+        """Return the URIs of the objects whose URIs begin so."""
+        bucket, prefix = _place(s3_uri)
+        return [f"s3://{bucket}/{key}" for key in _session(sagemaker_session).list_s3_files(bucket, prefix)]
+
+
+def _session(given: Session | None) -> Session:
+    from airflow_sm_processing.processing.session import Session  # whoever measures needs none of it
+
+    return given or Session()
+
+
+def _place(uri: str) -> S3Location:
+    if not is_s3_uri(uri) or not S3Location.parse(uri).bucket:
+        raise DefinitionError([Problem("s3_uri", uri, "must be s3://bucket/key")], subject="the place in S3")
+    return S3Location.parse(uri)
 
 
 log = logging.getLogger(__name__)

@@ -276,7 +276,7 @@ class Session:
         """
         target = Path(path)
         folder = key_prefix if not key_prefix or key_prefix.endswith("/") else f"{key_prefix}/"
-        keys = [key for key in self._keys(bucket, key_prefix) if key == key_prefix or key.startswith(folder)]
+        keys = [key for key in self.list_s3_files(bucket, key_prefix) if key == key_prefix or key.startswith(folder)]
         if not keys:
             log.info("Nothing to download from s3://%s/%s", bucket, key_prefix)
         files: list[str] = []
@@ -296,9 +296,37 @@ class Session:
             files.append(str(target / name))
         return files
 
-    def _keys(self, bucket: str, prefix: str) -> list[str]:
-        place = f"s3://{bucket}/{prefix}"
-        pages = self.s3_client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    def upload_string_as_file_body(self, body: str | bytes, bucket: str, key: str, kms_key: str | None = None) -> str:
+        """Upload a text, or bytes, as an object, and return its S3 URI.
+
+        Args:
+            body: What is uploaded; a text as UTF-8.
+            bucket: Where it goes.
+            key: Of the object.
+            kms_key: Encrypts it.
+
+        Raises:
+            ServiceError: S3 refused or couldn't be reached.
+        """
+        uri = f"s3://{bucket}/{key}"
+        content = body.encode() if isinstance(body, str) else body
+        with aws_call("PutObject", uri):
+            if kms_key is None:
+                self.s3_client.put_object(Bucket=bucket, Key=key, Body=content)
+            else:
+                self.s3_client.put_object(
+                    Bucket=bucket, Key=key, Body=content, ServerSideEncryption="aws:kms", SSEKMSKeyId=kms_key
+                )
+        return uri
+
+    def list_s3_files(self, bucket: str, key_prefix: str) -> list[str]:
+        """Return the keys that begin with a prefix.
+
+        Raises:
+            ServiceError: S3 refused or couldn't be reached.
+        """
+        place = f"s3://{bucket}/{key_prefix}"
+        pages = self.s3_client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key_prefix)
         with aws_call("ListObjectsV2", place):
             answers = list(pages)
         with answer_read("ListObjectsV2", place):

@@ -6,6 +6,7 @@ Prints a JSON list with the outcome of each step.
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import logging
 import sys
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SESSIONS = {"sdk": "sagemaker.session", "ours": "airflow_sm_processing.processing"}
+OBJECTS = {"sdk": "sagemaker.s3", "ours": "airflow_sm_processing.processing"}
 
 
 class ConfiguredSession(boto3.Session):
@@ -32,6 +34,7 @@ class ConfiguredSession(boto3.Session):
 def main() -> None:
     """Carry out the steps, and print what came of them."""
     library, folder = importlib.import_module(SESSIONS[sys.argv[1]]), Path(sys.argv[2])
+    s3 = importlib.import_module(OBJECTS[sys.argv[1]])
     session: Any = library.Session(
         boto_session=ConfiguredSession(), default_bucket="data-bucket", default_bucket_prefix="team"
     )
@@ -59,6 +62,18 @@ def main() -> None:
         lambda: sorted(
             (str(path.relative_to(folder)), path.read_text()) for path in folder.rglob("*") if path.is_file()
         ),
+        lambda: s3.S3Uploader.upload(str(folder / "in"), "s3://other-bucket/by/uri", sagemaker_session=session),
+        lambda: s3.S3Uploader.upload(str(folder / "in" / "a.csv"), "s3://other-bucket/by", None, session, sent.append),
+        lambda: s3.S3Uploader.upload_string_as_file_body("é", "s3://other-bucket/by/text", sagemaker_session=session),
+        lambda: s3.S3Uploader.upload_bytes(b"\x00", "s3://other-bucket/by/bytes", sagemaker_session=session),
+        lambda: s3.S3Uploader.upload_bytes(io.BytesIO(b"\x01"), "s3://other-bucket/by/stream", None, session),
+        lambda: s3.S3Downloader.list("s3://other-bucket/by", session),
+        lambda: s3.S3Downloader.list("s3://other-bucket/nothing", sagemaker_session=session),
+        lambda: s3.S3Downloader.read_file("s3://other-bucket/by/text", session),
+        lambda: s3.S3Downloader.read_bytes("s3://other-bucket/by/stream", session).hex(),
+        lambda: s3.S3Downloader.download("s3://other-bucket/by/uri", str(folder / "by"), sagemaker_session=session),
+        lambda: session.upload_string_as_file_body("b", bucket="other-bucket", key="by/session"),
+        lambda: session.list_s3_files("other-bucket", "by/s"),
         lambda: library.get_execution_role(session),
         lambda: library.get_execution_role(sagemaker_session=session),
     ]

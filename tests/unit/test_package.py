@@ -57,7 +57,9 @@ CORE = [
     "PySparkProcessor",
     "PyTorchProcessor",
     "RedshiftDatasetDefinition",
+    "S3Downloader",
     "S3Input",
+    "S3Uploader",
     "SKLearnProcessor",
     "ScriptProcessor",
     "Session",
@@ -79,6 +81,25 @@ def test_the_front_has_exactly_these_names(module, names):
     assert {name: getattr(module, name).__name__ for name in names} == {name: name for name in names}
     with pytest.raises(AttributeError, match="has no attribute 'Nonsense'"):
         module.Nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Session",
+        "image_uris.retrieve",
+        "network.NetworkConfig",
+        "processing.ProcessingInput",
+        "processing.processing.ScriptProcessor",
+        "s3.S3Downloader",
+        "session.Session",
+    ],
+)
+def test_the_core_stands_for_the_sdk_where_a_script_names_modules_in_full(name):
+    """In an interpreter that has loaded nothing else of the package."""
+    program = f"import airflow_sm_processing.processing as sagemaker\nprint(sagemaker.{name}.__name__)"
+    run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert run.stdout.strip() == name.rpartition(".")[2]
 
 
 def loaded_by(statements: str) -> set[str]:

@@ -233,3 +233,17 @@ def test_a_lost_connection_to_the_bucket_is_transient(session_factory: Callable[
 
     with pytest.raises(TransientError):
         session.default_bucket()
+
+
+def test_a_text_or_bytes_become_an_object_and_a_prefix_lists_its_keys(
+    session: Session, stubs: dict[str, Stubber]
+) -> None:
+    stubs["s3"].add_response("put_object", {}, {"Bucket": "other", "Key": "a/k", "Body": "é".encode()})
+    encrypted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "key-1"}
+    stubs["s3"].add_response("put_object", {}, {"Bucket": "other", "Key": "a/b", "Body": b"\x00", **encrypted})
+    found = {"Contents": [{"Key": "a/b"}, {"Key": "a/k"}]}
+    stubs["s3"].add_response("list_objects_v2", found, {"Bucket": "other", "Prefix": "a/"})
+
+    assert session.upload_string_as_file_body("é", "other", "a/k") == "s3://other/a/k"
+    assert session.upload_string_as_file_body(b"\x00", bucket="other", key="a/b", kms_key="key-1") == "s3://other/a/b"
+    assert session.list_s3_files("other", "a/") == ["a/b", "a/k"]
