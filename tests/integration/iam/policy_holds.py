@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
     from .conftest import Guard
 
-OPTIONAL = {"sagemaker:AddTags", "sagemaker:ListTags", "sagemaker:ListProcessingJobs"}
+LISTING = "sagemaker:ListProcessingJobs"
+OPTIONAL = {"sagemaker:AddTags", "sagemaker:ListTags", LISTING}
 COMMON = {
     "role": "SageMakerRole",
     "image_uri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/image:1",
@@ -40,7 +42,11 @@ COMMON = {
     "instance_type": "ml.m5.xlarge",
     "poll_interval": 0.2,
 }
-LINES = "import time; [print(line, flush=True) or time.sleep(0.5) for line in range(8)]"
+LINES = (
+    "import os, time; [print(line, flush=True) or time.sleep(0.5) for line in range(8)]; "
+    "[time.sleep(0.1) for _ in iter(lambda: os.path.exists({gate!r}), True)]"
+)
+SECONDS = 120  # until the jobs are listed, at most
 SEVERAL_PARTS = 9 * 1024**2  # bytes: s3transfer and the CRT client upload 8 MB at a time
 
 
@@ -55,8 +61,9 @@ def dag(tmp_path: Path) -> DAG:
     with DAG("a_dag", schedule=None) as dag:
         output = ProcessingOutput("/opt/ml/processing/result", output_name="result")
         ScriptProcessingOperator(task_id="script", code=str(script), outputs=[output], **COMMON)
+        lines = LINES.format(gate=str(tmp_path / "gate"))
         for task_id in ("deferred", "deferred_too"):  # one job alone is described: a listing would save no call
-            ProcessingOperator(task_id=task_id, arguments=[LINES], deferrable=True, **python)
+            ProcessingOperator(task_id=task_id, arguments=[lines], deferrable=True, **python)
         ProcessingOperator(task_id="slow", arguments=["import time; time.sleep(60)"], max_wait=1.0, **python)
         source = ProcessingInput(str(large), "/opt/ml/processing/large")
         ProcessingOperator(task_id="large", inputs=[source], arguments=["pass"], max_transient_seconds=0.1, **python)
@@ -80,8 +87,8 @@ def actions(document: dict[str, Any]) -> set[str]:
     return {action for item in document["Statement"] for action in item["Action"]}
 
 
-def run_all(dag: DAG, server: LocalSageMaker) -> dict[str, str]:
-    """Run each task to its end, some again, and give the states."""
+def run_all(dag: DAG, server: LocalSageMaker, guard: Guard, gate: Path) -> dict[str, str]:
+    """Run each task to its end, some again, and return the states; jobs that wait at the gate are listed before."""
     states = {}
     with installed(Supervisor()) as runner:
         run: Callable[[str], str] = lambda task_id: runner.run(dag.get_task(task_id)).state  # noqa: E731
@@ -89,21 +96,33 @@ def run_all(dag: DAG, server: LocalSageMaker) -> dict[str, str]:
         if dag.has_task("named"):
             states["named"], states["named again"] = run("named"), run("named")
         states["slow"] = run("slow")
-        states["deferred"], states["deferred_too"] = deferred(runner, dag, "deferred", "deferred_too")
+        states["deferred"], states["deferred_too"] = deferred(runner, dag, guard, gate)
         server.set_faults(Fault(operation="s3:UploadPart", error="InvalidPart"))
         states["large"] = run("large")
     return states
 
 
-def deferred(runner: Runner, dag: DAG, *task_ids: str) -> list[str]:
-    """Run tasks, then their triggers at once, then the tasks again."""
-    tasks = [dag.get_task(task_id) for task_id in task_ids]
+def deferred(runner: Runner, dag: DAG, guard: Guard, gate: Path) -> list[str]:
+    """Run the deferrable tasks, then their triggers at once, then the tasks again."""
+    tasks = [dag.get_task(task_id) for task_id in ("deferred", "deferred_too")]
     triggers = [ProcessingJobTrigger(**runner.run(task).deferred.trigger_kwargs) for task in tasks]
-    events = asyncio.run(first_events(triggers))
+
+    async def all_events() -> list[Any]:
+        events, _ = await asyncio.gather(first_events(triggers), asyncio.to_thread(open_when_listed, gate, guard))
+        return events
+
     return [
         runner.run(task, resume=("execute_complete", {"event": event})).state
-        for task, event in zip(tasks, events, strict=True)
+        for task, event in zip(tasks, asyncio.run(all_events()), strict=True)
     ]
+
+
+def open_when_listed(gate: Path, guard: Guard) -> None:
+    """Open the gate once the jobs that wait at it were to be listed, whether or not that is allowed."""
+    deadline = time.monotonic() + SECONDS
+    while LISTING not in guard.used and LISTING not in guard.denied and time.monotonic() < deadline:
+        time.sleep(0.05)
+    gate.touch()
 
 
 async def first_events(triggers: list[ProcessingJobTrigger] | list[JobSensorTrigger]) -> list[Any]:
@@ -124,17 +143,23 @@ ENDS = {
 }
 
 
-def test_it_allows_exactly_what_the_tasks_call(dag: DAG, guarded: LocalSageMaker, guard: Guard):
+def test_it_allows_exactly_what_the_tasks_call(dag: DAG, guarded: LocalSageMaker, guard: Guard, tmp_path: Path):
     add_named(dag)
     guard.policy = policy(dag)
-    assert run_all(dag, guarded) == {**ENDS, "named": "up_for_retry", "named again": "up_for_retry"}
+    assert run_all(dag, guarded, guard, tmp_path / "gate") == {
+        **ENDS,
+        "named": "up_for_retry",
+        "named again": "up_for_retry",
+    }
     assert guard.denied == set()
     assert guard.used == actions(guard.policy)
 
 
-def test_the_minimal_one_leaves_out_only_what_tasks_do_without(dag: DAG, guarded: LocalSageMaker, guard: Guard):
+def test_the_minimal_one_leaves_out_only_what_tasks_do_without(
+    dag: DAG, guarded: LocalSageMaker, guard: Guard, tmp_path: Path
+):
     guard.policy = policy(dag, minimal=True)
-    assert run_all(dag, guarded) == ENDS
+    assert run_all(dag, guarded, guard, tmp_path / "gate") == ENDS
     assert guard.denied == OPTIONAL
     assert guard.used == actions(guard.policy) == actions(policy(dag)) - OPTIONAL
     guard.policy = None

@@ -15,7 +15,7 @@ import pytest
 @pytest.mark.timeout(900)  # a tier of its own, some three minutes long on two cores
 def test_the_policies_allow_what_tasks_call():
     checks = Path(__file__).with_name("policy_holds.py")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(checks)]
+    command = [sys.executable, "-m", "pytest", "-q", "--show-capture=no", "-p", "no:cacheprovider", str(checks)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-5000:]
     assert " passed" in run.stdout
