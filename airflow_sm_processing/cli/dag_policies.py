@@ -191,6 +191,7 @@ class _Reading:
             ways=self._ways,
             reads=outputs_read(self._plain["own_outputs"], self._plain.get("result_files")),
             codeartifact_repo_arn=definition.codeartifact_repo_arn,
+            command=plan.command,
         )
         return TaskPolicy(needs, tuple(f"{subject}: {reason}" for reason in self._left_out(request)))
 

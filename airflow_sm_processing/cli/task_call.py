@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from airflow_sm_processing.cli.dag_source import UnknownValueError, formatted
+from airflow_sm_processing.processing.values import snake_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -369,11 +370,11 @@ class TaskCall:
         queries = ("AthenaDatasetDefinition", "RedshiftDatasetDefinition")
         given = self._fields(value, "DatasetDefinition", {name: name for name in (*names, *queries)})
         absent = ast.Constant(None)  # the SDK's defaults aren't the API's
-        fields = {_snake(name): given.get(name, absent) for name in names if name in given or name != "LocalPath"}
+        fields = {snake_case(name): given.get(name, absent) for name in names if name in given or name != "LocalPath"}
         for name in queries:
             if name in given:
                 query = self.source.fields(given[name], self.made.old)
-                fields[_snake(name)] = self._object(name, {_snake(key): item for key, item in query.items()})
+                fields[snake_case(name)] = self._object(name, {snake_case(key): item for key, item in query.items()})
         return self._object("DatasetDefinition", fields)
 
     def _outputs(self, value: ast.expr) -> dict[str, ast.expr]:
@@ -537,7 +538,3 @@ def _method(owner: ast.expr, name: str) -> ast.expr:
 def _has_template(node: ast.expr) -> bool:
     texts = [item.value for item in ast.walk(node) if isinstance(item, ast.Constant) and isinstance(item.value, str)]
     return any(TEMPLATE.search(text) for text in texts)
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -179,6 +179,7 @@ def plan_job(
         ways=ways,
         reads=reads,
         codeartifact_repo_arn=definition.codeartifact_repo_arn,
+        command=submission.command,
     )
     short = short_form(definition)
     return JobPlan(

@@ -247,6 +247,8 @@ class JobNeeds:
     """The names of outputs that the task itself reads when the job has ended."""
     codeartifact_repo_arn: str | None = None
     """The CodeArtifact repository that the job's pip installs from."""
+    command: tuple[str, ...] = ()
+    """What the job's container runs, if the user says it."""
 
     @property
     def job_name(self) -> str:
@@ -417,7 +419,7 @@ def _data(needs: JobNeeds) -> Iterator[Statement]:
         if not place.bucket.strip("*"):
             continue  # `left_out` tells of it
         yield from _read(needs, place) if direction == "in" else _written(needs, place)
-    for place in map(S3Location.parse, submitted_uris(needs.request)):
+    for place in map(S3Location.parse, submitted_uris(needs.command)):
         yield from _read(needs, place)
     for item in needs.request.get("ProcessingOutputConfig", {}).get("Outputs", ()):
         group = item.get("FeatureStoreOutput", {}).get("FeatureGroupName")

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
     from jinja2 import Environment, Template
+    from typing_extensions import Self
 
     from airflow_sm_processing.exceptions import JobFailedError, Problem
     from airflow_sm_processing.hooks.connection import AwsConnection
@@ -158,6 +159,8 @@ class BaseProcessingOperator(BaseOperator):
     operator_extra_links = JOB_LINKS
     own_outputs: Sequence[str] = ()
     """The names of outputs that a task of this kind reads itself when its job has ended."""
+    processor_parameters: Sequence[str] = ()
+    """What a processor of this kind keeps from job to job beside what every processor does."""
     needs_worker: str | None = None
     """Why a task of this kind can't be ended by its trigger, if it can't."""
     written: Mapping[str, Any] = MappingProxyType({})
@@ -334,6 +337,20 @@ class BaseProcessingOperator(BaseOperator):
         self.emit_assets = emit_assets
         self.inherited = inherited({name: getattr(self, name) for name in CONTRADICTABLE}, kwargs.get("default_args"))
         declare(self, plain_inputs)
+
+    @classmethod
+    def from_processor(cls, processor: Any, **parameters: Any) -> Self:
+        """Make a task that runs what a processor of this kind runs: this package's, or the SageMaker SDK's, v2 or v3.
+
+        Args:
+            processor: Gives the parameters that it keeps from job to job, but neither its session nor the credentials.
+            parameters: The operator's own, such as `task_id` and `inputs`, which win over the processor's.
+        """
+        from airflow_sm_processing.processing.definition import PROCESSOR_PARAMETERS  # few tasks have one
+
+        names = (*PROCESSOR_PARAMETERS, *cls.processor_parameters)
+        kept = {name: value for name in names if (value := getattr(processor, name, None))}
+        return cls(**{**kept, **parameters})
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_sm_processing.operators.base import BaseProcessingOperator
 from airflow_sm_processing.operators.outputs import with_folder_references
+from airflow_sm_processing.operators.templating import LATE, hide_unresolved
 from airflow_sm_processing.processing.values import to_plain
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = ["ProcessingOperator", "ScriptProcessingOperator", "SparkProcessingOpe
 class ProcessingOperator(BaseProcessingOperator):
     """Runs a container image as a SageMaker processing job: the SDK's `Processor` as a task."""
 
+    processor_parameters = ("entrypoint",)
     template_fields: Sequence[str] = ("entrypoint", *BaseProcessingOperator.template_fields)
     template_fields_renderers: ClassVar[dict[str, str]] = {
         **BaseProcessingOperator.template_fields_renderers,
@@ -56,24 +58,14 @@ class ProcessingOperator(BaseProcessingOperator):
         given = request_parameters(request)
         name = given.pop("job_name", None)
         if name is not None:
-            is_one_for_all = isinstance(name, str) and "{{" not in name and "{%" not in name
-            given["base_job_name" if is_one_for_all else "job_name"] = name
+            given["job_name" if hide_unresolved(name) is LATE else "base_job_name"] = name
         return cls(**{**given, **parameters})
-
-    @classmethod
-    def from_processor(cls, processor: Any, **parameters: Any) -> Self:
-        """Make a task that runs what a `Processor` runs: this package's, or the SageMaker SDK's own, v2 or v3.
-
-        Args:
-            processor: Gives the parameters that it keeps from job to job, but neither its session nor the credentials.
-            parameters: The operator's own, such as `task_id` and `inputs`, which win over the processor's.
-        """
-        return cls(**{**_kept(processor, "entrypoint"), **parameters})
 
 
 class ScriptProcessingOperator(BaseProcessingOperator):
     """Runs a script in a container image as a SageMaker processing job: the SDK's `ScriptProcessor` as a task."""
 
+    processor_parameters = ("command",)
     template_fields: Sequence[str] = (
         "code",
         "script_name",
@@ -137,16 +129,6 @@ class ScriptProcessingOperator(BaseProcessingOperator):
         self.codeartifact_repo_arn = codeartifact_repo_arn
         self._check_early()
 
-    @classmethod
-    def from_processor(cls, processor: Any, **parameters: Any) -> Self:
-        """Make a task that runs scripts as a `ScriptProcessor` does: this package's, or the SageMaker SDK's, v2 or v3.
-
-        Args:
-            processor: Gives the parameters that it keeps from job to job, but neither its session nor the credentials.
-            parameters: The operator's own, such as `task_id` and `code`, which win over the processor's.
-        """
-        return cls(**{**_kept(processor, "command"), **parameters})
-
 
 class SparkProcessingOperator(BaseProcessingOperator):
     """Runs a Spark application in AWS's image: the SDK's `PySparkProcessor` or `SparkJarProcessor` as a task."""
@@ -204,21 +186,3 @@ class SparkProcessingOperator(BaseProcessingOperator):
         self.configuration = configuration
         self.spark_event_logs_s3_uri = spark_event_logs_s3_uri
         self._check_early()
-
-    @classmethod
-    def from_processor(cls, processor: Any, **parameters: Any) -> Self:
-        """Make a task that runs applications as a Spark processor does: this package's, or the SageMaker SDK's, v2.
-
-        Args:
-            processor: Gives the parameters that it keeps from job to job, but neither its session nor the credentials.
-            parameters: The operator's own, such as `task_id` and `submit_app`, which win over the processor's.
-        """
-        return cls(**{**_kept(processor), **parameters})
-
-
-def _kept(processor: Any, *own: str) -> dict[str, Any]:
-    """Return what a processor keeps from job to job; `own` are the parameters of its kind."""
-    from airflow_sm_processing.processing.definition import PROCESSOR_PARAMETERS
-
-    kept = {name: getattr(processor, name, None) for name in (*PROCESSOR_PARAMETERS, *own)}
-    return {name: value for name, value in kept.items() if value}

@@ -244,7 +244,6 @@ _TEXTS = (
 )
 """The parameters whose texts, at any depth, are places and names: `None` in `arguments` or `env` may be meant."""
 _LEADING = r"(?s)\s*\{\{(?:(?!\}\}).)*\}\}"
-_MARKS = ("{{", "{%", "{#")
 _OPTIONAL = "optional"
 
 
@@ -268,7 +267,7 @@ def _begins_with_nothing(written: str, rendered: str) -> bool:
     if found is None:
         return False
     rest = written[found.end() :]
-    if any(mark in rest for mark in _MARKS):
+    if any(mark in rest for mark in _TEMPLATE_MARKS):
         return rest.startswith("/") and rendered.startswith("None/")
     return rendered in {rest, f"None{rest}"}
 

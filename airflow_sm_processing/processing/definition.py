@@ -215,6 +215,8 @@ def _instance_types(definition: JobDefinition) -> list[str]:
 
 
 CODE_INPUT_NAME = "code"
+COMMAND_INPUT_NAME = "airflow-command"
+"""Of the script that has a command whose arguments are over the bounds of a request."""
 CODE_CONTAINER_PATH = PurePosixPath("/opt/ml/processing/input/code")
 ENTRYPOINT_INPUT_NAME = "entrypoint"
 _ENTRYPOINT_CONTAINER_PATH = PurePosixPath("/opt/ml/processing/input/entrypoint")
@@ -269,16 +271,15 @@ def code_inputs(definition: JobDefinition) -> tuple[ProcessingInput, ...]:
     return (*submitted, _code_input(_code_source(definition), CODE_INPUT_NAME, CODE_CONTAINER_PATH))
 
 
-def submitted_uris(request: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the places in S3 that a request's Spark application is given as options of its command."""
-    words = request.get("AppSpecification", {}).get("ContainerEntrypoint") or ()
-    for word in words[1:-1] if words and words[0] == SPARK_COMMAND else ():
+def submitted_uris(command: Sequence[Any]) -> Iterator[str]:
+    """Yield the places in S3 that a Spark application is given as options of its command."""
+    for word in command[1:-1] if command and command[0] == SPARK_COMMAND else ():
         yield from (re.sub(_S3A, "s3://", part) for part in str(word).split(",") if re.match(_S3A, part))
 
 
 def is_of_code(item: ProcessingInput) -> bool:
     """Return whether a job's input is of its code, and not of its data."""
-    if item.input_name in {CODE_INPUT_NAME, ENTRYPOINT_INPUT_NAME}:
+    if item.input_name in {CODE_INPUT_NAME, ENTRYPOINT_INPUT_NAME, COMMAND_INPUT_NAME}:
         return True
     name = str(item.input_name)
     return name in _SPARK_INPUTS and item.container_path == str(CODE_CONTAINER_PATH.with_name(name))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_sm_processing.processing.definition import (
+    COMMAND_INPUT_NAME,
     ENTRY_SCRIPT,
     code_inputs,
     is_packed,
@@ -119,6 +120,8 @@ class SubmissionPlan:
     """With their names and their data in S3."""
     outputs: tuple[ProcessingOutput, ...]
     """With their names and destinations."""
+    command: tuple[Any, ...] = ()
+    """What the container runs, also where the request runs it by a script; empty for the image's own entrypoint."""
 
     @property
     def job_name(self) -> str:
@@ -166,6 +169,7 @@ def plan_submission(
     staged = [stage(item, index) for index, item in enumerate(definition.inputs, 1)]
     staged += stage.code(definition)
     definition = with_code(definition)
+    command = tuple(definition.entrypoint or ())
     if operation is not None and _are_over_bounds(definition, operation):
         staged.append(stage.command_file(definition))
         definition = dataclasses.replace(definition, entrypoint=_RUN_COMMAND_FILE, arguments=None)
@@ -176,6 +180,7 @@ def plan_submission(
         uploads=tuple(upload for _, upload in staged if upload is not None),
         inputs=inputs,
         outputs=outputs,
+        command=command,
     )
 
 
@@ -237,7 +242,7 @@ class _Stage:
     def command_file(self, definition: JobDefinition) -> tuple[ProcessingInput, Upload]:
         """Return the input of a script that runs the definition's command with all its arguments."""
         words = [*(definition.entrypoint or ()), *(definition.arguments or ())]
-        item = ProcessingInput(destination=_COMMAND_PATH, input_name=_COMMAND_INPUT)
+        item = ProcessingInput(destination=_COMMAND_PATH, input_name=COMMAND_INPUT_NAME)
         return self._packaged(item, GeneratedFile(_COMMAND_FILE, f"{_COMMAND_START}exec {shlex.join(words)}\n"))
 
     def _packaged(self, item: ProcessingInput, package: Package) -> tuple[ProcessingInput, Upload]:
@@ -270,8 +275,7 @@ class _Stage:
         return Upload(path, self.key(self.upload_key, "input", content.digest, name), content, is_code)
 
 
-_COMMAND_INPUT = "airflow-command"
-_COMMAND_PATH = f"/opt/ml/processing/input/{_COMMAND_INPUT}"
+_COMMAND_PATH = f"/opt/ml/processing/input/{COMMAND_INPUT_NAME}"
 _COMMAND_FILE = "command.sh"
 _COMMAND_START = """\
 #!/bin/sh

@@ -10,7 +10,7 @@ import re
 import shlex
 import tarfile
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -30,7 +30,7 @@ from airflow_sm_processing.processing.uploads.files import (
     Content,
     Listing,
     LocalFile,
-    list_code,
+    list_together,
     listed,
     read_content,
     read_files,
@@ -148,20 +148,10 @@ class SourcePackage:
         Raises:
             UploadError: Something can't be read, or two files have one name.
         """
-        files: list[LocalFile] = []
-        listings = [list_code(root.path, warn=warn) for root in self._roots]
-        places, twice = dict[str, str](), list[str]()
-        for root, found in zip(self._roots, listings, strict=True):
-            for file in found.files:
-                name = root.below if root.path.is_file() else str(PurePosixPath(root.below, file.name))
-                if name in places:
-                    twice.append(f"{name}: {places[name]} and {file.path}")
-                places[name] = file.path
-                files.append(replace(file, name=name))
-        if twice:
-            raise UploadError(f"Can't pack {self.path}: two files would have one place in the archive:{listed(twice)}")
-        left_out = tuple(item for found in listings for item in found.left_out)
-        return Listing(sorted(files, key=lambda file: file.name), left_out)
+        places = [(root.path, root.below) for root in self._roots]
+        return list_together(
+            places, f"Can't pack {self.path}: two files would have one place in the archive", warn=warn
+        )
 
     def content(self, *context: str) -> Content:
         """Read the files; the digest tells them and the entry script, whoever packs them and when.

@@ -9,15 +9,15 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_sm_processing.exceptions import Problem, UploadError
-from airflow_sm_processing.processing.models import ProcessingOutput
+from airflow_sm_processing.processing.models import ProcessingOutput, is_s3_uri, names_no_bucket
 from airflow_sm_processing.processing.values import LATE, Value, local_path, value_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from airflow_sm_processing.processing.uploads.files import Content, GeneratedFile, Listing
     from airflow_sm_processing.processing.values import Late
@@ -158,8 +158,9 @@ class SparkSubmission(Value):
                 if path is not None and not path.exists():
                     are_there = False
                     yield Problem(f"{parameter}[{index}]", item, f"no such file or folder: {path.absolute()}")
-        for parameter, option in _OPTIONS.items() if are_there else ():
-            package = self.packages().get(option)
+        packages = self.packages() if are_there else {}
+        for parameter, option in _OPTIONS.items():
+            package = packages.get(option)
             try:
                 if isinstance(package, SparkFiles):
                     package.listing(warn=False)
@@ -178,7 +179,7 @@ def _is_local(item: object) -> bool:
 
 
 def _names_bucket(uri: str) -> bool:
-    return uri.lower().startswith("s3://") and not uri[5:].startswith("/") and len(uri) > len("s3://")
+    return is_s3_uri(uri) and not names_no_bucket(uri)
 
 
 def _place_problems(name: str, item: object) -> Iterator[Problem]:
@@ -187,7 +188,7 @@ def _place_problems(name: str, item: object) -> Iterator[Problem]:
     if not item:
         yield Problem(name, item, "is empty: give a local file or folder, or an S3 URI")
     elif not _is_local(item):
-        if not item.partition("://")[2].strip("/"):
+        if not item.partition("://")[2].partition("/")[0]:
             yield Problem(name, item, "names no bucket")
         elif "," in item:
             yield Problem(name, item, "has a comma, at which Spark would take it apart: rename the object")
@@ -256,23 +257,11 @@ class SparkFiles:
         Raises:
             UploadError: Something can't be read, or two files have one name.
         """
-        from airflow_sm_processing.processing.uploads.files import Listing, list_code, listed
+        from airflow_sm_processing.processing.uploads.files import list_together
 
-        places, twice, files = dict[str, str](), list[str](), []
-        roots = [_path(text) for text in self.paths]
-        listings = [list_code(root, warn=warn) for root in roots]
-        for root, found in zip(roots, listings, strict=True):
-            for file in found.files:
-                folder = (root.name or root.resolve().name) if root.is_dir() else ""
-                name = str(PurePosixPath(folder, file.name))
-                if name in places:
-                    twice.append(f"{name}: {places[name]} and {file.path}")
-                places[name] = file.path
-                files.append(replace(file, name=name))
-        if twice:
-            raise UploadError(f"Two files would have one place in the input {self.name}:{listed(twice)}")
-        left_out = tuple(item for found in listings for item in found.left_out)
-        return Listing(sorted(files, key=lambda file: file.name), left_out)
+        paths = [_path(text) for text in self.paths]
+        places = [(path, path.name or path.resolve().name) for path in paths]
+        return list_together(places, f"Two files would have one place in the input {self.name}", warn=warn)
 
     def content(self, *context: str) -> Content:
         """Read the files.

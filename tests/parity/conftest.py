@@ -37,16 +37,18 @@ def proven(record_property: Callable[[str, object], None]) -> Callable[..., None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    counts = [
-        count
-        for report in terminalreporter.getreports("passed")
-        for name, count in getattr(report, "user_properties", [])
-        if name == "parity" and report.when == "call"
-    ]
-    if counts:
-        written, generated = (sum(kind) for kind in zip(*counts, strict=True))
+    by_file: dict[str, list[tuple[int, int]]] = {}
+    for report in terminalreporter.getreports("passed"):
+        for name, count in getattr(report, "user_properties", []):
+            if name == "parity" and report.when == "call":
+                by_file.setdefault(Path(report.fspath).stem, []).append(count)
+    if by_file:
+        sums = {name: [sum(kind) for kind in zip(*counts, strict=True)] for name, counts in by_file.items()}
+        written, generated = (sum(kind) for kind in zip(*sums.values(), strict=True))
         unequal = len(terminalreporter.getreports("failed")) + len(terminalreporter.getreports("error"))
         terminalreporter.write_line(
             f"wire parity: {written + generated} cases ({written} written, {generated} generated), "
             + ("all equal" if not unequal else f"equal; {unequal} tests failed")
         )
+        for name, (by_hand, drawn) in sorted(sums.items()):
+            terminalreporter.write_line(f"  {name}: {by_hand} written, {drawn} generated")

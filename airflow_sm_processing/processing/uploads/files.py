@@ -13,7 +13,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -21,7 +21,7 @@ from airflow_sm_processing.exceptions import UploadError
 from airflow_sm_processing.processing.uploads.ignore import IgnoreRules, LeftOut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "holds_files",
     "list_code",
     "list_files",
+    "list_together",
     "listed",
     "read_content",
     "read_files",
@@ -284,6 +285,31 @@ def read_files(listing: Listing, *context: str) -> Content:
     for file, digest in read:
         whole.update(hashlib.sha256(file.name.encode()).digest() + digest)
     return Content(whole.hexdigest()[:_DIGEST_CHARACTERS], tuple(file for file, _ in read), listing.left_out)
+
+
+def list_together(places: Iterable[tuple[Path, str]], clash: str, *, warn: bool = True) -> Listing:
+    """List the files of several paths as code is listed, under their names in the one place that they go to.
+
+    Args:
+        places: Each path with its name there: a file's own, a folder's for what is in it; "" for the place itself.
+        clash: Begins the error of two files that would have one name.
+        warn: As for `list_code`.
+
+    Raises:
+        UploadError: Something can't be read, or two files have one name.
+    """
+    found, twice, left_out = dict[str, LocalFile](), list[str](), list[LeftOut]()
+    for path, below in places:
+        listing = list_code(path, warn=warn)
+        left_out += listing.left_out
+        for file in listing.files:
+            name = below if path.is_file() else str(PurePosixPath(below, file.name))
+            if name in found:
+                twice.append(f"{name}: {found[name].path} and {file.path}")
+            found[name] = dataclasses.replace(file, name=name)
+    if twice:
+        raise UploadError(f"{clash}:{listed(twice)}")
+    return Listing([found[name] for name in sorted(found)], tuple(left_out))
 
 
 @dataclass(frozen=True)

@@ -115,12 +115,14 @@ def test_its_parameters_are_mapped(folder: Path) -> None:
     assert first_policy.needs.request["AppSpecification"]["ContainerEntrypoint"][:2] == ["smspark-submit", "--files"]
 
 
-def test_a_policy_has_the_places_of_the_options() -> None:
+@pytest.mark.parametrize("arguments", [[], ["x" * 300]], ids=["in the request", "by a file"])
+def test_a_policy_has_the_places_of_the_options(arguments: list[str]) -> None:
     with DAG("a_dag") as dag:
         SparkProcessingOperator(
             task_id="spark",
             submit_app="s3://code/{{ ds }}/app.py",
             submit_jars=["s3a://jars/a.jar"],
+            arguments=arguments,
             spark_event_logs_s3_uri="{{ var.value.logs }}",
             **JOB,
         )

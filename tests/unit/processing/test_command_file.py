@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_sm_processing.processing.definition import is_of_code
 from airflow_sm_processing.processing.request import SubmissionPlan, default_keys, plan_submission
 from airflow_sm_processing.processing.validation import check_definition
 
@@ -44,6 +45,7 @@ def test_they_arrive_as_if_they_had_been_in_the_request(make: Any, arguments: li
     place = plan.request["ProcessingInputs"][-1]
     assert place["S3Input"]["S3Uri"] == "s3://bucket/job/input/airflow-command/command.sh"
     assert f"{place['S3Input']['LocalPath']}/command.sh" == FILE
+    assert is_of_code(plan.inputs[-1])
     printed = subprocess.run(["/bin/sh"], input=text_of(plan), capture_output=True, text=True, check=True).stdout
     words = [] if make is definition else ["/opt/ml/processing/input/code/run.py"]
     assert printed.split("\0") == [*words, *arguments, ""]

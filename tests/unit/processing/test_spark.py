@@ -122,7 +122,7 @@ def test_all_mistakes_are_told_at_once_by_the_names_of_the_parameters(processor:
         "no.py",
         submit_class="",
         submit_py_files=["no.zip", "hdfs://cluster/a.py", ""],
-        submit_jars=["s3://", "s3a://b/a,b.jar"],
+        submit_jars=["s3://", "s3a://b/a,b.jar", "s3:///no-bucket.jar"],
         submit_files=["lib/a.py"],
         spark_event_logs_s3_uri="events",
         configuration={"Classification": "core", "Properties": {"a": object()}, "More": SECRET},
@@ -137,6 +137,7 @@ def test_all_mistakes_are_told_at_once_by_the_names_of_the_parameters(processor:
         "submit_py_files[2]",
         "submit_jars[0]",
         "submit_jars[1]",
+        "submit_jars[2]",
         "spark_event_logs_s3_uri",
         "configuration.Classification",
         "configuration.More",
@@ -183,8 +184,8 @@ def test_the_places_in_s3_that_options_name_are_told(processor: PySparkProcessor
             "s3://b/app.py", submit_jars=["s3a://b/a.jar", "one.jar"], submit_files=["s3://c/d"]
         )
     ).request
-    assert [*submitted_uris(request)] == ["s3://b/a.jar", "s3://c/d"]
-    assert [*submitted_uris({"AppSpecification": {"ContainerEntrypoint": ["python3", "s3://b/a"]}})] == []
+    assert [*submitted_uris(request["AppSpecification"]["ContainerEntrypoint"])] == ["s3://b/a.jar", "s3://c/d"]
+    assert [*submitted_uris(["python3", "s3://b/a"])] == []
 
 
 def test_a_version_of_python_needs_one_of_the_container(session: Session) -> None:
