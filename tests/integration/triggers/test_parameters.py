@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from airflow_sm_processing.local import LocalSageMaker
     from tests.task_runner import Runner
 
+# The arguments of a job are the shell's own, for sleep would end at once with an error about them.
+SLEEP = ["/bin/sh", "-c", "sleep 60"]
 KEY = "arn:aws:kms:us-east-1:123456789012:key/{}"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/image:1"
 ASKED = (
@@ -87,7 +89,7 @@ def test_of_a_processing_operator(runner: Runner, dag: DAG, sagemaker: LocalSage
         task_id="task",
         instance_count=2,
         instance_type="ml.m5.2xlarge",
-        entrypoint=["/bin/sleep", "30"],
+        entrypoint=SLEEP,
         job_name="a-{{ ds }}",
         inputs=[
             ProcessingInput(
@@ -112,7 +114,7 @@ def test_of_a_processing_operator(runner: Runner, dag: DAG, sagemaker: LocalSage
     assert asked_of(sagemaker, "a-2026-01-02") == {
         "AppSpecification": {
             "ImageUri": IMAGE,
-            "ContainerEntrypoint": ["/bin/sleep", "30"],
+            "ContainerEntrypoint": SLEEP,
             "ContainerArguments": ["--rate", "0.5", "task"],
         },
         "Environment": {"NUMBER": "4", "TEXT": "a_run"},
@@ -281,7 +283,7 @@ def test_of_an_image_by_its_short_form(runner: Runner, dag: DAG, sagemaker: Loca
         image="sklearn:{{ '1.2-1' }}",
         instance_count=1,
         instance_type="ml.m5.large",
-        entrypoint=["/bin/sleep", "30"],
+        entrypoint=SLEEP,
         region_name="eu-central-1",
         **shared,
     )
