@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from airflow_sm_processing.operators.base import BaseProcessingOperator
-    from airflow_sm_processing.operators.wait_options import WaitOptions
+    from airflow_sm_processing.operators.parameters import WaitOptions
     from airflow_sm_processing.processing.definition import JobDefinition
 
 

@@ -28,8 +28,12 @@ from airflow_sm_processing.iam.statements import (
 from airflow_sm_processing.operators.acquire import outputs_read, ways_of
 from airflow_sm_processing.operators.base import BaseProcessingOperator
 from airflow_sm_processing.operators.outputs import FolderReference
-from airflow_sm_processing.operators.parameters import DEFINITION_PARAMETERS, TaskDefinitionReader
-from airflow_sm_processing.operators.wait_options import WAIT_PARAMETERS, read_wait_options
+from airflow_sm_processing.operators.parameters import (
+    DEFINITION_PARAMETERS,
+    WAIT_PARAMETERS,
+    TaskDefinitionReader,
+    read_wait_options,
+)
 from airflow_sm_processing.ownership.owner import stem
 from airflow_sm_processing.processing.definition import legal_name, with_image
 from airflow_sm_processing.processing.models import as_folder

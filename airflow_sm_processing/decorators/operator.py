@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, overload
 
 import attr
 from airflow.sdk import XComArg
 from airflow.sdk.bases.decorator import DecoratedOperator, _TaskDecorator
+from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
-from airflow_sm_processing.decorators.arguments import (
-    argument_problems,
-    called_with,
-    encode_arguments,
-    input_arguments,
-    inputs_of,
-    own_problems,
-    read_requirements,
-    with_own,
-    with_references,
-)
-from airflow_sm_processing.decorators.container.values import EncodeError
-from airflow_sm_processing.decorators.results import OUTCOME, broken_reference
+from airflow_sm_processing.decorators.container.values import KIND, VALUE, EncodeError, encode
+from airflow_sm_processing.decorators.results import OUTCOME, LargeResult, broken_reference
 from airflow_sm_processing.decorators.source import CONTAINER, SCRIPT, FunctionCall, FunctionSource, check_function
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.operators.base import BaseProcessingOperator
 from airflow_sm_processing.operators.mapping import wrap_references
-from airflow_sm_processing.operators.outputs import declare, declare_partial
+from airflow_sm_processing.operators.outputs import (
+    declare,
+    declare_partial,
+    with_folder_references,
+    with_optional_references,
+    with_uris,
+)
+from airflow_sm_processing.operators.parameters import read_exit_codes
 from airflow_sm_processing.operators.processing import ScriptProcessingOperator
+from airflow_sm_processing.operators.templating import (
+    LATE,
+    as_bool,
+    hide_unresolved,
+    missing_value_problems,
+    resolved,
+    without_left_out,
+)
+from airflow_sm_processing.processing.models import ProcessingInput
 from airflow_sm_processing.processing.secrets import hidden
-from airflow_sm_processing.processing.values import to_plain
+from airflow_sm_processing.processing.values import NATIVE_NUMBER_RULE, NativeFloat, NativeInt, json_or_as_is, to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator
     from typing import ParamSpec, TypeVar
 
     from airflow.sdk import Context
@@ -43,13 +52,294 @@ if TYPE_CHECKING:
     from airflow_sm_processing.exceptions import JobFailedError
     from airflow_sm_processing.operators.acquire import EndedJob
     from airflow_sm_processing.processing.definition import JobDefinition
-    from airflow_sm_processing.processing.models import InstancePreference, ProcessingInput, ProcessingOutput
+    from airflow_sm_processing.processing.models import InstancePreference, ProcessingOutput
     from airflow_sm_processing.processing.values import Late
 
     P = ParamSpec("P")
     R = TypeVar("R")
+    from collections.abc import Iterable
 
-__all__ = ["DEFAULT_MAX_XCOM_BYTES", "FunctionProcessingOperator", "sm_processing_task"]
+__all__ = [
+    "DEFAULT_MAX_XCOM_BYTES",
+    "EncodedArguments",
+    "FunctionProcessingOperator",
+    "InputArgument",
+    "argument_problems",
+    "called_with",
+    "encode_arguments",
+    "input_arguments",
+    "inputs_of",
+    "own_problems",
+    "read_requirements",
+    "sm_processing_task",
+    "with_own",
+    "with_references",
+]
+
+
+def with_own(parameters: dict[str, Any], **own: Sequence[Any]) -> dict[str, Any]:
+    """Add inputs and outputs to those that the user gave, if these are known by now."""
+    return parameters | {name: _and(parameters.get(name), [*items]) for name, items in own.items()}
+
+
+def _and(given: Any, own: list[Any]) -> Any:
+    given = json_or_as_is(given)
+    if given is None:
+        return to_plain(own)
+    return to_plain([*given, *own]) if isinstance(given, (list, tuple)) else given
+
+
+def read_requirements(value: Any) -> list[str]:
+    """Return the lines of a requirements file; a template may have written the list as JSON.
+
+    Raises:
+        DefinitionError: It is something else.
+    """
+    problems = list(_requirements_problems(value))
+    if problems:
+        raise DefinitionError(problems)
+    return list(json_or_as_is(value) or ())
+
+
+def own_problems(*, requirements: Any, max_xcom_bytes: Any, fail_on_exit_code: Any) -> Iterator[Problem]:
+    """Yield what is wrong with the parameters that other processing tasks haven't got."""
+    yield from _requirements_problems(hide_unresolved(requirements))
+    if isinstance(max_xcom_bytes, bool) or not isinstance(max_xcom_bytes, int) or max_xcom_bytes < 0:
+        yield Problem("max_xcom_bytes", max_xcom_bytes, "must be a number of bytes, 0 or more")
+    yield from _fail_problems(fail_on_exit_code)
+
+
+def _fail_problems(value: Any) -> Iterator[Problem]:
+    try:
+        read_exit_codes([[value]] if isinstance(value, str) else value)  # it is no template field: text is a mistake
+    except ValueError as error:
+        yield Problem("fail_on_exit_code", value, str(error))
+
+
+def _requirements_problems(value: Any) -> Iterator[Problem]:
+    if value is None or value is LATE:
+        return
+    lines = json_or_as_is(value)
+    if not isinstance(lines, (list, tuple)):
+        yield Problem("requirements", value, "must be a list of strings, each a line of a requirements file")
+        return
+    for index, line in enumerate(lines):
+        if line is not LATE and (not isinstance(line, str) or "\n" in line or not line.strip()):
+            yield Problem(
+                f"requirements[{index}]", line, "must be a line of a requirements file, such as 'pandas==2.2'"
+            )
+
+
+_FOLDER = "/opt/ml/processing/arguments"
+_CAN_BE_NAMED = frozenset({inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY})
+_NOT_IN_NAMES = re.compile("[^A-Za-z0-9]+")
+
+
+class InputArgument(ResolveMixin):
+    """A ProcessingInput among the arguments, in which Airflow finds references and templates."""
+
+    def __init__(self, definition: ProcessingInput) -> None:
+        self.definition: dict[str, Any] = to_plain(definition)
+        """The input's fields, an asset among them maybe."""
+        (self.fields,) = with_optional_references([with_folder_references(with_uris(self.definition))])
+
+    def __repr__(self) -> str:
+        return f"ProcessingInput({', '.join(f'{name}={value!r}' for name, value in self.fields.items())})"
+
+    def iter_references(self) -> Iterable[Any]:
+        """Return the tasks and XCom keys that the input needs."""
+        return XComArg.iter_xcom_references(self.fields)
+
+    def resolve(self, context: Mapping[str, Any]) -> ProcessingInput | None:
+        """Return the input that a run has; None if it is optional, and there is nothing to read.
+
+        Raises:
+            TaskDefinitionError: A template or reference gave nothing, and the input isn't optional.
+        """
+        from airflow_sm_processing.operators.attempt import TaskDefinitionError
+
+        rendered = resolved(context["task"].render_template(self.fields, context))
+        is_optional = as_bool(rendered.get("optional", False))
+        (fields,) = without_left_out([self.fields], [{**rendered, "optional": is_optional}])
+        problems = [*missing_value_problems({"inputs": [self.fields]}, {"inputs": [fields]})]
+        if problems:
+            raise TaskDefinitionError(problems, subject=f"task {context['task'].task_id}")
+        made = ProcessingInput(**fields)
+        return None if made.is_left_out else made
+
+
+class EncodedArguments(NamedTuple):
+    """Arguments on their way to the container."""
+
+    plain: dict[str, Any]
+    """As JSON, by the function's parameters."""
+    inputs: tuple[ProcessingInput, ...]
+    """What the job has to read for them."""
+
+
+class _Place(NamedTuple):
+    """Where the container finds an argument."""
+
+    kind: str
+    path: str
+
+
+def with_references(value: Any) -> Any:
+    """Return an argument with its inputs in the form that Airflow resolves.
+
+    What has none in it is returned as it is: Airflow knows by its identity what must not be taken for a template.
+    """
+    if isinstance(value, ProcessingInput):
+        return InputArgument(value)
+    if isinstance(value, dict):
+        converted = {key: with_references(item) for key, item in value.items()}
+        return converted if any(converted[key] is not item for key, item in value.items()) else value
+    if type(value) in {list, tuple}:
+        items = [with_references(item) for item in value]
+        changed = any(new is not old for new, old in zip(items, value, strict=True))
+        return type(value)(items) if changed else value
+    return value
+
+
+def input_arguments(value: Any) -> Iterator[InputArgument]:
+    """Yield the inputs in an argument, or in all of them."""
+    if isinstance(value, InputArgument):
+        yield value
+    elif isinstance(value, (dict, list, tuple)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from input_arguments(item)
+
+
+def encode_arguments(
+    arguments: Mapping[str, Any], broken_reference: Callable[[LargeResult], str | None]
+) -> EncodedArguments:
+    """Put arguments whose templates and references are resolved in the form that travels.
+
+    Args:
+        arguments: By the function's parameters.
+        broken_reference: Returns why a large result must not be read, or None.
+
+    Raises:
+        CarryError: One can't be carried; the error names it and doesn't quote it.
+    """
+    placing = _Placing(broken_reference)
+    placed = {name: placing.placed(value, name) for name, value in arguments.items()}
+    plain = {name: encode(value, f"argument {name}", _written) for name, value in placed.items()}
+    return EncodedArguments(plain, tuple(placing.inputs))
+
+
+def inputs_of(arguments: Mapping[str, Any]) -> list[ProcessingInput]:
+    """Return what the job would read for arguments as they stand in the DAG file."""
+    placing = _Placing()
+    for name, value in arguments.items():
+        placing.placed(value, name)
+    return placing.inputs
+
+
+def argument_problems(signature: inspect.Signature, arguments: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the arguments and defaults of the DAG file that can't be carried whatever a run brings."""
+    defaults = {name: item.default for name, item in signature.parameters.items() if item.default is not item.empty}
+    for name, value in {**defaults, **arguments}.items():
+        try:
+            encode(_Placing().placed(value, name), f"argument {name}", _written_or_late)
+        except EncodeError as error:
+            yield Problem(error.where, hidden(value), error.rule)
+
+
+class _Placing:
+    """Finds the inputs among arguments, and gives each its place in the container."""
+
+    def __init__(self, broken_reference: Callable[[LargeResult], str | None] = lambda _: None) -> None:
+        self.inputs: list[ProcessingInput] = []
+        self._broken_reference = broken_reference
+
+    def placed(self, value: Any, where: str) -> Any:
+        """Return a value with a place for each input in it."""
+        if isinstance(value, (NativeInt, NativeFloat)):
+            raise EncodeError(f"argument {where}", NATIVE_NUMBER_RULE)
+        place = self._place(value, where)
+        if place is not None:
+            return place
+        if isinstance(value, Mapping):
+            return {key: self.placed(item, f"{where}-{key}") for key, item in value.items()}
+        if isinstance(value, Sequence) and not isinstance(
+            value, (str, bytes, bytearray)
+        ):  # Airflow's own lazy ones, too
+            items = [self.placed(item, f"{where}-{index}") for index, item in enumerate(value)]
+            return tuple(items) if isinstance(value, tuple) else items
+        return value
+
+    def _place(self, value: Any, where: str) -> _Place | None:
+        if isinstance(value, InputArgument):
+            value = ProcessingInput(**value.fields)
+        if isinstance(value, ProcessingInput):
+            return _Place("path", self._added(value, where))
+        if _is_in_s3(value):
+            return _Place("path", self._added(ProcessingInput(str(value)), where))
+        reference = LargeResult.read(value)
+        return None if reference is None else self._result(reference, where)
+
+    def _result(self, reference: LargeResult, where: str) -> _Place:
+        rule = self._broken_reference(reference)
+        if rule is not None:
+            raise EncodeError(f"argument {where}", rule)
+        folder = self._added(ProcessingInput(reference.s3_uri), where)
+        return _Place("result", f"{folder}/{reference.s3_uri.rpartition('/')[2]}")
+
+    def _added(self, item: ProcessingInput, where: str) -> str:
+        """Note an input, and return the container path that it has or gets."""
+        name = self._unused(f"argument-{_NOT_IN_NAMES.sub('-', where).strip('-')}")
+        path = item.container_path
+        if path is None:
+            path = f"{_FOLDER}/{name.removeprefix('argument-')}"
+            item = _at(item, path)
+        self.inputs.append(item if item.input_name else dataclasses.replace(item, input_name=name))
+        return str(path)
+
+    def _unused(self, name: str) -> str:
+        used = {item.input_name for item in self.inputs}
+        return name if name not in used else f"{name}-{len(used)}"
+
+
+def _at(item: ProcessingInput, path: str) -> ProcessingInput:
+    """Return an input with its place in the container, whichever way it is defined."""
+    if item.dataset_definition is not None:
+        dataset: Any = item.dataset_definition
+        return dataclasses.replace(item, dataset_definition=dataclasses.replace(dataset, local_path=path))
+    if item.s3_input is not None and not item.s3_input.is_implied:
+        return dataclasses.replace(item, s3_input=dataclasses.replace(item.s3_input, local_path=path))
+    return dataclasses.replace(item, destination=path)
+
+
+def _written(value: Any) -> Any:
+    return {KIND: value.kind, VALUE: value.path} if isinstance(value, _Place) else None
+
+
+def _written_or_late(value: Any) -> Any:
+    return True if isinstance(value, ResolveMixin) else _written(value)
+
+
+def _is_in_s3(value: Any) -> bool:
+    """Return whether a value is Airflow's path of an object in S3, without importing what makes such paths."""
+    module: Any = sys.modules.get("airflow.sdk.io.path")
+    return module is not None and isinstance(value, module.ObjectStoragePath) and value.protocol == "s3"
+
+
+def called_with(
+    function: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any], context: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return every argument by its parameter: those of the call, of the context and the defaults, in this order.
+
+    Raises:
+        TypeError: The function can't be called so.
+    """
+    signature = inspect.signature(function)
+    given = signature.bind_partial(*args, **kwargs).arguments
+    named = {name for name, item in signature.parameters.items() if item.kind in _CAN_BE_NAMED}
+    from_context = {name: context[name] for name in named if name in context and name not in given}
+    bound = signature.bind(*args, **{**kwargs, **from_context})
+    bound.apply_defaults()
+    return dict(bound.arguments)
 
 
 DEFAULT_MAX_XCOM_BYTES = 64 * 1024

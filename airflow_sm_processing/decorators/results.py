@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_sm_processing.airflow_compat import AirflowFailException  # only a running task loads this
 from airflow_sm_processing.decorators.container.values import KIND, VALUE, decode
 from airflow_sm_processing.exceptions import JobFailedError, ProcessingError, ServiceError
-from airflow_sm_processing.operators.wait_options import read_exit_codes
+from airflow_sm_processing.operators.parameters import read_exit_codes
 from airflow_sm_processing.processing.aws_calls import retry
 from airflow_sm_processing.processing.models import ProcessingOutput, below, is_s3_uri
 from airflow_sm_processing.processing.s3 import may_be_absent, read_object

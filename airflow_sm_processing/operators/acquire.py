@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from airflow_sm_processing.hooks.processing import ProcessingHook
     from airflow_sm_processing.iam.plan import JobPlan
     from airflow_sm_processing.operators.outputs import AssetOutlets
+    from airflow_sm_processing.operators.parameters import WaitOptions
     from airflow_sm_processing.operators.release import JobGuard
-    from airflow_sm_processing.operators.wait_options import WaitOptions
     from airflow_sm_processing.ownership.claim import Claimed
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.description import JobDescription

@@ -28,6 +28,7 @@ from airflow_sm_processing.operators.parameters import (
     CONTRADICTABLE,
     DEFINITION_PARAMETERS,
     MASK_PARAMETER,
+    WAIT_PARAMETERS,
     TaskParameters,
     early_problems,
     foreign_problems,
@@ -37,6 +38,7 @@ from airflow_sm_processing.operators.parameters import (
     own_over_inherited,
     read_connection,
     read_definition,
+    read_wait_options,
     refuse_foreign,
     trigger_mask,
     with_foreign,
@@ -48,7 +50,6 @@ from airflow_sm_processing.operators.templating import (
     hide_unresolved,
     render_fields,
 )
-from airflow_sm_processing.operators.wait_options import WAIT_PARAMETERS, read_wait_options
 from airflow_sm_processing.processing.values import (
     DEFAULT_MAX_CAPACITY_WAIT,
     DEFAULT_MAX_TRANSIENT_SECONDS,
@@ -71,7 +72,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.hooks.processing import ProcessingHook
     from airflow_sm_processing.operators.acquire import EndedJob, RunSettings
     from airflow_sm_processing.operators.job_run import JobRun
-    from airflow_sm_processing.operators.wait_options import WaitOptions
+    from airflow_sm_processing.operators.parameters import WaitOptions
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.models import (
         InstancePreference,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.exceptions import CapacityError
     from airflow_sm_processing.hooks.processing import ProcessingHook
     from airflow_sm_processing.operators.acquire import Acquired, JobTask, RunSettings
-    from airflow_sm_processing.operators.wait_options import WaitOptions
+    from airflow_sm_processing.operators.parameters import WaitOptions
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.job import ProcessingJob
     from airflow_sm_processing.processing.s3 import Size

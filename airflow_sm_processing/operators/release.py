@@ -15,7 +15,7 @@ from airflow_sm_processing.operators.attempt import Attempt, Termination, Worker
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from airflow_sm_processing.operators.wait_options import WaitOptions
+    from airflow_sm_processing.operators.parameters import WaitOptions
     from airflow_sm_processing.processing.job import ProcessingJob
 
 __all__ = ["JobGuard", "Release"]

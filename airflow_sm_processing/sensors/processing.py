@@ -13,7 +13,13 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem, TransientError
 from airflow_sm_processing.links import JOB_LINKS
-from airflow_sm_processing.operators.parameters import foreign_problems, inherited, refuse_foreign, with_foreign
+from airflow_sm_processing.operators.parameters import (
+    foreign_problems,
+    inherited,
+    read_wait_options,
+    refuse_foreign,
+    with_foreign,
+)
 from airflow_sm_processing.operators.templating import (
     RecordedTemplate,
     described,
@@ -21,7 +27,6 @@ from airflow_sm_processing.operators.templating import (
     has_template,
     render_fields,
 )
-from airflow_sm_processing.operators.wait_options import read_wait_options
 from airflow_sm_processing.processing.values import DEFAULT_POLL_INTERVAL, ValueReader
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.operators.attempt import deployment
-from airflow_sm_processing.ownership.client import Account
+from airflow_sm_processing.ownership.claim import Account
 from airflow_sm_processing.ownership.owner import Owner, number_of
 from airflow_sm_processing.processing.description import JobStatus
 

@@ -11,7 +11,7 @@ import pytest
 
 from airflow_sm_processing.exceptions import MalformedResponseError, TransientError
 from airflow_sm_processing.hooks.connection import AwsConnection
-from airflow_sm_processing.ownership.client import Account
+from airflow_sm_processing.ownership.claim import Account
 from airflow_sm_processing.processing import ProcessingOutput, Processor
 from airflow_sm_processing.processing.job import JobLookup, find_job
 from airflow_sm_processing.processing.s3 import measure, read_object

@@ -11,10 +11,10 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_sm_processing import DefinitionError, ProcessingInput, ProcessingOutput
 from airflow_sm_processing.decorators import sm_processing_task
-from airflow_sm_processing.decorators.arguments import read_requirements
 from airflow_sm_processing.decorators.container.function import load_function
+from airflow_sm_processing.decorators.operator import read_requirements
 from airflow_sm_processing.decorators.source import FunctionSource
-from airflow_sm_processing.operators.wait_options import WaitOptions
+from airflow_sm_processing.operators.parameters import WaitOptions
 
 ROLE = "arn:aws:iam::123456789012:role/SageMakerRole"
 

@@ -78,7 +78,6 @@ def test_a_dag_file_loads_nothing_that_only_a_run_needs() -> None:
         "processing",
         "outputs",
         "templating",
-        "wait_options",
     }
     assert {name.partition(".")[0] for name in loaded} & {
         "hooks",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_sm_processing import DefinitionError, InstancePreference, NetworkConfig, ProcessingInput, ProcessingOutput
-from airflow_sm_processing.operators.wait_options import WaitOptions
+from airflow_sm_processing.operators.parameters import WaitOptions
 from tests.task_parameters import read_task
 
 

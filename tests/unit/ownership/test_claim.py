@@ -18,7 +18,7 @@ from airflow_sm_processing.exceptions import (
     ProcessingError,
     TransientError,
 )
-from airflow_sm_processing.ownership.client import Account
+from airflow_sm_processing.ownership.claim import Account
 from airflow_sm_processing.ownership.owner import Generation
 
 from .sagemaker import RefusedError, SageMaker

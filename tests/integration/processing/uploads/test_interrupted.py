@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from airflow_sm_processing.exceptions import TransientError, UploadError
-from airflow_sm_processing.ownership.client import JobCreator
+from airflow_sm_processing.ownership.claim import JobCreator
 from airflow_sm_processing.processing import JobDefinition, ProcessingInput, Session
 
 if TYPE_CHECKING:
