@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.processing.models import folder_link, is_aws
+from airflow_sm_processing.processing.values import Value, value_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -107,7 +108,8 @@ RECORD_VERSION = 1
 """Counts the forms that records have had: whoever reads one finds those of older versions too."""
 
 
-class Circumstances(NamedTuple):
+@value_object
+class Circumstances(Value):
     """What a job's task adds to its record."""
 
     try_number: int

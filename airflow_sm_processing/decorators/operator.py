@@ -43,21 +43,21 @@ from airflow_sm_processing.processing.secrets import hidden
 from airflow_sm_processing.processing.values import NATIVE_NUMBER_RULE, NativeFloat, NativeInt, json_or_as_is, to_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from typing import ParamSpec, TypeVar
 
     from airflow.sdk import Context
     from airflow.sdk.bases.decorator import Task
+    from typing_extensions import Unpack
 
     from airflow_sm_processing.exceptions import JobFailedError
     from airflow_sm_processing.operators.acquire import EndedJob
+    from airflow_sm_processing.operators.base import ProcessingParameters
     from airflow_sm_processing.processing.definition import JobDefinition
-    from airflow_sm_processing.processing.models import InstancePreference, ProcessingOutput
     from airflow_sm_processing.processing.values import Late
 
     P = ParamSpec("P")
     R = TypeVar("R")
-    from collections.abc import Iterable
 
 __all__ = [
     "DEFAULT_MAX_XCOM_BYTES",
@@ -518,23 +518,11 @@ def sm_processing_task(function: Callable[P, R], /) -> Task[P, R]: ...
 @overload
 def sm_processing_task(
     *,
-    image: str | Late = ...,
-    image_uri: str | Late = ...,
-    role: str | Late = ...,
-    instance_type: str | Late = ...,
-    instance_count: int | str | Late = ...,
-    instance_preferences: Sequence[str | Mapping[str, Any] | InstancePreference] | Late = ...,
     requirements: Sequence[str] | Late = ...,
     python: str | Late = ...,
-    inputs: Sequence[ProcessingInput | Mapping[str, Any]] | Late = ...,
-    outputs: Sequence[ProcessingOutput | Mapping[str, Any] | str] | Late = ...,
-    env: Mapping[str, Any] | Late = ...,
-    deferrable: bool | None = ...,
-    multiple_outputs: bool | None = ...,
     max_xcom_bytes: int = ...,
-    skip_on_exit_code: int | str | Collection[int | str] | None = ...,
     fail_on_exit_code: int | Collection[int] | None = ...,
-    **parameters: Any,
+    **parameters: Unpack[ProcessingParameters],
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
 

@@ -186,7 +186,7 @@ def plan_job(
         submission=submission,
         needs=needs,
         defaults=defaults,
-        unresolved_image=short and short.text,
+        unresolved_image=short.text if short else None,
         repository={name: text for name, text in (definition.git_config or {}).items() if name in _NOT_SECRET},
     )
 

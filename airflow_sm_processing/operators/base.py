@@ -31,17 +31,18 @@ from airflow_sm_processing.operators.parameters import (
     WAIT_PARAMETERS,
     TaskParameters,
     early_problems,
-    foreign_problems,
     inherited,
     job_secrets,
     mask_in_airflow,
+    misnamed_parameters,
     own_over_inherited,
     read_connection,
     read_definition,
     read_wait_options,
-    refuse_foreign,
+    refuse_misnamed,
     trigger_mask,
-    with_foreign,
+    warn_of_misspelt_defaults,
+    with_misnamed,
 )
 from airflow_sm_processing.operators.templating import (
     RecordedTemplate,
@@ -58,14 +59,14 @@ from airflow_sm_processing.processing.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-    from datetime import timedelta
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping, Sequence
+    from datetime import datetime, timedelta
 
-    from airflow.sdk import DAG, Context
+    from airflow.sdk import DAG, Context, TaskGroup
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
     from jinja2 import Environment, Template
-    from typing_extensions import Self
+    from typing_extensions import Self, TypedDict, Unpack
 
     from airflow_sm_processing.exceptions import JobFailedError, Problem
     from airflow_sm_processing.hooks.connection import AwsConnection
@@ -82,6 +83,114 @@ if TYPE_CHECKING:
     )
     from airflow_sm_processing.processing.secrets import JobSecrets
     from airflow_sm_processing.processing.values import Late
+
+    # What editors and type checkers know of `**kwargs`; nothing of it exists when a DAG file is parsed.
+
+    class AirflowParameters(TypedDict, total=False):
+        """The parameters of every operator of Airflow."""
+
+        task_id: str
+        owner: str
+        email: str | Sequence[str] | None
+        email_on_retry: bool
+        email_on_failure: bool
+        retries: int | None
+        retry_delay: timedelta | float
+        retry_exponential_backoff: float
+        max_retry_delay: timedelta | float | None
+        retry_policy: Any
+        start_date: datetime | None
+        end_date: datetime | None
+        depends_on_past: bool
+        ignore_first_depends_on_past: bool
+        wait_for_past_depends_before_skipping: bool
+        wait_for_downstream: bool
+        dag: DAG | None
+        params: MutableMapping[str, Any] | None
+        default_args: dict[str, Any] | None
+        priority_weight: int
+        weight_rule: Any
+        queue: str
+        pool: str | None
+        pool_slots: int
+        sla: timedelta | None
+        execution_timeout: timedelta | None
+        on_execute_callback: Any
+        on_failure_callback: Any
+        on_success_callback: Any
+        on_retry_callback: Any
+        on_skipped_callback: Any
+        pre_execute: Callable[[Context], None] | None
+        post_execute: Callable[[Context, Any], None] | None
+        trigger_rule: str
+        resources: dict[str, Any] | None
+        run_as_user: str | None
+        map_index_template: str | None
+        max_active_tis_per_dag: int | None
+        max_active_tis_per_dagrun: int | None
+        executor: str | None
+        executor_config: dict[str, Any] | None
+        do_xcom_push: bool
+        multiple_outputs: bool
+        inlets: Any
+        outlets: Any
+        task_group: TaskGroup | None
+        doc: str | None
+        doc_md: str | None
+        doc_json: str | None
+        doc_yaml: str | None
+        doc_rst: str | None
+        task_display_name: str | None
+        logger_name: str | None
+        allow_nested_operators: bool
+        render_template_as_native_obj: bool | None
+
+    class ProcessingParameters(AirflowParameters, total=False):
+        """The parameters of every processing operator: those of `BaseProcessingOperator`."""
+
+        role: str | Late | None
+        image: str | Late | None
+        image_uri: str | Late | None
+        instance_count: int | str | Late | None
+        instance_type: str | Late | None
+        instance_preferences: Sequence[str | Mapping[str, Any] | InstancePreference] | Late | None
+        volume_size_in_gb: int | str | Late
+        volume_kms_key: str | Late | None
+        output_kms_key: str | Late | None
+        max_runtime_in_seconds: int | str | Late | None
+        base_job_name: str | Late | None
+        job_name: str | Late | None
+        env: Mapping[str, Any] | Late | None
+        tags: Mapping[str, Any] | Sequence[Mapping[str, Any]] | Late | None
+        network_config: NetworkConfig | Mapping[str, Any] | Late | None
+        inputs: Sequence[ProcessingInput | Mapping[str, Any]] | Late | None
+        outputs: Sequence[ProcessingOutput | Mapping[str, Any] | str] | Late | None
+        arguments: Sequence[Any] | Late | None
+        experiment_config: Mapping[str, Any] | Late | None
+        kms_key: str | Late | None
+        aws_conn_id: str | None
+        region_name: str | None
+        verify: bool | str | None
+        botocore_config: dict[str, Any] | None
+        default_bucket: str | Late | None
+        default_bucket_prefix: str | Late | None
+        deferrable: bool | None
+        wait_for_completion: bool
+        poll_interval: float | str
+        max_wait: timedelta | float | str | None
+        max_transient_seconds: float | str
+        max_capacity_wait: timedelta | float | str
+        on_existing_job: str
+        logs: bool | str
+        on_stopped: str
+        skip_on_exit_code: int | str | Collection[int | str] | None
+        stop_on_kill: bool | str
+        end_from_trigger: bool | str
+        mask_env: bool | str | Sequence[str]
+        result_files: Mapping[str, str] | Late | None
+        max_result_file_bytes: int | str
+        emit_assets: bool | str
+
 
 __all__ = ["DEFAULT_MAX_RESULT_FILE_BYTES", "BaseProcessingOperator"]
 
@@ -214,7 +323,7 @@ class BaseProcessingOperator(BaseOperator):
         result_files: Mapping[str, str] | Late | None = None,
         max_result_file_bytes: int | str = DEFAULT_MAX_RESULT_FILE_BYTES,
         emit_assets: bool | str = False,
-        **kwargs: Any,
+        **kwargs: Unpack[AirflowParameters],
     ) -> None:
         """Set the parameters: those of the SDK's Processor and its run under their own names, and Airflow's.
 
@@ -289,10 +398,9 @@ class BaseProcessingOperator(BaseOperator):
         Raises:
             DefinitionError: Something is wrong that no run could mend: every such problem at once.
         """
-        self.foreign = foreign_problems(kwargs)
-        for problem in self.foreign:
-            del kwargs[problem.parameter]
-        super().__init__(**kwargs)
+        given: Any = kwargs
+        self.misnamed = misnamed_parameters(type(self), given)
+        super().__init__(**{name: value for name, value in given.items() if name not in self.misnamed})
         self.role = role
         self.image = image
         self.image_uri = image_uri
@@ -337,6 +445,7 @@ class BaseProcessingOperator(BaseOperator):
         self.max_result_file_bytes = max_result_file_bytes
         self.emit_assets = emit_assets
         self.inherited = inherited({name: getattr(self, name) for name in CONTRADICTABLE}, kwargs.get("default_args"))
+        warn_of_misspelt_defaults(type(self), kwargs.get("default_args"))
         declare(self, plain_inputs)
 
     @classmethod
@@ -366,12 +475,12 @@ class BaseProcessingOperator(BaseOperator):
 
     @classmethod
     def check_names(cls, given: Mapping[str, Any], *, task_id: Any) -> None:
-        """Refuse parameters that have another name here; Airflow would only say that they are unknown.
+        """Refuse parameters that have another name here, or are misspelt, and say which was meant.
 
         Raises:
             DefinitionError: There are some: all at once.
         """
-        refuse_foreign(given, task_id=task_id)
+        refuse_misnamed(cls, given, task_id=task_id)
 
     @property
     def output(self) -> PlainXComArg:
@@ -444,7 +553,7 @@ class BaseProcessingOperator(BaseOperator):
 
     def early_problems(self) -> list[Problem]:
         """Return what is wrong with the parameters whatever a run brings."""
-        return with_foreign(self.foreign, early_problems(self._parameters()))
+        return with_misnamed(self.misnamed, early_problems(self._parameters()))
 
     def _check_early(self) -> None:
         """Report what is wrong whatever a run brings; called at the end of the outermost `__init__`."""

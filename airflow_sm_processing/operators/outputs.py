@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
@@ -15,7 +15,7 @@ from airflow.sdk.definitions.xcom_arg import PlainXComArg
 from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.templating import LATE, as_bool, hide_unresolved, resolved
 from airflow_sm_processing.processing.models import as_folder, is_s3_uri, own_names
-from airflow_sm_processing.processing.values import from_json, to_plain
+from airflow_sm_processing.processing.values import Value, from_json, to_plain, value_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -308,7 +308,8 @@ def emit_assets_problems(emit_assets: Any, *, is_unawaited: bool) -> Iterator[Pr
         yield Problem("emit_assets", emit_assets, rule)
 
 
-class AssetOutlets(NamedTuple):
+@value_object
+class AssetOutlets(Value):
     """What of a task becomes asset events."""
 
     outlets: Collection[Any]

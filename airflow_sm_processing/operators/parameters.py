@@ -7,9 +7,11 @@ become definition objects twice: when the DAG is parsed, as far as they are know
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import warnings
 from collections.abc import Collection, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.operators.outputs import (
@@ -63,23 +65,26 @@ __all__ = [
     "DEFINITION_PARAMETERS",
     "MASK_PARAMETER",
     "WAIT_PARAMETERS",
+    "Misnamed",
     "TaskDefinitionReader",
     "TaskParameters",
     "WaitOptions",
     "early_problems",
-    "foreign_problems",
     "inherited",
     "job_secrets",
     "mask_in_airflow",
     "mask_problems",
+    "misnamed_parameters",
     "own_over_inherited",
+    "parameter_names",
     "read_connection",
     "read_definition",
     "read_exit_codes",
     "read_wait_options",
-    "refuse_foreign",
+    "refuse_misnamed",
     "trigger_mask",
-    "with_foreign",
+    "warn_of_misspelt_defaults",
+    "with_misnamed",
 ]
 
 _LONGEST = 10 * 365.0 * 86_400
@@ -240,7 +245,8 @@ CONTRADICTABLE = (
 """The parameters of a processing task that may contradict each other."""
 
 
-class TaskParameters(NamedTuple):
+@value_object
+class TaskParameters(Value):
     """The parameters of a task that are checked together, as they stand in the DAG file or as a run rendered them."""
 
     definition: Mapping[str, Any]
@@ -286,6 +292,7 @@ class TaskDefinitionReader(DefinitionReader):
 # another name here. None of them is a parameter of ours: those never come here.
 
 _PROVIDER, _SDK, _REQUEST = "the amazon provider's name", "the SageMaker SDK's name", "CreateProcessingJob's name"
+_NO_NAME = "is no parameter: here it is"
 _FOREIGN = {
     "config": f"is {_PROVIDER} for a request, whose parts are parameters here: airflow-sm-processing migrate DAG_FILE "
     "prints the call, and ProcessingOperator.from_request(config, task_id=…) takes all of it",
@@ -304,6 +311,14 @@ _FOREIGN = {
     "framework_version": f'is {_SDK}: here image="<framework>:<version>" says both, such as "sklearn:1.4-2"',
     "py_version": f'is {_SDK}: here it ends the image, such as "pytorch:2.3-py311"',
     "code_location": f"is {_SDK}: here default_bucket and default_bucket_prefix say where code goes",
+    "environment": f"{_NO_NAME} env",
+    "role_arn": f"{_NO_NAME} role, which takes an ARN too",
+    "script": f"{_NO_NAME} code",
+    "timeout": f"{_NO_NAME} max_wait, after which the job is stopped, or Airflow's execution_timeout",
+    "poke_interval": f"{_NO_NAME} poll_interval",
+    "vpc_config": f"{_NO_NAME} network_config=NetworkConfig(subnets=[…], security_group_ids=[…])",
+    "subnets": f"{_NO_NAME} network_config=NetworkConfig(subnets=[…], security_group_ids=[…])",
+    "security_group_ids": f"{_NO_NAME} network_config=NetworkConfig(subnets=[…], security_group_ids=[…])",
     "ProcessingJobName": f"is {_REQUEST}: here it is job_name, or base_job_name for one that is completed",
     "ProcessingResources": f"is {_REQUEST}: here it is instance_count, instance_type and volume_size_in_gb",
     "AppSpecification": f"is {_REQUEST}: here it is image_uri, entrypoint and arguments",
@@ -327,31 +342,98 @@ _FOREIGN_TO_SENSORS = {
     "ProcessingJobName": f"is {_REQUEST}: here it is job_name",
     "sagemaker_session": f"is {_SDK}: here aws_conn_id, region_name and botocore_config say the same",
 }
-_SECRET = frozenset({"config", "Environment"})
+_SECRET = frozenset({"config", "Environment", "environment", "env", "git_config"})
 _STANDS_FOR_REQUIRED = frozenset({"config", "estimator_cls", "framework_version"})
+_SURELY_MEANT = 0.75  # of difflib's ratio: `volume_size` is volume_size_in_gb, and `timeout` isn't execution_timeout
+_NEARLY_THE_SAME = 0.85  # `deferable` is deferrable, and the amazon provider's `config` isn't git_config
+_LONGEST_NAME = 50  # of a name that is compared
 
 
-def foreign_problems(given: Mapping[str, Any], *, to_sensors: bool = False) -> list[Problem]:
-    """Return the parameters that have another name here, with that name."""
-    names = _FOREIGN_TO_SENSORS if to_sensors else _FOREIGN
-    return [Problem(name, _shown(name, value), names[name]) for name, value in given.items() if name in names]
+@value_object
+class Misnamed(Value):
+    """A parameter that was given and that the operator hasn't got under that name."""
+
+    problem: Problem
+    meant: str | None
+    """The parameter whose name is so near that it was surely meant."""
 
 
-def with_foreign(foreign: Sequence[Problem], problems: Iterable[Problem]) -> list[Problem]:
+def misnamed_parameters(
+    operator: type[Any], given: Mapping[str, Any], *, to_sensors: bool = False
+) -> dict[str, Misnamed]:
+    """Return by their names the parameters that an operator hasn't got: those of others, and misspelt ones."""
+    foreign = _FOREIGN_TO_SENSORS if to_sensors else _FOREIGN
+    known = parameter_names(operator)
+    found = {}
+    for name, value in given.items():
+        if name in foreign:
+            found[name] = Misnamed(Problem(name, _shown(name, value), foreign[name]), None)
+        elif name not in known and not name.startswith("_"):  # Airflow's own ways to make a task
+            meant = _surely_meant(name, known)
+            hint = f": did you mean {meant}?" if meant else ""
+            rule = f"is no parameter of {operator.__name__}{hint}"
+            found[name] = Misnamed(Problem(name, _shown(meant or name, value), rule), meant)
+    return found
+
+
+def parameter_names(operator: type[Any]) -> frozenset[str]:
+    """Return the names of an operator's parameters, of its own class and of those that it derives from."""
+    names: set[str] = set()
+    for cls in operator.__mro__:
+        code = getattr(inspect.unwrap(vars(cls).get("__init__", object.__init__)), "__code__", None)
+        if code is not None:
+            names.update(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])
+    return frozenset(names)
+
+
+def _surely_meant(name: str, known: Collection[str]) -> str | None:
+    """Return the name that is near enough, or else the only one that begins with the whole of it."""
+    near = _nearest(name, known, _SURELY_MEANT)
+    begun = [other for other in known if other.startswith(f"{name}_")]
+    return near or (begun[0] if len(begun) == 1 else None)
+
+
+def _nearest(name: str, known: Collection[str], likeness: float) -> str | None:
+    import difflib  # only for what is wrong
+
+    near = difflib.get_close_matches(name[:_LONGEST_NAME], known, n=1, cutoff=likeness)
+    return near[0] if near else None
+
+
+def warn_of_misspelt_defaults(operator: type[Any], default_args: Mapping[Any, Any] | None) -> None:
+    """Warn of a name in `default_args` that is nearly a parameter's, which Airflow passes over without a word.
+
+    It is no error: one DAG's `default_args` serve tasks of many kinds, of which one may have it.
+    """
+    known = parameter_names(operator)
+    for name in default_args or ():
+        meant = _nearest(name, known, _NEARLY_THE_SAME) if isinstance(name, str) and name not in known else None
+        if meant is not None:
+            warnings.warn(
+                f"default_args has {name!r}, which is no parameter of {operator.__name__} and so changes nothing: "
+                f"did you mean {meant!r}?",
+                stacklevel=4,
+            )
+
+
+def with_misnamed(misnamed: Mapping[str, Misnamed], problems: Iterable[Problem]) -> list[Problem]:
     """Return all problems; without those of what is missing perhaps only because it was given by another name."""
-    stands = any(item.parameter in _STANDS_FOR_REQUIRED or item.parameter[0].isupper() for item in foreign)
-    return [*foreign] if stands else [*foreign, *problems]
+    found = [item.problem for item in misnamed.values()]
+    if any(name in _STANDS_FOR_REQUIRED or name[0].isupper() for name in misnamed):
+        return found
+    meant = {item.meant for item in misnamed.values()}
+    return [*found, *(problem for problem in problems if problem.parameter not in meant)]
 
 
-def refuse_foreign(given: Mapping[str, Any], *, task_id: Any, to_sensors: bool = False) -> None:
-    """Refuse the parameters that have another name here.
+def refuse_misnamed(operator: type[Any], given: Mapping[str, Any], *, task_id: Any, to_sensors: bool = False) -> None:
+    """Refuse the parameters that the operator hasn't got.
 
     Raises:
         DefinitionError: There are some: all at once.
     """
-    problems = foreign_problems(given, to_sensors=to_sensors)
-    if problems:
-        raise DefinitionError(problems, subject=f"task {task_id}")
+    misnamed = misnamed_parameters(operator, given, to_sensors=to_sensors)
+    if misnamed:
+        raise DefinitionError(with_misnamed(misnamed, ()), subject=f"task {task_id}")
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import PurePath
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from airflow_sm_processing.operators.base import ProcessingParameters
     from airflow_sm_processing.processing.values import Late
 
 __all__ = ["ProcessingOperator", "ScriptProcessingOperator", "SparkProcessingOperator"]
@@ -30,7 +31,9 @@ class ProcessingOperator(BaseProcessingOperator):
         "entrypoint": "json",
     }
 
-    def __init__(self, *, entrypoint: Sequence[str] | Late | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *, entrypoint: Sequence[str] | Late | None = None, **kwargs: Unpack[ProcessingParameters]
+    ) -> None:
         """Set the parameters of every processing operator, and the entrypoint.
 
         Args:
@@ -96,7 +99,7 @@ class ScriptProcessingOperator(BaseProcessingOperator):
         requirements: str | PurePath | Sequence[str] | Late | None = None,
         git_config: Mapping[str, Any] | Late | None = None,
         codeartifact_repo_arn: str | Late | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[ProcessingParameters],
     ) -> None:
         """Set the parameters of every processing operator, and the script.
 
@@ -161,7 +164,7 @@ class SparkProcessingOperator(BaseProcessingOperator):
         submit_files: Sequence[str | PurePath] | Late | None = None,
         configuration: Mapping[str, Any] | Sequence[Mapping[str, Any]] | Late | None = None,
         spark_event_logs_s3_uri: str | Late | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[ProcessingParameters],
     ) -> None:
         """Set the parameters of every processing operator, and the application.
 

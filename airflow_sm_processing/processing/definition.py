@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.processing.models import (
@@ -175,7 +175,8 @@ def image_line(definition: JobDefinition, region: Callable[[], str]) -> str | No
     return f"Image {short.text} is {image.uri}{newer}"
 
 
-class ShortForm(NamedTuple):
+@value_object
+class ShortForm(Value):
     """An image's short form, and the parameter that it was given in."""
 
     parameter: str

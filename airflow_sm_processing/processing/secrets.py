@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from numbers import Number
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_sm_processing.redaction import printable, signed_queries, without_signatures
@@ -32,11 +32,12 @@ _PLAIN_WORDS = frozenset({"true", "false"})
 _QUOTED_ENVIRONMENT = r"(?s)Value '(?:(?!' at ').)*' at 'environment"
 
 
-class Hidden(NamedTuple):
+class Hidden:
     """Stands in an error for a value that must not be shown."""
 
-    what: str
-    """What may be said of it."""
+    def __init__(self, what: str) -> None:
+        """Accept what may be said of the value."""
+        self.what = what
 
     def __repr__(self) -> str:
         return f"(hidden, {self.what})"

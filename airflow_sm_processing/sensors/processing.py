@@ -14,11 +14,12 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from airflow_sm_processing.exceptions import DefinitionError, Problem, TransientError
 from airflow_sm_processing.links import JOB_LINKS
 from airflow_sm_processing.operators.parameters import (
-    foreign_problems,
     inherited,
+    misnamed_parameters,
     read_wait_options,
-    refuse_foreign,
-    with_foreign,
+    refuse_misnamed,
+    warn_of_misspelt_defaults,
+    with_misnamed,
 )
 from airflow_sm_processing.operators.templating import (
     RecordedTemplate,
@@ -37,11 +38,27 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.mappedoperator import OperatorPartial
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
     from jinja2 import Environment, Template
+    from typing_extensions import Unpack
 
     from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.hooks.processing import ProcessingHook
+    from airflow_sm_processing.operators.base import AirflowParameters
+    from airflow_sm_processing.operators.parameters import Misnamed
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.job import JobLookup
+
+    class SensorParameters(AirflowParameters, total=False):
+        """The parameters of every sensor of Airflow."""
+
+        poke_interval: timedelta | float
+        timeout: timedelta | float | None
+        soft_fail: bool
+        mode: str
+        exponential_backoff: bool
+        max_wait: timedelta | float | None
+        silent_fail: bool
+        never_fail: bool
+
 
 __all__ = ["ProcessingJobSensor", "defers"]
 
@@ -83,7 +100,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         botocore_config: dict[str, Any] | None = None,
         deferrable: bool | None = None,
         poll_interval: timedelta | float = DEFAULT_POLL_INTERVAL,
-        **kwargs: Any,
+        **kwargs: Unpack[SensorParameters],
     ) -> None:
         """Set which job it is, by one of three parameters, and Airflow's own parameters for sensors.
 
@@ -105,10 +122,10 @@ class ProcessingJobSensor(BaseSensorOperator):
         Raises:
             DefinitionError: Not exactly one of `job_name`, `job_arn` and `job_name_prefix` is given.
         """
-        foreign = foreign_problems(kwargs, to_sensors=True)
-        for problem in foreign:
-            del kwargs[problem.parameter]
-        super().__init__(**{"poke_interval": poll_interval, **kwargs})
+        given: Any = kwargs
+        misnamed = misnamed_parameters(type(self), given, to_sensors=True)
+        known = {name: value for name, value in given.items() if name not in misnamed}
+        super().__init__(**{"poke_interval": poll_interval, **known})
         self.job_name = job_name
         self.job_arn = job_arn
         self.job_name_prefix = job_name_prefix
@@ -121,12 +138,13 @@ class ProcessingJobSensor(BaseSensorOperator):
         self._deadline: float | None = None  # of a deferrable sensor, in seconds since the epoch
         self._last_seen: tuple[str, str] | None = None
         self._prefer_own(kwargs.get("default_args"))
-        self._check_early(foreign)
+        warn_of_misspelt_defaults(type(self), kwargs.get("default_args"))
+        self._check_early(misnamed)
 
     @classmethod
     def partial(cls, **kwargs: Any) -> OperatorPartial:
         """Begin a mapped task."""
-        refuse_foreign(kwargs, task_id=kwargs.get("task_id"), to_sensors=True)
+        refuse_misnamed(cls, kwargs, task_id=kwargs.get("task_id"), to_sensors=True)
         return super().partial(**kwargs)
 
     @property
@@ -331,14 +349,14 @@ class ProcessingJobSensor(BaseSensorOperator):
             for name in from_defaults:
                 setattr(self, name, None)
 
-    def _check_early(self, foreign: Sequence[Problem]) -> None:
+    def _check_early(self, misnamed: Mapping[str, Misnamed]) -> None:
         """Report what is wrong whatever a run brings: all of it at once."""
         problems: Sequence[Problem] = ()
         try:
             self._check_which()
         except DefinitionError as error:
             problems = error.problems
-        if found := with_foreign(foreign, problems):
+        if found := with_misnamed(misnamed, problems):
             raise DefinitionError(found, subject=f"task {self.task_id}")
 
     def _check_which(self) -> None:

@@ -115,3 +115,11 @@ whole: XComArg = function.expand_kwargs([{"number": 1}])
 itself: dict[str, int] = function.function(1)
 plain: XComArg = bare(3)
 bare("a string")  # type: ignore[arg-type]  # an editor says so
+
+# A misspelt parameter, or one of a wrong type: an editor says so.
+ProcessingOperator(task_id="a", instance_typ="ml.m5.large")  # type: ignore[call-arg]
+ProcessingOperator(task_id="a", code="script.py")  # type: ignore[call-arg]
+ScriptProcessingOperator(task_id="a", deferable=True)  # type: ignore[call-arg]
+ScriptProcessingOperator(task_id="a", retries="two")  # type: ignore[arg-type]
+ProcessingJobSensor(task_id="a", job_name="job", time_out=60)  # type: ignore[call-arg]
+sm_processing_task(image="sklearn:1.4-2", requirement=["pandas"])  # type: ignore[call-overload]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,8 @@ from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessing
 from airflow.sdk import DAG, BaseOperator, task
 
 from airflow_sm_processing import DefinitionError, ProcessingJobSensor, ProcessingOperator, ScriptProcessingOperator
-from airflow_sm_processing.operators.parameters import foreign_problems
+from airflow_sm_processing.operators import base
+from airflow_sm_processing.operators.parameters import misnamed_parameters
 from airflow_sm_processing.processing import Processor
 
 if TYPE_CHECKING:
@@ -42,14 +44,14 @@ def test_every_parameter_of_the_providers_operator_is_ours_or_has_an_error_that_
     }
     theirs -= parameters_of(BaseOperator.__init__)
     ours = parameters_of(*(cls.__init__ for cls in OWN_CLASSES))
-    assert {item.parameter for item in foreign_problems(dict.fromkeys(theirs))} == theirs - ours
+    assert {*misnamed_parameters(ProcessingOperator, dict.fromkeys(theirs))} == theirs - ours
 
 
 def test_every_parameter_of_the_sdks_processor_is_ours_or_has_an_error_that_names_ours():
     ours = parameters_of(*(cls.__init__ for cls in OWN_CLASSES))
     others = parameters_of(Processor.__init__, Processor.run) - ours
     assert others == {"wait", "sagemaker_session"}
-    assert {item.parameter for item in foreign_problems(dict.fromkeys(others))} == others
+    assert {*misnamed_parameters(ProcessingOperator, dict.fromkeys(others))} == others
 
 
 def test_all_of_them_are_in_one_error_which_shows_no_secret(dag):
@@ -135,6 +137,78 @@ def test_default_args_may_hold_what_is_for_other_operators(valid):
     assert mapped.partial_kwargs.keys().isdisjoint(PROVIDERS)
 
 
-def test_what_is_nobodys_name_is_still_airflows_error(task_factory):
-    with pytest.raises(TypeError, match="frobnicate"):
-        task_factory(frobnicate=1)
+MISSPELT = {
+    "instance_typ": "instance_type",
+    "instancecount": "instance_count",
+    "volume_size": "volume_size_in_gb",
+    "deferable": "deferrable",
+    "image_url": "image_uri",
+    "retires": "retries",
+    "output": "outputs",
+    "max_runtime": "max_runtime_in_seconds",
+    "commands": "command",
+    "frobnicate": None,
+}
+
+
+@pytest.mark.parametrize(("name", "meant"), MISSPELT.items())
+def test_a_misspelt_parameter_has_an_error_that_names_the_one_that_was_meant(task_factory, name, meant):
+    with pytest.raises(DefinitionError) as raised:
+        task_factory(**{name: "some text"})
+    (problem,) = raised.value.problems
+    assert problem.parameter == name
+    assert problem.rule.partition(": ")[2] == (f"did you mean {meant}?" if meant else "")
+
+
+def test_a_misspelt_parameter_is_not_missing_too(dag, valid):
+    given = {("rol" if name == "role" else name): value for name, value in valid.items()}
+    with pytest.raises(DefinitionError) as raised:
+        ScriptProcessingOperator(task_id="task", dag=dag, **given)
+    assert [item.parameter for item in raised.value.problems] == ["rol"]
+
+
+def test_a_misspelt_environment_is_not_shown(task_factory):
+    with pytest.raises(DefinitionError) as raised:
+        task_factory(env_={"TOKEN": "a-secret-of-ours"})
+    assert "a-secret-of-ours" not in str(raised.value)
+
+
+def test_a_misspelt_parameter_of_a_mapped_task_and_of_a_sensor(dag, valid):
+    makers = (
+        lambda: ScriptProcessingOperator.partial(task_id="a", instance_typ="ml.m5.large"),
+        lambda: ScriptProcessingOperator.partial(task_id="b", **valid).expand(argument=[["x"]]),
+        lambda: ProcessingJobSensor(task_id="c", job_name="job", mod="reschedule"),
+    )
+    for make, meant in zip(makers, ("instance_type", "arguments", "mode"), strict=True):
+        with dag, pytest.raises(DefinitionError, match=f"did you mean {meant}"):
+            make()
+
+
+def test_a_misspelt_name_in_default_args_is_a_warning_for_other_tasks_may_have_it(valid):
+    defaults = {**valid, "deferable": True, "queue_of_others": "x"}
+    says_so = pytest.warns(UserWarning, match="default_args has 'deferable'.*did you mean 'deferrable'")
+    with DAG("a_dag", schedule=None, default_args=defaults), says_so as warned:
+        made = ScriptProcessingOperator(task_id="task")
+    assert made.deferrable is None
+    assert len(warned) == 1
+
+
+def test_editors_know_each_parameter():
+    """The dicts of keyword arguments repeat signatures: of this package, with their types, and of Airflow."""
+    tree = ast.parse(inspect.getsource(base))
+    fields = {
+        node.name: {
+            item.target.id: ast.unparse(item.annotation) for item in node.body if isinstance(item, ast.AnnAssign)
+        }
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Parameters")
+    }
+    (init,) = (
+        item
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and node.name == "BaseProcessingOperator"
+        for item in node.body
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__"
+    )
+    assert fields["ProcessingParameters"] == {item.arg: ast.unparse(item.annotation) for item in init.args.kwonlyargs}
+    assert parameters_of(BaseOperator.__init__) <= {*fields["AirflowParameters"]}
