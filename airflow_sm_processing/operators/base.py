@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
@@ -15,6 +15,7 @@ from airflow_sm_processing.exceptions import DefinitionError
 from airflow_sm_processing.links import JOB_LINKS
 from airflow_sm_processing.operators.outputs import (
     AssetOutlets,
+    TaskOutput,
     declare,
     declare_partial,
     outputs_alias,
@@ -485,7 +486,7 @@ class BaseProcessingOperator(BaseOperator):
     @property
     def output(self) -> PlainXComArg:
         """The task's result to come; `output["train"]` is the S3 URI of the output `train`."""
-        return cast("PlainXComArg", super().output)  # Airflow types it as what can't be indexed
+        return TaskOutput(self)
 
     # The parameters, read
 

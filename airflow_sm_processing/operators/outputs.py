@@ -12,10 +12,11 @@ from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow.sdk.definitions.xcom_arg import PlainXComArg
 
-from airflow_sm_processing.exceptions import Problem
+from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.operators.templating import LATE, as_bool, hide_unresolved, resolved
 from airflow_sm_processing.processing.models import as_folder, is_s3_uri, own_names
-from airflow_sm_processing.processing.values import Value, from_json, to_plain, value_object
+from airflow_sm_processing.processing.values import Value, from_json, json_or_as_is, to_plain, value_object
+from airflow_sm_processing.xcoms import RESERVED_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -30,7 +31,9 @@ __all__ = [
     "AssetOutlets",
     "FolderReference",
     "OptionalReference",
+    "TaskOutput",
     "as_folders",
+    "check_reference",
     "declare",
     "declare_partial",
     "emit_asset_events",
@@ -53,6 +56,17 @@ log = logging.getLogger(__name__)
 _PARAMETERS = frozenset({"inputs", "code", "source_dir"})
 """What a job reads: a variable of `env` that is called `source` is text like any other."""
 
+_PACKAGE = "airflow_sm_processing."
+_MAY_PUSH = (
+    "multiple_outputs",
+    "spark_event_logs_s3_uri",
+    "on_execute_callback",
+    "on_success_callback",
+)
+"""The parameters of tasks that may push XComs of other keys than those of their outputs."""
+_HOOKS = {True: ("pre_execute", "post_execute"), False: ("_pre_execute_hook", "_post_execute_hook")}
+"""The same, as a mapped task has them and as another does."""
+
 _PLACES = frozenset({"source", "s3_uri", "code", "source_dir"})
 """The fields that say where data is."""
 
@@ -68,6 +82,79 @@ class FolderReference(PlainXComArg):
     def resolve(self, context: Mapping[str, Any]) -> Any:
         """Return the URI as an input's place."""
         return as_folders(super().resolve(context))
+
+
+class TaskOutput(PlainXComArg):
+    """A task's result to come, in which only outputs that there are can be named."""
+
+    __slots__ = ()
+
+    def __getitem__(self, item: str) -> Any:
+        """Return the reference to an output.
+
+        Raises:
+            DefinitionError: The task has no such output, as far as its outputs are known.
+        """
+        check_reference(self.operator, item)
+        return super().__getitem__(item)
+
+
+def check_reference(operator: Any, key: object) -> None:
+    """Refuse a reference to an output that a processing task surely won't have.
+
+    Raises:
+        DefinitionError: Each run would find out only when the job that makes the output had ended.
+    """
+    known = _known_keys(operator)
+    if known is None or key in known or not isinstance(key, str):
+        return
+    own = getattr(operator, "operator_class", operator).own_outputs
+    names = sorted(known - RESERVED_KEYS.union(own))
+    has = f"it has {', '.join(map(repr, names))}" if names else "it has no outputs"
+    rule = f"task {operator.task_id} has no output {key!r}; {has}"
+    raise DefinitionError([Problem("output", key, rule)], subject=f"a reference to task {operator.task_id}")
+
+
+def _known_keys(operator: Any) -> frozenset[str] | None:
+    """Return the keys of all XComs that a task can have; None if that isn't known when its DAG file is parsed."""
+    cls = getattr(operator, "operator_class", type(operator))
+    names = _output_names(operator)
+    parameters = _parameters_of(operator)
+    if (
+        names is None
+        or not cls.__module__.startswith(_PACKAGE)
+        or any(map(parameters, (*_MAY_PUSH, *_HOOKS[operator.is_mapped])))
+    ):
+        return None
+    values = read_result_files(hide_unresolved(parameters("result_files")))
+    if LATE in names or not isinstance(values, (Mapping, type(None))):
+        return None
+    return RESERVED_KEYS.union(names, values or ())
+
+
+def _parameters_of(operator: Any) -> Callable[[str], Any]:
+    """Return how a parameter of an operator, or of a mapped one, is read; what it is mapped over is late."""
+    if not operator.is_mapped:
+        return lambda name: getattr(operator, name, None)
+    mapped = getattr(operator.expand_input, "value", None)
+    over = mapped if isinstance(mapped, dict) else None  # whole dicts of arguments may hold any
+
+    def parameter(name: str) -> Any:
+        return LATE if over is None or name in over else operator.partial_kwargs.get(name)
+
+    return parameter
+
+
+def _output_names(operator: Any) -> set[Any] | None:
+    """Return the names of a processing task's outputs, as far as they are known; None for a task of another kind."""
+    own = getattr(getattr(operator, "operator_class", operator), "own_outputs", None)
+    if own is None:
+        return None
+    outputs = hide_unresolved(json_or_as_is(_parameters_of(operator)("outputs")))
+    if outputs is not None and not isinstance(outputs, (list, tuple)):
+        return {*own, LATE}
+    names = [item.get("output_name") if isinstance(item, dict) else None for item in outputs or ()]
+    return {*own, *(name or f"output-{position}" for position, name in enumerate(names, 1))}
 
 
 def with_folder_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,15 +184,13 @@ def with_folder_references(value: Any, field: str = "") -> Any:
 
 
 def _is_to_an_output(reference: PlainXComArg) -> bool:
-    """Return whether a reference is to an output of a processing task, as far as its outputs are known."""
-    operator: Any = reference.operator
-    own = getattr(getattr(operator, "operator_class", operator), "own_outputs", None)
-    if own is None:  # a task of another kind
-        return False
-    outputs = operator.partial_kwargs.get("outputs") if operator.is_mapped else getattr(operator, "outputs", None)
-    items = outputs if isinstance(outputs, (list, tuple)) else ()
-    names = [item.get("output_name") if isinstance(item, dict) else None for item in items]
-    return reference.key in {*own, *(name or f"output-{position}" for position, name in enumerate(names, 1))}
+    """Return whether a reference is to an output of a processing task, as far as its outputs are known.
+
+    Raises:
+        DefinitionError: The task has no such output.
+    """
+    check_reference(reference.operator, reference.key)
+    return reference.key in (_output_names(reference.operator) or ())
 
 
 def as_folders(value: Any) -> Any:

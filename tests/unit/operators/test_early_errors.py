@@ -180,7 +180,7 @@ def test_what_only_a_run_knows_is_passed_over(task_factory, parameters):
 
 
 def test_a_reference_is_passed_over(task_factory):
-    upstream = task_factory(task_id="upstream", outputs=[OUTPUT])
+    upstream = task_factory(task_id="upstream", outputs=[OUTPUT], result_files={"count": "out/count.txt"})
     task = task_factory(
         task_id="downstream",
         instance_count=upstream.output["count"],

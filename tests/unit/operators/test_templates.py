@@ -233,7 +233,7 @@ def test_definitions_are_read_whole_from_dicts_of_dicts(runner, task_factory):
 
 
 def test_the_sdks_two_operators_take_their_own_parameters_only(dag, valid):
-    with pytest.raises(TypeError, match="code"):
+    with pytest.raises(DefinitionError, match="is no parameter of ProcessingOperator"):
         ProcessingOperator(task_id="task", **valid)
 
 
