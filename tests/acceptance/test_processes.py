@@ -21,10 +21,12 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"],
 print(child.pid, flush=True)
 time.sleep(600)
 """
+# It is ended by SIGINT, which is ignored where the tests themselves are a shell script's background command.
 STARTER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from demo.processes import Processes
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Processes(logs=Path(sys.argv[1])) as processes:
     processes.start("sleeper", [sys.executable, "-c", sys.argv[2]], {})
     time.sleep(600)
@@ -74,6 +76,7 @@ def test_the_starters_end_ends_them_too(logs: Path, number: signal.Signals) -> N
     with subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.DEVNULL) as starter:
         grandchild = int(eventually(lambda: first_line(logs / "sleeper.log")))
         starter.send_signal(number)
+        starter.wait(timeout=60)
     eventually(lambda: not is_alive(grandchild))
 
 
