@@ -51,6 +51,7 @@ from airflow_sm_processing.operators.templating import (
     has_template,
     hide_unresolved,
     render_fields,
+    template_problems,
 )
 from airflow_sm_processing.processing.values import (
     DEFAULT_MAX_CAPACITY_WAIT,
@@ -543,24 +544,33 @@ class BaseProcessingOperator(BaseOperator):
         Raises:
             DefinitionError: A parameter can't be read.
         """
-        dag = self.get_dag()
         return read_definition(
             self._parameters(definition_parameters),
             option_problems,
-            folder=Path(dag.fileloc).parent if dag is not None and dag.fileloc else Path.cwd(),
+            folder=self._folder(),
             subject=f"task {self.task_id}",
             is_excused=is_excused,
         )
 
     def early_problems(self) -> list[Problem]:
         """Return what is wrong with the parameters whatever a run brings."""
-        return with_misnamed(self.misnamed, early_problems(self._parameters()))
+        dag = self.get_dag()
+        fields = {name: getattr(self, name, None) for name in self.template_fields}
+        templates = template_problems(
+            fields, dag.jinja_environment_kwargs if dag else None, secret=("env", "git_config")
+        )
+        return with_misnamed(self.misnamed, [*templates, *early_problems(self._parameters(), self._folder())])
 
     def _check_early(self) -> None:
         """Report what is wrong whatever a run brings; called at the end of the outermost `__init__`."""
         problems = self.early_problems()
         if problems:
             raise DefinitionError(problems, subject=f"task {self.task_id}")
+
+    def _folder(self) -> Path:
+        """Return what relative paths of local files are relative to: the DAG file's folder."""
+        dag = self.get_dag()
+        return Path(dag.fileloc).parent if dag is not None and dag.fileloc else Path.cwd()
 
     def _parameters(self, definition: Mapping[str, Any] | None = None) -> TaskParameters:
         return TaskParameters(

@@ -32,6 +32,7 @@ from airflow_sm_processing.processing.definition import (
     DEFINITION_PARAMETERS,
     DefinitionReader,
     absolute,
+    script_problems,
     with_code_below,
 )
 from airflow_sm_processing.processing.secrets import JobSecrets, hidden, secret_forms, secret_queries
@@ -441,16 +442,31 @@ def _shown(name: str, value: Any) -> Any:
     return value if is_plain and name not in _SECRET else hidden(value)
 
 
-def early_problems(parameters: TaskParameters) -> list[Problem]:
-    """Return what is wrong with a task as it stands in the DAG file; what only a run knows is passed over."""
+def early_problems(parameters: TaskParameters, folder: Path) -> list[Problem]:
+    """Return what is wrong with a task as it stands in the DAG file; what only a run knows is passed over.
+
+    Args:
+        parameters: The task's.
+        folder: What relative paths of local files are relative to.
+    """
     reader = TaskDefinitionReader()
     definition = reader.read({name: hide_unresolved(value) for name, value in parameters.definition.items()})
     known_options = {name: value for name, value in parameters.wait.items() if is_resolved(value)}
     return [
         *reader.problems,
         *definition_problems(definition),
+        *script_problems(definition, folder),
+        *_number_problems(definition),
         *_problems_beside_the_definition(parameters, definition, read_wait_options(known_options)[1]),
     ]
+
+
+def _number_problems(definition: JobDefinition) -> Iterator[Problem]:
+    """Yield the numbers that can't be right; how large they may be, only the service model says, which a run has."""
+    for name in ("instance_count", "volume_size_in_gb", "max_runtime_in_seconds"):
+        value = getattr(definition, name)
+        if isinstance(value, int) and value < 1:
+            yield Problem(name, value, "must be at least 1")
 
 
 def read_definition(

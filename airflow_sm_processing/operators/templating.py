@@ -5,15 +5,17 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, MappingView, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
 
 from airflow_sm_processing.exceptions import Problem
+from airflow_sm_processing.processing.secrets import hidden
 from airflow_sm_processing.processing.values import BOOLEANS, LATE, NativeFloat, NativeInt, from_json, rule_of_structure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from jinja2 import Environment, Template
 
@@ -30,6 +32,7 @@ __all__ = [
     "one_for_each_source",
     "render_fields",
     "resolved",
+    "template_problems",
     "without_left_out",
 ]
 
@@ -60,6 +63,57 @@ def hide_unresolved(value: Any) -> Any:
 def as_bool(value: object) -> bool | None:
     """Return a truth value, or the one that a template wrote as text; None for anything else."""
     return BOOLEANS.get(str(value).lower())
+
+
+def template_problems(
+    fields: Mapping[str, Any], settings: Mapping[str, Any] | None, secret: Collection[str] = ()
+) -> Iterator[Problem]:
+    """Yield the templates that Jinja can't read, which a run would find out only once it renders them.
+
+    Args:
+        fields: The templated parameters, plain.
+        settings: The DAG's `jinja_environment_kwargs`.
+        secret: The names of those whose values aren't shown.
+    """
+    environment = _syntax() if not settings else _environment(**settings)
+    marks = _marks(environment)
+    for path, text in _texts_in("", fields):
+        if any(mark in text for mark in marks) and (reason := _syntax_error(environment, text)):
+            shown = hidden(text) if path.partition("[")[0] in secret else text
+            yield Problem(path, shown, f"is a template that Jinja can't read: {reason}")
+
+
+def _texts_in(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts_in(f"{path}[{key!r}]" if path else str(key), item)
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _texts_in(f"{path}[{index}]", item)
+
+
+def _environment(**settings: Any) -> Environment:
+    from jinja2 import Environment
+
+    return Environment(**{"extensions": ["jinja2.ext.do"], **settings})  # noqa: S701  # nothing is rendered with it
+
+
+@cache
+def _syntax() -> Environment:
+    """Return what reads templates as Airflow's environment does, which each DAG makes anew."""
+    return _environment()
+
+
+def _syntax_error(environment: Environment, text: str) -> str | None:
+    from jinja2 import TemplateSyntaxError
+
+    try:
+        environment.parse(text)
+    except TemplateSyntaxError as error:
+        return str(error.message)
+    return None
 
 
 # Rendering: Airflow hands each string to Jinja, with or without a template in it. In a native DAG

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
+import warnings
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
@@ -27,6 +29,7 @@ from airflow_sm_processing.processing.values import (
     Value,
     ValueReader,
     local_path,
+    no_such_path,
     rule_of_structure,
     to_plain,
     value_object,
@@ -63,8 +66,10 @@ __all__ = [
     "legal_name",
     "local_path",
     "missing_code_problems",
+    "no_such_path",
     "request_parameters",
     "requirements_problems",
+    "script_problems",
     "short_form",
     "source_in_s3",
     "submitted_uris",
@@ -488,7 +493,7 @@ def code_file_problems(definition: JobDefinition) -> Iterator[Problem]:
     if path is None:
         yield Problem("code", code, "must be a local path, a file:// URI or an S3 URI")
     elif not path.exists():
-        yield Problem("code", code, f"no such file or folder: {path.absolute()}")
+        yield Problem("code", code, no_such_path(path))
     elif path.is_dir():
         yield from _folder_problems(path, script)
     elif script is not None and script != path.name:
@@ -501,7 +506,57 @@ def _folder_problems(folder: Path, script: str | None) -> Iterator[Problem]:
     if script is None:
         yield Problem("script_name", None, f"code is a folder, {folder}: say which of its files to run")
     elif not (folder / script).is_file():
-        yield Problem("script_name", script, f"no such file in the code folder {folder.absolute()}")
+        yield Problem("script_name", script, no_such_path(folder / script))
+
+
+def script_problems(definition: JobDefinition, folder: Path | None = None) -> Iterator[Problem]:
+    """Yield that the job's script, a local one in Python, doesn't compile; one that isn't there is passed over.
+
+    Args:
+        definition: What the user defined.
+        folder: What a relative path is relative to.
+    """
+    path = _python_script(definition)
+    if path is None:
+        return
+    try:
+        source = (path if folder is None else folder / path).read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd escapes and the like, which don't concern the job
+            compile(source, str(path), "exec", dont_inherit=True)
+    except OSError:
+        return
+    except (SyntaxError, ValueError) as error:
+        line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        here = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+        rule = (
+            f"doesn't compile: {line}{reason} ({here}, as here; where the container has another, a command such as "
+            '["python3.14"] says so, and nothing is compiled)'
+        )
+        given = "code" if definition.script_name is None else "script_name"
+        yield Problem(given, getattr(definition, given), rule)
+
+
+def _python_script(definition: JobDefinition) -> Path | None:
+    """Return the local script that this machine's Python can read as the container's does; None if there is none."""
+    code, command = definition.code, definition.command or ()
+    if (
+        not isinstance(code, str)
+        or not isinstance(command, (list, tuple))
+        or definition.git_config is not None
+        or source_in_s3(definition) is not None
+    ):
+        return None
+    interpreter = PurePosixPath(str(command[0])).name if command else "python"
+    version = re.fullmatch(r"python(\d*)(\.\d+)?", interpreter)
+    major, minor = sys.version_info[:2]
+    if version is None or version[1] not in {"", str(major)} or version[2] not in {None, f".{minor}"}:
+        return None
+    path = local_path(code if definition.source_dir is None else f"{definition.source_dir}/{code}")
+    if path is not None and definition.source_dir is None and definition.script_name is not None:
+        path /= definition.script_name
+    return path if path is not None and path.suffix == ".py" else None
 
 
 def _file_name(code: str) -> str:
@@ -678,6 +733,11 @@ class DefinitionReader(ValueReader):
     def _configuration(self, name: str, value: Any) -> Any:
         return self.structure(name, value, "dict or list", secret=True)
 
+    def _command(self, name: str, value: Any) -> Any:
+        before = len(self.problems)
+        words = self.texts(name, value)
+        return words if len(self.problems) == before else LATE  # what can't be read isn't missing
+
     def _requirements(self, name: str, value: Any) -> Any:
         if isinstance(value, str) and not value.lstrip().startswith("["):
             return value  # the path of a file
@@ -690,7 +750,7 @@ class DefinitionReader(ValueReader):
         "network_config": _network,
         "tags": _tags,
         "entrypoint": ValueReader.texts,
-        "command": ValueReader.texts,
+        "command": _command,
         "arguments": ValueReader.texts,
         "dependencies": ValueReader.texts,
         "submit_py_files": ValueReader.texts,

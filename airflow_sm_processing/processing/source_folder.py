@@ -24,6 +24,7 @@ from airflow_sm_processing.processing.definition import (
     codeartifact_repository,
     is_packed,
     local_path,
+    no_such_path,
     source_in_s3,
 )
 from airflow_sm_processing.processing.uploads.files import (
@@ -294,7 +295,7 @@ def _missing_problems(definition: JobDefinition) -> Iterator[Problem]:
         if path is None:
             yield Problem(parameter, text, "must be a local path or a file:// URI")
         elif not path.exists():
-            yield Problem(parameter, text, f"no such file or folder: {path.absolute()}")
+            yield Problem(parameter, text, no_such_path(path))
         elif parameter == "source_dir" and not path.is_dir():
             yield Problem(parameter, text, f"must be a folder, or an archive in S3: {path.absolute()} is a file")
     if isinstance(definition.requirements, str):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_sm_processing.exceptions import Problem, UploadError
 from airflow_sm_processing.processing.models import ProcessingOutput, is_s3_uri, names_no_bucket
-from airflow_sm_processing.processing.values import LATE, Value, local_path, value_object
+from airflow_sm_processing.processing.values import LATE, Value, local_path, no_such_path, value_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -157,7 +157,7 @@ class SparkSubmission(Value):
                 path = local_path(item) if _is_local(item) else None
                 if path is not None and not path.exists():
                     are_there = False
-                    yield Problem(f"{parameter}[{index}]", item, f"no such file or folder: {path.absolute()}")
+                    yield Problem(f"{parameter}[{index}]", item, no_such_path(path))
         packages = self.packages() if are_there else {}
         for parameter, option in _OPTIONS.items():
             package = packages.get(option)

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from functools import cache
-from itertools import product
+from itertools import product, takewhile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +23,8 @@ from airflow_sm_processing.processing.definition import (
     image_problems,
     is_packed,
     local_path,
+    no_such_path,
+    script_problems,
 )
 from airflow_sm_processing.processing.models import is_s3_uri, names_no_bucket
 from airflow_sm_processing.processing.secrets import hidden
@@ -79,6 +81,7 @@ def may_be_newer_instance_type(value: str) -> bool:
 
 
 _SHOWN_ENUM_VALUES = 8
+_SHOWN_NEAREST = 3
 _INSTANCE_TYPE = "ProcessingInstanceType"  # the shape's name in the model
 
 
@@ -175,9 +178,19 @@ def _enum_rule(value: str, enum: list[str]) -> str:
         return f"must be one of {', '.join(enum)}"
     import difflib  # only for what is wrong
 
-    nearest = difflib.get_close_matches(value, enum, n=3)
+    nearest = sorted(
+        difflib.get_close_matches(value, enum, n=_SHOWN_NEAREST * 2),
+        key=lambda other: (difflib.SequenceMatcher(None, other, value).ratio(), _shared_end(value, other)),
+        reverse=True,
+    )[:_SHOWN_NEAREST]
     hint = f"; did you mean {' or '.join(nearest)}?" if nearest else f", such as {', '.join(enum[:3])}"
     return f"is none of the {len(enum)} values that SageMaker knows{hint}"
+
+
+def _shared_end(value: str, other: str) -> int:
+    """Return how much two values have in common at their ends: m5.xlarge is rather ml.m5.xlarge than ml.r5.xlarge."""
+    pairs = zip(reversed(value), reversed(other), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _joined(path: str, name: str) -> str:
@@ -197,6 +210,8 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(python)
 
 
+_TYPE_PREFIX = "ml."
+_EC2_TYPE = r"[a-z][a-z0-9-]*\.[a-z0-9-]+"
 _CONTAINER_ROOT = PurePosixPath("/opt/ml/processing")
 
 
@@ -226,7 +241,7 @@ def local_file_problems(definition: JobDefinition) -> Iterator[Problem]:
             if path is None:
                 yield Problem(f"inputs[{index}].source", source, "must be an S3 URI, a local path or a file:// URI")
             elif not path.exists():
-                yield Problem(f"inputs[{index}].source", source, f"no such file or folder: {path.absolute()}")
+                yield Problem(f"inputs[{index}].source", source, no_such_path(path))
             elif path.is_dir() and not _has_files(path):
                 yield Problem(f"inputs[{index}].source", source, f"the folder has no files: {path.absolute()}")
 
@@ -244,6 +259,7 @@ def _code_file_problems(definition: JobDefinition) -> Iterator[Problem]:
         yield from code_file_problems(definition)
     if definition.spark is not None:
         yield from definition.spark.file_problems()
+    yield from script_problems(definition)
     if definition.code is not None and not any(code_problems(definition)):
         from airflow_sm_processing.processing.source_folder import source_file_problems  # the parse has no need
 
@@ -270,8 +286,23 @@ def _cluster_problems(definition: JobDefinition) -> Iterator[Problem]:
         yield Problem("instance_type", None, "is required, or instance_preferences instead")
     if definition.instance_count is None and not definition.instance_preferences:
         yield Problem("instance_count", None, "is required")
+    yield from _instance_type_problems(definition)
     if isinstance(definition.instance_preferences, tuple):
         yield from _preference_problems(definition.instance_preferences, definition.instance_count)
+
+
+def _instance_type_problems(definition: JobDefinition) -> Iterator[Problem]:
+    """Yield the types that are EC2's names for instances; which types there are, only the service model says."""
+    given = [("instance_type", definition.instance_type)]
+    if isinstance(definition.instance_preferences, tuple):
+        given += [
+            (f"instance_preferences[{index}].instance_type", item.instance_type)
+            for index, item in enumerate(definition.instance_preferences)
+        ]
+    for name, value in given:
+        if isinstance(value, str) and value and not value.startswith(_TYPE_PREFIX):
+            like = f": did you mean {_TYPE_PREFIX}{value}?" if re.fullmatch(_EC2_TYPE, value) else ""
+            yield Problem(name, value, f"must begin with {_TYPE_PREFIX}{like}")
 
 
 def _preference_problems(preferences: tuple[InstancePreference, ...], count: object) -> Iterator[Problem]:

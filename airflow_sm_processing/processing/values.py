@@ -52,6 +52,7 @@ __all__ = [
     "from_json",
     "json_or_as_is",
     "local_path",
+    "no_such_path",
     "read_dict",
     "rule_of_structure",
     "snake_case",
@@ -321,6 +322,22 @@ def local_path(text: str) -> Path | None:
     return Path(text) if text else None
 
 
+def no_such_path(path: Path) -> str:
+    """Return what is wrong with a path that leads nowhere, and the nearest name in the last folder that there is."""
+    import difflib  # only for what is wrong
+
+    missing = path.absolute()
+    while not missing.parent.exists():
+        missing = missing.parent
+    try:
+        names = sorted(found.name for found in missing.parent.iterdir())
+    except OSError:
+        names = []
+    near = difflib.get_close_matches(missing.name, names, n=1)
+    hint = f"; did you mean {missing.with_name(near[0])}?" if near else ""
+    return f"no such file or folder: {path.absolute()}{hint}"
+
+
 def snake_case(path: str) -> str:
     """Return SageMaker's names in a path as fields: `Tags[0].Key` is `tags[0].key`; what is quoted stays as it is."""
     names, quote, rest = path.partition("'")
@@ -477,7 +494,10 @@ class ValueReader:
             except ValueError:
                 self.problems.append(Problem(path, value, "must be a whole number"))
                 return LATE
-        return value
+        if value is None or value is LATE or (hasattr(value, "__index__") and not isinstance(value, bool)):
+            return value
+        self.problems.append(Problem(path, value, "must be a whole number"))
+        return LATE
 
     def boolean(self, path: str, value: Any) -> Any:
         """Return a truth value that a template may have written as a string."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from airflow.sdk import DAG
 
 from airflow_sm_processing import (
     DefinitionError,
@@ -12,6 +13,7 @@ from airflow_sm_processing import (
     ProcessingInput,
     ProcessingOperator,
     ProcessingOutput,
+    ScriptProcessingOperator,
 )
 
 INPUT = ProcessingInput("s3://b/k", "/opt/ml/processing/in")
@@ -242,3 +244,109 @@ def test_an_exit_code_is_a_number_from_1_to_255(task_factory, value):
 
 def test_a_role_is_not_asked_for_at_parse_time_as_a_default_may_have_it(task_factory):
     assert task_factory(role=None).role is None
+
+
+TEMPLATES = {
+    "arguments": (["{{ ds "], "arguments[0]", "unexpected end of template"),
+    "code": ("s3://bucket/{{ ds }/script.py", "code", "unexpected '}'"),
+    "env": ({"DAY": "{% if %}"}, "env['DAY']", "Expected an expression"),
+    "inputs": ([ProcessingInput("s3://bucket/{{ ds }", "/opt/ml/processing/in")], "inputs[0]['source']", "unexpected"),
+    "tags": ({"team": "{# a comment"}, "tags['team']", "Missing end of comment tag"),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_that_jinja_cannot_read_is_an_error(task_factory, name):
+    value, path, reason = TEMPLATES[name]
+    with pytest.raises(DefinitionError) as raised:
+        task_factory(**{name: value})
+    assert [(item.parameter, reason in item.rule) for item in raised.value.problems] == [(path, True)]
+
+
+def test_an_environment_is_not_shown_with_its_template(task_factory):
+    with pytest.raises(DefinitionError) as raised:
+        task_factory(env={"TOKEN": "a-secret-of-ours{{ ds "})
+    assert "a-secret-of-ours" not in str(raised.value)
+
+
+def test_the_dags_own_marks_and_extensions_count(valid):
+    settings = {"variable_start_string": "<<", "variable_end_string": ">>", "extensions": ["jinja2.ext.loopcontrols"]}
+    given = {**valid, "arguments": ["{{ not one", "<< ds >>", "{% for x in y %}{% break %}{% endfor %}"]}
+    with DAG("a_dag", schedule=None, jinja_environment_kwargs=settings):
+        ScriptProcessingOperator(task_id="task", **given)
+        with pytest.raises(DefinitionError, match=r"arguments\[0\].*can't read"):
+            ScriptProcessingOperator(task_id="other", **{**given, "arguments": ["<< ds"]})
+    with DAG("other_dag", schedule=None):
+        ScriptProcessingOperator(task_id="task", **{**given, "arguments": ["{% do x.append(1) %}"]})  # Airflow's own
+
+
+@pytest.fixture
+def broken(tmp_path):
+    (tmp_path / "broken.py").write_text("import os\ndef run(:\n    pass\n")
+    (tmp_path / "odd.py").write_text("pattern = '\\d'\n")
+    (tmp_path / "notes.txt").write_text("no Python at all\n")
+    return tmp_path
+
+
+def below(folder, parameters):
+    """Return parameters with the folder in their texts."""
+    return {
+        name: value.format(folder=folder) if isinstance(value, str) else value for name, value in parameters.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"code": "{folder}/broken.py"},
+        {"code": "file://{folder}/broken.py"},
+        {"code": "{folder}", "script_name": "broken.py"},
+        {"code": "broken.py", "source_dir": "{folder}"},
+        {"code": "{folder}/broken.py", "command": ["/usr/bin/python3", "-u"]},
+    ],
+)
+def test_a_local_script_that_does_not_compile_is_an_error(task_factory, broken, parameters):
+    with pytest.raises(DefinitionError) as raised:
+        task_factory(**below(broken, parameters))
+    (problem,) = raised.value.problems
+    assert problem.parameter in {"code", "script_name"}
+    assert problem.rule.startswith("doesn't compile: line 2: invalid syntax")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"code": "{folder}/odd.py"},
+        {"code": "{folder}/notes.txt"},
+        {"code": "{folder}/broken.py", "command": ["python3.99"]},
+        {"code": "{folder}/broken.py", "command": ["python2"]},
+        {"code": "{folder}/broken.py", "command": ["bash"]},
+        {"code": "{folder}/broken.py", "command": "{{{{ params.command }}}}"},
+        {"code": "{folder}/not_there_yet.py"},
+        {"code": "broken.py", "git_config": {"repo": "https://example.com/a.git"}},
+        {"code": "s3://bucket/broken.py"},
+    ],
+)
+def test_what_this_python_cannot_judge_is_left_alone(task_factory, broken, parameters):
+    task_factory(**below(broken, parameters))
+
+
+def test_a_script_beside_the_dag_file_is_found(valid, broken):
+    dag = DAG("a_dag", schedule=None)
+    dag.fileloc = f"{broken}/dag.py"
+    with pytest.raises(DefinitionError, match="doesn't compile"):
+        ScriptProcessingOperator(task_id="task", dag=dag, **{**valid, "code": "broken.py"})
+
+
+@pytest.mark.parametrize("name", ["instance_count", "volume_size_in_gb", "max_runtime_in_seconds"])
+@pytest.mark.parametrize("value", [0, -1, [1], 1.5, True, "two"])
+def test_a_number_that_cannot_be_right_is_an_error(task_factory, name, value):
+    with pytest.raises(DefinitionError) as raised:
+        task_factory(**{name: value})
+    assert [item.parameter for item in raised.value.problems] == [name]
+
+
+def test_a_command_that_is_no_list_is_one_error(task_factory):
+    with pytest.raises(DefinitionError) as raised:
+        task_factory(command="python3")
+    assert len(raised.value.problems) == 1

@@ -73,11 +73,22 @@ def test_an_instance_type_that_the_model_lacks_is_left_to_the_service(old_operat
         check_definition(definition(instance_type=instance_type), old_operation)
 
 
-@pytest.mark.parametrize("instance_type", ["ml.m5.xlarg", "m5.xlarge", "ml.m5", "ml.m5.xlarge "])
-def test_what_is_no_instance_type_is_still_refused(old_operation: OperationModel, instance_type: str):
+@pytest.mark.parametrize(
+    ("instance_type", "says"),
+    [
+        ("ml.m5.xlarg", "did you mean ml.m5.xlarge or"),
+        ("m5.xlarge", "must begin with ml.: did you mean ml.m5.xlarge?"),
+        ("xlarge", "must begin with ml."),
+        ("ml.m5", "is none of the"),
+        ("ml.m5.xlarge ", "did you mean ml.m5.xlarge or"),
+    ],
+)
+def test_what_is_no_instance_type_is_still_refused_and_the_nearest_comes_first(
+    old_operation: OperationModel, instance_type: str, says: str
+):
     ((parameter, rule),) = problems_of(old_operation, instance_type=instance_type)
     assert parameter == "instance_type"
-    assert "is none of the" in rule
+    assert says in rule
 
 
 def test_the_other_limits_hold(old_operation: OperationModel):

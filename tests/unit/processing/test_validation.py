@@ -156,12 +156,27 @@ def test_local_files_and_folders_are_looked_at(tmp_path: Any, create_operation: 
         (
             script,
             {"code": str(tmp_path), "script_name": "other.py"},
-            [("script_name", f"no such file in the code folder {tmp_path}")],
+            [("script_name", f"no such file or folder: {tmp_path}/other.py")],
         ),
         (
             script,
             {"code": f"{tmp_path}/run.py", "script_name": "other.py"},
             [("script_name", "code is one file, run.py: leave script_name out, or set code to its folder")],
+        ),
+        (
+            script,
+            {"code": f"{tmp_path}/runn.py"},
+            [("code", f"no such file or folder: {tmp_path}/runn.py; did you mean {tmp_path}/run.py?")],
+        ),
+        (
+            definition,
+            {"inputs": (an_input(source=f"{tmp_path}/emty/deep/file.csv"),)},
+            [
+                (
+                    "inputs[0].source",
+                    f"no such file or folder: {tmp_path}/emty/deep/file.csv; did you mean {tmp_path}/empty?",
+                )
+            ],
         ),
         (
             definition,
