@@ -68,11 +68,28 @@ def _task(dag: DAG, task_id: str, map_index: int) -> Any:
     if not dag.has_task(task_id):
         raise LookupError(f"DAG {dag.dag_id} has no task {task_id!r}; it has {', '.join(sorted(dag.task_ids))}.")
     task: Any = dag.get_task(task_id)
+    if not _runs_a_job(task):
+        kind = _operator_class(task).__name__
+        others = ", ".join(sorted(other.task_id for other in dag.tasks if _runs_a_job(other))) or "none"
+        raise LookupError(
+            f"Task {task_id} of DAG {dag.dag_id} runs no processing job: it is a {kind}. Tasks that do: {others}."
+        )
     if task.is_mapped and map_index < 0:
         raise LookupError(f"Task {task_id} is mapped: say which of its instances with --map-index, from 0 on.")
     if not task.is_mapped and map_index >= 0:
         raise LookupError(f"Task {task_id} isn't mapped: leave --map-index out.")
     return task
+
+
+def _runs_a_job(task: Any) -> bool:
+    from airflow_sm_processing.operators.base import BaseProcessingOperator
+
+    return issubclass(_operator_class(task), BaseProcessingOperator)
+
+
+def _operator_class(task: Any) -> type[Any]:
+    cls: type[Any] = task.operator_class if task.is_mapped else type(task)
+    return cls
 
 
 def _instance(dag: DAG, task: Any, run: RunFields) -> Any:

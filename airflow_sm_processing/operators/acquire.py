@@ -208,7 +208,7 @@ class JobAcquisition:
                         created = None if found is None else found.created_at
                         return Acquired(job, found, asked_at if created is None else created.timestamp(), queue)
         except DefinitionError as error:
-            raise TaskDefinitionError.of(error, task_id=self._settings.task_id) from error
+            raise TaskDefinitionError.of(error, task_id=self._settings.task_id) from None
         except JobExistsError as error:
             raise UnwantedJobError(error.job_name, str(error)) from error
 
@@ -400,7 +400,7 @@ def plan_task(
                 is_excused=_is_of_a_placeholder,
             )
     except DefinitionError as error:
-        raise TaskDefinitionError.of(error, task_id=task.task_id) from error
+        raise TaskDefinitionError.of(error, task_id=task.task_id) from None
 
 
 def ways_of(options: WaitOptions) -> Ways:

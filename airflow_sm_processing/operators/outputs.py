@@ -551,4 +551,4 @@ def result_file_values(
             for file in result_files(named)
         }
     except ResultFileError as error:
-        raise UnusableResultError(error.name, error.reason) from error
+        raise UnusableResultError(error.name, error.reason) from None

@@ -200,7 +200,7 @@ class Session:
             if error.code not in {"NoSuchEntity", "NoSuchEntityException"}:
                 raise
             rule = "IAM knows no role of that name in this account: check the name, or use the role's ARN"
-            raise DefinitionError([Problem("role", role, rule)]) from error
+            raise DefinitionError([Problem("role", role, rule)]) from None
         with answer_read("GetRole", role):
             return answer["Role"]["Arn"]
 

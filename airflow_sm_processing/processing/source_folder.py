@@ -315,14 +315,14 @@ def _lines(text: str) -> list[str]:
     try:
         return _path(text).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
-        raise UploadError(f"Can't read the requirements {text}: {error}.") from error
+        raise UploadError(f"Can't read the requirements {text}: {error}.") from None
 
 
 def _is_executable(file: LocalFile) -> bool:
     try:
         return bool(Path(file.path).stat().st_mode & _OWNER_EXECUTES)
     except OSError as error:
-        raise UploadError(f"Can't upload {file.path}: {error.strerror}.") from error
+        raise UploadError(f"Can't upload {file.path}: {error.strerror}.") from None
 
 
 def _write_archive(target: Path, files: list[LocalFile] | tuple[LocalFile, ...]) -> None:
@@ -337,7 +337,7 @@ def _write_archive(target: Path, files: list[LocalFile] | tuple[LocalFile, ...])
                 with Path(file.path).open("rb") as stream:
                     archive.addfile(_member(file, stream.seek(0, 2)), stream if stream.seek(0) == 0 else None)
             except OSError as error:
-                raise UploadError(f"Can't pack {file.path}: {error.strerror or error}.") from error
+                raise UploadError(f"Can't pack {file.path}: {error.strerror or error}.") from None
 
 
 def _member(file: LocalFile, size: int) -> tarfile.TarInfo:

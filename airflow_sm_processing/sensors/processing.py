@@ -260,7 +260,7 @@ class ProcessingJobSensor(BaseSensorOperator):
             lookup = self._lookup(context)
             description = find_job(self.hook.session, lookup)
         except DefinitionError as error:
-            raise TaskDefinitionError.of(error, task_id=self.task_id) from error
+            raise TaskDefinitionError.of(error, task_id=self.task_id) from None
         except TransientError as error:
             self.log.warning("%s Searching again.", error)
             return PokeReturnValue(is_done=False)
@@ -290,7 +290,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         try:
             return defers(self.deferrable, reschedules=self.reschedule)
         except DefinitionError as error:
-            raise TaskDefinitionError.of(error, task_id=self.task_id) from error
+            raise TaskDefinitionError.of(error, task_id=self.task_id) from None
 
     def _lookup(self, context: Context) -> JobLookup:
         from airflow_sm_processing.processing.job import JobLookup, named_by_arn
@@ -316,8 +316,8 @@ class ProcessingJobSensor(BaseSensorOperator):
         since = self.since or context["dag_run"].run_after
         try:
             moment = since if isinstance(since, datetime) else timezone.parse(self._text("since"))
-        except ValueError as error:
-            raise DefinitionError([Problem("since", since, "must be a moment in ISO 8601")]) from error
+        except ValueError:
+            raise DefinitionError([Problem("since", since, "must be a moment in ISO 8601")]) from None
         return moment.timestamp()
 
     def _seen(self, context: Context, description: JobDescription) -> PokeReturnValue:
@@ -338,7 +338,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         try:
             job.raise_unless_completed(description)
         except JobEndedError as error:
-            raise AirflowFailException(str(error)) from error
+            raise AirflowFailException(str(error)) from None
         return PokeReturnValue(is_done=True, xcom_value=ended_result(description))
 
     def _prefer_own(self, default_args: Mapping[str, Any] | None) -> None:

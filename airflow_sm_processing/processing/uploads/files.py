@@ -365,7 +365,7 @@ def _read(file: LocalFile) -> _Read:
                 digest.update(block[:count])
                 checksum = zlib.crc32(block[:count], checksum)
     except OSError as error:
-        raise UploadError(f"Can't upload {file.path}: {error.strerror}.") from error
+        raise UploadError(f"Can't upload {file.path}: {error.strerror}.") from None
     crc32 = base64.b64encode(checksum.to_bytes(4, "big")).decode()
     return _Read(dataclasses.replace(file, size=version.size, version=version, crc32=crc32), digest.digest())
 

@@ -174,7 +174,7 @@ def test_a_job_that_did_not_complete_fails_it_without_a_retry_or_skips_it(
     job.wait_for_end(logs=False, settings=QUICK)
     failed = runner.run(sensor_factory(**MODES[mode]))
     assert (failed.state, type(failed.error)) == ("failed", AirflowFailException)
-    assert type(failed.error.__cause__) is kind
+    assert type(failed.error.__context__) is kind
     assert runner.run(sensor_factory(task_id="soft", soft_fail=True, **MODES[mode])).state == "skipped"
 
 

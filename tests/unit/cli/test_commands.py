@@ -114,6 +114,25 @@ def test_what_cannot_be_found_is_named(arguments, message):
         main(arguments)
 
 
+@pytest.mark.parametrize(
+    ("task_id", "kind"), [("senses", "ProcessingJobSensor"), ("calls", "_PythonDecoratedOperator")]
+)
+def test_a_task_that_runs_no_job_has_no_plan(task_id, kind, tmp_path):
+    file = tmp_path / "kinds.py"
+    file.write_text(
+        "from airflow.sdk import DAG, task\n"
+        "from airflow_sm_processing import ProcessingJobSensor, ProcessingOperator\n"
+        "with DAG('kinds'):\n"
+        "    ProcessingJobSensor(task_id='senses', job_name='Nightly')\n"
+        "    ProcessingOperator.partial(task_id='runs', role='R', image_uri='image', instance_type='ml.m5.large',"
+        " instance_count=1).expand(arguments=[['a']])\n"
+        "    @task\n    def calls(): pass\n    calls()\n"
+    )
+    message = f"Task {task_id} of DAG kinds runs no processing job: it is a {kind}. Tasks that do: runs."
+    with pytest.raises(SystemExit, match=message):
+        main(["plan", "kinds", task_id, "--dag-file", str(file)])
+
+
 def test_it_is_a_command_of_airflows_own_that_needs_no_database(tmp_path):
     database = tmp_path / "no-folder" / "airflow.db"
     settings = {
