@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import configparser
 import json
 import logging
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import TextIO
 
     from airflow_sm_processing.local.server import LocalSageMaker
 
 _DESCRIPTION = """\
 A SageMaker on this machine that really runs processing jobs. S3, STS, IAM and CloudWatch Logs are there too.
 
-  airflow-sm-local run -- pytest tests            a server around a command, its variables set
-  airflow-sm-local run -- python my_pipeline.py
-  airflow-sm-local serve --port 4600              prints the variables to set in the other one
+  airflow-sm-local run -- pytest tests            a server for the duration of a command, with every variable set
+  airflow-sm-local run -- airflow dags test my_dag
+  airflow-sm-local serve --port 4600              prints the variables to set in another terminal
 
-Scripts run as you, on this machine: only whoever has the printed secret can start them.
+Scripts run as you, on this machine. Only requests that are signed with the printed key can start them.
 """
+_WITHOUT_DATABASE = {"cheat-sheet", "config", "db", "info", "plugins", "providers", "standalone", "version"}
+"""Airflow's commands that need no database, or create it themselves."""
 _FAULTS = """\
 faults: --fault OPERATION:KEY=VALUE,…   (repeatable; an operation may be a glob, or service:Operation)
 
@@ -65,7 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     serve = _command(commands, "serve", "serve until Ctrl-C or SIGTERM")
     serve.add_argument("--ready-file", type=Path, help="write endpoint, process id and variables there, once ready")
     serve.set_defaults(do=_serve)
-    run = _command(commands, "run", "serve while a command runs, and exit with its code")
+    run = _command(commands, "run", "serve while a command runs, and exit with its exit code")
+    run.add_argument(
+        "--migrate", action="store_true", help="run `airflow db migrate` first, which creates Airflow's database"
+    )
     run.add_argument("command", nargs="+", metavar="COMMAND", help="the command, after --")
     run.set_defaults(do=_run)
     return parser
@@ -165,18 +174,85 @@ def _write_ready_file(path: Path, server: LocalSageMaker) -> None:
 
 
 def _run(server: LocalSageMaker, options: argparse.Namespace) -> int:
+    migrate = options.migrate or _wants_database(options.command)
     child = _Child()
     with server:
-        try:
-            code = child.run(options.command, os.environ | server.environment())
-        except OSError as error:
-            sys.stderr.write(f"airflow-sm-local: can't run {options.command[0]!r}: {error.strerror}\n")
-            code = 127
+        environment = os.environ | server.environment()
+        code = 0
+        if migrate:
+            code = _exit_code(child, [_airflow(options.command), "db", "migrate"], environment, stdout=sys.stderr)
+        return code or _exit_code(child, options.command, environment)
+
+
+def _exit_code(child: _Child, command: list[str], environment: Mapping[str, str], stdout: TextIO | None = None) -> int:
+    """Run a command and return its exit code as a shell has it."""
+    try:
+        code = child.run(command, environment, stdout)
+    except OSError as error:
+        sys.stderr.write(f"airflow-sm-local: can't run {command[0]!r}: {error.strerror}\n")
+        return 127
     return code if code >= 0 else 128 - code
 
 
+def _wants_database(command: Sequence[str]) -> bool:
+    """Ask whether to create Airflow's database, if the command needs one and there is none.
+
+    Where nobody can be asked, write how to create it.
+    """
+    name, first = Path(command[0]).name, next((word for word in command[1:] if not word.startswith("-")), "")
+    if name != "airflow" or not first or first in _WITHOUT_DATABASE:
+        return False
+    database = _sqlite_database(os.environ)
+    if database is None or _has_tables(database):
+        return False
+    missing = f"There is no Airflow database in {database} yet."
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        how = "Create it with `airflow db migrate`, or with `airflow-sm-local run --migrate -- …`."
+        sys.stderr.write(f"airflow-sm-local: {missing} {how}\n")
+        return False
+    sys.stderr.write(f"{missing} Create it with `airflow db migrate`? [Y/n] ")
+    sys.stderr.flush()
+    try:
+        return sys.stdin.readline().lower() in {"\n", "y\n", "yes\n"}
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+def _airflow(command: Sequence[str]) -> str:
+    """Return the program that migrates: the command's own Airflow, or the one on PATH."""
+    return command[0] if Path(command[0]).name == "airflow" else "airflow"
+
+
+def _sqlite_database(environment: Mapping[str, str]) -> Path | None:
+    """Return the file of Airflow's database, or None if it is on a server or configured in another way."""
+    home = Path(environment.get("AIRFLOW_HOME") or "~/airflow").expanduser()
+    configured = configparser.RawConfigParser(strict=False)
+    try:
+        configured.read(environment.get("AIRFLOW_CONFIG") or home / "airflow.cfg")
+    except (configparser.Error, UnicodeDecodeError):
+        return None  # Airflow itself says what is wrong with the file
+    name = "sql_alchemy_conn"
+    for key in (name, f"{name}_cmd", f"{name}_secret"):
+        value = environment.get(f"AIRFLOW__DATABASE__{key.upper()}") or configured.get("database", key, fallback="")
+        if value:
+            path = value.partition("?")[0].partition("sqlite:///")[2] if key == name else ""
+            return Path(path) if path else None
+    return home / "airflow.db"
+
+
+def _has_tables(database: Path) -> bool:
+    """Return whether `airflow db migrate` has been there: a command that failed leaves a file without tables."""
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute("SELECT version_num FROM alembic_version").fetchone() is not None
+    except sqlite3.OperationalError:
+        return False
+    except sqlite3.DatabaseError:
+        return True  # it isn't SQLite's: not ours to say
+
+
 class _Child:
-    """The command of `run`, which gets the signals that we get; those that come too early wait for it."""
+    """The commands of `run`, one after the other, which get the signals that we get; early ones wait for a command."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -184,15 +260,18 @@ class _Child:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._forward)
 
-    def run(self, command: list[str], environment: dict[str, str]) -> int:
+    def run(self, command: list[str], environment: Mapping[str, str], stdout: TextIO | None = None) -> int:
         """Run the command to its end and return its exit code, negative for a signal."""
         if self._early:
             return -self._early[0]
-        with subprocess.Popen(command, env=environment) as process:  # noqa: S603  # the user's own command
+        with subprocess.Popen(command, env=environment, stdout=stdout) as process:  # noqa: S603  # the user's own
             self._process = process
             for number in self._early:
                 process.send_signal(number)
-            return process.wait()
+            try:
+                return process.wait()
+            finally:
+                self._process = None
 
     def _forward(self, number: int, _frame: object) -> None:
         if self._process is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -180,6 +181,61 @@ def test_run_puts_the_users_aws_profile_files_and_proxies_out_of_force(tmp_path:
 )
 def test_run_says_how_the_command_ended(command: list[str], code: int):
     assert _run(*command).returncode == code
+
+
+@pytest.fixture
+def airflow_home(tmp_path: Path) -> dict[str, str]:
+    """The variables of a fresh Airflow without a database."""
+    return {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path / 'airflow.db'}",
+        "PATH": f"{Path(COMMAND).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+
+
+def _hint(home: Path) -> str:
+    return f"airflow-sm-local: There is no Airflow database in {home / 'airflow.db'} yet. Create it with `airflow db"
+
+
+def test_run_says_how_to_create_airflows_database(tmp_path: Path, airflow_home: dict[str, str]):
+    first = _run("airflow", "pools", "list", **airflow_home)
+    assert first.returncode == 1
+    assert first.stderr.startswith(_hint(tmp_path))
+    assert (tmp_path / "airflow.db").exists()  # that command left one without tables
+    assert _hint(tmp_path) in _run("airflow", "pools", "list", **airflow_home).stderr
+
+
+def test_run_creates_airflows_database_where_a_terminal_says_yes(tmp_path: Path, airflow_home: dict[str, str]):
+    ours, theirs = pty.openpty()
+    command = [COMMAND, "run", "--", "airflow", "pools", "list", "--output", "plain"]
+    with subprocess.Popen(
+        command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True, env=os.environ | airflow_home
+    ) as process:
+        os.close(theirs)
+        said = _read_until(ours, "[Y/n] ")
+        os.write(ours, b"\n")
+        said += _read_until(ours, None)
+        listed = process.communicate(timeout=120)[0]
+    os.close(ours)
+    assert (
+        f"There is no Airflow database in {tmp_path / 'airflow.db'} yet. Create it with `airflow db migrate`?" in said
+    )
+    assert process.returncode == 0
+    assert "default_pool" in listed
+    assert "Database migration done" not in listed  # what the migration prints isn't the command's output
+    assert _hint(tmp_path) not in _run("airflow", "pools", "list", **airflow_home).stderr
+
+
+def _read_until(terminal: int, end: str | None) -> str:
+    """Return what is written to the terminal, up to `end` or until nobody has it open."""
+    said = ""
+    while end is None or end not in said:
+        try:
+            said += os.read(terminal, 4096).decode()
+        except OSError:  # Linux's end of file of a terminal
+            break
+    return said
 
 
 def test_run_hands_signals_on():
