@@ -91,8 +91,8 @@ images: $(STAMP) ## Renew the tables of AWS's images from the SageMaker SDK
 demo: $(STAMP) ## Run a real pipeline through Airflow on the local SageMaker
 	$(BIN)/python -m demo
 
-ui: $(STAMP) ## Start Airflow and the local SageMaker on loopback with the examples loaded (PORT=…)
-	$(BIN)/python -m demo.ui $(if $(PORT),--port $(PORT))
+ui: $(STAMP) ## Start Airflow and the local SageMaker on loopback with the examples or your own DAGs (DAGS=folder PORT=…)
+	$(BIN)/python -m demo.ui $(if $(PORT),--port $(PORT)) $(if $(DAGS),--dags "$(DAGS)")
 
 bench: $(STAMP) ## Measure: import cost, uploads, thousands of waiting jobs
 	$(BIN)/python -m benchmarks

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 from rich.console import Console
 
 from demo.__main__ import show
+from demo.airflow_api import AirflowApi
 from demo.airflow_home import CHECKOUT
 from demo.ports import free_port
 from demo.report import Reporter
@@ -112,6 +114,41 @@ def test_the_ui_is_an_admins_without_a_login_and_ends_with_ctrl_c(environment: d
         assert "Everything is stopped" in ui.stdout.read()
     assert ui.returncode == 0
     assert processes_of(home) == set()
+
+
+def test_the_ui_loads_a_folder_of_ones_own_even_if_a_file_of_it_is_broken(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "mine.py").write_text('from airflow.sdk import DAG\n\ndag = DAG("mine", schedule=None)\n')
+    (tmp_path / "dags" / "broken.py").write_text("from airflow.sdk import DAG\nimport no_such_module\n")
+    port = free_port()
+    command = [sys.executable, "-m", "demo.ui", "--port", str(port), "--dags", str(tmp_path / "dags")]
+    with subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, text=True) as ui:
+        assert ui.stdout is not None
+        try:
+            assert any("Ctrl-C stops everything" in line for line in ui.stdout)
+            with AirflowApi(f"http://127.0.0.1:{port}") as api:
+                deadline = time.monotonic() + 90
+                while not (api.dag_ids() and api.import_errors()) and time.monotonic() < deadline:
+                    time.sleep(0.5)
+                assert api.dag_ids() == {"mine"}
+                assert [error.splitlines()[-1] for error in api.import_errors().values()] == [
+                    "ModuleNotFoundError: No module named 'no_such_module'"
+                ]
+        finally:
+            ui.send_signal(signal.SIGINT)
+        assert "Everything is stopped" in ui.stdout.read()
+    assert processes_of(CHECKOUT / ".ui" / "airflow") == set()
+
+
+def test_the_ui_refuses_dags_that_are_no_folder(environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "demo.ui", "--port", str(free_port()), "--dags", __file__]
+    ui = subprocess.run(
+        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ui.returncode == 2
+    assert f"{__file__} isn't a folder: --dags takes the folder that your DAG files are in" in ui.stderr
 
 
 def test_the_ui_refuses_a_port_that_is_taken(environment: dict[str, str], airflow: RunningAirflow) -> None:
