@@ -240,14 +240,14 @@ def _aligned(rows: list[tuple[str, ...]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-GROUP_HELP = "Say what SageMaker processing tasks would do, without calling AWS"
+GROUP_HELP = "Show what SageMaker processing tasks would do, without calling AWS"
 _PLAN = """\
-Print the exact CreateProcessingJob request of a task, the S3 key of each file that it would upload, what ignore rules
-leave out, and the IAM permissions that this takes: of Airflow's connection (caller) and of the job's role.
+Print the exact CreateProcessingJob request of a task, the S3 key of each file that it would upload, the files that
+ignore rules exclude, and the IAM permissions that are needed: Airflow's connection's (caller), and the job's role's.
 
-No AWS call is made, and Airflow's database isn't asked. The run is made up: templates are rendered for it, and an
-output of another task, a variable or a connection that this process doesn't know is shown as a placeholder such as
-<return_value of task extract>. What only AWS knows, such as <account>, is listed at the end.
+This calls neither AWS nor Airflow's database. Templates are rendered for an imaginary run. Outputs of other tasks, and
+variables and connections that this process doesn't know, are placeholders such as <return_value of task extract>.
+Values that only AWS knows, such as <account>, are listed at the end.
 """
 _PLAN_EXAMPLES = """\
 examples:
@@ -256,11 +256,11 @@ examples:
   plan sm_mapping profile_known --map-index 1 --account 123456789012 --region eu-west-1
 """
 _POLICY = """\
-Print one IAM policy, as JSON, with the least permissions that all processing tasks of the DAG files need: by default
-those of Airflow's connection, with --job-role those of the role that the jobs run as.
+Print one IAM policy, as JSON, with the least permissions that all processing tasks of the DAG files need: those of
+Airflow's connection, or with --job-role those of the role that the jobs run as.
 
-Resources are as narrow as the files allow: names of jobs, prefixes in buckets. What only a run knows, such as a
-template, becomes a *. What can't be written for that reason is left out, and said so on standard error.
+Resources are as narrow as the files allow: names of jobs, prefixes in buckets. Values that depend on the run, such as
+templates, become a *. Permissions that can't be narrowed down at all are left out, with a line on standard error.
 """
 _POLICY_EXAMPLES = """\
 examples:
@@ -269,11 +269,12 @@ examples:
   iam-policy dags/pipeline.py --job-role
 """
 _IMAGES = """\
-List AWS's own images that processing jobs can run in, as the SageMaker SDK knows them. What the column IMAGE has is the
-value of a task's parameter `image`; its URI follows from the region when the task runs.
+List AWS's own images for processing jobs, as the SageMaker SDK knows them. Values of the column IMAGE are values for a
+task's parameter `image`; the URI follows from the region when the task runs.
 
-With a framework, its versions, the newest first; with a region as well, their URIs there. End an image in -cpu or -gpu
-where it has one for each and the instance type isn't to decide, and in a Python such as -py312 where it has several.
+With a framework, list its versions, the newest first; with a region as well, their URIs there. The instance type
+decides between images for CPUs and GPUs; to decide yourself, add -cpu or -gpu. If a version has several Pythons, add
+one, such as -py312.
 """
 _IMAGES_EXAMPLES = """\
 examples:
@@ -283,14 +284,14 @@ examples:
 """
 _MIGRATE = """\
 Print what replaces the amazon provider's processing operators and sensors (SageMakerProcessingOperator and
-SageMakerProcessingSensor) in DAG files: for each the call to paste, what changes in its XComs, and what isn't carried
-over, with the reason. The files are only read, never run or changed, so no provider needs to be installed.
+SageMakerProcessingSensor) in DAG files: for each one the call to paste, the changes in its XComs, and what isn't
+carried over, with the reason. The files are only read, not run or changed, so no provider needs to be installed.
 
-What is printed is Python, with all that is to be said in comments. Templates stay as they are written. A request that
-is written down in the file, in the call or as a constant, becomes parameters; any other is given to
-ProcessingOperator.from_request as it is. Comments inside the old calls are lost.
+The output is Python, with explanations in comments. Templates are kept as written. A request that is literal in the
+file, in the call or as a constant, becomes parameters; any other is passed to ProcessingOperator.from_request. Comments
+inside the old calls are lost.
 
-A folder stands for the Python files in it. The command ends with 1 if a file can't be read or parsed.
+For a folder, all Python files in it are read. The exit code is 1 if a file can't be read or parsed.
 """
 _MIGRATE_EXAMPLES = """\
 examples:
@@ -312,12 +313,18 @@ COMMANDS: list[tuple[str, str, str, str, Callable[..., None], list[tuple[tuple[s
         plan,
         [
             (("dag_id",), {"help": "the DAG's id"}),
-            (("task_id",), {"help": "the id of a processing task of it"}),
-            (("--dag-file",), {"help": "the DAG's file (default: it is looked for in Airflow's DAG bundles)"}),
-            (("--run-id",), {"help": "of the run that is made up; the job's name depends on it"}),
-            (("--logical-date",), {"type": moment, "help": "of that run, such as 2026-01-31 (default: now)"}),
+            (("task_id",), {"help": "the id of one of its processing tasks"}),
+            (("--dag-file",), {"help": "the DAG's file (default: search Airflow's DAG bundles)"}),
+            (("--run-id",), {"help": "the imaginary run's id, on which the job's name depends"}),
+            (
+                ("--logical-date",),
+                {"type": moment, "help": "the run's logical date, such as 2026-01-31 (default: now)"},
+            ),
             (("--map-index",), {"type": int, "default": -1, "help": "which instance of a mapped task, from 0 on"}),
-            (("--output",), {"choices": ["json", "yaml", "table"], "default": "json", "help": "(default: json)"}),
+            (
+                ("--output",),
+                {"choices": ["json", "yaml", "table"], "default": "json", "help": "the format (default: json)"},
+            ),
             (("--show-env",), {"action": "store_true", "help": "show the values of the job's environment"}),
             *_PLACE,
         ],

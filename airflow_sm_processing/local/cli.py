@@ -41,13 +41,13 @@ faults: --fault OPERATION:KEY=VALUE,…   (repeatable; an operation may be a glo
   DescribeProcessingJob:throttle=2                 at most 2 calls a second, else ThrottlingException
   CreateProcessingJob:error=InternalFailure,status=500,rate=0.3
   CreateProcessingJob:error=ResourceLimitExceeded,times=2
-  CreateProcessingJob:drop=after,times=1           the job is made, the answer is lost
+  CreateProcessingJob:drop=after,times=1           the job is created, the response is lost
   s3:PutObject:latency=0.2
   RunProcessingJob:error=CapacityError,job=big-*   jobs fail before they start
   RunProcessingJob:latency=5                       jobs start late
 
-While the server runs: PUT the JSON {"faults": ["…"], "seed": 0} to /_local/faults, with the secret access key in
-the header X-Local-SageMaker-Secret.
+To change them while the server runs, PUT the JSON {"faults": ["…"], "seed": 0} to /_local/faults, with the secret
+access key in the header X-Local-SageMaker-Secret.
 """
 
 
@@ -69,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     serve = _command(commands, "serve", "serve until Ctrl-C or SIGTERM")
-    serve.add_argument("--ready-file", type=Path, help="write endpoint, process id and variables there, once ready")
+    serve.add_argument(
+        "--ready-file", type=Path, help="write the endpoint, process id and variables to this file when ready"
+    )
     serve.set_defaults(do=_serve)
     run = _command(commands, "run", "serve while a command runs, and exit with its exit code")
     run.add_argument(
@@ -87,31 +89,47 @@ def _command(
         name, help=text, description=text, epilog=_FAULTS, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = command.add_argument
-    add("--port", type=int, default=0, help="0, the default, picks a free one")
-    add("--data-dir", type=Path, help="where job folders are made (default: a temporary folder)")
-    add("--max-jobs", type=int, default=8, help="jobs that run at once; the rest wait (default: 8)")
+    add("--port", type=int, default=0, help="the server's port (default: 0, a free one)")
+    add("--data-dir", type=Path, help="where jobs have their folders (default: a temporary folder)")
+    add("--max-jobs", type=int, default=8, help="how many jobs run at once; others wait (default: 8)")
     add(
         "--image",
         action="append",
         default=[],
         metavar="PATTERN=PYTHON",
-        help="the Python that runs the jobs of matching images",
+        help="the Python that runs the jobs of matching images (default: the server's own)",
     )
-    add("--fault", action="append", default=[], metavar="FAULT", help="what goes wrong, see below")
-    add("--deny-role", action="append", default=[], metavar="PATTERN", help="roles that can't be assumed")
-    add("--seed", type=int, default=0, help="makes the chances in faults repeatable")
-    add("--role", action="append", metavar="NAME", help="IAM roles to make (default: SageMakerRole)")
-    add("--account-id", default="123456789012", help="(default: 123456789012)")
-    add("--region", default="us-east-1", help="(default: us-east-1)")
-    add("--stop-grace", type=float, default=120.0, metavar="SECONDS", help="from SIGTERM to SIGKILL (default: 120)")
-    add("--keep-jobs", action="store_true", help="keep job folders after their end")
-    add("--pass-env", action="append", default=[], metavar="GLOB", help="variables that scripts may see, e.g. 'PIP_*'")
-    add("--isolation", choices=["namespace", "mount", "folder"], help="(default: the strongest that works)")
+    add("--fault", action="append", default=[], metavar="FAULT", help="an error to inject, see below")
+    add("--deny-role", action="append", default=[], metavar="PATTERN", help="roles that SageMaker can't assume")
+    add("--seed", type=int, default=0, help="makes faults with a rate repeatable (default: 0)")
+    add("--role", action="append", metavar="NAME", help="IAM roles to create (default: SageMakerRole)")
+    add("--account-id", default="123456789012", help="the AWS account, 12 digits (default: 123456789012)")
+    add("--region", default="us-east-1", help="the region (default: us-east-1)")
+    add(
+        "--stop-grace",
+        type=float,
+        default=120.0,
+        metavar="SECONDS",
+        help="seconds from SIGTERM to SIGKILL (default: 120)",
+    )
+    add("--keep-jobs", action="store_true", help="keep the folders of jobs that have ended")
+    add(
+        "--pass-env",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="variables to pass on to scripts, such as 'PIP_*'",
+    )
+    add(
+        "--isolation",
+        choices=["namespace", "mount", "folder"],
+        help="how jobs are kept apart (default: the strongest that works)",
+    )
     add(
         "--network",
         choices=["auto", "own", "shared"],
         default="auto",
-        help="an own network for the hosts of jobs that have several, of each job, or of none (default: auto)",
+        help="which hosts have their own network: those of jobs with several hosts, all, or none (default: auto)",
     )
     add("--verbose", action="store_true", help="log every call")
     return command
