@@ -1,21 +1,21 @@
 """Every error of the package.
 
     ProcessingError
-    ├── DefinitionError          what was asked for can't be right: every problem at once; retrying can't help
-    │   └── JobRejectedError     SageMaker itself said so, on CreateProcessingJob
-    ├── UploadError              local files didn't reach S3
-    │   └── BucketError          the bucket is missing, forbidden, or somebody else's
+    ├── DefinitionError          the definition is invalid: all problems at once; a retry can't help
+    │   └── JobRejectedError     SageMaker refused CreateProcessingJob
+    ├── UploadError              local files couldn't be uploaded
+    │   └── BucketError          the bucket is missing, forbidden, or in another account
     ├── ServiceError             an AWS call failed
     │   ├── AccessDeniedError    a permission or a credential is missing
-    │   ├── JobNotFoundError     no such job in this account and region
-    │   ├── JobNameInUseError    a job of that name exists already
-    │   └── TransientError       throttling, 5xx, lost connections: it may pass
-    │       ├── CapacityError    a quota or missing capacity: it passes when other jobs end
-    │       └── MalformedResponseError  the answer can't be read, whatever its status says: as good as a lost connection
-    ├── ResultFileError          a file that the job was to write isn't there, is too large, or doesn't parse
-    ├── JobExistsError           an earlier try of the task left a job, and the task doesn't want it
-    ├── WaitTimeoutError         the time to wait is over, the job isn't
-    └── JobEndedError            the job ended, and not in success
+    │   ├── JobNotFoundError     there is no such job in this account and region
+    │   ├── JobNameInUseError    a job with that name exists already
+    │   └── TransientError       throttling, 5xx, lost connections: the call may work later
+    │       ├── CapacityError    a quota or missing capacity: it may work when other jobs end
+    │       └── MalformedResponseError  the response can't be read; handled like a lost connection
+    ├── ResultFileError          a result file is missing, too large, or doesn't parse
+    ├── JobExistsError           there is a job already where the task needs a new one
+    ├── WaitTimeoutError         the job hadn't ended when the time to wait was over
+    └── JobEndedError            the job ended as Failed or Stopped
         ├── JobFailedError
         └── JobStoppedError
 
@@ -56,9 +56,9 @@ __all__ = [
 
 
 class ProcessingError(Exception):
-    """Base of every error that this package raises; all of them can be copied and pickled.
+    """The base of all errors of this package; all of them can be copied and pickled.
 
-    None quotes the query of a presigned URL.
+    Their messages never have the query of a presigned URL.
     """
 
     def __init__(self, message: str) -> None:
@@ -88,7 +88,7 @@ class Problem(NamedTuple):
 
 
 class DefinitionError(ProcessingError, ValueError):
-    """What was asked for can't be right; `problems` has every reason. Retrying can't help."""
+    """The definition is invalid; `problems` has every reason. A retry can't help."""
 
     def __init__(self, problems: Sequence[Problem], *, subject: str = "processing job") -> None:
         self.problems = tuple(problems)
@@ -99,7 +99,7 @@ class DefinitionError(ProcessingError, ValueError):
 
 
 class JobRejectedError(DefinitionError):
-    """SageMaker refused CreateProcessingJob for a reason that no retry mends."""
+    """SageMaker refused CreateProcessingJob, and a retry can't help."""
 
     def __init__(self, job_name: str, *, code: str, reason: str) -> None:
         self.job_name = job_name
@@ -109,14 +109,14 @@ class JobRejectedError(DefinitionError):
 
 
 class UploadError(ProcessingError):
-    """Local files didn't reach S3."""
+    """Local files couldn't be uploaded to S3."""
 
     may_pass = False
     """Whether lost connections, throttling or 5xx were the reason: the same upload may work later."""
 
 
 class ResultFileError(ProcessingError):
-    """A file that a completed job was to write isn't there, is too large, or doesn't parse."""
+    """A result file of a completed job is missing, too large, or doesn't parse."""
 
     def __init__(self, name: str, reason: str) -> None:
         self.name = name
@@ -142,11 +142,11 @@ class AccessDeniedError(ServiceError):
 
 
 class JobNotFoundError(ServiceError):
-    """No such job in this account and region."""
+    """There is no such job in this account and region."""
 
 
 class JobNameInUseError(ServiceError):
-    """A job of that name exists already."""
+    """A job with that name exists already."""
 
 
 class TransientError(ServiceError):
@@ -154,18 +154,18 @@ class TransientError(ServiceError):
 
 
 class CapacityError(TransientError):
-    """A quota is used up, or AWS has no such instances at the moment: the same job may start when others have ended."""
+    """A quota is used up, or AWS has no free instances: the same job may start when others have ended."""
 
 
 class MalformedResponseError(TransientError):
-    """An answer that can't be read: half a body, a proxy's page, a missing or mistyped field.
+    """The response can't be read: half a body, a proxy's page, a missing or mistyped field.
 
-    The call may have been carried out, as with a connection that was lost before the answer came.
+    The call may have been carried out, as after a lost connection.
     """
 
 
 class JobExistsError(ProcessingError):
-    """There is a job already where a new one was wanted: an earlier try's, or one of somebody else's by that name."""
+    """There is a job already where the task needs a new one: an earlier try's, or another one with that name."""
 
     def __init__(self, job_name: str, message: str) -> None:
         self.job_name = job_name
@@ -173,7 +173,7 @@ class JobExistsError(ProcessingError):
 
 
 class WaitTimeoutError(ProcessingError, TimeoutError):
-    """The time to wait is over and the job isn't."""
+    """The job hadn't ended when the time to wait was over."""
 
     def __init__(self, job_name: str, *, waited_seconds: float) -> None:
         self.job_name = job_name
@@ -182,7 +182,7 @@ class WaitTimeoutError(ProcessingError, TimeoutError):
 
 
 class JobEndedError(ProcessingError):
-    """The job ended, and not in success.
+    """The job ended as Failed or Stopped.
 
     Args:
         job_name: The job's name.

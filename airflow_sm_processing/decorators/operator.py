@@ -383,19 +383,20 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
         """Set the parameters of every processing operator, and the function.
 
         Args:
-            python_callable: The function. It is sent as source: what it uses, it must import or define itself.
-            op_args: Its positional arguments.
-            op_kwargs: Its keyword arguments.
-            requirements: Lines of a requirements file, which pip installs in the container first.
+            python_callable: The function. It is sent as source, so it has to import or define everything that it uses.
+            op_args: The function's positional arguments.
+            op_kwargs: The function's keyword arguments.
+            requirements: The lines of a requirements file, which pip installs in the container first.
             python: The container's interpreter, 3.8 or newer.
-            instance_count: Instances that run the function, each the whole of it; the first one's result counts.
-            max_xcom_bytes: The largest result, in bytes of JSON, that becomes an XCom; a larger one stays in S3.
-            fail_on_exit_code: Given to `sys.exit` by the function, it fails the task without a retry; likewise,
-                `skip_on_exit_code` skips it.
-            kwargs: Those of `BaseProcessingOperator`, but `wait_for_completion`: the result is waited for.
+            instance_count: The number of instances, each of which runs the whole function; the first one's result
+                counts.
+            max_xcom_bytes: The size limit of a result that becomes an XCom, in bytes of JSON; a larger one stays in S3.
+            fail_on_exit_code: The exit code of `sys.exit` in the function, or several, that fail the task without a
+                retry; `skip_on_exit_code` skips it.
+            kwargs: The common parameters of all processing operators, except `wait_for_completion`.
 
         Raises:
-            DefinitionError: Something is wrong that no run could mend: every such problem at once.
+            DefinitionError: Something is wrong that doesn't depend on a run; all such problems at once.
         """
         self.python = python
         self.max_xcom_bytes = max_xcom_bytes
@@ -527,15 +528,14 @@ def sm_processing_task(
 
 
 def sm_processing_task(function: Callable[..., Any] | None = None, /, **parameters: Any) -> Any:
-    """Make a function a task that runs it as a SageMaker processing job; what `@task.sm_processing` is.
+    """Return a task that runs a function as a SageMaker processing job; `@task.sm_processing` is the same.
 
     Args:
-        function: The function, where the decorator stands without parameters.
-        parameters: Those of `FunctionProcessingOperator` and, with it, of `ScriptProcessingOperator` without the
-            script's; `multiple_outputs`; and those of every Airflow operator.
+        function: The function, if the decorator is used without parameters.
+        parameters: The parameters below, `multiple_outputs`, and those of every Airflow operator.
 
     Raises:
-        DefinitionError: The function needs something that wouldn't be in the container.
+        DefinitionError: The function needs something that isn't in the container.
     """
     multiple_outputs = parameters.pop("multiple_outputs", None)
     plain = {name: to_plain(value) for name, value in parameters.items()}

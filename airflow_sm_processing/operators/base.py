@@ -204,10 +204,10 @@ _OWN_XCOM = "airflow.sdk.execution_time.xcom.BaseXCom"
 class BaseProcessingOperator(BaseOperator):
     """Runs one SageMaker processing job.
 
-    A task returns, and its XCom `return_value` is, plain JSON with `job_name`, `job_arn`, `status`, `outputs` (S3 URI
-    by output name), `exit_message`, `failure_reason`, `started_at`, `ended_at`, `duration_seconds` and
-    `instance_seconds`. Each output's URI is an XCom of its own, under the output's name, from submission on: so
-    `task.output["train"]` can be the source of the next task's input.
+    A task returns plain JSON with `job_name`, `job_arn`, `status`, `outputs` (S3 URI by output name), `exit_message`,
+    `failure_reason`, `started_at`, `ended_at`, `duration_seconds` and `instance_seconds`. At submission, it also pushes
+    each output's URI as an XCom under the output's name, so `task.output["train"]` can be the source of the next task's
+    input.
     """
 
     template_fields: Sequence[str] = (
@@ -327,78 +327,79 @@ class BaseProcessingOperator(BaseOperator):
         emit_assets: bool | str = False,
         **kwargs: Unpack[AirflowParameters],
     ) -> None:
-        """Set the parameters: those of the SDK's Processor and its run under their own names, and Airflow's.
+        """Set the parameters of the SDK's Processor and of its run, under their own names, and Airflow's.
 
         Args:
             role: The name or ARN of the IAM role that the job runs as.
             image: One of AWS's own images, by framework and version, such as `sklearn:1.4-2`; its URI follows from the
                 region when the task runs. Or an image's URI.
             image_uri: The container image, in Amazon ECR, instead of `image`.
-            instance_count: Instances that run the container.
-            instance_type: Such as `ml.m5.xlarge`.
-            instance_preferences: One to five instance types in order, instead of `instance_type`.
-            volume_size_in_gb: The EBS volume of each instance, in GB.
-            volume_kms_key: Encrypts the volume.
-            output_kms_key: Encrypts the outputs in S3.
-            max_runtime_in_seconds: After that, SageMaker stops the job; its own default is 24 hours.
-            base_job_name: Begins the job's name, which goes on with a digest of the task instance and the number of
-                its job; the image's name if None.
-            job_name: The job's name as it is; unique in the account and region. Where the task needs another job, after
+            instance_count: The number of instances that run the container.
+            instance_type: The instance type, such as `ml.m5.xlarge`.
+            instance_preferences: One to five instance types in order of preference, instead of `instance_type`.
+            volume_size_in_gb: The size of each instance's EBS volume, in GB.
+            volume_kms_key: The KMS key that encrypts the volume.
+            output_kms_key: The KMS key that encrypts the outputs in S3.
+            max_runtime_in_seconds: The number of seconds after which SageMaker stops the job; its own default is 24
+                hours.
+            base_job_name: The beginning of the job's name, before a digest of the task instance and the number of its
+                job; the image's name if None.
+            job_name: The whole name of the job, unique in the account and region. If the task needs another job, after
                 a failure or a clear, the record of its last one is deleted to free the name.
             env: Environment variables of the container.
             tags: A dict, or a list of `{"Key": …, "Value": …}`.
-            network_config: VPC, isolation, encryption between instances.
-            inputs: What the job reads. Local files are relative to the DAG file's folder, and uploaded. A source that
-                is a list, such as an output of a mapped task, becomes an input for each element, in numbered folders.
-                One with `optional=True` is left out if the task that it refers to was skipped.
+            network_config: The VPC, network isolation, and encryption between instances.
+            inputs: What the job reads. Local files are relative to the DAG file's folder, and are uploaded. A source
+                that is a list, such as an output of a mapped task, becomes one input per element, in numbered folders.
+                An input with `optional=True` is left out if the task that it refers to was skipped.
             outputs: What the job writes; a string is the container path of an output in the default bucket.
-            arguments: Of the container's command; numbers become strings.
-            experiment_config: `ExperimentName`, `TrialName`, `TrialComponentDisplayName`, `RunName`.
-            kms_key: Encrypts what is uploaded.
+            arguments: The arguments of the container's command; numbers become strings.
+            experiment_config: A dict of `ExperimentName`, `TrialName`, `TrialComponentDisplayName` and `RunName`.
+            kms_key: The KMS key that encrypts uploads.
             aws_conn_id: Airflow connection; None uses boto3's own configuration chain.
             region_name: AWS region; the connection's if None.
             verify: Whether TLS certificates are checked, or the path of a CA bundle.
             botocore_config: Keyword arguments of `botocore.config.Config`.
             default_bucket: An existing bucket for local files and for outputs without a destination;
                 `sagemaker-<region>-<account>`, created if missing, if None.
-            default_bucket_prefix: Stands before every key in the default bucket.
+            default_bucket_prefix: The beginning of every key in the default bucket.
             deferrable: Whether to wait in the triggerer instead of a worker; Airflow's
                 `[operators] default_deferrable` if None.
-            wait_for_completion: Whether the task ends with the job, or right after the submission; False goes before
-                `deferrable`.
-            poll_interval: Seconds between two looks at the job.
-            max_wait: The longest to wait for the job, as a timedelta or in seconds; then it is stopped and the task
-                fails. None leaves it to `execution_timeout` and to the job's own `max_runtime_in_seconds`.
-            max_transient_seconds: How long throttling, 5xx, lost connections and answers that can't be read are waited
-                out.
-            max_capacity_wait: How long to wait for room when the job is created, as a timedelta or in seconds: while
-                creations are throttled, a quota is used up, or AWS has no such instances. A deferrable task waits in
+            wait_for_completion: Whether the task ends with the job; False ends it right after the submission, whatever
+                `deferrable` says.
+            poll_interval: How often the job's status and log are polled, in seconds.
+            max_wait: How long to wait for the job, as a timedelta or in seconds; then the job is stopped and the task
+                fails. None sets no limit besides `execution_timeout` and the job's own `max_runtime_in_seconds`.
+            max_transient_seconds: How long to retry throttling, 5xx errors, lost connections and unreadable responses,
+                in seconds.
+            max_capacity_wait: How long to wait for capacity to create the job, as a timedelta or in seconds: while
+                submissions are throttled, a quota is used up, or AWS has no free instances. A deferrable task waits in
                 the triggerer.
-            on_existing_job: What a retry does with the job that an earlier try left running or completed: `reattach`
-                waits for it and takes its outputs, `fail` fails the task, `new` stops it and starts another. After a
-                user cleared the task it is `new` in any case.
-            logs: True shows the job's log lines in the task's log while they come, deferred or not; `"tail"` shows the
-                last lines of each host at the end; False shows none.
-            on_stopped: What a job that was stopped makes of the task: `fail`, `skip` or `succeed`.
-            skip_on_exit_code: The exit code, or codes, of the container's command that skip the task instead of failing
-                it: `99` is Airflow's own choice elsewhere. SageMaker tells it in FailureReason.
-            stop_on_kill: Whether the job is stopped when nobody waits for it any more: the task was marked, cleared or
-                killed, its run ended, its time to wait is over, or its worker shuts down and there is no next try.
+            on_existing_job: What a retry does with a job of an earlier try that still runs or has completed:
+                `reattach` waits for it and uses its outputs, `fail` fails the task, `new` stops it and creates another.
+                After a user has cleared the task, it is always `new`.
+            logs: True shows the job's log lines in the task's log as they are written, deferred or not; `"tail"` shows
+                the last lines of each host at the end; False shows none.
+            on_stopped: How the task ends if its job was stopped: `fail`, `skip` or `succeed`.
+            skip_on_exit_code: The exit code of the container's command, or several, that skip the task instead of
+                failing it, such as `99`, Airflow's own choice elsewhere. SageMaker reports it in FailureReason.
+            stop_on_kill: Whether the job is stopped when the task stops waiting for it: because the task was marked,
+                cleared or killed, its run ended, a timeout was reached, or its worker shut down and no retry is left.
                 False lets the job go on.
-            end_from_trigger: Whether a deferred task whose job completes is ended by the triggerer, with the same
-                XComs, instead of by a worker that would only do that. What needs a worker gets one all the same.
-            mask_env: Whether the values of `env` are hidden wherever Airflow shows something of the task: in its
-                rendered templates, logs, errors and result. Names hide those variables only.
-            result_files: Small files that the job writes and other tasks want as values: the name of an XCom, and
-                `<output name>/<path of the file>`. A `.json` file is parsed, a `.csv` file becomes a list with a dict
-                for each row, any other file is text. One that isn't there or doesn't parse fails the task.
-            max_result_file_bytes: The largest such file.
+            end_from_trigger: Whether the triggerer ends a deferred task whose job completed, with the same XComs,
+                without a worker. Tasks that need a worker still get one.
+            mask_env: Whether the values of `env` are hidden in rendered templates, logs, errors and results; or a list
+                of the variables to hide.
+            result_files: Small output files that become XComs: the XCom's name, and `<output name>/<path of the
+                file>`. A `.json` file is parsed, a `.csv` file becomes a list with a dict per row, any other file is
+                text. A file that is missing or doesn't parse fails the task.
+            max_result_file_bytes: The size limit of each result file, in bytes.
             emit_assets: Whether each output of a completed job is an asset event, with the job and the output's size.
-                Without it, those are that `outlets` name: an alias or asset with an output's name.
-            kwargs: Those of every Airflow operator.
+                If False, only outputs whose names are those of aliases or assets in `outlets` are.
+            kwargs: The parameters of every Airflow operator.
 
         Raises:
-            DefinitionError: Something is wrong that no run could mend: every such problem at once.
+            DefinitionError: Something is wrong that doesn't depend on a run; all such problems at once.
         """
         given: Any = kwargs
         self.misnamed = misnamed_parameters(type(self), given)

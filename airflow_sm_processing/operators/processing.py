@@ -38,7 +38,7 @@ class ProcessingOperator(BaseProcessingOperator):
 
         Args:
             entrypoint: The command that the container runs instead of the image's own.
-            kwargs: Those of `BaseProcessingOperator`.
+            kwargs: The common parameters of all processing operators.
         """
         super().__init__(**kwargs)
         self.entrypoint = entrypoint
@@ -46,15 +46,15 @@ class ProcessingOperator(BaseProcessingOperator):
 
     @classmethod
     def from_request(cls, request: Mapping[str, Any], **parameters: Any) -> Self:
-        """Make a task of a request of CreateProcessingJob, as boto3 or the amazon provider's operator takes it.
+        """Return a task for a CreateProcessingJob request, as boto3 or the amazon provider's operator takes it.
 
         Args:
-            request: Its values may be templates, and outputs of other tasks. A `ProcessingJobName` without a template
-                becomes the `base_job_name`: a second run couldn't have the same name.
-            parameters: The operator's own, such as `task_id`, which win over what the request says.
+            request: The request. Its values may be templates and outputs of other tasks. A `ProcessingJobName` without
+                a template becomes the `base_job_name`, because a second run can't use the same name.
+            parameters: The operator's own parameters, such as `task_id`, which override the request.
 
         Raises:
-            DefinitionError: The request has members that CreateProcessingJob's hasn't.
+            DefinitionError: The request has members that CreateProcessingJob doesn't have.
         """
         from airflow_sm_processing.processing.definition import request_parameters  # few tasks have a request
 
@@ -105,21 +105,21 @@ class ScriptProcessingOperator(BaseProcessingOperator):
 
         Args:
             code: The script, or a folder with `script_name` in it: a path relative to the DAG file's folder, an
-                absolute one, `file://` or `s3://`. What is local is uploaded.
-            command: Runs the script.
-            script_name: The script's path in the folder, if `code` is one.
-            source_dir: A folder that goes as one archive, and in which the script runs; `code` is its path in there.
-                Relative to the DAG file's folder, absolute, `file://`, or in S3 as a `.tar.gz` or a prefix.
-            dependencies: Local files and folders that lie beside the source folder's own in the container.
+                absolute path, `file://` or `s3://`. Local files are uploaded.
+            command: The command that runs the script.
+            script_name: The script's path in the folder, if `code` is a folder.
+            source_dir: A folder that is sent as one archive, and in which the script runs; `code` is a path in it. A
+                path relative to the DAG file's folder, an absolute path, `file://`, or in S3 a `.tar.gz` or a prefix.
+            dependencies: Local files and folders that are put beside those of the source folder in the container.
             requirements: What pip installs in the container first: the lines of a requirements file, or the path of
                 one, relative to the DAG file's folder.
-            git_config: A repository that is cloned when the job is created, and that `code`, `source_dir`,
-                `dependencies` and `requirements` are paths in: the SDK's dict of `repo`, `branch`, `commit`, and for
-                https `username` and `password`, or `token`, which alone counts with `2FA_enabled`. The password and
+            git_config: The git repository that `code`, `source_dir`, `dependencies` and `requirements` are paths in;
+                it is cloned when the job is created. The SDK's dict of `repo`, `branch`, `commit`, and for https
+                `username` and `password`, or `token`, the only one that is used with `2FA_enabled`. The password and
                 the token are masked wherever Airflow shows something of the task.
-            codeartifact_repo_arn: The ARN of the CodeArtifact repository that pip installs the requirements from; the
-                image needs the AWS CLI for it, and the job's role the permission.
-            kwargs: Those of `BaseProcessingOperator`.
+            codeartifact_repo_arn: The ARN of the CodeArtifact repository that pip installs the requirements from. The
+                image needs the AWS CLI for that, and the job's role the permission.
+            kwargs: The common parameters of all processing operators.
         """
         super().__init__(**kwargs)
         self.code = with_folder_references(to_plain(code), "code")
@@ -169,16 +169,18 @@ class SparkProcessingOperator(BaseProcessingOperator):
         """Set the parameters of every processing operator, and the application.
 
         Args:
-            submit_app: The script, or the jar: a path relative to the DAG file's folder, an absolute one, `file://` or
-                `s3://`. What is local is uploaded.
+            submit_app: The script, or the jar: a path relative to the DAG file's folder, an absolute path, `file://` or
+                `s3://`. Local files are uploaded.
             submit_class: The main class of a jar.
-            submit_py_files: Files that Python can import, `.py`, `.zip` and `.egg`: local ones, or in S3.
-            submit_jars: The same of jars, for the driver's and the executors' classpath.
-            submit_files: The same of files that go to each executor's working directory.
-            configuration: Of Hadoop, Spark and Hive: one of EMR's classifications, a dict with `Classification` and
-                `Properties`, or a list of them.
-            spark_event_logs_s3_uri: Where Spark's event logs go while the application runs; they are an output.
-            kwargs: Those of `BaseProcessingOperator`; `image="spark:3.5"` is AWS's image of that version.
+            submit_py_files: Local or S3 files that Python can import: `.py`, `.zip` and `.egg`.
+            submit_jars: Local or S3 jars for the classpath of the driver and the executors.
+            submit_files: Local or S3 files for each executor's working directory.
+            configuration: The configuration of Hadoop, Spark and Hive in EMR's form: a dict with `Classification` and
+                `Properties`, or a list of such dicts.
+            spark_event_logs_s3_uri: The S3 URI that Spark's event logs are written to while the application runs; they
+                are an output of the job.
+            kwargs: The common parameters of all processing operators; `image="spark:3.5"` is AWS's image of that
+                version.
         """
         super().__init__(**kwargs)
         self.submit_app = to_plain(submit_app)

@@ -178,7 +178,7 @@ class JobDescription:
 
     @property
     def instance_seconds(self) -> float | None:
-        """`duration_seconds` on all instances together, which is what the job costs; None if they aren't known."""
+        """The seconds of all instances together, which you pay for; None if they aren't known."""
         if self.instance_type is None:  # an older boto3 doesn't read what was selected of a job's preferences
             return None
         return None if self.duration_seconds is None else self.duration_seconds * self.instance_count

@@ -68,23 +68,23 @@ class FrameworkProcessor(ScriptProcessor):
 
         Args:
             estimator_cls: The framework's name, such as `pytorch`; or a class of the SDK's that has one.
-            framework_version: Of the image, where `image_uri` is None.
+            framework_version: The version of the image, if `image_uri` is None.
             role: The name or ARN of the IAM role that the job runs as.
-            instance_count: Instances that run the container.
-            instance_type: Such as `ml.m5.xlarge`.
+            instance_count: The number of instances that run the container.
+            instance_type: The instance type, such as `ml.m5.xlarge`.
             py_version: The image's Python, such as `py310`, where `image_uri` is None.
             image_uri: The container image, in Amazon ECR.
-            command: Runs the script; `["python"]` if None.
-            volume_size_in_gb: The EBS volume of each instance, in GB.
-            volume_kms_key: Encrypts the volume.
-            output_kms_key: Encrypts the outputs in S3.
+            command: The command that runs the script; `["python"]` if None.
+            volume_size_in_gb: The size of each instance's EBS volume, in GB.
+            volume_kms_key: The KMS key that encrypts the volume.
+            output_kms_key: The KMS key that encrypts the outputs in S3.
             code_location: An S3 prefix: the source goes to `<code_location>/<job name>/source/`.
-            max_runtime_in_seconds: After that, SageMaker stops the job; its own default is 24 hours.
-            base_job_name: Stands before the timestamp in generated job names; the framework's name if None.
-            sagemaker_session: AWS clients and the default bucket; made from boto3's own configuration if None.
+            max_runtime_in_seconds: The seconds after which SageMaker stops the job; its own default is 24 hours.
+            base_job_name: The part of generated job names before the timestamp; the framework's name if None.
+            sagemaker_session: The AWS clients and the default bucket; from boto3's own configuration if None.
             env: Environment variables of the container.
             tags: A dict, or a list of `{"Key": …, "Value": …}`.
-            network_config: VPC, isolation, encryption between instances.
+            network_config: The VPC, network isolation, and encryption between instances.
         """
         framework = estimator_cls if isinstance(estimator_cls, str) else getattr(estimator_cls, "_framework_name", None)
         if not framework:
@@ -155,7 +155,7 @@ class FrameworkProcessor(ScriptProcessor):
             logs: Whether to log the job's lines; only while waiting.
             job_name: Unique in the account and region; made of the base name and a timestamp if None.
             experiment_config: `ExperimentName`, `TrialName`, `TrialComponentDisplayName`, `RunName`.
-            kms_key: Encrypts what is uploaded.
+            kms_key: The KMS key that encrypts uploads.
             codeartifact_repo_arn: The ARN of the CodeArtifact repository that pip installs from, if the image has the
                 AWS CLI.
             requirements: What pip installs instead of the folder's own `requirements.txt`.
@@ -385,23 +385,23 @@ class _SparkProcessor(ScriptProcessor):
 
         Args:
             role: The name or ARN of the IAM role that the job runs as.
-            instance_type: Such as `ml.m5.xlarge`.
-            instance_count: Instances that run the container.
+            instance_type: The instance type, such as `ml.m5.xlarge`.
+            instance_count: The number of instances that run the container.
             framework_version: Of Spark, such as `3.5`, where `image_uri` is None.
             py_version: The image's Python, such as `py39`; only together with `container_version`.
             container_version: The image's own version, such as `1`.
             image_uri: The container image, in Amazon ECR.
-            volume_size_in_gb: The EBS volume of each instance, in GB.
-            volume_kms_key: Encrypts the volume.
-            output_kms_key: Encrypts the outputs in S3.
+            volume_size_in_gb: The size of each instance's EBS volume, in GB.
+            volume_kms_key: The KMS key that encrypts the volume.
+            output_kms_key: The KMS key that encrypts the outputs in S3.
             configuration_location: An S3 prefix: the configuration goes to `<prefix>/<job name>/input/conf/`.
             dependency_location: The same for local files: they go to `<prefix>/<job name>/input/jars/` and the like.
-            max_runtime_in_seconds: After that, SageMaker stops the job; its own default is 24 hours.
-            base_job_name: Stands before the timestamp in generated job names; the image's name if None.
-            sagemaker_session: AWS clients and the default bucket; made from boto3's own configuration if None.
+            max_runtime_in_seconds: The seconds after which SageMaker stops the job; its own default is 24 hours.
+            base_job_name: The part of generated job names before the timestamp; the image's name if None.
+            sagemaker_session: The AWS clients and the default bucket; from boto3's own configuration if None.
             env: Environment variables of the container.
             tags: A dict, or a list of `{"Key": …, "Value": …}`.
-            network_config: VPC, isolation, encryption between instances.
+            network_config: The VPC, network isolation, and encryption between instances.
         """
         self.configuration_location = configuration_location
         self.dependency_location = dependency_location
@@ -538,7 +538,7 @@ class PySparkProcessor(_SparkProcessor):
             experiment_config: `ExperimentName`, `TrialName`, `TrialComponentDisplayName`, `RunName`.
             configuration: Of Hadoop, Spark and Hive: one of EMR's classifications, or a list of them.
             spark_event_logs_s3_uri: Where Spark's event logs go.
-            kms_key: Encrypts what is uploaded.
+            kms_key: The KMS key that encrypts uploads.
         """
         application = self._application(
             submit_app,

@@ -50,18 +50,18 @@ class Processor:
         Args:
             role: The name or ARN of the IAM role that the job runs as.
             image_uri: The container image, in Amazon ECR; or one of AWS's own, such as `sklearn:1.4-2`.
-            instance_count: Instances that run the container.
-            instance_type: Such as `ml.m5.xlarge`.
+            instance_count: The number of instances that run the container.
+            instance_type: The instance type, such as `ml.m5.xlarge`.
             entrypoint: The command that the container runs instead of the image's own.
-            volume_size_in_gb: The EBS volume of each instance, in GB.
-            volume_kms_key: Encrypts the volume.
-            output_kms_key: Encrypts the outputs in S3.
-            max_runtime_in_seconds: After that, SageMaker stops the job; its own default is 24 hours.
-            base_job_name: Stands before the timestamp in generated job names; the image's name if None.
-            sagemaker_session: AWS clients and the default bucket; made from boto3's own configuration if None.
+            volume_size_in_gb: The size of each instance's EBS volume, in GB.
+            volume_kms_key: The KMS key that encrypts the volume.
+            output_kms_key: The KMS key that encrypts the outputs in S3.
+            max_runtime_in_seconds: The seconds after which SageMaker stops the job; its own default is 24 hours.
+            base_job_name: The part of generated job names before the timestamp; the image's name if None.
+            sagemaker_session: The AWS clients and the default bucket; from boto3's own configuration if None.
             env: Environment variables of the container.
             tags: A dict, or a list of `{"Key": …, "Value": …}`.
-            network_config: VPC, isolation, encryption between instances.
+            network_config: The VPC, network isolation, and encryption between instances.
             instance_preferences: One to five instance types in order, instead of `instance_type`: SageMaker takes the
                 first that has capacity.
             image: Instead of `image_uri`: one of AWS's own images, by framework and version, such as `sklearn:1.4-2`,
@@ -103,12 +103,12 @@ class Processor:
         Args:
             inputs: What the job reads; local files are uploaded first.
             outputs: What the job writes; a string is the container path of an output in the default bucket.
-            arguments: Of the container's command.
+            arguments: The arguments of the container's command.
             wait: Whether to return only when the job has completed.
             logs: Whether to log the job's lines; only while waiting.
             job_name: Unique in the account and region; made of the base name and a timestamp if None.
             experiment_config: `ExperimentName`, `TrialName`, `TrialComponentDisplayName`, `RunName`.
-            kms_key: Encrypts what is uploaded.
+            kms_key: The KMS key that encrypts uploads.
 
         Raises:
             DefinitionError: Something is wrong with the definition: every problem at once, before any upload.

@@ -72,7 +72,7 @@ class Session:
             default_bucket: Takes local inputs, code and outputs without a destination. It must exist: it is neither
                 looked for nor created, so that no ListBuckets or CreateBucket permission is needed. If not given, it
                 is `sagemaker-<region>-<account>`, created if missing.
-            default_bucket_prefix: Stands before every key that is made in the default bucket.
+            default_bucket_prefix: The beginning of every key that is created in the default bucket.
             verify: Whether TLS certificates are checked, or the path of a CA bundle; None leaves it to boto3.
             client_factory: Makes the other clients, `boto_session.client` if not given.
             secrets: Hidden in the log lines, messages and errors of the session's jobs; if not given, nothing is.
@@ -219,7 +219,7 @@ class Session:
         Args:
             path: A file becomes `<key_prefix>/<its name>`, a folder's files `<key_prefix>/<their relative paths>`.
             bucket: The default bucket if None, below `default_bucket_prefix` then.
-            key_prefix: Stands before each key.
+            key_prefix: The beginning of each key.
             callback: Gets the number of bytes whenever some have been sent.
             extra_args: boto3's ExtraArgs for each file, such as `{"ServerSideEncryption": "aws:kms"}`.
 
@@ -303,7 +303,7 @@ class Session:
             body: What is uploaded; a text as UTF-8.
             bucket: Where it goes.
             key: Of the object.
-            kms_key: Encrypts it.
+            kms_key: The KMS key that encrypts it.
 
         Raises:
             ServiceError: S3 refused or couldn't be reached.

@@ -231,16 +231,16 @@ _PASSES_IN_TROUBLE = 10  # over the logs of an ended job; botocore has tried eac
 
 @dataclass(frozen=True, kw_only=True)
 class WaitSettings:
-    """How to wait for a job; times in seconds."""
+    """How to wait for a job."""
 
     poll_interval: float = DEFAULT_POLL_INTERVAL
-    """Between two looks at the job; each is moved by up to a tenth, so that many waiters don't call at once."""
+    """How often the job is polled, in seconds; varied by up to a tenth, so that many waiters don't call at once."""
     max_wait: float | None = None
-    """The longest to wait; None waits as long as the job runs."""
+    """How long to wait, in seconds; None waits as long as the job runs."""
     max_transient_seconds: float = DEFAULT_MAX_TRANSIENT_SECONDS
-    """How long throttling, 5xx and lost connections are waited out before they fail the wait."""
+    """How long to retry throttling, 5xx errors and lost connections before the wait fails, in seconds."""
     log_settle_seconds: float = 2.0
-    """After the job's end, lines are read until none has come for that long: CloudWatch takes a moment to show them."""
+    """After the job's end, lines are read until none has come for this number of seconds: CloudWatch is a bit late."""
 
 
 class Waiter:

@@ -102,22 +102,22 @@ class ProcessingJobSensor(BaseSensorOperator):
         poll_interval: timedelta | float = DEFAULT_POLL_INTERVAL,
         **kwargs: Unpack[SensorParameters],
     ) -> None:
-        """Set which job it is, by one of three parameters, and Airflow's own parameters for sensors.
+        """Set which job to wait for, by one of three parameters, and Airflow's own parameters for sensors.
 
         Args:
             job_name: The job's name.
             job_arn: The job's ARN, whose region is the default of `region_name`.
-            job_name_prefix: What the job's name begins with; of such jobs, the newest at each look is meant.
-            since: With a prefix, only jobs created after this moment count; as text, in ISO 8601. The run's `run_after`
-                if None, which stays the same when the task is tried again or cleared.
+            job_name_prefix: The beginning of the job's name; the newest such job at each poll counts.
+            since: With a prefix, only jobs created after this time count: a datetime, or text in ISO 8601. If None, the
+                run's `run_after`, which stays the same for retries and after a clear.
             aws_conn_id: Airflow connection; None uses boto3's own configuration chain.
             region_name: AWS region; the connection's if None.
             verify: Whether TLS certificates are checked, or the path of a CA bundle.
             botocore_config: Keyword arguments of `botocore.config.Config`.
             deferrable: Whether to wait in the triggerer; if None, Airflow's `[operators] default_deferrable`, unless
                 `mode="reschedule"`.
-            poll_interval: Seconds between two looks at the job; `poke_interval` is Airflow's name for it.
-            kwargs: Those of Airflow's sensors, such as `timeout`, `mode` and `soft_fail`.
+            poll_interval: How often the job is polled, in seconds; `poke_interval` is Airflow's name for it.
+            kwargs: The parameters of Airflow's sensors, such as `timeout`, `mode` and `soft_fail`.
 
         Raises:
             DefinitionError: Not exactly one of `job_name`, `job_arn` and `job_name_prefix` is given.

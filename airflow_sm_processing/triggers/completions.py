@@ -45,8 +45,8 @@ _POLL_INTERVAL = 30.0
 class CompletedJobsTrigger(BaseEventTrigger):
     """Fires once for each processing job that completes, whoever started it; for an `AssetWatcher`.
 
-    An event's payload is what our operators return: `job_name`, `job_arn`, `status`, `outputs` and so on. It begins
-    with what completes after the DAG was first loaded, and goes on where it was after the triggerer was away.
+    An event's payload is what the operators return: `job_name`, `job_arn`, `status`, `outputs` and so on. The first
+    events are for jobs that complete after the DAG was first loaded. After a triggerer's restart, no job is missed.
     """
 
     def __init__(
@@ -61,23 +61,23 @@ class CompletedJobsTrigger(BaseEventTrigger):
         botocore_config: dict[str, Any] | str | None = None,
         poll_interval: float = _POLL_INTERVAL,
     ) -> None:
-        """Accept which jobs are meant, all conditions together, and how to ask for them; nothing is templated.
+        """Set the conditions that jobs have to meet, all together, and the connection; nothing is templated.
 
-        A mapping may be given as its JSON text, too.
+        Mappings may also be JSON text.
 
         Args:
-            job_name_prefix: What the name begins with.
-            job_name_pattern: A regular expression that matches the whole name.
-            tags: The tags that the job has, and may have beside others; None stands for any value. They are asked for
-                once, when the job has completed.
+            job_name_prefix: The beginning of the job's name.
+            job_name_pattern: A regular expression that matches the job's whole name.
+            tags: Tags that the job has to have, among others; None stands for any value. They are read once, when the
+                job has completed.
             aws_conn_id: Airflow connection; None uses boto3's own configuration chain.
             region_name: AWS region; the connection's if None.
             verify: Whether TLS certificates are checked, or the path of a CA bundle.
             botocore_config: Keyword arguments of `botocore.config.Config`.
-            poll_interval: Seconds between two looks.
+            poll_interval: How often jobs are listed, in seconds.
 
         Raises:
-            DefinitionError: No job is told from others, or a value can't be right.
+            DefinitionError: There is no condition, or a value is invalid.
         """
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
         self.job_name_prefix = job_name_prefix

@@ -211,7 +211,7 @@ class ProcessingJobTrigger(BaseTrigger):
             connection: The fields of an `AwsConnection`.
             poll_interval: The end is seen at most so many seconds after it came.
             deadline: The fields of a `Deadline`; None waits as long as the job runs.
-            max_transient_seconds: How long throttling, 5xx and lost connections are waited out.
+            max_transient_seconds: How long to retry throttling, 5xx errors and lost connections, in seconds.
             logs: Whether the job's lines are logged while it runs.
             since: Seconds since the epoch, a moment before which the job can't have ended; saves calls.
             hosts: How many hosts write a log, if it is known; saves calls.
