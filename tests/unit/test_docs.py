@@ -69,3 +69,39 @@ def test_what_a_guide_names_is_there(page: Path):
     ]
     named = [name for row in rows for name in re.findall(r"`([A-Z]\w+)`", row)]
     assert [name for name in named if not hasattr(processing, name)] == []
+
+
+# The messages that a page quotes
+
+
+QUOTE = re.compile(r"^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHORTEST = 6  # characters: what is left of a message that is nearly all `…`
+
+
+def messages() -> str:
+    """Return each text in the package's code as one line, with `…` where a value goes."""
+    lines = []
+    for file in (DOCS.parent / "airflow_sm_processing").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = [part.value if isinstance(part, ast.Constant) else "…" for part in node.values]
+                lines.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                lines.append(re.sub(r"%(?:\.0f|[sdr])", "…", node.value))
+    return "\n".join(lines)
+
+
+def test_each_message_that_the_troubleshooting_page_quotes_is_in_the_code():
+    known = messages()
+    quoted = [line for block in QUOTE.findall((DOCS / "troubleshooting.md").read_text()) for line in block.splitlines()]
+    parts = [part.strip(" -:.") for line in quoted for part in line.split("…")]
+    assert [part for part in parts if len(part) >= SHORTEST and part not in known] == []
+    assert sum(len(part) >= SHORTEST for part in parts) > 20
+
+
+def test_the_troubleshooting_page_lists_its_twenty_errors_first():
+    text = (DOCS / "troubleshooting.md").read_text()
+    assert re.findall(r"^## (\d+)\. ", text, re.MULTILINE) == [str(number) for number in range(1, 21)]
+    assert set(re.findall(r"\[(\d+)\]\(#", text)) == {str(number) for number in range(1, 21)}
+    for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
+        assert all(part in section for part in ("\n```", "**Why:**", "**What to do:**")), section.splitlines()[0]

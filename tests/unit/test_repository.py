@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 METADATA = (ROOT / "pyproject.toml").read_text()
 REPOSITORY = re.search(r'^Repository = "(.*)"$', METADATA, re.MULTILINE)[1]  # type: ignore[index]  # Python 3.10 has no tomllib
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TARGET = re.compile(r"\]\((?P<inline>[^)\s]+)\)|^\[[^\]]+\]: (?P<reference>\S+)$", re.MULTILINE)
 FORMS = [ROOT / ".github" / "ISSUE_TEMPLATE" / name for name in ("bug.yml", "feature.yml")]
 
