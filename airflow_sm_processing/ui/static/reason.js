@@ -6,7 +6,7 @@ import { el } from "./dom.js";
 export function reason(job) {
   if (!job) return [];
   if (job.status !== "Failed" && job.status !== "Stopped") return [said("Exit message", job.exit_message, "plain")];
-  const none = job.status === "Failed" ? "SageMaker gave no reason." : "The job was stopped; SageMaker gave no reason.";
+  const none = job.status === "Failed" ? "SageMaker reported no reason." : "The job was stopped; SageMaker reported no reason.";
   const why = job.failure_reason || (job.exit_message ? null : none);
   const kind = job.status === "Failed" ? "failed" : "stopped";
   const title = job.status === "Failed" ? "Failure reason" : "Stop reason";
