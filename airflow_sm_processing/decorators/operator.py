@@ -154,7 +154,7 @@ class InputArgument(ResolveMixin):
         """Return the input that a run has; None if it is optional, and there is nothing to read.
 
         Raises:
-            TaskDefinitionError: A template or reference gave nothing, and the input isn't optional.
+            TaskDefinitionError: A template or reference has no value, and the input isn't optional.
         """
         from airflow_sm_processing.operators.attempt import TaskDefinitionError
 

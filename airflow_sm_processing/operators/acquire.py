@@ -234,7 +234,7 @@ class JobAcquisition:
             from airflow_sm_processing.airflow_compat import AirflowTaskTimeout
 
             raise AirflowTaskTimeout(
-                f"execution_timeout is over, and AWS had no capacity for the job: {error}"
+                f"execution_timeout was reached while AWS had no capacity for the job: {error}"
             ) from None
         if options.is_deferrable and not self.stays_in_worker:
             self._defer_for_capacity(
@@ -268,7 +268,7 @@ def _claim_job(claim: JobClaim, guard: JobGuard) -> Claimed:
     except BaseException as error:  # Airflow's time-out is no Exception
         will_try_again = isinstance(error, TransientError) and is_pressure(error)
         if isinstance(error, MalformedResponseError) and not guard.killed:
-            log.warning("%s A job may have been made; if so, it goes on.", error)
+            log.warning("%s A job may have been created; if so, it keeps running.", error)
         elif not will_try_again and not guard.is_for_next_try():
             _stop_unseen(claim, guard)
         raise
@@ -280,7 +280,7 @@ def _stop_unseen(claim: JobClaim, guard: JobGuard) -> None:
     try:
         job = claim.unseen_job()
     except ProcessingError as error:  # not raised: the task is ending already, and its own reason must not be hidden
-        log.error("A job may have been made, and can't be looked for: %s", error)  # noqa: TRY400  # the message has it all
+        log.error("A job may have been created, and looking for it failed: %s", error)  # noqa: TRY400  # the message has it all
         return
     if job is not None:
         guard.stop(job)

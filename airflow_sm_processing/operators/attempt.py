@@ -42,7 +42,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-_SILENCE = "Airflow doesn't say why this task's process is to end: %r"
+_SILENCE = "Airflow didn't report why this task's process has to end: %r"
 
 
 class TaskDefinitionError(DefinitionError, AirflowFailException):
@@ -158,7 +158,7 @@ class Attempt:
         try:
             return answers.get(timeout=within)
         except queue.Empty:
-            log.warning("Airflow doesn't say why this task's process is to end.")
+            log.warning("Airflow didn't report why this task's process has to end.")
             return Termination.UNKNOWN
 
     def _ask_why(self, answers: queue.SimpleQueue[Termination], within: float) -> None:

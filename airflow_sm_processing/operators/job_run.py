@@ -301,7 +301,7 @@ class JobRun:
         )
         for name, value in values.items():
             self._context["ti"].xcom_push(key=name, value=value)
-            self._log.info("Result file %s (%s) is XCom %s.", named[name], type(value).__name__, name)
+            self._log.info("Read result file %s (%s) into XCom %r.", named[name], type(value).__name__, name)
 
     def _note_end(self, job: ProcessingJob, description: JobDescription) -> dict[str, Size | None]:
         """Count and record a job that has ended; return the sizes of what it read and wrote."""
@@ -317,7 +317,7 @@ class JobRun:
             from airflow_sm_processing.airflow_compat import AirflowTaskTimeout
 
             what = "was stopped" if self._options.stop_on_kill else "goes on, for stop_on_kill=False"
-            raise AirflowTaskTimeout(f"execution_timeout is over: processing job {job.job_name} {what}.") from None
+            raise AirflowTaskTimeout(f"execution_timeout was reached: processing job {job.job_name} {what}.") from None
         raise WaitTimeoutError(job.job_name, waited_seconds=self._options.max_wait or 0.0) from None
 
     # What these need
@@ -441,7 +441,7 @@ class JobRecorder:
             if store is not None:
                 store.set(f"{xcoms.STORED_RECORD}{job.job_name}", record)
         except Exception as error:  # noqa: BLE001  # of Airflow's and XCom backends' many kinds; none is worth a task
-            log.warning("Airflow's pages don't show all there is to know of job %s: %r", job.job_name, error)
+            log.warning("Airflow's pages may lack details of job %s: %r", job.job_name, error)
 
 
 def _shows_a_later_try(context: Context) -> bool:
@@ -463,7 +463,7 @@ def measured(hook: ProcessingHook, description: JobDescription) -> dict[str, Siz
     try:
         return measure_all(hook.single_attempt_client("s3"), [*read, *written], folders=written)
     except Exception as error:  # noqa: BLE001  # as with a record
-        log.warning("The sizes of what job %s read and wrote aren't known: %r", description.job_name, error)
+        log.warning("Could not measure the inputs and outputs of job %s: %r", description.job_name, error)
         return {}
 
 
@@ -513,4 +513,4 @@ def forget_log_position(context: Context) -> None:
     try:
         XCom.delete(key=xcoms.LOG_POSITION_KEY, **place)
     except Exception as error:  # noqa: BLE001  # of Airflow's and XCom backends' many kinds; none is worth a task
-        log.warning("XCom %s stays, for it could not be deleted: %r", xcoms.LOG_POSITION_KEY, error)
+        log.warning("XCom %s could not be deleted: %r", xcoms.LOG_POSITION_KEY, error)

@@ -304,7 +304,7 @@ def _states(ti: Any, operator: Any) -> dict[int, bool]:
         answer = ti.get_task_states(dag_id=ti.dag_id, task_ids=[operator.task_id], run_ids=[ti.run_id])
         states = answer.get(ti.run_id) or {}
     except Exception as error:  # noqa: BLE001  # of Airflow's many kinds: then the XCom alone tells
-        log.warning("Airflow doesn't say whether task %s was skipped: %r", operator.task_id, error)
+        log.warning("Could not read from Airflow whether task %s was skipped: %r", operator.task_id, error)
         return {}
     ran = {_map_index(name, operator.task_id): _has_run(state) for name, state in states.items()}
     is_beside = operator.get_closest_mapped_task_group() is not None and ti.map_index in ran
@@ -489,7 +489,7 @@ def result_files_problems(
     from airflow_sm_processing.result_files import result_file_problems
 
     if is_unawaited:
-        yield Problem("result_files", plain, "there are none before the job's end: set wait_for_completion=True")
+        yield Problem("result_files", plain, "needs the job's end: set wait_for_completion=True")
     known = {name: place for name, place in plain.items() if place is not LATE} if isinstance(plain, Mapping) else plain
     yield from result_file_problems(known, output_names)
     yield from _bound_problems(max_bytes)

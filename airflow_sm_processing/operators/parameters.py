@@ -653,7 +653,7 @@ def mask_problems(mask_env: Any, env: Any) -> Iterator[Problem]:
     if isinstance(environment, Mapping) and environment and not isinstance(mask, bool):
         for name in mask:
             if name not in environment:
-                rule = f"is no variable of env, which has {', '.join(map(str, environment))}"
+                rule = f"isn't a variable in env; env has {', '.join(map(str, environment))}"
                 yield Problem(MASK_PARAMETER, name, rule)
 
 

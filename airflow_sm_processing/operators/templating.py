@@ -316,7 +316,7 @@ def gave_nothing(written: Any, rendered: Any) -> bool:
 
 
 def _begins_with_nothing(written: str, rendered: str) -> bool:
-    """Return whether the template that a text begins with gave nothing: `{{ none }}/a.csv` is no path."""
+    """Return whether the template that a text begins with has no value: `{{ none }}/a.csv` is no path."""
     found = re.match(_LEADING, written)
     if found is None:
         return False
@@ -327,7 +327,7 @@ def _begins_with_nothing(written: str, rendered: str) -> bool:
 
 
 def without_left_out(written: Any, inputs: Any) -> Any:
-    """Return a task's inputs with None for the source of each optional one whose template gave nothing."""
+    """Return a task's inputs with None for the source of each optional one whose template has no value."""
     if not isinstance(inputs, (list, tuple)):
         return inputs
     return [_or_left_out(_part(written, index), item) for index, item in enumerate(inputs)]
@@ -346,7 +346,7 @@ def _or_left_out(written: Any, item: Any) -> Any:
 
 
 def missing_value_problems(written: Mapping[str, Any], rendered: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield the places and names for which a template or reference gave nothing.
+    """Yield the places and names for which a template or reference has no value.
 
     Args:
         written: The task's parameters as they stand in the DAG file.
@@ -365,7 +365,7 @@ def _missing_in(path: str, field: str, written: Any, rendered: Any) -> Iterator[
         for index, (before, after) in enumerate(zip(written, rendered, strict=False)):
             yield from _missing_in(f"{path}[{index}]", field, before, after)
     elif gave_nothing(written, rendered) and (field in _PLACES or str(rendered or "").strip()):
-        yield Problem(path, rendered, f"{described(written)} gave nothing{_way_out(path)}")
+        yield Problem(path, rendered, f"{described(written)} has no value{_way_out(path)}")
 
 
 def _is_left_out(item: Mapping[str, Any]) -> bool:
@@ -424,7 +424,7 @@ def one_for_each_source(path: str, item: Any, problems: list[Problem]) -> list[A
         problems.append(Problem(f"{path}.{field}", wrong[0], rule))
         return []
     if not sources:
-        problems.append(Problem(f"{path}.{field}", [], "is a list of no places: no upstream task has left one"))
+        problems.append(Problem(f"{path}.{field}", [], "is an empty list: no upstream task has returned a URI"))
     if fields is item:
         return [_numbered(item, position, source=source) for position, source in enumerate(sources)]
     return [

@@ -368,7 +368,7 @@ class ProcessingJobSensor(BaseSensorOperator):
             raise DefinitionError([Problem("job_name", self.job_name, rule)], subject=f"task {self.task_id}")
         written = self.written.get(given[0])
         if gave_nothing(written, values[given[0]]):
-            problem = Problem(given[0], values[given[0]], f"{described(written)} gave nothing")
+            problem = Problem(given[0], values[given[0]], f"{described(written)} has no value")
             raise DefinitionError([problem], subject=f"task {self.task_id}")
         if isinstance(values[given[0]], (list, tuple)):
             rule = (

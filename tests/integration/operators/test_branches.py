@@ -43,4 +43,4 @@ def test_a_join_reads_what_ran(finished: Run, request_of: Callable[[str], Any], 
 
 def test_a_template_that_gives_nothing_is_an_error_without_a_retry(finished: Run):
     assert finished.states["nothing"] == "failed"
-    assert "the template \"{{ ti.xcom_pull('left', key='o') }}\" gave nothing" in finished.logs["nothing"]
+    assert "the template \"{{ ti.xcom_pull('left', key='o') }}\" has no value" in finished.logs["nothing"]

@@ -117,7 +117,7 @@ def test_execution_timeout_bounds_the_wait_for_room(
     task = task_factory("pass", deferrable=True, execution_timeout=timedelta(seconds=12))
     error = stays(runner, task)[-1].error
     assert type(error).__name__ == "AirflowTaskTimeout"
-    assert "execution_timeout is over, and AWS had no capacity for the job: CreateProcessingJob" in str(error)
+    assert "execution_timeout was reached while AWS had no capacity for the job: CreateProcessingJob" in str(error)
 
 
 def test_a_lost_trigger_is_no_reason_to_fail(runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker):

@@ -145,7 +145,7 @@ def test_an_execution_timeout_that_passes_in_the_trigger_is_airflows_own_error(
     deferred = runner.run(task)
     ended = resumed(runner, task, deferred, event_of(deferred))
     assert isinstance(ended.error, AirflowTaskTimeout)
-    assert str(ended.error) == f"execution_timeout is over: processing job {job_of(runner)} was stopped."
+    assert str(ended.error) == f"execution_timeout was reached: processing job {job_of(runner)} was stopped."
     assert status_of(sagemaker, job_of(runner)) in STOPPED
 
 

@@ -98,7 +98,7 @@ def test_no_answer_is_waited_for_longer_than_asked(caplog: pytest.LogCaptureFixt
     asked = threading.Event()
     assert attempt(lambda: asked.wait(60)).termination(within=0.1) is Termination.UNKNOWN
     asked.set()
-    assert "Airflow doesn't say why this task's process is to end" in caplog.text
+    assert "Airflow didn't report why this task's process has to end" in caplog.text
 
 
 def test_an_airflow_that_cannot_be_asked_is_asked_again(caplog: pytest.LogCaptureFixture) -> None:
@@ -111,7 +111,7 @@ def test_an_airflow_that_cannot_be_asked_is_asked_again(caplog: pytest.LogCaptur
         return answers[0]
 
     assert attempt(refuse_once).termination(within=60) is Termination.ENDED
-    assert "Airflow doesn't say why this task's process is to end: OSError('gone')" in caplog.text
+    assert "Airflow didn't report why this task's process has to end: OSError('gone')" in caplog.text
 
 
 class Policy:

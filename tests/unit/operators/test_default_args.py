@@ -97,9 +97,9 @@ def test_instances_that_one_place_contradicts_are_an_error(valid, owners):
 
 def test_a_default_mask_may_name_variables_that_a_task_has_not(valid):
     assert made(valid, {"mask_env": ["TOKEN"]}, {"env": {"A": "b"}}).env == {"A": "b"}
-    with pytest.raises(DefinitionError, match="is no variable of env"):
+    with pytest.raises(DefinitionError, match="isn't a variable in env"):
         made(valid, {}, {"mask_env": ["TOKEN"], "env": {"A": "b"}})
-    with pytest.raises(DefinitionError, match="is no variable of env"):
+    with pytest.raises(DefinitionError, match="isn't a variable in env"):
         made(valid, {"mask_env": ["TOKEN"], "env": {"A": "b"}}, {})
 
 

@@ -116,7 +116,7 @@ WRONG = {
             "result_files": {"metrics": "out/metrics.json"},
             "wait_for_completion": False,
         },
-        ("result_files", "there are none before the job's end: set wait_for_completion=True"),
+        ("result_files", "needs the job's end: set wait_for_completion=True"),
     ),
     "result files that are a list": (
         {"result_files": ["out/metrics.json"]},

@@ -172,7 +172,7 @@ def test_a_native_template_may_give_a_list_of_sources(runner, valid, mapped):
     ("source", "rule"),
     [
         (lambda made: made.output, "name an output of the upstream task, such as task.output['train']"),
-        (lambda made: made.output["job_arn"], "is a list of no places: no upstream task has left one"),
+        (lambda made: made.output["job_arn"], "is an empty list: no upstream task has returned a URI"),
     ],
 )
 def test_a_list_that_names_no_places_is_an_error(runner, task_factory, mapped, source, rule):

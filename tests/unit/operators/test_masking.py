@@ -138,8 +138,8 @@ def test_a_presigned_url_shows_without_its_query_wherever_it_stands(runner: Runn
     [
         (3, 3, "must be true, false or a list of names of variables in env"),
         ([3], [3], "must be true, false or a list of names of variables in env"),
-        (["LOGIN", "REGOIN"], "REGOIN", "is no variable of env, which has LOGIN, REGION"),
-        ("ture", "ture", "is no variable of env, which has LOGIN, REGION"),
+        (["LOGIN", "REGOIN"], "REGOIN", "isn't a variable in env; env has LOGIN, REGION"),
+        ("ture", "ture", "isn't a variable in env; env has LOGIN, REGION"),
     ],
 )
 def test_a_mask_that_would_leave_a_value_unhidden_is_an_error(

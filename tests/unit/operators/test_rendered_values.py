@@ -186,7 +186,7 @@ def test_a_function_is_not_called_with_a_source_that_is_nothing(runner, valid, d
     @task.sm_processing(**script)
     def function(train: Any) -> None: ...
 
-    with pytest.raises(DefinitionError, match=r"the template '\{\{ none \}\}' gave nothing"):
+    with pytest.raises(DefinitionError, match=r"the template '\{\{ none \}\}' has no value"):
         runner.rendered(function(ProcessingInput("{{ none }}")).operator)
 
 
@@ -242,14 +242,14 @@ def test_a_template_that_gives_nothing_is_named(runner, task_factory, parameters
     with pytest.raises(DefinitionError) as caught:
         read_task(runner.rendered(task_factory(**parameters)))
     found = {problem.parameter: problem.rule for problem in caught.value.problems}
-    assert f"the template {template!r} gave nothing" in found[parameter]
+    assert f"the template {template!r} has no value" in found[parameter]
     assert template in str(caught.value)
 
 
 def test_a_native_template_that_gives_none_is_named(runner, valid):
     with DAG("a_dag", schedule=None, render_template_as_native_obj=True):
         made = ScriptProcessingOperator(task_id="task", inputs=[ProcessingInput("{{ none }}", IN)], **valid)
-    with pytest.raises(DefinitionError, match=r"inputs\[0\].source=None: the template '\{\{ none \}\}' gave nothing"):
+    with pytest.raises(DefinitionError, match=r"inputs\[0\].source=None: the template '\{\{ none \}\}' has no value"):
         sources(runner, made)
 
 
@@ -261,7 +261,7 @@ def test_a_reference_that_gives_none_is_named(runner, task_factory, dag):
         sources(runner, task_factory(inputs=[ProcessingInput(upstream(), IN)]))
     (problem,) = caught.value.problems
     assert problem.rule == (
-        "the reference to XCom 'return_value' of task upstream gave nothing; if its upstream task may be skipped, "
+        "the reference to XCom 'return_value' of task upstream has no value; if its upstream task may be skipped, "
         "optional=True leaves the input out then"
     )
 
@@ -287,7 +287,7 @@ def test_a_folder_that_is_called_none_in_the_dag_file_is_one(runner, task_factor
 @pytest.mark.parametrize("name", ["job_name", "job_arn", "job_name_prefix"])
 def test_a_sensor_waits_for_no_job_called_none(runner, dag, name):
     sensor = ProcessingJobSensor(task_id="sensor", **{name: "{{ none }}"})
-    with pytest.raises(DefinitionError, match=rf"{name}='None': the template '\{{\{{ none \}}\}}' gave nothing"):
+    with pytest.raises(DefinitionError, match=rf"{name}='None': the template '\{{\{{ none \}}\}}' has no value"):
         runner.rendered(sensor)._check_which()
 
 

@@ -171,7 +171,7 @@ def test_what_only_a_run_knows_is_no_mistake() -> None:
 def test_a_template_that_gives_nothing_is_told(folder: Path) -> None:
     with DAG("a_dag") as dag:
         SparkProcessingOperator(task_id="spark", submit_app=str(folder / "app.py"), submit_jars=["{{ none }}"], **JOB)
-    with pytest.raises(DefinitionError, match=r"submit_jars\[0\]='None': the template '{{ none }}' gave nothing"):
+    with pytest.raises(DefinitionError, match=r"submit_jars\[0\]='None': the template '{{ none }}' has no value"):
         planned(dag)
 
 
