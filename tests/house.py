@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PACKAGE = "airflow_sm_processing"
 ROOT = Path(__file__).parents[1] / PACKAGE
 SMALL_LINES = 50
-STANDARD_GERUNDS = {"processing", "templating", "mapping", "masking"}
+STANDARD_GERUNDS = {"processing", "training", "templating", "mapping", "masking"}
 """Airflow's and SageMaker's own terms."""
 PRIVATE_WORDS = {"room", "lane", "turns", "late", "truths", "hostile", "sought", "made_up", "standing", "getting"}
 NO_VERBS = {"Give", "Gives", "Tell", "Tells", "Take", "Takes"}

@@ -1,4 +1,4 @@
-"""The processing-job operations of SageMaker's API: create, describe, list with every filter, stop, and tags."""
+"""The job operations of SageMaker's API, of both kinds: create, describe, list with every filter, stop, and tags."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ import secrets
 import threading
 from collections import defaultdict
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.local import validation
 from airflow_sm_processing.local.auth import core_session
 from airflow_sm_processing.local.jobs import Job, Jobs
+from airflow_sm_processing.local.processing import ProcessingJob
+from airflow_sm_processing.local.training import TrainingJob
 from airflow_sm_processing.local.validation import ServiceError, validation_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from airflow_sm_processing.local.auth import Caller
     from airflow_sm_processing.local.runner import Dispatcher
@@ -40,13 +43,17 @@ _FILTERS: Mapping[str, Callable[[Job, Any], bool]] = {
     "LastModifiedTimeBefore": lambda job, when: job.modified.timestamp() < when,
     "NameContains": lambda job, text: text.lower() in job.name.lower(),
     "StatusEquals": lambda job, status: job.status.value == status,
+    # No instance is kept for another job, and none is bought in advance.
+    "WarmPoolStatusEquals": lambda job, status: False,  # noqa: ARG005  # as of the others
+    "TrainingPlanArnEquals": lambda job, arn: False,  # noqa: ARG005  # as of the others
 }
 
 
 class Listing:
     """Pages of jobs; a token is valid for this server and for the query that it came from."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type[Job]) -> None:
+        self._kind = kind.kind
         self._secret = secrets.token_bytes(32)
 
     def page(self, request: Mapping[str, Any], jobs: Iterable[Job]) -> dict[str, Any]:
@@ -65,7 +72,7 @@ class Listing:
             last = self._read(request)
             ordered = [row for row in ordered if (row[:2] < last if descending else row[:2] > last)]
         size = request.get("MaxResults", DEFAULT_PAGE)
-        answer: dict[str, Any] = {"ProcessingJobSummaries": [job.summary() for _, _, job in ordered[:size]]}
+        answer: dict[str, Any] = {f"{self._kind}JobSummaries": [job.summary() for _, _, job in ordered[:size]]}
         if len(ordered) > size:
             answer["NextToken"] = self._write(request, ordered[size - 1][:2])
         return answer
@@ -91,33 +98,38 @@ class Listing:
 
 
 Request = dict[str, Any]
-_JOB_ARN = ":processing-job/"
+_KINDS: Sequence[type[Job]] = (ProcessingJob, TrainingJob)
+_BY_ARN = {f":{kind.kind.lower()}-job/": kind for kind in _KINDS}
 
 
-class ProcessingApi:
-    """Answers Create, Describe, List, Stop and DeleteProcessingJob, and AddTags, ListTags, DeleteTags for jobs."""
+class JobApi:
+    """Answers Create, Describe, List, Stop and Delete for each kind of job, and AddTags, ListTags, DeleteTags."""
 
     def __init__(self, dispatcher: Dispatcher, *, check_image: Callable[[str], object]) -> None:
         self._dispatcher = dispatcher
         self._check_image = check_image
         self._model = core_session().get_service_model("sagemaker")
-        self._jobs: defaultdict[tuple[str, str], Jobs] = defaultdict(Jobs)
-        self._listing = Listing()
+        self._jobs: defaultdict[tuple[str, str, type[Job]], Jobs] = defaultdict(Jobs)
+        self._listings = {kind: Listing(kind) for kind in _KINDS}
         self._tags_lock = threading.Lock()
-        self._operations: Mapping[str, Callable[[Request, Caller], Request]] = {
-            "CreateProcessingJob": self._create,
-            "DescribeProcessingJob": self._describe,
-            "ListProcessingJobs": self._list,
-            "StopProcessingJob": self._stop,
-            "DeleteProcessingJob": self._delete,
+        self._operations: dict[str, Callable[[Request, Caller], Request]] = {
             "AddTags": self._add_tags,
             "ListTags": self._list_tags,
             "DeleteTags": self._delete_tags,
         }
+        for kind in _KINDS:
+            self._operations |= {
+                f"Create{kind.kind}Job": partial(self._create, kind),
+                f"Describe{kind.kind}Job": partial(self._describe, kind),
+                f"List{kind.kind}Jobs": partial(self._list, kind),
+                f"Stop{kind.kind}Job": partial(self._stop, kind),
+                f"Delete{kind.kind}Job": partial(self._delete, kind),
+            }
 
     def answers(self, operation: str, request: Request) -> bool:
-        """Whether the operation is ours; the tags of anything but processing jobs aren't."""
-        return operation in self._operations and _JOB_ARN in str(request.get("ResourceArn", _JOB_ARN))
+        """Whether the operation is ours; the tags of anything but jobs aren't."""
+        arn = request.get("ResourceArn")
+        return operation in self._operations and (arn is None or any(part in str(arn) for part in _BY_ARN))
 
     def call(self, operation: str, request: Request, caller: Caller) -> str:
         """Carry an operation out and return its answer as JSON, times as seconds of the epoch.
@@ -134,47 +146,46 @@ class ProcessingApi:
 
     def _modelled(self, operation: str) -> str:
         """Return an operation of the same input that the installed boto3 has."""
-        known = operation != "DeleteProcessingJob" or operation in self._model.operation_names
-        return operation if known else "StopProcessingJob"
+        known = not operation.startswith("Delete") or operation in self._model.operation_names
+        return operation if known else operation.replace("Delete", "Stop", 1)
 
-    def jobs(self, caller: Caller) -> Jobs:
-        """Return the jobs of the caller's account and region."""
-        return self._jobs[caller.key.account_id, caller.region]
+    def jobs(self, caller: Caller, kind: type[Job]) -> Jobs:
+        """Return the jobs of a kind of the caller's account and region."""
+        return self._jobs[caller.key.account_id, caller.region, kind]
 
-    def _create(self, request: Request, caller: Caller) -> Request:
-        validation.check_rules(request)
-        self._check_image(request["AppSpecification"]["ImageUri"])
-        job = Job(request, account_id=caller.key.account_id, region=caller.region)
-        self.jobs(caller).add(job)
+    def _create(self, kind: type[Job], request: Request, caller: Caller) -> Request:
+        kind.check(request)
+        job = kind(request, account_id=caller.key.account_id, region=caller.region)
+        self._check_image(job.image_uri)
+        self.jobs(caller, kind).add(job)
         self._dispatcher.submit(job)
-        return {"ProcessingJobArn": job.arn}
+        return {f"{kind.kind}JobArn": job.arn}
 
-    def _describe(self, request: Request, caller: Caller) -> Request:
-        return self.jobs(caller).get(request["ProcessingJobName"]).describe()
+    def _describe(self, kind: type[Job], request: Request, caller: Caller) -> Request:
+        return self.jobs(caller, kind).get(request[f"{kind.kind}JobName"], kind).describe()
 
-    def _list(self, request: Request, caller: Caller) -> Request:
-        return self._listing.page(request, self.jobs(caller).all())
+    def _list(self, kind: type[Job], request: Request, caller: Caller) -> Request:
+        return self._listings[kind].page(request, self.jobs(caller, kind).all())
 
-    def _stop(self, request: Request, caller: Caller) -> Request:
-        self._dispatcher.stop(self.jobs(caller).get(request["ProcessingJobName"]))
+    def _stop(self, kind: type[Job], request: Request, caller: Caller) -> Request:
+        self._dispatcher.stop(self.jobs(caller, kind).get(request[f"{kind.kind}JobName"], kind))
         return {}
 
-    def _delete(self, request: Request, caller: Caller) -> Request:
-        self.jobs(caller).delete(request["ProcessingJobName"])
+    def _delete(self, kind: type[Job], request: Request, caller: Caller) -> Request:
+        self.jobs(caller, kind).delete(request[f"{kind.kind}JobName"], kind)
         return {}
 
     def _tagged(self, request: Request, caller: Caller) -> Job:
         arn = request["ResourceArn"]
-        job = self.jobs(caller).find(arn.partition(_JOB_ARN)[2])
+        part = next((part for part in _BY_ARN if part in arn), "")
+        job = self.jobs(caller, _BY_ARN[part]).find(arn.partition(part)[2]) if part else None
         if job is None or job.arn != arn:
             raise ServiceError("ResourceNotFound", f"Could not find requested resource: {arn}")
         return job
 
     def _add_tags(self, request: Request, caller: Caller) -> Request:
         job = self._tagged(request, caller)
-        reserved = [*validation.reserved_tags(request["Tags"])]
-        if reserved:
-            raise validation_error(" ".join(reserved))
+        validation.raise_all(validation.reserved_tags(request["Tags"]))
         with self._tags_lock:
             tags = job.tags | {tag["Key"]: tag["Value"] for tag in request["Tags"]}
             limit = self._model.shape_for("TagList").metadata["max"]

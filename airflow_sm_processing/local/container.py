@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.local import sandbox
 from airflow_sm_processing.local.folders import make_private, open_beneath, write_private
+from airflow_sm_processing.local.jobs import Place
 from airflow_sm_processing.local.logs import LogPump, LogStream
-from airflow_sm_processing.local.validation import outputs_of, validation_error
+from airflow_sm_processing.local.validation import validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -86,12 +87,17 @@ import sys
 from pip._internal.cli.main import main
 sys.exit(main())
 """
-_SPARK = """#!{python}
+_OURS = """#!{python}
 import os, runpy
-os.environ["SMSPARK_SUBMIT_ML"] = {ml!r}
+os.environ[{variable!r}] = {ml!r}
 runpy.run_path({program!r}, run_name="__main__")
 """
-_SPARK_PROGRAM = Path(__file__).with_name("smspark_submit.py")
+# What AWS's images have, and the variable that says to it which folder is behind /opt/ml.
+_SPARK = "smspark-submit"
+_PROGRAMS = {
+    _SPARK: ("smspark_submit.py", "SMSPARK_SUBMIT_ML"),
+    "train": ("training_toolkit.py", "TRAINING_TOOLKIT_ML"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,12 +111,13 @@ class Interpreter:
     version: str
     """Major and minor, such as 3.11."""
 
-    def layer(self, folder: Path, ml: Path) -> Path:
+    def layer(self, folder: Path, ml: str, ours: Iterable[str]) -> Path:
         """Make a virtual environment in `folder` that sees the image's packages and takes its own `pip install`s.
 
         Args:
             folder: Where.
-            ml: The real folder behind /opt/ml.
+            ml: Where the container's programs find /opt/ml.
+            ours: Which programs of AWS's images to add.
 
         Returns:
             The folder to put first on PATH.
@@ -126,10 +133,10 @@ class Interpreter:
         lines = "".join(f"import site; site.addsitedir({path!r})\n" for path in self.sites)
         (site / "_image.pth").write_text(lines)
         programs = dict.fromkeys(("pip", "pip3"), _PIP.format(python=binaries / "python"))
-        if not (self.python.parent / "smspark-submit").exists():  # the image's own goes first
-            programs["smspark-submit"] = _SPARK.format(
-                python=binaries / "python", ml=str(ml), program=str(_SPARK_PROGRAM)
-            )
+        for name in ours:
+            file, variable = _PROGRAMS[name]
+            place = str(Path(__file__).with_name(file))
+            programs[name] = _OURS.format(python=binaries / "python", variable=variable, ml=ml, program=place)
         for name, text in programs.items():
             (binaries / name).write_text(text)
             (binaries / name).chmod(0o755)
@@ -224,30 +231,18 @@ class Instance:
         hosts = [f"algo-{number}" for number in range(1, self.job.instance_count + 1)]
         addresses = "".join(f"{self._network.address(number)} {host}\n" for number, host in enumerate(hosts, start=1))
         sandbox.make_root(self._root, hosts=addresses)
-        for name in ("home", "tmp", "work", "ml/config", "ml/output", "ml/processing"):
+        for name in ("home", "tmp", "work", *(f"ml/{name}" for name in self.job.fixed_folders)):
             make_private(self._root / name)
-        for path in self._local_paths():
+        for path in [source.path for source in self.job.sources()] + [target.path for target in self.job.targets()]:
             make_private(self.folder(path))
         # Relative to a container's root folder, which we can't give, `opt/ml/…` leads there too.
         (self._root / "work" / "opt").symlink_to(self._root / "opt" if self._is_rewritten else "/opt")
         if self._is_rewritten:
             make_private(self._root / "opt")
             (self._root / "opt" / "ml").symlink_to(self._root / "ml")
-        self._write_config("processingjobconfig.json", self._job_config())
-        self._write_config("resourceconfig.json", {"current_host": self.host, "hosts": hosts})
-
-    def _local_paths(self) -> list[str]:
-        places = [item.get("S3Input", {}) for item in self.job.request.get("ProcessingInputs", [])]
-        places += [item.get("S3Output", {}) for item in outputs_of(self.job.request)]
-        return [place["LocalPath"] for place in places if "LocalPath" in place]
-
-    def _job_config(self) -> dict[str, Any]:
-        return {"ProcessingJobArn": self.job.arn} | {
-            name: value for name, value in self.job.request.items() if name not in {"Tags", "ExperimentConfig"}
-        }
-
-    def _write_config(self, name: str, content: Mapping[str, Any]) -> None:
-        write_private(self._root / "ml" / "config" / name, self._rewritten(json.dumps(content)))
+        place = Place(host=self.host, hosts=hosts, interface=self._network.interface)
+        for name, content in self.job.config_files(place).items():
+            write_private(self.ml / name, self._rewritten(json.dumps(content)))
 
     @property
     def _is_rewritten(self) -> bool:
@@ -258,23 +253,22 @@ class Instance:
 
     def start(self, image: Interpreter, logs: Any) -> None:
         """Start the command; its output goes to the host's log stream from now on."""
-        stream = self._stream = LogStream(logs, f"{self.job.name}/{self.host}-{int(time.time())}")
+        stream = self._stream = LogStream(logs, self.job.log_group, f"{self.job.name}/{self.host}-{int(time.time())}")
         stream.put(self._remarks(image))
         command = sandbox.Command(
             root=self._root,
             directory=self._root / "work",
-            arguments=[self._rewritten(argument) for argument in self._arguments()],
+            arguments=[self._rewritten(argument) for argument in self.job.command()],
             environment=self._environment(image),
         )
         place = self._network.host(self.number, self._setting.endpoint)
         self._sandbox = sandbox.Sandbox(command, self._setting.mode, place)
-        self._pump = LogPump(self._sandbox.output, stream)
+        self._pump = LogPump(self._sandbox.output, stream, self.job.note_output)
         self._pump.start()
 
     def _remarks(self, image: Interpreter) -> list[str]:
         """Return what differs from the service."""
-        uri = self.job.request["AppSpecification"]["ImageUri"]
-        remarks = [f"{uri} isn't pulled: the command runs with {image.python}."]
+        remarks = [f"{self.job.image_uri} isn't pulled: the command runs with {image.python}."]
         if self._is_rewritten:
             remarks += self._remarks_on_paths()
         if self._network.is_own:
@@ -286,8 +280,9 @@ class Instance:
                 "The hosts of this job share this machine's network: no two of them can listen on the same port of all "
                 f"addresses (0.0.0.0). Listen on the host's own name, {self.host}, instead."
             )
-        if self.job.request.get("NetworkConfig", {}).get("EnableNetworkIsolation"):
+        if self.job.is_isolated:
             remarks.append("EnableNetworkIsolation isn't enforced here.")
+        remarks += self.job.remarks()
         return [f"[local] {remark}" for remark in remarks]
 
     def _remarks_on_paths(self) -> list[str]:
@@ -296,7 +291,7 @@ class Instance:
             f"config files say {self.ml} instead. Paths written inside scripts aren't changed."
         )
         remarks = [text]
-        if found := find(self.ml, self._arguments()):
+        if found := find(self.ml, self.job.command()):
             remarks.append(
                 f"These scripts say {ML} themselves, where they will find nothing of this job's: {'; '.join(found)}. "
                 "Take the paths from arguments or the environment, or write them without the first slash (opt/ml/…), "
@@ -304,10 +299,6 @@ class Instance:
                 "root or with user namespaces)."
             )
         return remarks
-
-    def _arguments(self) -> list[str]:
-        specification = self.job.request["AppSpecification"]
-        return [*specification["ContainerEntrypoint"], *specification.get("ContainerArguments", [])]
 
     def _environment(self, image: Interpreter) -> dict[str, str]:
         passed = (*_INHERITED, *self._setting.pass_environment)
@@ -317,12 +308,17 @@ class Instance:
             if any(fnmatch.fnmatchcase(name, pattern) for pattern in passed)
         }
         own = {
-            "PATH": f"{image.layer(self._root / 'python', self.ml)}:{image.python.parent}:{_SYSTEM_PATH}",
+            "PATH": f"{self._layer(image)}:{image.python.parent}:{_SYSTEM_PATH}",
             "HOME": str(self._root / "home"),
             "TMPDIR": str(self._root / "tmp"),
         }
-        asked = {name: self._rewritten(value) for name, value in self.job.request.get("Environment", {}).items()}
+        asked = {name: self._rewritten(value) for name, value in self.job.environment().items()}
         return inherited | _IMAGE_ENVIRONMENT | own | dict(self._setting.aws_environment) | asked
+
+    def _layer(self, image: Interpreter) -> Path:
+        ours = [] if (image.python.parent / _SPARK).exists() else [_SPARK]  # the image's own goes first
+        ours += [self.job.program] if self.job.program else []
+        return image.layer(self._root / "python", self._rewritten(str(ML)), ours)
 
     def terminate(self) -> None:
         """Send SIGTERM."""
@@ -349,14 +345,16 @@ class Instance:
             self._sandbox.close()
         return self.exit_code
 
-    def exit_message(self) -> bytes:
-        """Read /opt/ml/output/message, nothing if the script wrote none, or put a link or no file there."""
+    def said_in(self, file: str | None) -> bytes:
+        """Read a file in /opt/ml/output, nothing if the script wrote none, or put a link or no file there."""
+        if file is None:
+            return b""
         try:
-            descriptor = open_beneath(self.ml, "output", "message", flags=os.O_NONBLOCK)
+            descriptor = open_beneath(self.ml, "output", file, flags=os.O_NONBLOCK)
         except OSError:
             return b""
-        with os.fdopen(descriptor, "rb") as file:
-            return file.read(64 * 1024) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+        with os.fdopen(descriptor, "rb") as opened:
+            return opened.read(64 * 1024) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
 
     def remark(self, text: str) -> None:
         """Write a line to the host's log, if it has one yet."""

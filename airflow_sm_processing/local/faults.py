@@ -10,8 +10,8 @@ A fault is written `OPERATION:KEY=VALUE,KEY=VALUE,…`:
     RunProcessingJob:error=CapacityError                the job fails before it starts
     RunProcessingJob:latency=5,job=slow-*               the job starts 5 s late
 
-OPERATION is a glob over `Operation` and `service:Operation`; `RunProcessingJob` is the start of a job on its
-instances, which is no API call.
+OPERATION is a glob over `Operation` and `service:Operation`; `RunProcessingJob` and `RunTrainingJob` are the start of a
+job on its instances, which is no API call.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-RUN = "RunProcessingJob"
 _KEYS: Mapping[str, Callable[[str], Any]] = {
     "error": str,
     "message": str,
@@ -78,7 +77,7 @@ class Fault:
     times: int | None = None
     """Apply to so many calls, then no more."""
     job: str = "*"
-    """A glob over the call's ProcessingJobName; calls without one match `*` only."""
+    """A glob over the job's name in the call; calls without one match `*` only."""
     role: str = "*"
     """A glob over the call's RoleArn; calls without one match `*` only."""
 
@@ -125,9 +124,9 @@ class Fault:
 
     @classmethod
     def denied_role(cls, pattern: str) -> Fault:
-        """Refuse CreateProcessingJob for the roles whose ARN or name matches, as for one that can't be assumed."""
+        """Refuse to create jobs for the roles whose ARN or name matches, as for one that can't be assumed."""
         return cls(
-            operation="CreateProcessingJob",
+            operation="Create*Job",
             error="ValidationException",
             message="Could not assume role {role}. Please ensure that the role exists and allows principal "
             "'sagemaker.amazonaws.com' to assume the role.",

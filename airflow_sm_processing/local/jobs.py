@@ -1,17 +1,22 @@
-"""A processing job as the service sees it, and all of them by name."""
+"""A job as the service sees it, of either kind, and all jobs of a kind by name.
+
+What differs between the kinds is described by the subclasses in `processing.py` and `training.py`: what of the request
+means what, and what the container finds. One runner runs them all.
+"""
 
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_sm_processing.local.validation import ServiceError, validation_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # Of the request, Describe gives back all but these; ListTags gives the tags.
 _NOT_DESCRIBED = frozenset({"Tags"})
@@ -19,7 +24,7 @@ _DEFAULT_COUNT = 1  # of InstanceCount, as the API reference says
 
 
 class Status(str, Enum):
-    """ProcessingJobStatus."""
+    """ProcessingJobStatus and TrainingJobStatus."""
 
     IN_PROGRESS = "InProgress"
     STOPPING = "Stopping"
@@ -33,9 +38,71 @@ class Status(str, Enum):
         return self in {Status.STOPPED, Status.COMPLETED, Status.FAILED}
 
 
+class Stage(str, Enum):
+    """What is being done for a job, as a training job's SecondaryStatus names it."""
+
+    STARTING = "Starting"
+    DOWNLOADING = "Downloading"
+    RUNNING = "Training"
+    STOPPING = "Stopping"
+    UPLOADING = "Uploading"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a job's hosts get from S3 before their commands start."""
+
+    uri: str
+    path: str
+    """The container's folder that it is for."""
+    is_manifest: bool = False
+    is_sharded: bool = False
+    """Whether each host gets its share of the objects, instead of all."""
+    is_optional: bool = False
+    """Whether nothing may be there."""
+    is_object: bool = False
+    """Whether the URI is one object's, and no prefix."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A folder of each host whose content goes to S3."""
+
+    uri: str
+    """A prefix, or of an archive the object."""
+    path: str
+    """The container's folder."""
+    is_archive: bool = False
+    """Whether the folders of all hosts become one gzipped tar file."""
+    is_continuous: bool = False
+    """Whether it is uploaded while the commands run, and then however the job ends."""
+    is_restored: bool = False
+    """Whether what is there before the commands start came from the same place."""
+    kms_key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where one host is among a job's hosts."""
+
+    host: str
+    hosts: Sequence[str]
+    interface: str
+    """The network interface by which they reach each other."""
+
+
 @dataclass(eq=False)
-class Job:
-    """One processing job: what was asked for, and what became of it."""
+class Job(ABC):
+    """One job: what was asked for, and what became of it."""
+
+    kind: ClassVar[str]
+    """The word in the API's names, such as Processing in CreateProcessingJob."""
+    fixed_folders: ClassVar[Sequence[str]]
+    """What the container has below /opt/ml, whatever was asked for."""
+    message_file: ClassVar[str | None] = None
+    """The file in /opt/ml/output that becomes the ExitMessage."""
+    failure_file: ClassVar[str | None] = None
+    """The file in /opt/ml/output that says in the FailureReason why a command failed."""
 
     request: Mapping[str, Any]
     account_id: str
@@ -47,27 +114,56 @@ class Job:
     failure_reason: str | None = None
     exit_message: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    stages: list[tuple[Stage, datetime]] = field(default_factory=list)
+    """What was done for the job, and from when on."""
     wake: threading.Condition = field(default_factory=threading.Condition, repr=False)
     """Guards every field, and is notified when the job's runner has something to look at."""
 
     def __post_init__(self) -> None:
         self.modified = self.created
         self.tags = {tag["Key"]: tag["Value"] for tag in self.request.get("Tags", [])}
+        self.enter(Stage.STARTING)
+
+    @classmethod
+    @abstractmethod
+    def check(cls, request: Mapping[str, Any]) -> None:
+        """Check the rules across a request's fields.
+
+        Raises:
+            ServiceError: ValidationException with every broken rule.
+        """
+
+    @classmethod
+    def not_found(cls, name: str) -> str:
+        """Return what the service says of a job that there isn't."""
+        return f"Could not find requested job with name: {name}"
+
+    # What of the request means what
 
     @property
     def name(self) -> str:
-        """ProcessingJobName, unique in an account and region."""
-        return str(self.request["ProcessingJobName"])
+        """The job's name, unique among those of its kind in an account and region."""
+        return str(self.request[f"{self.kind}JobName"])
 
     @property
     def arn(self) -> str:
-        """ProcessingJobArn."""
-        return f"arn:aws:sagemaker:{self.region}:{self.account_id}:processing-job/{self.name}"
+        """Its ARN."""
+        return f"arn:aws:sagemaker:{self.region}:{self.account_id}:{self.kind.lower()}-job/{self.name}"
+
+    @property
+    def role(self) -> str:
+        """The ARN of the role that it runs as."""
+        return str(self.request["RoleArn"])
+
+    @property
+    @abstractmethod
+    def resources(self) -> Mapping[str, Any]:
+        """The request's ClusterConfig or ResourceConfig."""
 
     @property
     def cluster(self) -> dict[str, Any]:
-        """Return the ClusterConfig, with the first of the preferred instance types selected."""
-        cluster = dict(self.request["ProcessingResources"]["ClusterConfig"])
+        """Return the resources, with the first of the preferred instance types selected."""
+        cluster = dict(self.resources)
         if preferences := cluster.get("InstancePreferences"):
             cluster["SelectedInstanceType"] = preferences[0]["InstanceType"]
             cluster["SelectedInstanceCount"] = preferences[0].get("InstanceCount", cluster.get("InstanceCount"))
@@ -75,7 +171,7 @@ class Job:
 
     @property
     def instance_count(self) -> int:
-        """How many hosts run the script."""
+        """How many hosts run the command."""
         return int(self.cluster.get("SelectedInstanceCount") or self.cluster.get("InstanceCount", _DEFAULT_COUNT))
 
     @property
@@ -83,8 +179,71 @@ class Job:
         """The type of each host, such as ml.m5.xlarge."""
         return str(self.cluster.get("SelectedInstanceType") or self.cluster["InstanceType"])
 
+    @property
+    def max_runtime(self) -> int | None:
+        """How many seconds the commands may take; None for any."""
+        limit: int | None = self.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
+        return limit
+
+    @property
+    def is_isolated(self) -> bool:
+        """Whether the container should have no network."""
+        return bool(self.request.get("NetworkConfig", self.request).get("EnableNetworkIsolation"))
+
+    @property
+    def log_group(self) -> str:
+        """The log group of its kind."""
+        return f"/aws/sagemaker/{self.kind}Jobs"
+
+    # What the container finds
+
+    @property
+    @abstractmethod
+    def image_uri(self) -> str:
+        """The image whose Python runs the command."""
+
+    @property
+    def program(self) -> str | None:
+        """What of AWS's images' programs the command needs."""
+        return None
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """Return what each host runs."""
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that the command finds beside those of every container."""
+        return dict(self.request.get("Environment", {}))
+
+    @abstractmethod
+    def config_files(self, place: Place) -> dict[str, Mapping[str, Any]]:
+        """Return the content of the JSON files below /opt/ml that one host finds."""
+
+    @abstractmethod
+    def sources(self) -> list[Source]:
+        """Return what is downloaded before the commands start."""
+
+    @abstractmethod
+    def targets(self) -> list[Target]:
+        """Return what is uploaded."""
+
+    def remarks(self) -> list[str]:
+        """Return what of the request has no effect here."""
+        return []
+
+    def note_output(self, lines: Sequence[str]) -> None:  # noqa: B027  # most jobs aren't interested
+        """Look at what the commands print."""
+
+    # What becomes of it
+
+    def enter(self, stage: Stage) -> None:
+        """Note what is done for the job from now on."""
+        with self.wake:
+            if not self.stages or self.stages[-1][0] is not stage:
+                self.stages.append((stage, datetime.now(timezone.utc)))
+
     def start(self) -> bool:
-        """Set ProcessingStartTime, unless the job is to stop already."""
+        """Set the start time, unless the job is to stop already."""
         with self.wake:
             if self.status is not Status.IN_PROGRESS:
                 return False
@@ -100,12 +259,17 @@ class Job:
         with self.wake:
             if self.status.is_terminal:
                 raise validation_error(
-                    f"The request was rejected because the processing job is in status {self.status.value}."
+                    f"The request was rejected because the {self.kind.lower()} job is in status {self.status.value}."
                 )
             if self.status is Status.IN_PROGRESS:
                 self.status = Status.STOPPING
                 self.modified = datetime.now(timezone.utc)
+                self.enter(Stage.STOPPING)
                 self.wake.notify_all()
+
+    @abstractmethod
+    def run_out(self) -> str | None:
+        """Return the FailureReason of a job that was stopped because its time ran out."""
 
     def end(self, status: Status, *, failure_reason: str | None = None, exit_message: str | None = None) -> None:
         """Set the terminal status; a reason or message is cut at the model's length."""
@@ -117,34 +281,37 @@ class Job:
             self.wake.notify_all()
 
     def describe(self) -> dict[str, Any]:
-        """Return DescribeProcessingJob's answer; absent fields are left out, as the service does."""
+        """Return Describe's answer; absent fields are left out, as the service does."""
         with self.wake:
             described = {name: value for name, value in self.request.items() if name not in _NOT_DESCRIBED}
-            described["ProcessingResources"] = {"ClusterConfig": self.cluster}
-            described |= self.summary() | {
-                "ProcessingStartTime": self.started,
-                "ExitMessage": self.exit_message,
-            }
+            described |= self.summary() | self.details()
             return {name: value for name, value in described.items() if value is not None}
 
+    @abstractmethod
+    def details(self) -> dict[str, Any]:
+        """Return what Describe has beyond the request and the summary."""
+
     def summary(self) -> dict[str, Any]:
-        """Return the job's entry in ListProcessingJobs' answer."""
+        """Return the job's entry in List's answer."""
         with self.wake:
             fields = {
-                "ProcessingJobName": self.name,
-                "ProcessingJobArn": self.arn,
-                "ProcessingJobStatus": self.status.value,
+                f"{self.kind}JobName": self.name,
+                f"{self.kind}JobArn": self.arn,
+                f"{self.kind}JobStatus": self.status.value,
                 "CreationTime": self.created,
                 "LastModifiedTime": self.modified,
-                "ProcessingEndTime": self.ended,
-                "ExitMessage": self.exit_message,
-                "FailureReason": self.failure_reason,
+                f"{self.kind}EndTime": self.ended,
+                **self.summary_details(),
             }
             return {name: value for name, value in fields.items() if value is not None}
 
+    @abstractmethod
+    def summary_details(self) -> dict[str, Any]:
+        """Return what List's answer has of this kind alone."""
+
 
 class Jobs:
-    """The jobs of one account and region."""
+    """The jobs of one kind, account and region."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -170,20 +337,20 @@ class Jobs:
         with self._lock:
             return self._jobs.get(name)
 
-    def get(self, name: str) -> Job:
+    def get(self, name: str, kind: type[Job]) -> Job:
         """Return the job of this name.
 
         Raises:
             ServiceError: ValidationException when there is none. The model declares ResourceNotFound, but this is
                 what callers of the service report, and what the amazon provider's operator relies on:
-                https://github.com/apache/airflow/pull/27456
+                https://github.com/apache/airflow/pull/27456 https://github.com/aws/aws-sdk/issues/165
         """
         job = self.find(name)
         if job is None:
-            raise validation_error(_not_found(name))
+            raise validation_error(kind.not_found(name))
         return job
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, kind: type[Job]) -> None:
         """Forget an ended job and free its name.
 
         Raises:
@@ -192,9 +359,9 @@ class Jobs:
         """
         job = self.find(name)
         if job is None:
-            raise ServiceError("ResourceNotFound", _not_found(name))
+            raise ServiceError("ResourceNotFound", kind.not_found(name))
         if not job.status.is_terminal:
-            message = f"Processing job {job.arn} is {job.status.value}. Only an ended job can be deleted."
+            message = f"{kind.kind} job {job.arn} is {job.status.value}. Only an ended job can be deleted."
             raise ServiceError("ResourceInUse", message)
         with self._lock:
             self._jobs.pop(name, None)
@@ -203,7 +370,3 @@ class Jobs:
         """Return every job, oldest first."""
         with self._lock:
             return list(self._jobs.values())
-
-
-def _not_found(name: str) -> str:
-    return f"Could not find requested job with name: {name}"

@@ -14,9 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from airflow_sm_processing.local.auth import ignoring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 FLUSH_SECONDS = 0.25
 """How long a line may wait for others to share a call with."""
 MAX_EVENT_BYTES = 256 * 1024 - 26
@@ -74,8 +73,9 @@ def _cut(line: bytes) -> tuple[bytes, bytes]:
 class LogStream:
     """One log stream of one host."""
 
-    def __init__(self, client: Any, name: str) -> None:
+    def __init__(self, client: Any, group: str, name: str) -> None:
         self._client = client
+        self._group = group
         self.name = name
         self._lock = threading.Lock()
         model = client.meta.service_model.shape_for("InputLogEvents")
@@ -106,7 +106,7 @@ class LogStream:
             _log.exception("%d log lines of %s are lost", len(lines), self.name)
 
     def _put(self, events: list[dict[str, Any]]) -> None:
-        names = {"logGroupName": LOG_GROUP, "logStreamName": self.name}
+        names = {"logGroupName": self._group, "logStreamName": self.name}
         try:
             self._client.put_log_events(**names, logEvents=events)
         except ClientError as error:
@@ -117,18 +117,19 @@ class LogStream:
 
     def _create(self) -> None:
         with ignoring("ResourceAlreadyExistsException"):
-            self._client.create_log_group(logGroupName=LOG_GROUP)
+            self._client.create_log_group(logGroupName=self._group)
         with ignoring("ResourceAlreadyExistsException"):
-            self._client.create_log_stream(logGroupName=LOG_GROUP, logStreamName=self.name)
+            self._client.create_log_stream(logGroupName=self._group, logStreamName=self.name)
 
 
 class LogPump(threading.Thread):
     """Reads a pipe to its end and ships its lines; the script never waits longer than one call takes."""
 
-    def __init__(self, output: int, stream: LogStream) -> None:
+    def __init__(self, output: int, stream: LogStream, note: Callable[[list[str]], None]) -> None:
         super().__init__(name=f"logs-{stream.name}", daemon=True)
         self._output = output
         self._stream = stream
+        self._note = note
         self._ended = threading.Event()
 
     def run(self) -> None:
@@ -143,9 +144,13 @@ class LogPump(threading.Thread):
                     due = time.monotonic() + FLUSH_SECONDS
                 lines += splitter.feed(data)
                 if time.monotonic() >= due:
-                    self._stream.put_if_possible(lines)
+                    self._ship(lines)
                     lines = []
-        self._stream.put_if_possible(lines + splitter.close())
+        self._ship(lines + splitter.close())
+
+    def _ship(self, lines: list[str]) -> None:
+        self._note(lines)
+        self._stream.put_if_possible(lines)
 
     def finish(self) -> None:
         """Ship what is left, the command having ended."""

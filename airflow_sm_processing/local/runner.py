@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.local import folders, storage
 from airflow_sm_processing.local.container import Instance
-from airflow_sm_processing.local.faults import RUN, Call, Faults
-from airflow_sm_processing.local.jobs import Job, Status
+from airflow_sm_processing.local.faults import Call, Faults
+from airflow_sm_processing.local.jobs import Job, Stage, Status
 from airflow_sm_processing.local.sandbox import Network, network_of
 from airflow_sm_processing.local.storage import Output, OutputError
-from airflow_sm_processing.local.validation import ServiceError, outputs_of
+from airflow_sm_processing.local.validation import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -198,7 +198,8 @@ class JobRunner:
         self._job = job
         self._settings = settings
         # The name alone won't do: a deleted job's name may be used again while its folder is being removed.
-        self._folder = settings.folder / f"{job.name}-{int(job.created.timestamp() * 1000)}"
+        made = int(job.created.timestamp() * 1000)
+        self._folder = settings.folder / f"{job.name}-{job.kind.lower()}-{made}"
         self._closing = closing
         self._network = Network()
         self._instances: list[Instance] = []
@@ -238,6 +239,7 @@ class JobRunner:
         self._download()
         is_late = self._execute()
         status, reason = self._outcome(is_late=is_late)
+        self._job.enter(Stage.UPLOADING)
         self._upload(self._continuous_outputs() if status is Status.FAILED else self._outputs)
         return status, reason
 
@@ -251,14 +253,13 @@ class JobRunner:
         if self._job.status is Status.STOPPING:
             return Status.STOPPED, None
         if is_late:
-            limit = self._job.request["StoppingCondition"]["MaxRuntimeInSeconds"]
-            return Status.STOPPED, f"ClientError: The job was stopped after its MaxRuntimeInSeconds of {limit}."
+            return Status.STOPPED, self._job.run_out()
         if failed := self._job_instances.failed:
-            return Status.FAILED, f"AlgorithmError: , exit code: {failed.exit_code}"
+            return Status.FAILED, _failure(failed, failed.said_in(self._job.failure_file))
         return Status.COMPLETED, None
 
     def _meet_faults(self) -> None:
-        call = Call(service="sagemaker", operation=RUN, job=self._job.name, role=self._job.request["RoleArn"])
+        call = Call(service="sagemaker", operation=f"Run{self._job.kind}Job", job=self._job.name, role=self._job.role)
         for fault in self._settings.faults.for_call(call):
             self._wait_unless_stopped(fault.latency)
             if fault.error == "CapacityError":
@@ -287,29 +288,30 @@ class JobRunner:
         for instance in self._instances:
             instance.prepare()
         s3 = self._settings.client("s3", self._job)
-        kms_key = self._job.request.get("ProcessingOutputConfig", {}).get("KmsKeyId")
-        for item in outputs_of(self._job.request):
-            if item["S3Output"].get("LocalPath"):
-                self._outputs += [Output(s3, item, instance, kms_key=kms_key) for instance in self._instances]
+        self._outputs = [Output(s3, target, self._instances) for target in self._job.targets()]
 
     def _download(self) -> None:
+        self._job.enter(Stage.DOWNLOADING)
         s3 = self._settings.client("s3", self._job)
-        for item in self._job.request.get("ProcessingInputs", []):
-            path = item["S3Input"].get("LocalPath")
-            if path is None or self._job.status is Status.STOPPING:
-                continue
+        for source in self._job.sources():
             for index, instance in enumerate(self._instances):
+                if self._job.status is Status.STOPPING:
+                    return
                 shard = storage.Shard(index=index, count=len(self._instances))
-                storage.download(s3, item, instance.folder(path), shard, role=self._job.request["RoleArn"])
+                storage.download(s3, source, instance.folder(source.path), shard, role=self._job.role)
+        for output in self._outputs:
+            output.begin()
 
     def _execute(self) -> bool:
         """Run the commands to their end, and say whether the time ran out."""
         if self._job.status is Status.STOPPING:
             return False
-        image = self._settings.images.resolve(self._job.request["AppSpecification"]["ImageUri"])
+        self._job.enter(Stage.RUNNING)
+        image = self._settings.images.resolve(self._job.image_uri)
         self._job_instances.start(image, self._settings.client("logs", self._job))
-        limit = self._job.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
-        is_late = not self._job_instances.watch(limit, self._continuous_outputs())
+        is_late = not self._job_instances.watch(self._job.max_runtime, self._continuous_outputs())
+        if is_late:
+            self._job.enter(Stage.STOPPING)
         self._job_instances.dismiss(self._settings.stop_grace)
         return is_late
 
@@ -317,7 +319,7 @@ class JobRunner:
         return [output for output in self._outputs if output.is_continuous]
 
     def _end(self, status: Status, reason: str | None) -> None:
-        message = b"".join(instance.exit_message() for instance in self._instances)
+        message = b"".join(instance.said_in(self._job.message_file) for instance in self._instances)
         try:
             text = message.decode()
         except UnicodeDecodeError:
@@ -325,3 +327,11 @@ class JobRunner:
             reason = "ClientError: The file /opt/ml/output/message isn't UTF-8."
         cut = text.encode()[:EXIT_MESSAGE_BYTES].decode("utf-8", "ignore")
         self._job.end(status, failure_reason=reason and reason[:EXIT_MESSAGE_BYTES], exit_message=cut or None)
+
+
+def _failure(instance: Instance, said: bytes) -> str:
+    """Return the FailureReason of a command that failed, with as much of what it said as there is room for."""
+    code = f", exit code: {instance.exit_code}"
+    head = "AlgorithmError: "
+    text = said.decode("utf-8", "replace").strip()
+    return head + text[: EXIT_MESSAGE_BYTES - len(head) - len(code)] + code

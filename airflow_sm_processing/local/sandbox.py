@@ -238,6 +238,11 @@ class Network:
         """Whether hosts reach each other and the server by it, and nothing else."""
         return bool(self._namespaces)
 
+    @property
+    def interface(self) -> str:
+        """The network interface by which hosts reach each other."""
+        return "eth0" if self.is_own else "lo"
+
     def address(self, number: int) -> str:
         """Return a host's address; those of an own network are ones that the internet never has (RFC 5737)."""
         return f"192.0.2.{number}" if self.is_own else f"127.0.1.{number}"

@@ -18,7 +18,7 @@ from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.wrappers import Response
 
 from airflow_sm_processing.local import auth, folders, moto, storage
-from airflow_sm_processing.local.api import ProcessingApi
+from airflow_sm_processing.local.api import JobApi
 from airflow_sm_processing.local.auth import Clients, Key, Keyring, ignoring
 from airflow_sm_processing.local.container import Images, Setting
 from airflow_sm_processing.local.faults import Call, Fault, Faults
@@ -50,7 +50,7 @@ class Gate:
     """The WSGI application."""
 
     def __init__(
-        self, *, api: ProcessingApi, keyring: Keyring, admin_key: Key, faults: Faults, closing: threading.Event
+        self, *, api: JobApi, keyring: Keyring, admin_key: Key, faults: Faults, closing: threading.Event
     ) -> None:
         self._api = api
         self._keyring = keyring
@@ -122,7 +122,7 @@ class Gate:
         call = Call(
             service=caller.service,
             operation=operation,
-            job=_text(payload.get("ProcessingJobName")),
+            job=_text(payload.get("ProcessingJobName", payload.get("TrainingJobName"))),
             role=_text(payload.get("RoleArn")),
         )
         faults = [] if caller.key.internal else self._faults.for_call(call)
@@ -146,9 +146,9 @@ class Gate:
     def _answer(self, request: moto.Request, caller: Caller, operation: str, payload: dict[str, Any]) -> Response:
         if caller.service == "sagemaker":
             if not self._api.answers(operation, payload):
-                # moto would answer, and call a training job Completed that nobody trained.
-                message = f"The local SageMaker runs processing jobs only: it can't do {operation} for this."
-                raise ServiceError("UnknownOperationException", message)
+                # moto would answer, and call a transform job Completed that nobody ran.
+                does = "The local SageMaker runs processing and training jobs only"
+                raise ServiceError("UnknownOperationException", f"{does}: it can't do {operation} for this.")
             body = self._api.call(operation, payload, caller)
             return Response(body, content_type="application/x-amz-json-1.1")
         if caller.service == "s3":
@@ -347,7 +347,7 @@ _TRUST = json.dumps(
 
 
 class LocalSageMaker:
-    """A SageMaker endpoint on loopback, with S3, STS, IAM and CloudWatch Logs, that runs processing jobs.
+    """A SageMaker endpoint on loopback, with S3, STS, IAM and CloudWatch Logs, that runs processing and training jobs.
 
     Servers in one process share what moto keeps for an account: buckets, roles, log streams. Jobs, keys and faults
     are each server's own. The last server to end forgets everything.
@@ -420,7 +420,7 @@ class LocalSageMaker:
             self._folder = stack.enter_context(folders.data_folder(self._data_dir))
             closing = threading.Event()
             dispatcher = Dispatcher(self._settings, max_jobs=self._max_jobs, closing=closing)
-            api = ProcessingApi(dispatcher, check_image=self._images.resolve)
+            api = JobApi(dispatcher, check_image=self._images.resolve)
             gate = Gate(api=api, keyring=self._keyring, admin_key=self.key, faults=self._faults, closing=closing)
             http = HttpServer(self._port, gate)
             gate.hosts = frozenset(f"{host}:{http.port}" for host in (LOOPBACK, "localhost"))

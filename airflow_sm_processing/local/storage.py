@@ -12,10 +12,12 @@ import os
 import re
 import shutil
 import stat
+import tarfile
+import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
@@ -25,10 +27,11 @@ from airflow_sm_processing.local.container import ML
 from airflow_sm_processing.local.folders import make_private, open_beneath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from airflow_sm_processing.local.container import Instance
+    from airflow_sm_processing.local.jobs import Source, Target
 
 
 def loads(data: bytes) -> Any:
@@ -72,7 +75,7 @@ class Shard:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Source:
+class _Object:
     """One object, and where below the input's folder it goes."""
 
     bucket: str
@@ -97,29 +100,28 @@ class _Layout:
 
     folders: list[str] = field(default_factory=list)
     """Those that have an object of their own: an empty one, or one that is empty of files."""
-    files: dict[str, _Source] = field(default_factory=dict)
+    files: dict[str, _Object] = field(default_factory=dict)
 
 
-def download(s3: Any, item: Mapping[str, Any], destination: Path, shard: Shard, *, role: str) -> int:
+def download(s3: Any, source: Source, destination: Path, shard: Shard, *, role: str) -> int:
     """Download one input to a host's folder and return the number of files.
 
     Raises:
         InputError: nothing is there, or it can't be laid out as files.
     """
-    s3_input = item["S3Input"]
-    uri = s3_input["S3Uri"]
+    uri = source.uri
     try:
-        sources = list(_manifest(s3, uri) if s3_input["S3DataType"] == "ManifestFile" else _prefix(s3, uri))
-        if not sources:
+        found = list(_objects(s3, source))
+        if not found and not source.is_optional:
             raise InputError(_nothing_found(uri, s3.meta.region_name, role))
-        layout = _lay_out(s3, sources)
+        layout = _lay_out(s3, found)
         files = list(layout.files.items())
-        if s3_input.get("S3DataDistributionType") == "ShardedByS3Key":
+        if source.is_sharded:
             files = files[shard.index :: shard.count]
         for folder in layout.folders:
             _make_folder(destination, folder)
-        for path, source in files:
-            _fetch(s3, source, destination, path)
+        for path, item in files:
+            _fetch(s3, item, destination, path)
     except ClientError as error:
         code = error.response["Error"]["Code"]
         if code in {"NoSuchBucket", "404"}:
@@ -128,6 +130,15 @@ def download(s3: Any, item: Mapping[str, Any], destination: Path, shard: Shard, 
     except (BotoCoreError, UnicodeError) as error:  # no name of a bucket, no text that UTF-8 can have
         raise InputError(f"ClientError: Data download failed: {uri!r} can't be read: {error}") from error
     return len(files)
+
+
+def _objects(s3: Any, source: Source) -> Iterator[_Object]:
+    if source.is_manifest:
+        yield from _manifest(s3, source.uri)
+        return
+    for found in _prefix(s3, source.uri):
+        if not source.is_object or found.uri == source.uri:
+            yield found
 
 
 def _nothing_found(uri: str, region: str, role: str) -> str:
@@ -150,7 +161,7 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
-def _prefix(s3: Any, uri: str) -> Iterator[_Source]:
+def _prefix(s3: Any, uri: str) -> Iterator[_Object]:
     """Every object whose key begins so: a prefix is no folder, as in the real service."""
     bucket, prefix = split_uri(uri)
     folder = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
@@ -158,17 +169,17 @@ def _prefix(s3: Any, uri: str) -> Iterator[_Source]:
         for found in page.get("Contents", []):
             key = found["Key"]
             base = folder if key.startswith(folder) else prefix.rpartition("/")[0] + "/" * ("/" in prefix)
-            yield _Source(bucket=bucket, key=key, path=key.removeprefix(base), size=found["Size"])
+            yield _Object(bucket=bucket, key=key, path=key.removeprefix(base), size=found["Size"])
 
 
-def _manifest(s3: Any, uri: str) -> Iterator[_Source]:
+def _manifest(s3: Any, uri: str) -> Iterator[_Object]:
     """Read `[{"prefix": "s3://bucket/some/"}, "relative/key", …]`."""
     base, names = _manifest_entries(s3, uri)
     for name in names:
         bucket, key = split_uri(base + name)
         if not key:
             raise InputError(f"ClientError: The manifest {uri} names {base + name!r}, which is no object's URI.")
-        yield _Source(bucket=bucket, key=key, path=name.removeprefix("/") or key.rpartition("/")[2])
+        yield _Object(bucket=bucket, key=key, path=name.removeprefix("/") or key.rpartition("/")[2])
 
 
 def _manifest_entries(s3: Any, uri: str) -> tuple[str, list[str]]:
@@ -185,14 +196,14 @@ def _manifest_entries(s3: Any, uri: str) -> tuple[str, list[str]]:
     raise InputError(f"ClientError: The manifest {uri} isn't of the form {_MANIFEST_FORM}.")
 
 
-def _lay_out(s3: Any, sources: Sequence[_Source]) -> _Layout:
+def _lay_out(s3: Any, sources: Sequence[_Object]) -> _Layout:
     """Find each object's place, before anything is written.
 
     Raises:
         InputError: an object's key is no path that a file can have, or another's place.
     """
     layout = _Layout()
-    above: dict[str, _Source] = {}  # each folder that an object is in, with the first such object
+    above: dict[str, _Object] = {}  # each folder that an object is in, with the first such object
     for source in sources:
         _check_path(source)
         path = source.path.rstrip("/")
@@ -217,7 +228,7 @@ def _folders_above(path: str) -> Iterator[str]:
         yield path[:end]
 
 
-def _check_path(source: _Source) -> None:
+def _check_path(source: _Object) -> None:
     failed = "ClientError: Data download failed"
     if "//" in f"{source.bucket}/{source.key}":
         # The service's own words, https://github.com/aws-samples/generative-ai-on-amazon-sagemaker/pull/242
@@ -234,7 +245,7 @@ def _check_path(source: _Source) -> None:
             )
 
 
-def _check_empty(s3: Any, source: _Source) -> None:
+def _check_empty(s3: Any, source: _Object) -> None:
     """Refuse a folder's mark that has content, which would be lost.
 
     Raises:
@@ -247,13 +258,13 @@ def _check_empty(s3: Any, source: _Source) -> None:
         )
 
 
-def _size(s3: Any, source: _Source) -> int:
+def _size(s3: Any, source: _Object) -> int:
     if source.size is not None:
         return source.size
     return int(s3.head_object(Bucket=source.bucket, Key=source.key)["ContentLength"])
 
 
-def _clash(one: _Source, other: _Source, path: str) -> InputError:
+def _clash(one: _Object, other: _Object, path: str) -> InputError:
     return InputError(
         f"ClientError: Data download failed: {one.uri} and {other.uri} both need {path!r} in the input's folder. Is "
         "the same name a file and a folder? Rename one of them, or choose a longer prefix."
@@ -267,7 +278,7 @@ def _make_folder(destination: Path, path: str) -> None:
         raise InputError(f"ClientError: Data download failed: the folder {path!r} can't be made: {error}") from error
 
 
-def _fetch(s3: Any, source: _Source, destination: Path, path: str) -> None:
+def _fetch(s3: Any, source: _Object, destination: Path, path: str) -> None:
     body = s3.get_object(Bucket=source.bucket, Key=source.key)["Body"]
     _make_folder(destination, path.rpartition("/")[0])
     try:
@@ -291,40 +302,35 @@ class OutputError(Exception):
     """An output can't be uploaded; the text is the job's FailureReason."""
 
 
-class Output:
-    """One output folder of one host and where it goes.
+class _Folder:
+    """A folder of one host, read while its script may still run.
 
     Links are neither uploaded nor followed, at any level. A script that still runs may put one anywhere at any time,
     so each folder and file is opened from its parent, which is open already.
     """
 
-    def __init__(self, s3: Any, item: Mapping[str, Any], instance: Instance, *, kms_key: str | None) -> None:
-        self._s3 = s3
-        self._bucket, self._prefix = split_uri(item["S3Output"]["S3Uri"])
-        self._instance = instance
-        self._path = PurePosixPath(item["S3Output"]["LocalPath"]).relative_to(ML)
-        self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
-        self._uploaded: dict[PurePosixPath, tuple[int, int]] = {}
-        self.is_continuous = item["S3Output"]["S3UploadMode"] == "Continuous"
+    def __init__(self, instance: Instance, path: str) -> None:
+        self.instance = instance
+        self._path = PurePosixPath(path).relative_to(ML)
         self._links: set[PurePosixPath] = set()  # left out; paths below /opt/ml
 
-    def upload(self) -> int:
-        """Upload every file that is new or changed since the last call, and return how many.
+    def files(self) -> Iterator[tuple[PurePosixPath, BinaryIO, os.stat_result]]:
+        """Open each file in turn; yield its path in the folder, the file and what it is.
 
         Raises:
-            OutputError: S3 refuses it, or it can't be read.
+            OutputError: something can't be read.
         """
         self._links.clear()
-        count, folders = 0, [PurePosixPath()]
+        folders = [PurePosixPath()]
         while folders:
             folder = folders.pop()
             with self._opened(folder) as opened:
                 entries = _entries(opened)
                 self._links |= {self._path / folder / entry.name for entry in entries if entry.is_symlink()}
                 folders += [folder / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)][::-1]
-                files = [folder / entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-                count += sum(self._upload_file(file, opened) for file in files)
-        return count
+                for entry in entries:
+                    if entry.is_file(follow_symlinks=False):
+                        yield from self._file(folder / entry.name, opened)
 
     def say_what_is_left_out(self) -> None:
         """Log the links in the host's log, which the service would leave out without a word."""
@@ -332,14 +338,14 @@ class Output:
             return
         shown = ", ".join(str(ML / link) for link in sorted(self._links)[:_LINKS_SHOWN])
         more = f" and {left} more" if (left := len(self._links) - _LINKS_SHOWN) > 0 else ""
-        self._instance.remark(f"Not uploaded, since SageMaker neither uploads nor follows links: {shown}{more}.")
+        self.instance.remark(f"Not uploaded, since SageMaker neither uploads nor follows links: {shown}{more}.")
 
     @contextmanager
     def _opened(self, folder: PurePosixPath) -> Iterator[int]:
         """Open one of the output's folders; `_GONE` for one that is gone, or that a link stands in for."""
         path = self._path / folder
         try:
-            opened = open_beneath(self._instance.ml, *path.parts)
+            opened = open_beneath(self.instance.ml, *path.parts)
         except FileNotFoundError:
             yield _GONE
             return
@@ -354,33 +360,95 @@ class Output:
         finally:
             os.close(opened)
 
-    def _upload_file(self, path: PurePosixPath, folder: int) -> bool:
-        """Upload a file unless it was uploaded as it is; say whether it was now."""
+    def _file(self, path: PurePosixPath, folder: int) -> Iterator[tuple[PurePosixPath, BinaryIO, os.stat_result]]:
         try:
             # Nothing is waited for: not for a writer either, should it have become a pipe.
             descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
         except OSError as error:
             if error.errno in {errno.ENOENT, errno.ELOOP}:
-                return False  # the script, still running, took it away again
+                return  # the script, still running, took it away again
             raise OutputError(
                 f"ClientError: Failed to read output {ML / self._path / path}: {error.strerror}"
             ) from error
         with os.fdopen(descriptor, "rb") as file:
             found = os.fstat(descriptor)
-            seen = found.st_size, found.st_mtime_ns
-            if not stat.S_ISREG(found.st_mode) or self._uploaded.get(path) == seen:
-                return False
-            self._put(path, file)
-        self._uploaded[path] = seen
-        return True
+            if stat.S_ISREG(found.st_mode):
+                yield path, file, found
 
-    def _put(self, path: PurePosixPath, file: BinaryIO) -> None:
-        key = "/".join(part for part in (self._prefix.rstrip("/"), path.as_posix()) if part)
+
+class Output:
+    """What of a job's hosts goes to one place in S3: their files one by one, or all in one archive."""
+
+    def __init__(self, s3: Any, target: Target, instances: Sequence[Instance]) -> None:
+        self._s3 = s3
+        self._target = target
+        self._bucket, self._key = split_uri(target.uri)
+        self._folders = [_Folder(instance, target.path) for instance in instances]
+        key = target.kms_key
+        self._encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
+        self._uploaded: dict[tuple[_Folder, PurePosixPath], tuple[int, int]] = {}
+        self.is_continuous = target.is_continuous
+
+    def begin(self) -> None:
+        """Count what is there as uploaded, if it came from where it would go."""
+        if self._target.is_restored:
+            for folder in self._folders:
+                for path, _, found in folder.files():
+                    self._uploaded[folder, path] = found.st_size, found.st_mtime_ns
+
+    def upload(self) -> None:
+        """Upload every file that is new or changed since the last call.
+
+        Raises:
+            OutputError: S3 refuses it, or it can't be read.
+        """
+        if self._target.is_archive:
+            self._upload_archive()
+            return
+        for folder in self._folders:
+            for path, file, found in folder.files():
+                seen = found.st_size, found.st_mtime_ns
+                if self._uploaded.get((folder, path)) != seen:
+                    self._put("/".join(part for part in (self._key.rstrip("/"), path.as_posix()) if part), file)
+                    self._uploaded[folder, path] = seen
+
+    def say_what_is_left_out(self) -> None:
+        """Log what isn't uploaded in the hosts' logs."""
+        for folder in self._folders:
+            folder.say_what_is_left_out()
+
+    def _upload_archive(self) -> None:
+        """Upload the files of all hosts in one archive, none if there are none; of two of a name, the first host's."""
+        with tempfile.TemporaryFile(dir=self._folders[0].instance.ml.parent) as draft:
+            packed: dict[PurePosixPath, str] = {}
+            with tarfile.open(fileobj=draft, mode="w:gz") as archive:
+                for folder in self._folders:
+                    for path, file, found in folder.files():
+                        if path in packed:
+                            folder.instance.remark(f"Not uploaded: {path}, for {packed[path]} has a file of this name.")
+                            continue
+                        _pack(archive, path, file, found)
+                        packed[path] = folder.instance.host
+            if packed:
+                draft.seek(0)
+                self._put(self._key, draft)
+
+    def _put(self, key: str, file: IO[bytes]) -> None:
         try:
             self._s3.upload_fileobj(file, self._bucket, key, ExtraArgs=self._encryption, Config=_TRANSFER)
         except (S3UploadFailedError, ClientError, BotoCoreError, OSError, UnicodeError) as error:
             # UnicodeError: a name that is no UTF-8
             raise OutputError(f"ClientError: Failed to upload output to s3://{self._bucket}/{key}: {error}") from error
+
+
+def _pack(archive: tarfile.TarFile, path: PurePosixPath, file: BinaryIO, found: os.stat_result) -> None:
+    """Add a file as it is now: what a script that still runs adds to it meanwhile is cut off."""
+    entry = tarfile.TarInfo(path.as_posix())
+    entry.size, entry.mtime, entry.mode = found.st_size, int(found.st_mtime), stat.S_IMODE(found.st_mode)
+    try:
+        archive.addfile(entry, file)
+    except (OSError, UnicodeError) as error:
+        raise OutputError(f"ClientError: Failed to pack output {path.as_posix()!r}: {error}") from error
 
 
 def _entries(folder: int) -> list[os.DirEntry[str]]:

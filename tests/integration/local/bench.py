@@ -7,11 +7,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow_sm_processing.local import LocalSageMaker
 
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
+TRAINING_LOG_GROUP = "/aws/sagemaker/TrainingJobs"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tools:1"
 _numbers = itertools.count(1)
 
@@ -23,6 +24,13 @@ def s3_input(name: str, uri: str, path: str, **more: Any) -> dict[str, Any]:
 
 def s3_output(name: str, uri: str, path: str, mode: str = "EndOfJob") -> dict[str, Any]:
     return {"OutputName": name, "S3Output": {"S3Uri": uri, "LocalPath": path, "S3UploadMode": mode}}
+
+
+def channel(name: str, uri: str, **more: Any) -> dict[str, Any]:
+    """Return a channel of a training job; what isn't a channel's own is its S3 source's."""
+    own = {key: more.pop(key) for key in list(more) if not key.startswith("S3")}
+    source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"} | more
+    return {"ChannelName": name, "DataSource": {"S3DataSource": source}} | own
 
 
 class Bench:
@@ -55,6 +63,56 @@ class Bench:
                 "ClusterConfig": {"InstanceCount": hosts, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 30}
             },
         } | more
+
+    def training_request(
+        self,
+        command: Sequence[str] | None,
+        *,
+        name: str | None = None,
+        hosts: int = 1,
+        metrics: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> dict[str, Any]:
+        algorithm: dict[str, Any] = {"TrainingImage": IMAGE, "TrainingInputMode": "File"}
+        if command is not None:
+            algorithm["ContainerEntrypoint"] = list(command)
+        if metrics:
+            algorithm["MetricDefinitions"] = [{"Name": key, "Regex": regex} for key, regex in metrics.items()]
+        return {
+            "TrainingJobName": name or f"training-{next(_numbers)}",
+            "RoleArn": f"arn:aws:iam::{self.server.account_id}:role/SageMakerRole",
+            "AlgorithmSpecification": algorithm,
+            "OutputDataConfig": {"S3OutputPath": f"s3://{self.bucket}/models/"},
+            "ResourceConfig": {"InstanceCount": hosts, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 30},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+        } | more
+
+    def create_training(self, command: Sequence[str] | None, **more: Any) -> str:
+        request = self.training_request(command, **more)
+        self.sagemaker.create_training_job(**request)
+        return str(request["TrainingJobName"])
+
+    def create_training_script(self, script: str, *, channels: Sequence[dict[str, Any]] = (), **more: Any) -> str:
+        """Run a Python script as a training job's entrypoint: from the channel `code`."""
+        own = channel("code", self.put(f"code-{next(_numbers)}/script.py", script))
+        command = ["python3", "/opt/ml/input/data/code/script.py"]
+        return self.create_training(command, InputDataConfig=[*channels, own], **more)
+
+    def describe_training(self, name: str) -> dict[str, Any]:
+        described: dict[str, Any] = self.sagemaker.describe_training_job(TrainingJobName=name)
+        del described["ResponseMetadata"]
+        return described
+
+    def end_training(self, name: str) -> dict[str, Any]:
+        """Wait until a training job has ended."""
+        deadline = time.monotonic() + 60
+        while "TrainingEndTime" not in (described := self.describe_training(name)):
+            assert time.monotonic() < deadline, described
+            time.sleep(0.02)
+        return described
+
+    def train(self, command: Sequence[str] | None, **more: Any) -> dict[str, Any]:
+        return self.end_training(self.create_training(command, **more))
 
     def create(self, command: Sequence[str], **more: Any) -> str:
         request = self.request(command, **more)
@@ -90,42 +148,41 @@ class Bench:
     def run_script(self, script: str, **more: Any) -> dict[str, Any]:
         return self.end(self.create_script(script, **more))
 
-    def logs(self, name: str) -> dict[str, list[str]]:
+    def logs(self, name: str, group: str = LOG_GROUP) -> dict[str, list[str]]:
         """Give the script's own lines by host."""
         return {
             host: [line for line in lines if not line.startswith("[local]")]
-            for host, lines in self._lines_by_host(name).items()
+            for host, lines in self._lines_by_host(name, group).items()
         }
 
-    def remarks(self, name: str) -> list[str]:
+    def remarks(self, name: str, group: str = LOG_GROUP) -> list[str]:
         """Give the server's own lines in a job's log."""
-        return [line for lines in self._lines_by_host(name).values() for line in lines if line.startswith("[local]")]
+        found = self._lines_by_host(name, group).values()
+        return [line for lines in found for line in lines if line.startswith("[local]")]
 
-    def _lines_by_host(self, name: str) -> dict[str, list[str]]:
+    def _lines_by_host(self, name: str, group: str) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
-        streams = self.cloudwatch.describe_log_streams(logGroupName=LOG_GROUP, logStreamNamePrefix=f"{name}/")
+        streams = self.cloudwatch.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")
         for stream in streams["logStreams"]:
             host = stream["logStreamName"].partition("/")[2].rpartition("-")[0]
-            found[host] = list(self._lines(stream["logStreamName"]))
+            found[host] = list(self._lines(stream["logStreamName"], group))
         return found
 
-    def _lines(self, stream: str) -> Iterator[str]:
+    def _lines(self, stream: str, group: str) -> Iterator[str]:
         token: dict[str, str] = {}
         while True:
-            page = self.cloudwatch.get_log_events(
-                logGroupName=LOG_GROUP, logStreamName=stream, startFromHead=True, **token
-            )
+            page = self.cloudwatch.get_log_events(logGroupName=group, logStreamName=stream, startFromHead=True, **token)
             yield from (event["message"] for event in page["events"])
             if page["nextForwardToken"] == token.get("nextToken"):
                 return
             token = {"nextToken": page["nextForwardToken"]}
 
-    def wait_for_line(self, name: str, line: str) -> None:
+    def wait_for_line(self, name: str, line: str, group: str = LOG_GROUP) -> None:
         """Wait until every host has said a line."""
         deadline = time.monotonic() + 60
         while True:
-            streams = self.cloudwatch.describe_log_groups(logGroupNamePrefix=LOG_GROUP)["logGroups"]
-            logs = self.logs(name) if streams else {}
+            streams = self.cloudwatch.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+            logs = self.logs(name, group) if streams else {}
             if logs and all(line in lines for lines in logs.values()):
                 return
             assert time.monotonic() < deadline, logs

@@ -435,10 +435,12 @@ def test_jobs_of_other_accounts_and_regions_are_not_seen(bench: Bench):
     bench.end(name)
 
 
-def test_training_jobs_are_refused_since_nobody_would_train(bench: Bench):
+def test_transform_jobs_are_refused_since_nobody_would_run_them(bench: Bench):
     with pytest.raises(ClientError) as caught:
-        bench.sagemaker.describe_training_job(TrainingJobName="training")
+        bench.sagemaker.describe_transform_job(TransformJobName="transform")
     assert caught.value.response["Error"] == {
         "Code": "UnknownOperationException",
-        "Message": "The local SageMaker runs processing jobs only: it can't do DescribeTrainingJob for this.",
+        "Message": (
+            "The local SageMaker runs processing and training jobs only: it can't do DescribeTransformJob for this."
+        ),
     }

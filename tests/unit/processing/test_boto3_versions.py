@@ -16,7 +16,7 @@ from botocore.model import ServiceModel
 
 from airflow_sm_processing.exceptions import AccessDeniedError, DefinitionError
 from airflow_sm_processing.local import validation
-from airflow_sm_processing.local.api import ProcessingApi
+from airflow_sm_processing.local.api import JobApi
 from airflow_sm_processing.local.runner import Dispatcher
 from airflow_sm_processing.local.validation import ServiceError
 from airflow_sm_processing.processing import InstancePreference
@@ -136,7 +136,7 @@ def test_the_local_sagemaker_runs_on_instance_types_that_its_model_lacks(old_ope
 
 
 def test_the_local_sagemaker_checks_a_deletion_that_its_model_lacks(old_model: ServiceModel):
-    api = ProcessingApi(Dispatcher.__new__(Dispatcher), check_image=str)
+    api = JobApi(Dispatcher.__new__(Dispatcher), check_image=str)
     api._model = old_model
     with pytest.raises(ServiceError, match="processingJobName' failed to satisfy constraint: Member must not be null"):
         api.call("DeleteProcessingJob", {}, caller=None)  # type: ignore[arg-type]  # it doesn't come to that
