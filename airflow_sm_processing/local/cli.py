@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.local.server import LocalSageMaker
 
 _DESCRIPTION = """\
-A SageMaker on this machine that really runs processing jobs. S3, STS, IAM and CloudWatch Logs are there too.
+A SageMaker on this machine that really runs processing and training jobs, with S3, STS, IAM and CloudWatch Logs.
 
   airflow-sm-local run -- pytest tests            a server for the duration of a command, with every variable set
   airflow-sm-local run -- airflow dags test my_dag

@@ -1,15 +1,19 @@
-"""A deferrable processing job, and after it the amazon provider's deferrable training job."""
+"""A deferrable processing job of ours, and after it the amazon provider's deferrable training and processing jobs."""
 
-from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOperator
+from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessingOperator, SageMakerTrainingOperator
 from airflow.sdk import DAG
 
 from airflow_sm_processing import ProcessingOutput, ScriptProcessingOperator
+
+IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tools:1"
+WAIT = "sleep 4"  # so that the triggers have something to wait for
+MODEL = "{{ ti.xcom_pull('train')['Training']['ModelArtifacts']['S3ModelArtifacts'] }}"
 
 with DAG("training", schedule=None):
     preprocess = ScriptProcessingOperator(
         task_id="preprocess",
         role="SageMakerRole",
-        image_uri="image",
+        image_uri=IMAGE,
         instance_count=1,
         instance_type="ml.m5.xlarge",
         code="script.py",
@@ -18,15 +22,18 @@ with DAG("training", schedule=None):
         poll_interval=1,
     )
     source = {"S3DataType": "S3Prefix", "S3Uri": preprocess.output["train"]}
-    SageMakerTrainingOperator(
+    train = SageMakerTrainingOperator(
         task_id="train",
-        aws_conn_id="trainer",
         config={
             "TrainingJobName": "model",
-            "RoleArn": "arn:aws:iam::123456789012:role/SageMakerRole",
-            "AlgorithmSpecification": {"TrainingImage": "image", "TrainingInputMode": "File"},
+            "RoleArn": "SageMakerRole",
+            "AlgorithmSpecification": {
+                "TrainingImage": IMAGE,
+                "TrainingInputMode": "File",
+                "ContainerEntrypoint": ["sh", "-c", f"{WAIT}; cp /opt/ml/input/data/train/* /opt/ml/model/"],
+            },
             "InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}],
-            "OutputDataConfig": {"S3OutputPath": "s3://models/"},
+            "OutputDataConfig": {"S3OutputPath": "{{ ti.xcom_pull('preprocess', key='train') }}-model"},
             "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
             "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
         },
@@ -35,3 +42,32 @@ with DAG("training", schedule=None):
         print_log=False,
         check_if_job_exists=False,
     )
+    evaluate = SageMakerProcessingOperator(
+        task_id="evaluate",
+        config={
+            "ProcessingJobName": "evaluation",
+            "RoleArn": "SageMakerRole",
+            "AppSpecification": {
+                "ImageUri": IMAGE,
+                "ContainerEntrypoint": ["sh", "-c", f"{WAIT}; tar -tzf /opt/ml/processing/model/model.tar.gz"],
+            },
+            "ProcessingInputs": [
+                {
+                    "InputName": "model",
+                    "S3Input": {
+                        "S3Uri": MODEL,
+                        "LocalPath": "/opt/ml/processing/model",
+                        "S3DataType": "S3Prefix",
+                        "S3InputMode": "File",
+                    },
+                }
+            ],
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10}
+            },
+        },
+        deferrable=True,
+        check_interval=1,
+        print_log=False,
+    )
+    train >> evaluate

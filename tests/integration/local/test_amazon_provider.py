@@ -1,14 +1,16 @@
-"""The amazon provider's own SageMakerProcessingOperator, unmodified, runs jobs here as it does on the service."""
+"""The amazon provider's own operators and sensors, unmodified, run jobs here as they do on the service."""
 
 from __future__ import annotations
 
+import copy
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessingOperator
+from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessingOperator, SageMakerTrainingOperator
+from airflow.providers.amazon.aws.sensors.sagemaker import SageMakerProcessingSensor, SageMakerTrainingSensor
 
-from .bench import Bench, s3_output
+from .bench import Bench, channel, s3_output
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -61,3 +63,126 @@ def test_a_name_that_is_taken_can_fail_the_task(dag: DAG, runner: Runner, bench:
     bench.end(bench.create(["true"], name=wanted["ProcessingJobName"]))
     ended = runner.run(operator(dag, wanted, print_log=False, action_if_job_exists="fail"))
     assert "already exists" in str(ended.error)
+
+
+def training_config(bench: Bench, command: list[str], **more: Any) -> dict[str, Any]:
+    return bench.training_request(command, name=f"theirs-{uuid.uuid4().hex}", **more)
+
+
+def trainer(dag: DAG, config: dict[str, Any], **options: Any) -> SageMakerTrainingOperator:
+    options = {"print_log": False, "check_interval": 1} | options
+    return SageMakerTrainingOperator(task_id=f"job_{uuid.uuid4().hex}", config=config, **options)
+
+
+def trained(runner: Runner, task: SageMakerTrainingOperator) -> dict[str, Any]:
+    """Return the description that a task leaves in XCom."""
+    found: dict[str, Any] = runner.supervisor.xcoms[task.task_id, -1]["return_value"]["Training"]
+    return found
+
+
+def test_the_training_operator_waits_and_returns_where_the_model_is(dag: DAG, runner: Runner, bench: Bench):
+    bench.put("in/a", "learnt")
+    script = ["sh", "-c", "cp /opt/ml/input/data/train/a /opt/ml/model/"]
+    wanted = training_config(bench, script, InputDataConfig=[channel("train", f"s3://{bench.bucket}/in/")])
+    wanted["RoleArn"] = "SageMakerRole"
+    wanted["ResourceConfig"]["InstanceCount"] = "1"  # as a template renders it
+    task = trainer(dag, wanted)
+    ended = runner.run(task)
+    assert (ended.state, ended.error) == ("success", None)
+    described = trained(runner, task)
+    assert (described["TrainingJobName"], described["TrainingJobStatus"]) == (wanted["TrainingJobName"], "Completed")
+    model = described["ModelArtifacts"]["S3ModelArtifacts"].removeprefix(f"s3://{bench.bucket}/")
+    assert list(bench.objects("models/")) == [model]
+
+
+def test_the_training_operator_prints_the_log_while_it_waits(
+    dag: DAG, runner: Runner, bench: Bench, capfd: pytest.CaptureFixture[str]
+):
+    """It asks for the job's status each 30 seconds only."""
+    task = trainer(dag, training_config(bench, ["sh", "-c", "echo said by the script"]), print_log=True)
+    assert runner.run(task).state == "success"
+    printed = capfd.readouterr().out
+    for said in ("said by the script  ", "Completed - Training job completed", "Billable seconds:"):
+        assert said in printed
+
+
+@pytest.mark.parametrize("print_log", [True, False])
+def test_the_training_operator_need_not_wait(dag: DAG, runner: Runner, bench: Bench, print_log: bool):
+    wanted = training_config(bench, ["sleep", "600"])
+    task = trainer(dag, wanted, wait_for_completion=False, print_log=print_log)
+    assert runner.run(task).state == "success"
+    assert trained(runner, task)["TrainingJobStatus"] == "InProgress"
+    bench.sagemaker.stop_training_job(TrainingJobName=wanted["TrainingJobName"])
+    bench.end_training(wanted["TrainingJobName"])
+
+
+def test_a_failed_training_job_fails_its_task_with_the_reason(dag: DAG, runner: Runner, bench: Bench):
+    command = ["sh", "-c", "echo too few rows > /opt/ml/output/failure; exit 1"]
+    ended = runner.run(trainer(dag, training_config(bench, command)))
+    assert ended.state in {"failed", "up_for_retry"}
+    assert "AlgorithmError: too few rows, exit code: 1" in str(ended.error)
+
+
+def test_the_training_operator_looks_whether_the_name_is_taken(dag: DAG, runner: Runner, bench: Bench):
+    wanted = training_config(bench, ["true"])
+    taken = wanted["TrainingJobName"]
+    for _ in range(2):
+        task = trainer(dag, copy.deepcopy(wanted))
+        assert runner.run(task).state == "success"
+    assert trained(runner, task)["TrainingJobName"].startswith(f"{taken}-")
+    ended = runner.run(trainer(dag, copy.deepcopy(wanted), action_if_job_exists="fail"))
+    assert f"A SageMaker job with name {taken} already exists" in str(ended.error)
+    ended = runner.run(trainer(dag, copy.deepcopy(wanted), check_if_job_exists=False))
+    assert "ResourceInUse" in str(ended.error)
+
+
+def test_the_training_operator_defers_and_resumes(dag: DAG, runner: Runner, bench: Bench):
+    """Its trigger needs aiobotocore: the compat tier runs it."""
+    wanted = training_config(bench, ["sleep", "2"])
+    task = trainer(dag, wanted, deferrable=True, print_log=True)
+    deferred = runner.run(task).deferred
+    assert deferred.next_method == "execute_complete"
+    name = bench.end_training(wanted["TrainingJobName"])["TrainingJobName"]
+    ended = runner.run(task, resume=(deferred.next_method, {"event": {"status": "success", "job_name": name}}))
+    assert ended.state == "success"
+    assert trained(runner, task)["SecondaryStatus"] == "Completed"
+
+
+@pytest.mark.parametrize("print_log", [True, False])
+def test_the_training_sensor_waits_for_the_end_of_a_job(dag: DAG, runner: Runner, bench: Bench, print_log: bool):
+    def sensor(job_name: str) -> SageMakerTrainingSensor:
+        task_id = f"wait_{uuid.uuid4().hex}"
+        return SageMakerTrainingSensor(task_id=task_id, job_name=job_name, poke_interval=1, print_log=print_log)
+
+    completed, failed = (bench.create_training([command]) for command in ("true", "false"))
+    for name in (completed, failed):
+        bench.end_training(name)  # while it prints the log, it looks at the status each 30 seconds only
+    assert runner.run(sensor(completed)).state == "success"
+    assert "AlgorithmError: , exit code: 1" in str(runner.run(sensor(failed)).error)
+
+
+def test_the_processing_sensor_waits_for_the_end_of_a_job(dag: DAG, runner: Runner, bench: Bench):
+    for command, state in (("true", "success"), ("false", "failed")):
+        name = bench.create(["sh", "-c", f"sleep 1; {command}"])
+        task = SageMakerProcessingSensor(task_id=f"wait_{command}", job_name=name, poke_interval=1, retries=0)
+        assert runner.run(task, retries_left=False).state == state
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_the_processing_operator_waits_or_not(dag: DAG, runner: Runner, bench: Bench, wait: bool):
+    task = operator(dag, config(bench, ["sh", "-c", "sleep 1"]), wait_for_completion=wait, print_log=False)
+    assert runner.run(task).state == "success"
+    described = runner.supervisor.xcoms[task.task_id, -1]["return_value"]["Processing"]
+    assert described["ProcessingJobStatus"] == ("Completed" if wait else "InProgress")
+    bench.end(described["ProcessingJobName"])
+
+
+def test_the_processing_operator_defers_and_reads_its_output_files(dag: DAG, runner: Runner, bench: Bench):
+    wanted = config(bench, ["sh", "-c", "sleep 2; echo '{\"mse\": 1}' > /opt/ml/processing/out/metrics.json"])
+    files = [{"output_name": "out", "file_name": "metrics.json", "result_name": "report"}]
+    task = operator(dag, wanted, deferrable=True, print_log=False, output_files_to_xcom=files)
+    deferred = runner.run(task).deferred
+    name = bench.end(wanted["ProcessingJobName"])["ProcessingJobName"]
+    resume = (str(deferred.next_method), {"event": {"status": "success", "job_name": name}})
+    assert runner.run(task, resume=resume).state == "success"
+    assert runner.supervisor.xcoms[task.task_id, -1]["return_value"]["OutputFiles"] == {"report": {"mse": 1}}
