@@ -133,11 +133,12 @@ def _run(command: Callable[[argparse.Namespace], str], options: argparse.Namespa
 
 
 def _plan(options: argparse.Namespace) -> str:
-    from airflow_sm_processing.cli.dry_run import RunFields, find_dag, own_definition, rendered
+    from airflow_sm_processing.cli.dry_run import RunFields, check_runs_a_job, find_dag, own_definition, rendered
     from airflow_sm_processing.operators.acquire import plan_task
 
     run = RunFields(options.run_id, options.logical_date, options.map_index)
     dag = find_dag(options.dag_id, options.dag_file)
+    check_runs_a_job(dag, options.task_id)
     with rendered(dag, options.task_id, run) as (task, context):
         planned = plan_task(task, context, own_definition(task), account=options.account, region=options.region)
         plain = planned.to_plain(show_env=options.show_env)

@@ -32,6 +32,7 @@ from airflow_sm_processing.operators.parameters import (
     DEFINITION_PARAMETERS,
     WAIT_PARAMETERS,
     TaskDefinitionReader,
+    base_name_of_dag,
     read_wait_options,
 )
 from airflow_sm_processing.ownership.owner import stem
@@ -136,10 +137,18 @@ def _parameter_sets(task: Any) -> Iterator[dict[str, Any]]:
     if isinstance(task, BaseProcessingOperator):
         rest = {name: getattr(task, name, None) for name in (*WAIT_PARAMETERS, *_SETTINGS)}
         called_with = [getattr(task, name, None) for name in ("op_args", "op_kwargs")]
-        yield {**task.definition_parameters(), **rest, _CALLED_WITH: called_with}
+        given = {**task.definition_parameters(), "base_job_name": task.base_job_name}
+        yield {**_named_together(given, task), **rest, _CALLED_WITH: called_with}
     elif isinstance(task, MappedOperator) and issubclass(task.operator_class, BaseProcessingOperator):
         for parameters in _mapped_parameters(task, shared_parameters(task)):
-            yield {**parameters, "own_outputs": task.operator_class.own_outputs}
+            yield {**_named_together(parameters, task), "own_outputs": task.operator_class.own_outputs}
+
+
+def _named_together(parameters: dict[str, Any], task: Any) -> dict[str, Any]:
+    """Return the parameters with one pattern of names for all tasks of a DAG that have none; policies stay short."""
+    if parameters.get("base_job_name") or parameters.get("job_name"):
+        return parameters
+    return {**parameters, "base_job_name": f"{base_name_of_dag(task.dag_id)}-{ANY}"}
 
 
 def _mapped_parameters(task: MappedOperator, partial: dict[str, Any]) -> Iterator[dict[str, Any]]:

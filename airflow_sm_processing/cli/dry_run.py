@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.operators.base import BaseProcessingOperator
 
 
-__all__ = ["RunFields", "find_dag", "own_definition", "read_dags", "rendered"]
+__all__ = ["RunFields", "check_runs_a_job", "find_dag", "own_definition", "read_dags", "rendered"]
 
 
 class RunFields:
@@ -37,6 +37,20 @@ class RunFields:
         self.date = logical_date or datetime.now(timezone.utc).replace(microsecond=0)
         self.run_id = run_id or f"manual__{self.date.isoformat()}"
         self.map_index = map_index
+
+
+def check_runs_a_job(dag: DAG, task_id: str) -> None:
+    """Refuse a task of another kind than this package's operators.
+
+    Raises:
+        LookupError: The task's jobs can't be planned, for it has none.
+    """
+    task: Any = dag.get_task(task_id) if dag.has_task(task_id) else None
+    if task is not None and not _runs_a_job(task):
+        kind = _operator_class(task).__name__
+        others = ", ".join(sorted(other.task_id for other in dag.tasks if _runs_a_job(other))) or "none"
+        task = f"Task {task_id} of DAG {dag.dag_id}"
+        raise LookupError(f"{task} runs no processing job: it is a {kind}. Tasks that do: {others}.")
 
 
 @contextmanager
@@ -68,12 +82,6 @@ def _task(dag: DAG, task_id: str, map_index: int) -> Any:
     if not dag.has_task(task_id):
         raise LookupError(f"DAG {dag.dag_id} has no task {task_id!r}; it has {', '.join(sorted(dag.task_ids))}.")
     task: Any = dag.get_task(task_id)
-    if not _runs_a_job(task):
-        kind = _operator_class(task).__name__
-        others = ", ".join(sorted(other.task_id for other in dag.tasks if _runs_a_job(other))) or "none"
-        raise LookupError(
-            f"Task {task_id} of DAG {dag.dag_id} runs no processing job: it is a {kind}. Tasks that do: {others}."
-        )
     if task.is_mapped and map_index < 0:
         raise LookupError(f"Task {task_id} is mapped: say which of its instances with --map-index, from 0 on.")
     if not task.is_mapped and map_index >= 0:

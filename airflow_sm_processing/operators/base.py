@@ -43,6 +43,7 @@ from airflow_sm_processing.operators.parameters import (
     refuse_misnamed,
     trigger_mask,
     warn_of_misspelt_defaults,
+    with_base_name,
     with_misnamed,
 )
 from airflow_sm_processing.operators.templating import (
@@ -343,7 +344,7 @@ class BaseProcessingOperator(BaseOperator):
             max_runtime_in_seconds: The number of seconds after which SageMaker stops the job; its own default is 24
                 hours.
             base_job_name: The beginning of the job's name, before a digest of the task instance and the number of its
-                job; the image's name if None.
+                job; the DAG's and the task's ID if None.
             job_name: The whole name of the job, unique in the account and region. If the task needs another job, after
                 a failure or a clear, the record of its last one is deleted to free the name.
             env: Environment variables of the container.
@@ -518,7 +519,8 @@ class BaseProcessingOperator(BaseOperator):
     def definition_parameters(self) -> dict[str, Any]:
         """Return the parameters that define the job, by the names of `JobDefinition`'s fields."""
         given = {name: getattr(self, name, None) for name in DEFINITION_PARAMETERS}
-        return own_over_inherited(given, self.inherited)
+        own = own_over_inherited(given, self.inherited)
+        return with_base_name(own, dag_id=self.dag_id, task_id=self.task_id)
 
     def wait_parameters(self) -> dict[str, Any]:
         """Return the parameters that say how the task waits, by the names of `WaitOptions`' fields."""

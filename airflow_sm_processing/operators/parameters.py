@@ -32,6 +32,7 @@ from airflow_sm_processing.processing.definition import (
     DEFINITION_PARAMETERS,
     DefinitionReader,
     absolute,
+    legal_name,
     script_problems,
     with_code_below,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "TaskDefinitionReader",
     "TaskParameters",
     "WaitOptions",
+    "base_name_of_dag",
     "early_problems",
     "inherited",
     "job_secrets",
@@ -85,6 +87,7 @@ __all__ = [
     "refuse_misnamed",
     "trigger_mask",
     "warn_of_misspelt_defaults",
+    "with_base_name",
     "with_misnamed",
 ]
 
@@ -287,6 +290,21 @@ class TaskDefinitionReader(DefinitionReader):
         return [
             fields for index, item in items for fields in one_for_each_source(f"inputs[{index}]", item, self.problems)
         ]
+
+
+_DAG_CHARACTERS = 24  # of a name's beginning, of which a job's name has some forty characters: the task's ID counts too
+
+
+def with_base_name(parameters: Mapping[str, Any], *, dag_id: str, task_id: str) -> dict[str, Any]:
+    """Return a definition's parameters that name the job after its task where they don't name it at all."""
+    if parameters.get("base_job_name") or parameters.get("job_name"):
+        return dict(parameters)
+    return {**parameters, "base_job_name": f"{base_name_of_dag(dag_id)}-{legal_name(task_id)}"}
+
+
+def base_name_of_dag(dag_id: str) -> str:
+    """Return what the names of a DAG's jobs begin with, where its tasks don't name them."""
+    return legal_name(dag_id)[:_DAG_CHARACTERS].rstrip("-")
 
 
 # Names of the amazon provider's operator and sensor, of the SageMaker SDK and of CreateProcessingJob for what has

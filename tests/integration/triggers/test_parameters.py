@@ -290,7 +290,7 @@ def test_of_an_image_by_its_short_form(runner: Runner, dag: DAG, sagemaker: Loca
     ended = runner.run(task)
     assert ended.state == "success", ended.error
     name = runner.supervisor.xcoms["task", -1]["job_name"]
-    assert name.startswith("sklearn-")
+    assert name.startswith("a-dag-task-")
     uri = "492215442770.dkr.ecr.eu-central-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
     assert asked_of(sagemaker, name, "eu-central-1")["AppSpecification"]["ImageUri"] == uri
     lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Image ")]

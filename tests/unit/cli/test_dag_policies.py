@@ -40,10 +40,10 @@ def test_jobs_are_named_by_what_is_known_of_their_names(dag, task_factory):
     jobs = "arn:aws:sagemaker:eu-west-1:123456789012:processing-job"
     assert caller(dag)["RunJobs"] == [
         f"{jobs}/Daily-load-????????????-*",
+        f"{jobs}/a-dag-*-????????????-*",
         f"{jobs}/daily-load-????????????-*",
         f"{jobs}/load-*-????????????-*",
         f"{jobs}/one-*",
-        f"{jobs}/sklearn-????????????-*",
     ]
     assert caller(dag)["FreeAChosenName"] == [f"{jobs}/one-*"]
 
@@ -58,13 +58,13 @@ def test_the_job_reads_and_writes_prefixes(dag, task_factory):
     )
     needed = job_role(dag)
     assert needed["ReadInputs"] == ["arn:aws:s3:::code/script.py*", "arn:aws:s3:::raw/days/*/*"]
-    assert needed["WriteOutputs"] == ["arn:aws:s3:::results/all/*", f"{BUCKET}/sklearn-????????????-*/output/b/*"]
+    assert needed["WriteOutputs"] == ["arn:aws:s3:::results/all/*", f"{BUCKET}/a-dag-*-????????????-*/output/b/*"]
 
 
 def test_an_input_from_another_task_is_that_tasks_output(dag, task_factory):
     upstream = task_factory(task_id="up", outputs=[ProcessingOutput("/opt/ml/processing/o", output_name="train")])
     task_factory(task_id="down", inputs=[ProcessingInput(upstream.output["train"], "/opt/ml/processing/i")])
-    assert f"{BUCKET}/sklearn-????????????-*/output/train/*" in job_role(dag)["ReadInputs"]
+    assert f"{BUCKET}/a-dag-*-????????????-*/output/train/*" in job_role(dag)["ReadInputs"]
 
 
 def test_what_only_a_run_knows_is_left_out_and_named(dag, task_factory):
@@ -119,7 +119,7 @@ def test_what_dicts_that_only_a_run_knows_may_have_is_left_out_and_named(dag, va
     (found,) = task_policies(dag, **PLACE)
     assert "a_dag.mapped: role is known only when the task runs" in found.left_out
     assert "a_dag.mapped: inputs is known only when the task runs" in found.left_out
-    assert caller(dag)["RunJobs"] == ["arn:aws:sagemaker:eu-west-1:123456789012:processing-job/sklearn-????????????-*"]
+    assert caller(dag)["RunJobs"] == ["arn:aws:sagemaker:eu-west-1:123456789012:processing-job/a-dag-*-????????????-*"]
 
 
 def test_a_name_of_a_role_stands_for_any_path(dag, task_factory):
@@ -153,7 +153,7 @@ def test_an_explicit_bucket_is_neither_looked_for_nor_made(dag, task_factory, tm
     task_factory(code=str(tmp_path / "script.py"), default_bucket="ours", default_bucket_prefix="airflow")
     needed = caller(dag)
     assert "FindOrMakeTheDefaultBucket" not in needed
-    assert needed["UploadLocalFiles"] == ["arn:aws:s3:::ours/airflow/sklearn-????????????/input/*"]
+    assert needed["UploadLocalFiles"] == ["arn:aws:s3:::ours/airflow/a-dag-*-????????????/input/*"]
     assert needed["SeeWhatIsUploadedAlready"] == ["arn:aws:s3:::ours"]
 
 
@@ -169,4 +169,4 @@ def test_the_image_is_pulled_from_the_registry_of_its_short_form(dag, task_facto
     assert job_role(dag)["PullTheImage"] == [f"arn:aws:ecr:eu-west-1:141502667606:{repository}"]
     assert job_role(dag, account="123456789012")["PullTheImage"] == ["arn:aws:ecr:*:*:repository/*"]
     jobs = "arn:aws:sagemaker:eu-west-1:123456789012:processing-job"
-    assert caller(dag)["RunJobs"] == [f"{jobs}/sklearn-????????????-*"]
+    assert caller(dag)["RunJobs"] == [f"{jobs}/a-dag-*-????????????-*"]

@@ -106,7 +106,7 @@ def test_a_policy_counts_functions_and_what_they_are_mapped_over(dag, valid):
         made = first(ProcessingInput("s3://raw/{{ ds }}/"))
         second.partial(folder=1).expand_kwargs(made.map(lambda item: {"result": item}))
         second.partial(result=made).expand(folder=[ProcessingInput(made["table"]), ProcessingInput("s3://mapped/x")])
-    outputs = f"arn:aws:s3:::{BUCKET}/python-????????????-*/output"
+    outputs = f"arn:aws:s3:::{BUCKET}/a-dag-*-????????????-*/output"
     role = needed(dag, job_role_statements)
     caller = needed(dag, caller_statements)
     assert role["ReadInputs"] == [
@@ -114,11 +114,11 @@ def test_a_policy_counts_functions_and_what_they_are_mapped_over(dag, valid):
         "arn:aws:s3:::raw/*/*",
         f"{outputs}/outcome*",  # a large result
         f"{outputs}/table/*",
-        f"arn:aws:s3:::{BUCKET}/python-????????????/input/*",
+        f"arn:aws:s3:::{BUCKET}/a-dag-*-????????????/input/*",
     ]
     assert role["WriteOutputs"] == [f"{outputs}/outcome/*", f"{outputs}/table/*"]
     assert caller["ReadResults"] == [f"{outputs}/outcome/*"]
-    assert caller["UploadLocalFiles"] == [f"arn:aws:s3:::{BUCKET}/python-????????????/input/*"]
+    assert caller["UploadLocalFiles"] == [f"arn:aws:s3:::{BUCKET}/a-dag-*-????????????/input/*"]
 
 
 def test_result_files_are_read_by_the_task(dag, valid):
@@ -135,6 +135,6 @@ def test_result_files_are_read_by_the_task(dag, valid):
 
         use()
     caller = needed(dag, caller_statements)
-    outcome = f"arn:aws:s3:::{BUCKET}/python-????????????-*/output/outcome/*"
+    outcome = f"arn:aws:s3:::{BUCKET}/a-dag-*-????????????-*/output/outcome/*"
     assert caller["ReadResults"] == ["arn:aws:s3:::results/o/*", outcome]
     assert caller["DecryptResults"] == ["arn:aws:kms:eu-west-1:123456789012:key/a-key"]

@@ -5,9 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from airflow.sdk import DAG
 
-from airflow_sm_processing import DefinitionError, InstancePreference, NetworkConfig, ProcessingInput, ProcessingOutput
+from airflow_sm_processing import (
+    DefinitionError,
+    InstancePreference,
+    NetworkConfig,
+    ProcessingInput,
+    ProcessingOutput,
+    ScriptProcessingOperator,
+)
 from airflow_sm_processing.operators.parameters import WaitOptions
+from airflow_sm_processing.ownership.owner import job_name, stem
 from tests.task_parameters import read_task
 
 
@@ -90,3 +99,28 @@ def test_what_a_template_made_of_a_parameter_is_checked_again(task_factory):
     with pytest.raises(DefinitionError) as caught:
         read_task(task)
     assert [problem.parameter for problem in caught.value.problems][:2] == ["instance_count", "outputs[0].output_name"]
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "task_id", "expected"),
+    [
+        ("daily", "clean", "daily-clean-"),
+        ("daily.load_v2", "group.clean", "daily-load-v2-group-clean-"),
+        ("d" * 60, "clean", f"{'d' * 24}-clean-"),
+        ("daily", "t" * 60, f"daily-{'t' * 39}-"),
+        ("täglich", "säubern", "t-glich-s-ubern-"),
+        ("_", "_", "processing-job-processing-job-"),
+    ],
+)
+def test_a_job_is_named_after_its_dag_and_task(valid, dag_id, task_id, expected):
+    task = ScriptProcessingOperator(task_id=task_id, dag=DAG(dag_id, schedule=None), **valid)
+    name = job_name(stem(task.read_definition(), "0123456789ab"), 9999)
+    assert name == f"{expected}0123456789ab-9999"
+    assert len(name) <= 63
+
+
+@pytest.mark.parametrize("given", [{"base_job_name": "a-base"}, {"job_name": "a-name"}])
+def test_a_name_that_is_given_counts(valid, dag, given):
+    task = ScriptProcessingOperator(task_id="task", dag=dag, **valid, **given)
+    definition = task.read_definition()
+    assert (definition.base_job_name, definition.job_name) == (given.get("base_job_name"), given.get("job_name"))

@@ -175,7 +175,7 @@ def test_an_images_short_form_is_resolved_for_the_region(dag, task_factory):
     plan = planned(dag)
     uri = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.4-2-cpu-py3"
     assert plan["request"]["AppSpecification"]["ImageUri"] == uri
-    assert plan["request"]["ProcessingJobName"].startswith("sklearn-")
+    assert plan["request"]["ProcessingJobName"].startswith("a-dag-task-")
     pulled = "arn:aws:ecr:eu-west-1:141502667606:repository/sagemaker-scikit-learn"
     assert pulled in str(plan["permissions"]["job_role"])
     assert plan["unknown"] == []
