@@ -219,7 +219,7 @@ def _no_version(framework: str, table: Mapping[str, Any], version: object) -> De
     near = names[max(0, position - 2) : position + 1][::-1]
     verb = "is" if len(near) == 1 else "are"
     rule = f"{framework} has no such version; the nearest {verb} {_listed(near)} ({tables_origin()})"
-    return _refusal("version", version, f"{rule}. For an image that isn't in the tables, give its full URI")
+    return _refusal("version", version, f"{rule}. For an image that isn't in the tables, use its full URI")
 
 
 def _of_base(image: str, entry: Mapping[str, Any], base: object) -> Mapping[str, Any]:

@@ -186,7 +186,7 @@ def _malformed(error: Exception, *, operation: str, subject: str) -> MalformedRe
         reason = what
     if len(reason) > _SHOWN_CHARACTERS:
         reason = f"{reason[:_SHOWN_CHARACTERS]}…"
-    message = f"{operation} for {subject} was answered with something that can't be read: {reason}. It may work later."
+    message = f"{operation} for {subject} returned an unreadable response: {reason}. It may work later."
     return MalformedResponseError(message, operation=operation, code=type(error).__name__)
 
 
@@ -327,7 +327,7 @@ def _client_side_error(error: BotoCoreError) -> tuple[type[ServiceError], str]:
     from botocore import exceptions as botocore
 
     if isinstance(error, botocore.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return ServiceError, "Check the endpoint and the connection's `verify`: time doesn't mend a certificate."
+        return ServiceError, "Check the endpoint and the connection's `verify`; a retry can't help."
     for kind in _CREDENTIAL_ERRORS:
         if isinstance(error, getattr(botocore, kind, ())):
             return AccessDeniedError, "Check the AWS connection's credentials."

@@ -173,7 +173,7 @@ def _read(source: Source, s3_client: Callable[[], S3Client] | None) -> Any:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         where = "" if line is None else f", line {line + 1}"
-        raise _wrong(source.name, f"is no YAML{where}") from None  # the error may quote values
+        raise _wrong(source.name, f"isn't YAML{where}") from None  # the error may quote values
 
 
 def _file_text(source: Source) -> bytes | None:

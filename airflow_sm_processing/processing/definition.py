@@ -205,10 +205,10 @@ def image_problems(definition: JobDefinition) -> Iterator[Problem]:
     if not image and not image_uri:
         yield Problem("image_uri", image_uri, 'is required, or image instead, such as "sklearn:1.4-2"')
     elif image and image_uri:
-        yield Problem("image", image, "can't be given beside image_uri: give one of them")
+        yield Problem("image", image, "can't be combined with image_uri: set one of them")
     for name, text in (("image", image), ("image_uri", image_uri)):
         if isinstance(text, str) and any(map(str.isspace, text)):
-            yield Problem(name, text, "is no image's address: there is white space in it")
+            yield Problem(name, text, "isn't an image URI: it has white space")
         elif name == "image" and isinstance(text, str) and text and "/" not in text:
             from airflow_sm_processing.image_uris import short_form_problems  # the others have no need
 
@@ -423,13 +423,15 @@ def _git_problems(definition: JobDefinition) -> Iterator[Problem]:
 def _source_problems(definition: JobDefinition) -> Iterator[Problem]:
     source, code = definition.source_dir, definition.code
     if source == "":
-        yield Problem("source_dir", source, "is empty: give a folder, or leave it out")
+        yield Problem("source_dir", source, "is empty: set a folder, or leave it out")
     elif names_no_bucket(source):
-        yield Problem("source_dir", source, "names no bucket")
+        yield Problem("source_dir", source, "has no bucket")
     if isinstance(code, str) and (not code or "://" in code or _leads_out(code)):
         yield Problem("code", code, "must be the script's path inside source_dir")
     if definition.script_name is not None:
-        yield Problem("script_name", definition.script_name, "can't be given beside source_dir: code says the script")
+        yield Problem(
+            "script_name", definition.script_name, "can't be combined with source_dir: code is the script's path in it"
+        )
     yield from _dependency_problems(definition)
 
 
@@ -439,7 +441,7 @@ def _dependency_problems(definition: JobDefinition) -> Iterator[Problem]:
     for index, item in enumerate(given if isinstance(given, list) else ()):  # not known yet, it may be
         name = f"dependencies[{index}]"
         if _is_in_s3(getattr(definition, place)):
-            yield Problem(name, item, f"can't be added to what is in S3 already: {place} must be local, then")
+            yield Problem(name, item, f"can't be added to files that are in S3 already: {place} must be local")
         elif isinstance(item, str) and (not item or local_path(item) is None):
             yield Problem(name, item, "must be a local file or folder")
 
@@ -465,9 +467,9 @@ def _place_problems(definition: JobDefinition) -> Iterator[Problem]:
     if code == "":
         yield Problem("code", code, _REQUIRED)
     elif names_no_bucket(code):
-        yield Problem("code", code, "names no bucket")
+        yield Problem("code", code, "has no bucket")
     elif isinstance(code, str) and is_s3_uri(code) and script is None and not _file_name(code):
-        yield Problem("code", code, "is a prefix: say with script_name which of its files to run")
+        yield Problem("code", code, "is a prefix: set script_name to the file to run")
 
 
 def missing_code_problems(definition: JobDefinition, folder: Path, what: str) -> Iterator[Problem]:
@@ -845,7 +847,7 @@ def _members(
     for key, value in request.items():
         name, place = names.get(key), f"{path}{key}"
         if name is None:
-            rule = f"is no member of CreateProcessingJob's request; there are {', '.join(names)}"
+            rule = f"isn't a member of a CreateProcessingJob request; the members are {', '.join(names)}"
             problems.append(Problem(place, hidden(value), rule))
         elif isinstance(name, str):
             yield name, value

@@ -85,7 +85,7 @@ def read_object(session: Session, uri: str, *, max_bytes: int) -> bytes:
             try:
                 content: bytes = body.read()  # with a number, neither botocore nor urllib3 checks the length
             except HTTPError as error:  # which botocore lets pass where a content is read
-                message = f"GetObject for {uri} was broken off: {error}. It may work later."
+                message = f"GetObject for {uri} was interrupted: {error}. It may work later."
                 raise TransientError(message, operation="GetObject", code=type(error).__name__) from error
     return content
 
@@ -296,9 +296,11 @@ def resolve_folder(client: S3Client, uri: str) -> str:
     if listed.object_size is not None:
         alike = ", ".join(filter(None, [f"{as_folder(uri)}" if listed.is_folder else "", alike]))
         if alike:
-            log.warning("%s is an object, and SageMaker takes what begins alike along with it: %s.", uri, alike)
+            log.warning("%s is an object, but SageMaker also reads the keys that begin like it: %s.", uri, alike)
     elif alike:
-        log.warning("%s is no object and no folder: SageMaker takes all that begins so, such as %s.", uri, alike)
+        log.warning(
+            "%s is neither an object nor a folder: SageMaker reads all keys that begin like it, such as %s.", uri, alike
+        )
     return uri
 
 
@@ -346,6 +348,6 @@ def _has_keys(client: S3Client, bucket: str, prefix: str) -> bool:
 
 def _unresolved(uri: str, error: ProcessingError) -> str:
     return (
-        f"Whether {uri} is a folder can't be seen, so SageMaker takes every key that begins so. If it is one, end it "
-        f"with a slash. {error}"
+        f"Could not check whether {uri} is a folder, so SageMaker reads every key that begins like it. If it is a "
+        f"folder, end it with a slash. {error}"
     )

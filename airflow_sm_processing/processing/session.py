@@ -355,7 +355,7 @@ class Session:
             return self.expand_role(name)  # with its path
         except (ServiceError, DefinitionError) as error:
             path = "service-role/" if "AmazonSageMaker-ExecutionRole" in name else ""
-            log.warning("IAM doesn't say which path the role %s has; taken for %r: %s", name, f"/{path}", error)
+            log.warning("Could not read the path of role %s from IAM; assuming %r: %s", name, f"/{path}", error)
             return f"arn:{partition}:iam::{account}:role/{path}{name}"
 
     def _make_client(self, service_name: str) -> Any:
@@ -412,7 +412,7 @@ def _status(error: ClientError) -> int:
 def _unusable_bucket(bucket: str, account_id: str, error: Exception) -> BucketError:
     return BucketError(
         f"The default bucket {bucket} can't be used by account {account_id}: {error}. It belongs to another account, "
-        "or access to it is forbidden. Give default_bucket, or S3 URIs for every input and output."
+        "or access to it is forbidden. Set default_bucket, or S3 URIs for every input and output."
     )
 
 
@@ -447,7 +447,7 @@ def _notebook_role(session: Session) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        log.warning("%s can't be read, so the credentials' own role is taken: %s", _NOTEBOOK_METADATA, error)
+        log.warning("%s can't be read, so the credentials' own role is used: %s", _NOTEBOOK_METADATA, error)
         return None
     metadata = found if isinstance(found, dict) else {}
     if metadata.get("ExecutionRoleArn"):
@@ -455,7 +455,9 @@ def _notebook_role(session: Session) -> str | None:
     try:
         return _studio_role(session, metadata) if metadata.get("DomainId") else _instance_role(session, metadata)
     except ServiceError as error:
-        log.warning("SageMaker doesn't say which role this notebook has, so the credentials' is taken: %s", error)
+        log.warning(
+            "Could not read this notebook's role from SageMaker, so the credentials' own role is used: %s", error
+        )
         return None
 
 

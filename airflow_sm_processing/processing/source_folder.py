@@ -307,7 +307,7 @@ def _missing_problems(definition: JobDefinition) -> Iterator[Problem]:
 def _path(text: object) -> Path:
     path = local_path(str(text))
     if path is None:
-        raise UploadError(f"Can't pack {text}: it is no local path.")
+        raise UploadError(f"Can't pack {text}: it isn't a local path.")
     return path
 
 

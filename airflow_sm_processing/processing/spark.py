@@ -186,10 +186,10 @@ def _place_problems(name: str, item: object) -> Iterator[Problem]:
     if not isinstance(item, str):
         return  # not known yet, or refused already
     if not item:
-        yield Problem(name, item, "is empty: give a local file or folder, or an S3 URI")
+        yield Problem(name, item, "is empty: set a local file or folder, or an S3 URI")
     elif not _is_local(item):
         if not item.partition("://")[2].partition("/")[0]:
-            yield Problem(name, item, "names no bucket")
+            yield Problem(name, item, "has no bucket")
         elif "," in item:
             yield Problem(name, item, "has a comma, at which Spark would take it apart: rename the object")
     elif local_path(item) is None:
@@ -213,7 +213,7 @@ def _classification_problems(name: str, value: Mapping[str, Any]) -> Iterator[Pr
         yield Problem(name, [*value], f"lacks {' and '.join(missing)}: {_GUIDE}")
     for key in value:
         if key not in _KEYS:
-            yield Problem(f"{name}.{key}", None, f"is no key of a classification; they are {', '.join(_KEYS)}")
+            yield Problem(f"{name}.{key}", None, f"isn't a key of a classification; the keys are {', '.join(_KEYS)}")
     classification = value.get("Classification")
     if isinstance(classification, str) and classification not in _CLASSIFICATIONS:
         rule = f"must be one of {', '.join(_CLASSIFICATIONS)}"
@@ -231,7 +231,7 @@ def _json_problems(name: str, properties: Any) -> Iterator[Problem]:
         try:
             json.dumps(None if item is LATE else item)
         except (TypeError, ValueError) as error:
-            yield Problem(f"{name}.Properties[{key!r}]", None, f"is nothing that JSON has: {error}")
+            yield Problem(f"{name}.Properties[{key!r}]", None, f"isn't valid in JSON: {error}")
 
 
 @dataclass(frozen=True)
@@ -286,5 +286,5 @@ class SparkFiles:
 def _path(text: str) -> Path:
     path = local_path(text)
     if path is None:
-        raise UploadError(f"Can't upload {text}: it is no local path.")
+        raise UploadError(f"Can't upload {text}: it isn't a local path.")
     return path

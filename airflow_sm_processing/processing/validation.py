@@ -356,7 +356,7 @@ def _one_input(item: ProcessingInput) -> Iterator[tuple[str, Any, str]]:
     elif item.container_path is None and not item.app_managed and not _is_late(item):
         yield "destination", None, "is required unless the input is app_managed"
     if names_no_bucket(item.source):
-        yield "source", item.source, "names no bucket"
+        yield "source", item.source, "has no bucket"
     if item.s3_input is not None and item.dataset_definition is not None:
         yield "dataset_definition", item.dataset_definition, "can't be combined with source or s3_input"
     if item.s3_compression_type == "Gzip" and item.s3_input_mode in ("File", None):
@@ -396,7 +396,7 @@ def _output_problems(definition: JobDefinition) -> Iterator[Problem]:
         if destination and isinstance(destination, str) and not is_s3_uri(destination):
             yield Problem(f"outputs[{index}].destination", destination, "must be an S3 URI, or absent")
         elif names_no_bucket(destination):
-            yield Problem(f"outputs[{index}].destination", destination, "names no bucket")
+            yield Problem(f"outputs[{index}].destination", destination, "has no bucket")
 
 
 def _container_path_problems(definition: JobDefinition) -> Iterator[Problem]:

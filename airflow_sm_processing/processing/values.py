@@ -439,7 +439,7 @@ def rule_of_structure(value: object, wanted: str) -> str:
     except (ValueError, RecursionError) as error:
         if _is_repr(value):
             return f"{rule}; this is Python's own text of one: write {{{{ … | tojson }}}}"
-        return f"{rule}; this is no JSON: {getattr(error, 'msg', 'it is nested too deeply')}"
+        return f"{rule}; this isn't JSON: {getattr(error, 'msg', 'it is nested too deeply')}"
     return rule
 
 

@@ -120,8 +120,8 @@ def test_what_names_an_object_or_a_prefix_stays_one(workshop: Workshop, script: 
     assert found == ["in/1/data.csv", "in/2/part-0", "in/2/part-1/x", "input/code/ls.py"]
     [record] = caplog.records
     assert record.getMessage() == (
-        f"{workshop.uri('parts/part-')} is no object and no folder: SageMaker takes all that begins so, such as "
-        f"{workshop.uri('parts/part-0')}, {workshop.uri('parts/part-1/')}."
+        f"{workshop.uri('parts/part-')} is neither an object nor a folder: SageMaker reads all keys that begin like "
+        f"it, such as {workshop.uri('parts/part-0')}, {workshop.uri('parts/part-1/')}."
     )
 
 
@@ -234,4 +234,4 @@ def test_no_job_fails_for_what_s3_does_not_say(
         )
     sagemaker.set_faults()
     job.wait(logs=False, settings=WaitSettings(poll_interval=0.1))
-    assert f"Whether {workshop.uri('x/train')} is a folder can't be seen" in caplog.text
+    assert f"Could not check whether {workshop.uri('x/train')} is a folder" in caplog.text

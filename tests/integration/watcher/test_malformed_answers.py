@@ -100,7 +100,7 @@ def test_answers_that_cannot_be_read_end_no_watch_and_no_live_log(
     assert [line.message for line in lines if not line.message.startswith("[local]")] == ["begun", "ended"]
     log = capsys.readouterr().out + caplog.text  # Airflow's logging has it in one of them
     assert "The watcher failed" not in log
-    assert "ListProcessingJobs for the account's jobs was answered with something that can't be read" in log
+    assert "ListProcessingJobs for the account's jobs returned an unreadable response" in log
 
 
 def test_an_answer_that_drips_holds_up_no_other_job(

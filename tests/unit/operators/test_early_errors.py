@@ -23,7 +23,7 @@ WRONG = {
     "no image": ({"image_uri": None}, ("image_uri", 'is required, or image instead, such as "sklearn:1.4-2"')),
     "two ways to say the image": (
         {"image": "sklearn:1.4-2"},
-        ("image", "can't be given beside image_uri: give one of them"),
+        ("image", "can't be combined with image_uri: set one of them"),
     ),
     "an image of no form": (
         {"image_uri": None, "image": "sklearn:latest"},

@@ -135,10 +135,10 @@ def test_what_no_request_has_is_one_error(dag):
         ProcessingOperator.from_request(request, task_id="task", dag=dag)
     rules = {problem.parameter: problem.rule for problem in raised.value.problems}
     assert rules["EnvironmentS"].startswith(
-        "is no member of CreateProcessingJob's request; there are ProcessingJobName, "
+        "isn't a member of a CreateProcessingJob request; the members are ProcessingJobName, "
     )
     assert rules["AppSpecification.Image"].startswith(
-        "is no member of CreateProcessingJob's request; there are ImageUri, "
+        "isn't a member of a CreateProcessingJob request; the members are ImageUri, "
     )
     assert rules["StoppingCondition"] == "must be a dict of MaxRuntimeInSeconds"
     assert "a-secret" not in str(raised.value)

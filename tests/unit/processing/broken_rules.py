@@ -20,13 +20,13 @@ S3_PATTERN = "must match (https|s3)://([^/]+)/?(.*)"
 
 BROKEN_RULES: dict[str, tuple[Any, str, str]] = {
     # S3 URIs and local files
-    "input without bucket": (definition(inputs=(an_input(source="s3:///key"),)), "inputs[0].source", "names no bucket"),
+    "input without bucket": (definition(inputs=(an_input(source="s3:///key"),)), "inputs[0].source", "has no bucket"),
     "output without bucket": (
         definition(outputs=(an_output(destination="s3://"),)),
         "outputs[0].destination",
-        "names no bucket",
+        "has no bucket",
     ),
-    "code without bucket": (script(code="s3:///run.py"), "code", "names no bucket"),
+    "code without bucket": (script(code="s3:///run.py"), "code", "has no bucket"),
     "shouted scheme": (definition(inputs=(an_input(source="S3://raw/data"),)), "inputs[0].source", S3_PATTERN),
     "long URI": (
         definition(inputs=(an_input(source=f"s3://{'x' * 1020}"),)),
@@ -73,12 +73,12 @@ BROKEN_RULES: dict[str, tuple[Any, str, str]] = {
     "code is a prefix": (
         script(code="s3://code/folder/"),
         "code",
-        "is a prefix: say with script_name which of its files to run",
+        "is a prefix: set script_name to the file to run",
     ),
     "code is a bucket": (
         script(code="s3://code"),
         "code",
-        "is a prefix: say with script_name which of its files to run",
+        "is a prefix: set script_name to the file to run",
     ),
     "code without command": (script(command=None), "command", 'is required with code, such as ["python3"]'),
     "script outside": (

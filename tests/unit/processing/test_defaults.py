@@ -155,9 +155,9 @@ def test_what_is_no_mapping_is_refused(document: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        (b"a: [1", "is no YAML, line 1"),
-        (b"\xff\xfe\xfa", "is no YAML"),
-        (b"!!python/object/apply:os.system ['true']", "is no YAML"),
+        (b"a: [1", "isn't YAML, line 1"),
+        (b"\xff\xfe\xfa", "isn't YAML"),
+        (b"!!python/object/apply:os.system ['true']", "isn't YAML"),
         (b"#" * (1024 * 1024 + 1), "is longer than 1048576 bytes"),
     ],
 )

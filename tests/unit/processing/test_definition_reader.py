@@ -220,7 +220,7 @@ REPRS: list[tuple[dict[str, Any], tuple[str, str]]] = [
     ({"outputs": ["{'source': '/opt/ml/processing/out'}"]},
      ("outputs[0]", f"must be a ProcessingOutput or a dict of its fields, {TOJSON}")),
     ({"arguments": '["a", '},
-     ("arguments", "must be a list, or the JSON of one; this is no JSON: Expecting value")),
+     ("arguments", "must be a list, or the JSON of one; this isn't JSON: Expecting value")),
     ({"env": '{"A": "1", "A": "2"}'}, ("env", "has the key 'A' more than once")),
 ]  # fmt: skip
 

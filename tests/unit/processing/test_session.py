@@ -88,7 +88,7 @@ def test_a_bucket_of_another_account_is_refused(implicit: Session, stubs: dict[s
 
     assert str(caught.value) == (
         f"The default bucket {BUCKET} can't be used by account {ACCOUNT}: An error occurred (403) when calling the "
-        "HeadBucket operation: Forbidden. It belongs to another account, or access to it is forbidden. Give "
+        "HeadBucket operation: Forbidden. It belongs to another account, or access to it is forbidden. Set "
         "default_bucket, or S3 URIs for every input and output."
     )
 

@@ -156,14 +156,18 @@ def test_with_an_upload_key_the_keys_follow_from_the_content(folder: Path):
     [
         ({"code": "../main.py"}, "code", "must be the script's path inside source_dir"),
         ({"code": "s3://b/main.py"}, "code", "must be the script's path inside source_dir"),
-        ({"script_name": "main.py"}, "script_name", "can't be given beside source_dir: code says the script"),
-        ({"source_dir": ""}, "source_dir", "is empty: give a folder, or leave it out"),
-        ({"source_dir": "s3://"}, "source_dir", "names no bucket"),
+        (
+            {"script_name": "main.py"},
+            "script_name",
+            "can't be combined with source_dir: code is the script's path in it",
+        ),
+        ({"source_dir": ""}, "source_dir", "is empty: set a folder, or leave it out"),
+        ({"source_dir": "s3://"}, "source_dir", "has no bucket"),
         ({"dependencies": ["s3://b/lib"]}, "dependencies[0]", "must be a local file or folder"),
         (
             {"source_dir": "s3://b/src", "dependencies": ["lib"]},
             "dependencies[0]",
-            "can't be added to what is in S3 already: source_dir must be local, then",
+            "can't be added to files that are in S3 already: source_dir must be local",
         ),
         ({"requirements": ["pandas", " "]}, "requirements[1]", "must be a line of a requirements file, such as "),
         ({"code": "none.py"}, "code", "is no file that is sent of "),

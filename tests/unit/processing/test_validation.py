@@ -95,7 +95,7 @@ def test_every_problem_is_reported_at_once(create_operation: OperationModel) -> 
 
     assert problems_of(job, create_operation) == [
         ("role", "is required, and no default has RoleArn"),
-        ("inputs[0].source", "names no bucket"),
+        ("inputs[0].source", "has no bucket"),
         ("outputs[0].source", "must be an absolute path in the container"),
         ("inputs[1].destination", "is the container path of inputs[0].destination as well"),
         ("code", "no such file or folder: /absent/run.py"),
