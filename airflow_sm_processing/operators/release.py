@@ -90,7 +90,7 @@ class JobGuard:
         except ProcessingError as error:
             # Not raised: the task is ending already, and its own reason must not be hidden by this one.
             self._log.error(  # the message has it all
-                "Processing job %s may go on, for it could not be stopped: %s", job.job_name, error
+                "Processing job %s could not be stopped and may still run: %s", job.job_name, error
             )
 
     def check_may_create(self) -> None:

@@ -114,7 +114,7 @@ class Account:
         except JobNotFoundError:
             return {}
         except AccessDeniedError as error:
-            log.warning("%s Without sagemaker:ListTags a job's name and time alone say whose it is.", error)
+            log.warning("%s Without sagemaker:ListTags, only a job's name and creation time identify its owner.", error)
             return None
 
     def names_with(self, text: str) -> list[str] | None:
@@ -528,7 +528,7 @@ class JobClaim:
             return
         if not description.status.is_terminal:
             self._may_create()
-            log.info("Stopping processing job %s, which this try doesn't go on with.", name)
+            log.info("Stopping processing job %s, which this try doesn't use.", name)
             self._account.end(name)
         log.info("Processing job %s is left as it is; a new job replaces it.", name)
         if name == self._fixed_name:
@@ -550,7 +550,7 @@ class JobClaim:
         of_run, of_instance = "-{{ ts_nodash }}", "-{{ ti.map_index }}" if self._asking.owner.map_index >= 0 else ""
         begin = name[:_LONGEST_BASE].rstrip("-")
         return (
-            "SageMaker gives a name to one job only, so a job_name that stays the same works in one run only. "
+            "A name can belong to one job only, so a job_name that stays the same works in one run only. "
             f'Set base_job_name="{begin}" instead, so that each run gets its own name; or make the name '
             f'differ: job_name="{begin}{of_run}{of_instance}".'
         )

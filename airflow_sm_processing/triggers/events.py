@@ -180,6 +180,6 @@ async def _ask(question: Any) -> Any:
     comms: Any = task_runner.SUPERVISOR_COMMS
     reader = getattr(comms, "_reader_task", None)  # since Airflow 3.2
     if reader is not None and reader.done():
-        raise RuntimeError("The triggerer is stopping: its supervisor answers no more.")  # or one would wait for ever
+        raise RuntimeError("The triggerer is stopping: its supervisor no longer answers.")  # or one would wait for ever
     asking = asyncio.ensure_future(comms.asend(question))
     return await asyncio.shield(asking)

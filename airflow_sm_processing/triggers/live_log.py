@@ -306,7 +306,7 @@ class LiveLog:
             plain = await self._task.xcom(LOG_POSITION_KEY)
             return None if plain is None else LogPosition.from_plain(_own_streams(plain, self._job_name))
         except Exception as error:  # noqa: BLE001  # of Airflow's many kinds, or a value that somebody else wrote
-            log.warning("The job's log is shown from its start, for how far it was shown isn't known: %r", error)
+            log.warning("The job's log is shown from its start, because its position couldn't be read: %r", error)
             return None
 
     def _show(self, lines: Sequence[LogLine]) -> None:

@@ -81,15 +81,15 @@ async def stop_unless_waited_for(job_name: str, connection: AwsConnection, task:
 async def _stop(job_name: str, connection: AwsConnection, task: DeferredTask | None) -> None:
     try:
         if await _is_waited_for(job_name, task):
-            log.info("Processing job %s goes on: its task is waited for elsewhere.", job_name)
+            log.info("Processing job %s goes on: another process waits for it.", job_name)
             return
-        log.info("Nothing waits for processing job %s any more: stopping it.", job_name)
+        log.info("No task waits for processing job %s any more: stopping it.", job_name)
         async with shared_watcher(connection) as shared:
             await stop_job(shared.calls, job_name, RetryBudget(_STOP_SECONDS))
         if task is not None:
             await _record_stop(job_name, task)
     except ProcessingError as error:
-        log.error("Processing job %s may go on, for it could not be stopped: %s", job_name, error)  # noqa: TRY400  # the message has it all
+        log.error("Processing job %s could not be stopped and may still run: %s", job_name, error)  # noqa: TRY400  # the message has it all
 
 
 async def _record_stop(job_name: str, task: DeferredTask) -> None:
@@ -166,7 +166,7 @@ async def success_event(
         await task.set_xcom(RESULT_KEY, result)  # what the event itself carries, Airflow writes as JSON within JSON
         await live_log.forget_position()
     except Exception as error:  # noqa: BLE001  # of Airflow's many kinds: a worker can do the same
-        log.warning("A worker ends the task, for its result couldn't be stored from here: %r", error)
+        log.warning("The triggerer couldn't store the task's result, so a worker ends the task: %r", error)
         return None
     job_ended(description, dag_id=task.dag_id, task_id=task.task_id)  # last: a worker counts what it ends
     return TaskSuccessEvent()

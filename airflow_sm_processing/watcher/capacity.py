@@ -233,7 +233,7 @@ class CapacityQueue:
         try:
             return await self._ended.since(self._refused_at)
         except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must have their turns
-            log.warning("Can't tell which jobs have ended, so the waiting tasks simply retry: %r", error)
+            log.warning("Could not read which jobs have ended, so waiting tasks just retry: %r", error)
             return None
 
     @property

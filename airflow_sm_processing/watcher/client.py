@@ -148,7 +148,7 @@ class Permits:
         self._throttled_at = moment
         self._due = max(self._due, moment) + jittered(1 / self.rate, low=0.0, high=1.0)
         if since > _QUIET_SECONDS:
-            log.warning("%s throttles: going on with %.1f calls a second.", self._name, self.rate)
+            log.warning("%s throttles calls: continuing at %.1f calls per second.", self._name, self.rate)
 
     def _forget(self, moment: float) -> None:
         while self._accepted and self._accepted[0] < moment - _MEASURED_SECONDS:

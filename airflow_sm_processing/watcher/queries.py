@@ -235,7 +235,7 @@ class JobQueries:
     def note_denied(self, error: AccessDeniedError) -> None:
         """Note that listing was denied."""
         self._denied_at = now()
-        log.warning("%s Without sagemaker:ListProcessingJobs each job needs a Describe call at each poll.", error)
+        log.warning("%s Without sagemaker:ListProcessingJobs, each job needs a Describe call at each poll.", error)
 
     def pages(
         self,

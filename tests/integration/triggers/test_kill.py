@@ -170,7 +170,7 @@ def test_a_stop_that_fails_does_not_hide_why_the_task_ended(
     ended = runner.run(task_factory("pass", base_job_name="not-stoppable"), retries_left=False)
     assert isinstance(ended.error, AccessDeniedError)
     assert "no describing" in str(ended.error)
-    assert "may go on, for it could not be stopped: StopProcessingJob" in capfd.readouterr().out
+    assert "could not be stopped and may still run: StopProcessingJob" in capfd.readouterr().out
 
 
 RETRIES = pytest.mark.parametrize(

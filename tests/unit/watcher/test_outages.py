@@ -109,7 +109,7 @@ def test_where_listing_is_denied_each_job_is_described_and_one_line_says_so(capl
         assert lateness(account, ends)[-1] <= 5 + 2 * 30 / 10
         assert account.counts()[LIST] == 1
         assert len(caplog.records) == 1
-        assert "Without sagemaker:ListProcessingJobs each job needs a Describe call at each poll." in caplog.text
+        assert "Without sagemaker:ListProcessingJobs, each job needs a Describe call at each poll." in caplog.text
 
     run(main())
 

@@ -125,6 +125,6 @@ def test_it_finds_what_an_account_gives_and_keeps_near_it(limit: float, caplog: 
 
         assert len([moment for moment in accepted if moment > 60]) >= 0.9 * limit * 840
         assert len(refused) <= 0.1 * len(accepted)
-        assert [record.message[:21] for record in caplog.records] == ["SageMaker throttles: "]
+        assert [record.message[:26] for record in caplog.records] == ["SageMaker throttles calls:"]
 
     run(main())
