@@ -5,7 +5,7 @@ prefix that such a folder becomes, and `preprocess.output["train"]` refers to it
 upstream of `train`, so no arrows are drawn below. No bucket is named either: outputs without a destination go to the
 account's default bucket, `sagemaker-<region>-<account>`.
 
-`make demo` runs this DAG on the local SageMaker, `airflow dags trigger sm_pipeline` on yours.
+`make ui` has this DAG on the local SageMaker, `airflow dags trigger sm_pipeline` runs it on yours.
 """
 
 import os

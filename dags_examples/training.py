@@ -1,67 +1,105 @@
-"""Hand a processing job's outputs to the amazon provider's training operator.
+"""Preprocess, train, evaluate, with the amazon provider's training operator in the middle.
 
 An output's URI is a plain string in XCom, so `preprocess.output["train"]` fits wherever another operator takes an S3
-URI, however deep in its configuration: here, in the channels of a training job with SageMaker's built-in XGBoost.
+URI, however deep in its configuration: here, in the channel of a training job. In return, `evaluate` takes the model's
+URI from what the training operator pushed. The script is the same as in `pipeline.py`: AWS's scikit-learn image runs it
+in script mode, with the hyperparameters as options.
 
-The local SageMaker runs processing jobs only and refuses training jobs, so `train` fails on it; the test of this
-example looks at what `train` would send, its rendered `config`.
+`make demo` runs this DAG on the local SageMaker, `airflow dags trigger sm_training` on yours. With Airflow's
+`[operators] default_deferrable`, all three tasks wait in the triggerer; `train` then needs
+`apache-airflow-providers-amazon[aiobotocore]`.
 """
 
+import json
 import os
+from pathlib import Path
 
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOperator  # noqa: TID253  # it is what this file shows
 from airflow.sdk import dag
 
-from airflow_sm_processing import ProcessingOutput, ScriptProcessingOperator
+from airflow_sm_processing import ProcessingInput, ProcessingOutput, ScriptProcessingOperator
+
+IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
+POLL_SECONDS = float(os.environ.get("SM_POLL_INTERVAL", "30"))
+DEFAULT_ARGS = {
+    "role": "SageMakerRole",
+    "image_uri": IMAGE,
+    "command": ["python3"],
+    "instance_count": 1,
+    "instance_type": "ml.m5.large",
+    "poll_interval": POLL_SECONDS,
+}
+# The default bucket, in which the outputs of preprocess are, and a place of this run's in it.
+BUCKET = "{{ ti.xcom_pull('preprocess', key='train').split('/')[2] }}"
+CODE = "{{ ti.xcom_pull('preprocess', key='job_name') }}/train/sourcedir.tar.gz"
+MODEL = "{{ ti.xcom_pull('train')['Training']['ModelArtifacts']['S3ModelArtifacts'] }}"
 
 
-def channel(name, s3_uri):
-    source = {"S3DataType": "S3Prefix", "S3Uri": s3_uri, "S3DataDistributionType": "FullyReplicated"}
-    return {"ChannelName": name, "ContentType": "text/csv", "DataSource": {"S3DataSource": source}}
-
-
-@dag(
-    dag_id="sm_training",
-    schedule=None,
-    params={"bucket": "my-models"},
-    tags=["sagemaker", "example"],
-    doc_md=__doc__,
-)
+@dag(dag_id="sm_training", schedule=None, default_args=DEFAULT_ARGS, tags=["sagemaker", "example"], doc_md=__doc__)
 def training():
     preprocess = ScriptProcessingOperator(
         task_id="preprocess",
-        role="SageMakerRole",
-        image_uri="683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3",
-        command=["python3"],
-        instance_count=1,
-        instance_type="ml.m5.large",
-        poll_interval=float(os.environ.get("SM_POLL_INTERVAL", "30")),
         code="scripts/preprocess.py",
         outputs=[
             ProcessingOutput(source="/opt/ml/processing/train", output_name="train"),
             ProcessingOutput(source="/opt/ml/processing/test", output_name="test"),
         ],
     )
-    SageMakerTrainingOperator(
+    train = SageMakerTrainingOperator(
         task_id="train",
         config={
             "TrainingJobName": "breast-cancer",
             "RoleArn": "SageMakerRole",
             "AlgorithmSpecification": {
-                "TrainingImage": "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:1.7-1",
+                "TrainingImage": IMAGE,
                 "TrainingInputMode": "File",
+                "MetricDefinitions": [{"Name": "train:accuracy", "Regex": "accuracy ([0-9.]+)"}],
             },
-            "HyperParameters": {"objective": "binary:logistic", "num_round": "50"},
+            "HyperParameters": {
+                "sagemaker_program": "train.py",
+                "sagemaker_submit_directory": f"s3://{BUCKET}/{CODE}",
+                "regularisation": json.dumps(1.0),
+            },
             "InputDataConfig": [
-                channel("train", preprocess.output["train"]),
-                channel("validation", preprocess.output["test"]),
+                {
+                    "ChannelName": "train",
+                    "DataSource": {
+                        "S3DataSource": {
+                            "S3DataType": "S3Prefix",
+                            "S3Uri": preprocess.output["train"],
+                            "S3DataDistributionType": "FullyReplicated",
+                        }
+                    },
+                }
             ],
-            "OutputDataConfig": {"S3OutputPath": "s3://{{ params.bucket }}/breast-cancer/"},
+            "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/sm_training/models"},
             "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
             "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
+            # What the operator uploads before it creates the job.
+            "S3Operations": {
+                "S3Upload": [
+                    {
+                        "Path": str(Path(__file__).parent / "scripts" / "train.py"),
+                        "Bucket": BUCKET,
+                        "Key": CODE,
+                        "Tar": True,
+                    }
+                ]
+            },
         },
-        action_if_job_exists="timestamp",
+        check_interval=max(1, int(POLL_SECONDS)),
+        print_log=False,  # with the log, the operator looks at the job's status each 30 seconds only
     )
+    evaluate = ScriptProcessingOperator(
+        task_id="evaluate",
+        code="scripts/evaluate.py",
+        inputs=[
+            ProcessingInput(source=MODEL, destination="/opt/ml/processing/model"),
+            ProcessingInput(source=preprocess.output["test"], destination="/opt/ml/processing/test"),
+        ],
+        outputs=[ProcessingOutput(source="/opt/ml/processing/evaluation", output_name="evaluation")],
+    )
+    train >> evaluate
 
 
 training()

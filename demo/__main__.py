@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from demo.airflow_api import TaskInstance
     from demo.report import TaskReport
 
-DAG_ID = "sm_pipeline"
+DAG_ID = "sm_training"
 _STYLES = {"success": "green", "failed": "red", "upstream_failed": "red"}
 _INTERRUPTED = 130
 

@@ -15,9 +15,30 @@ if TYPE_CHECKING:
     from airflow_sm_processing.local import LocalSageMaker
     from demo.airflow_api import AirflowApi, TaskInstance
 
-_LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 _SHOWN_LOG_LINES = 40
 _FOLDS = ("::group::", "::endgroup::")  # marks for the UI, which folds what is between
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskJob:
+    """The job of a task, as the task's XComs name it."""
+
+    kind: str
+    """Processing or Training."""
+    name: str
+    outputs: Mapping[str, str]
+    """S3 URIs, by output name."""
+
+    @classmethod
+    def from_xcoms(cls, xcoms: Mapping[str, Any]) -> TaskJob | None:
+        """Read what our operators push, or the amazon provider's training operator; None before there is a job."""
+        result = xcoms.get("return_value") or {}
+        if trained := result.get("Training"):
+            model = trained["ModelArtifacts"]["S3ModelArtifacts"]
+            return cls(kind="Training", name=trained["TrainingJobName"], outputs={"model": model})
+        if name := xcoms.get("job_name"):
+            return cls(kind="Processing", name=name, outputs=result.get("outputs", {}))
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +47,8 @@ class TaskReport:
 
     task: str
     state: str | None
+    kind: str
+    """Processing or Training, empty if no job was submitted."""
     job: str
     """The job's name, empty if none was submitted."""
     status: str
@@ -49,27 +72,25 @@ class Reporter:
 
     def report(self, task: TaskInstance) -> TaskReport:
         """Return what became of a task."""
-        xcoms = self._api.xcoms(self._dag_id, self.run_id, task.task_id, map_index=task.map_index)
-        result = xcoms.get("return_value") or {}
-        job = xcoms.get("job_name", "")
-        failed = task.state != "success"
+        job = self._job(task)
         return TaskReport(
             task=task.label,
             state=task.state,
-            job=job,
-            status=self._description(job)["ProcessingJobStatus"] if job else "not submitted",
+            kind=job.kind if job else "",
+            job=job.name if job else "",
+            status=self._status(job) if job else "not submitted",
             seconds=task.seconds,
-            outputs=result.get("outputs", {}),
-            reason=self._log_end(task) if failed else "",
+            outputs=job.outputs if job else {},
+            reason="" if task.state == "success" else self._log_end(task),
         )
 
     def job_lines(self, task: TaskInstance) -> list[str]:
         """Return what the task's job has logged, from CloudWatch."""
-        job = self._api.xcoms(self._dag_id, self.run_id, task.task_id, map_index=task.map_index).get("job_name")
+        job = self._job(task)
         if job is None:
             return []
-        logs = self._sagemaker.client("logs")
-        pages = logs.get_paginator("filter_log_events").paginate(logGroupName=_LOG_GROUP, logStreamNamePrefix=f"{job}/")
+        place = {"logGroupName": f"/aws/sagemaker/{job.kind}Jobs", "logStreamNamePrefix": f"{job.name}/"}
+        pages = self._sagemaker.client("logs").get_paginator("filter_log_events").paginate(**place)
         return [event["message"] for page in pages for event in page["events"]]
 
     def read_json(self, s3_uri: str) -> Any:
@@ -78,9 +99,14 @@ class Reporter:
         found = self._sagemaker.client("s3").get_object(Bucket=place.netloc, Key=place.path.lstrip("/"))
         return json.load(found["Body"])
 
-    def _description(self, job: str) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self._sagemaker.client("sagemaker").describe_processing_job(ProcessingJobName=job)
-        return found
+    def _job(self, task: TaskInstance) -> TaskJob | None:
+        return TaskJob.from_xcoms(self._api.xcoms(self._dag_id, self.run_id, task.task_id, map_index=task.map_index))
+
+    def _status(self, job: TaskJob) -> str:
+        client = self._sagemaker.client("sagemaker")
+        if job.kind == "Training":
+            return str(client.describe_training_job(TrainingJobName=job.name)["TrainingJobStatus"])
+        return str(client.describe_processing_job(ProcessingJobName=job.name)["ProcessingJobStatus"])
 
     def _log_end(self, task: TaskInstance) -> str:
         if task.state == "upstream_failed":
@@ -91,12 +117,12 @@ class Reporter:
 
 def task_table(reports: Iterable[TaskReport]) -> Table:
     """Return the table of all tasks."""
-    table = Table("Task", "Job", "Status", "Seconds", "Outputs")
-    table.columns[1].overflow = "fold"
-    table.columns[3].justify = "right"
+    table = Table("Task", "Kind", "Job", "Status", "Seconds", "Outputs")
+    table.columns[2].overflow = "fold"
+    table.columns[4].justify = "right"
     for report in reports:
         seconds = "" if report.seconds is None else f"{report.seconds:.1f}"
-        table.add_row(report.task, report.job, report.status, seconds, ", ".join(report.outputs))
+        table.add_row(report.task, report.kind, report.job, report.status, seconds, ", ".join(report.outputs))
     return table
 
 

@@ -1,6 +1,10 @@
-"""Measure the model on the test set; write the metrics as JSON, and the main one as the job's exit message."""
+"""Measure the model on the test set; write the metrics as JSON, and the main one as the job's exit message.
+
+A processing job's model is a file in its output; a training job's comes packed, as model.tar.gz.
+"""
 
 import json
+import tarfile
 from pathlib import Path
 
 import joblib
@@ -11,6 +15,10 @@ FOLDER = Path("/opt/ml/processing")
 
 
 def main() -> None:
+    packed = FOLDER / "model" / "model.tar.gz"
+    if packed.exists():
+        with tarfile.open(packed) as archive:
+            archive.extract("model.joblib", packed.parent)
     model = joblib.load(FOLDER / "model" / "model.joblib")
     table = pd.read_csv(FOLDER / "test" / "test.csv", header=None)
     labels, features = table.iloc[:, 0], table.iloc[:, 1:]

@@ -66,15 +66,19 @@ def test_the_demo_reports_each_task_and_the_metrics_and_leaves_no_process(enviro
     print(demo.stdout, demo.stderr, sep="\n")
     assert (demo.returncode, demo.stderr) == (0, "")
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in demo.stdout.splitlines() if "│" in line]
-    tasks, metrics = [row for row in rows if len(row) == 5], dict(row for row in rows if len(row) == 2)
-    assert [(task, status, outputs) for task, _, status, _, outputs in tasks] == [
-        ("preprocess", "Completed", "train, test"),
-        ("train", "Completed", "model"),
-        ("evaluate", "Completed", "evaluation"),
+    tasks, metrics = [row for row in rows if len(row) == 6], dict(row for row in rows if len(row) == 2)
+    assert [(task, kind, status, outputs) for task, kind, _, status, _, outputs in tasks] == [
+        ("preprocess", "Processing", "Completed", "train, test"),
+        ("train", "Training", "Completed", "model"),
+        ("evaluate", "Processing", "Completed", "evaluation"),
     ]
-    assert all(re.fullmatch(JOB, job) and re.fullmatch(SECONDS, seconds) for _, job, _, seconds, _ in tasks)
-    evaluation = tasks[-1][1]
-    assert f"evaluate.evaluation: s3://sagemaker-us-east-1-123456789012/{evaluation}/output/evaluation\n" in demo.stdout
+    assert all(re.fullmatch(SECONDS, seconds) for *_, seconds, _ in tasks)
+    jobs = {task: job for task, _, job, *_ in tasks}
+    evaluation = jobs["evaluate"]
+    assert re.fullmatch(JOB, evaluation)
+    bucket = "s3://sagemaker-us-east-1-123456789012"
+    assert f"train.model: {bucket}/sm_training/models/{jobs['train']}/output/model.tar.gz\n" in demo.stdout
+    assert f"evaluate.evaluation: {bucket}/{evaluation}/output/evaluation\n" in demo.stdout
     assert sorted(metrics) == ["accuracy", "f1", "roc_auc", "rows"]
     assert float(metrics["accuracy"]) == pytest.approx(0.979, abs=0.01)
     assert processes_of(CHECKOUT / ".demo" / "airflow") == set()

@@ -45,16 +45,22 @@ def test_the_pipeline_hands_each_output_to_the_next_job(examples: dict[str, Run]
     assert evaluate["return_value"]["exit_message"] == f"accuracy {metrics['accuracy']:.3f}"
 
 
-def test_the_training_operator_is_configured_with_the_outputs_of_the_processing_job(examples: dict[str, Run]) -> None:
+def test_the_training_operator_trains_on_an_output_and_its_model_is_evaluated(
+    examples: dict[str, Run], sagemaker: LocalSageMaker
+) -> None:
     run = examples["sm_training"]
-    assert states(run)["preprocess"] == "success"
-    preprocess = run.xcoms("preprocess")
-    config: Any = run.rendered("train")["config"]
-    sources = {
-        channel["ChannelName"]: channel["DataSource"]["S3DataSource"]["S3Uri"] for channel in config["InputDataConfig"]
-    }
-    assert sources == {"train": preprocess["train"], "validation": preprocess["test"]}
-    assert config["OutputDataConfig"] == {"S3OutputPath": "s3://my-models/breast-cancer/"}
+    assert states(run) == {"preprocess": "success", "train": "success", "evaluate": "success"}
+    preprocess, train, evaluate = (run.xcoms(task_id) for task_id in ("preprocess", "train", "evaluate"))
+    job = train["return_value"]["Training"]
+    (channel,) = job["InputDataConfig"]
+    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == preprocess["train"]
+    (metric,) = job["FinalMetricDataList"]
+    assert (metric["MetricName"], metric["Value"]) == ("train:accuracy", pytest.approx(0.988, abs=0.01))
+    model = job["ModelArtifacts"]["S3ModelArtifacts"]
+    inputs: Any = run.rendered("evaluate")["inputs"]
+    assert [item["source"] for item in inputs] == [model, f"{preprocess['test']}/"]
+    metrics = read_json(sagemaker, f"{evaluate['evaluation']}/evaluation.json")
+    assert (metrics["rows"], metrics["accuracy"]) == (143, pytest.approx(0.979, abs=0.01))
 
 
 def test_mapping_makes_one_job_for_each_partition(examples: dict[str, Run], sagemaker: LocalSageMaker) -> None:

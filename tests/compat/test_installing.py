@@ -119,3 +119,11 @@ def test_deferrable_training_and_processing_jobs_follow_a_deferrable_processing_
     assert re.findall(r"new_state=(success|failed)", text) == ["success"] * 3, text
     for kind in ("Training", "Processing"):
         assert f"{kind} job not done yet" in text  # the trigger's words
+
+
+def test_the_example_that_trains_runs_deferred_too(tmp_path: Path):
+    settings = {"AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True", "SM_POLL_INTERVAL": "1"}
+    examples = str(ROOT / "dags_examples")
+    with dag_tested(released("3.3.0"), tmp_path, dags=examples, dag_id="sm_training", **settings) as log:
+        text = log.read_text()
+    assert re.findall(r"new_state=(\w+)", text) == ["deferred", "success"] * 3, text

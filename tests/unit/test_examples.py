@@ -46,7 +46,7 @@ GRAPHS = {
     "sdk_style.py": ("sm_sdk_style", {"deepest_useful_tree": []}),
     "sensor.py": ("sm_sensor", {"accuracy": [], "another_team": [], "validation": ["accuracy"]}),
     "spark.py": ("sm_spark", {"count_words": []}),
-    TRAINING: ("sm_training", {"preprocess": ["train"], "train": []}),
+    TRAINING: ("sm_training", {"evaluate": [], "preprocess": ["evaluate", "train"], "train": ["evaluate"]}),
 }
 
 # What Airflow itself warns of isn't the example's: its modules come first.
