@@ -157,6 +157,7 @@ class JobApi:
         kind.check(request)
         job = kind(request, account_id=caller.key.account_id, region=caller.region)
         self._check_image(job.image_uri)
+        self._dispatcher.look_for_sources(job)
         self.jobs(caller, kind).add(job)
         self._dispatcher.submit(job)
         return {f"{kind.kind}JobArn": job.arn}

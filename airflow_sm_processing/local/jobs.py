@@ -60,6 +60,8 @@ class Source:
     """Whether each host gets its share of the objects, instead of all."""
     is_optional: bool = False
     """Whether nothing may be there."""
+    is_looked_for: bool = False
+    """Whether a job is refused at once if nothing is there."""
     is_object: bool = False
     """Whether the URI is one object's, and no prefix."""
 

@@ -16,7 +16,7 @@ from airflow_sm_processing.local.faults import Call, Faults
 from airflow_sm_processing.local.jobs import Job, Stage, Status
 from airflow_sm_processing.local.sandbox import Network, network_of
 from airflow_sm_processing.local.storage import Output, OutputError
-from airflow_sm_processing.local.validation import ServiceError
+from airflow_sm_processing.local.validation import ServiceError, validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +34,20 @@ class Dispatcher:
         self._pool = ThreadPoolExecutor(max_jobs, thread_name_prefix="job")
         self._futures: dict[Job, Future[None]] = {}
         self._closing = closing
+
+    def look_for_sources(self, job: Job) -> None:
+        """Look whether a job's inputs are there, as far as its kind asks for it.
+
+        Raises:
+            ServiceError: ValidationException, when one isn't.
+        """
+        s3 = self._settings().client("s3", job)
+        try:
+            for source in job.sources():
+                if source.is_looked_for:
+                    storage.look_for(s3, source, role=job.role)
+        except storage.InputError as error:
+            raise validation_error(str(error)) from error
 
     def submit(self, job: Job) -> None:
         """Run a job when there is room for it.
@@ -128,7 +142,7 @@ class JobInstances:
         Raises:
             OutputError: an output can't be uploaded.
         """
-        deadline = time.monotonic() + limit if limit is not None else float("inf")
+        deadline = time.monotonic() + min(limit, threading.TIMEOUT_MAX) if limit is not None else float("inf")
         tick = CONTINUOUS_SECONDS if continuous else threading.TIMEOUT_MAX
         while (left := deadline - time.monotonic()) > 0:
             with self._job.wake:
@@ -198,8 +212,8 @@ class JobRunner:
         self._job = job
         self._settings = settings
         # The name alone won't do: a deleted job's name may be used again while its folder is being removed.
-        made = int(job.created.timestamp() * 1000)
-        self._folder = settings.folder / f"{job.name}-{job.kind.lower()}-{made}"
+        # A job of the other kind may have it too, and may have been created in the same millisecond.
+        self._folder = settings.folder / f"{job.name}-{job.kind[0].lower()}{int(job.created.timestamp() * 1000)}"
         self._closing = closing
         self._network = Network()
         self._instances: list[Instance] = []

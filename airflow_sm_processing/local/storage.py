@@ -141,9 +141,29 @@ def _objects(s3: Any, source: Source) -> Iterator[_Object]:
             yield found
 
 
+def look_for(s3: Any, source: Source, *, role: str) -> None:
+    """Look whether a job's input is there, as CreateTrainingJob does before it creates the job.
+
+    https://github.com/aws/amazon-sagemaker-examples/issues/2489 has the service's own words.
+
+    Raises:
+        InputError: nothing is there.
+    """
+    try:
+        found = next(_prefix(s3, source.uri), None)
+    except (ClientError, BotoCoreError, UnicodeError):  # no such bucket, or no name of one
+        found = None
+    if found is None:
+        raise InputError(_missing(source.uri, s3.meta.region_name, role))
+
+
 def _nothing_found(uri: str, region: str, role: str) -> str:
+    return f"ClientError: Data download failed: {_missing(uri, region, role)}"
+
+
+def _missing(uri: str, region: str, role: str) -> str:
     return (
-        f'ClientError: Data download failed: No S3 objects found under S3 URL "{uri}" given in input data source. '
+        f'No S3 objects found under S3 URL "{uri}" given in input data source. '
         f"Please ensure that the bucket exists in the selected region ({region}), that objects exist under that "
         f'S3 prefix, and that the role "{role}" has "s3:ListBucket" permissions on bucket "{split_uri(uri)[0]}".'
     )

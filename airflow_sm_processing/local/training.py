@@ -280,6 +280,7 @@ def _channel_source(channel: Mapping[str, Any]) -> Source:
         path=f"{_DATA}/{channel['ChannelName']}",
         is_manifest=source["S3DataType"] == "ManifestFile",
         is_sharded=source.get("S3DataDistributionType") == "ShardedByS3Key",
+        is_looked_for=source["S3DataType"] == "S3Prefix",
     )
 
 

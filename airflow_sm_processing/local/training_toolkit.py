@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tarfile
-import threading
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 ML_VARIABLE = "TRAINING_TOOLKIT_ML"
 """Says which folder is behind /opt/ml."""
@@ -27,6 +27,8 @@ _GROUP = "homogeneousCluster"
 _FAILED = 1
 _INFO = 20  # as `logging` counts
 _TAIL_BYTES = 16 * 1024  # of stderr, of which the service shows 1 KiB at most
+_PIPE_BYTES = 64 * 1024  # that a pipe holds
+_LOOK_SECONDS = 0.1  # whether the script has ended, while it writes nothing
 _TRACEBACK = "Traceback (most recent call last):"
 
 
@@ -44,7 +46,7 @@ def main() -> None:
     except ScriptError as error:
         _say("Reporting training FAILURE")
         _say(str(error))
-        (ml / "output" / "failure").write_text(str(error), encoding="utf-8")
+        (ml / "output" / "failure").write_text(str(error), encoding="utf-8", errors="replace")
         sys.exit(_FAILED)
     _say("Reporting training SUCCESS")
 
@@ -86,7 +88,7 @@ class TrainingEnvironment:
         try:
             with tarfile.open(source, "r:gz") as archive:
                 _extract(archive, self._code)
-        except (OSError, EOFError, tarfile.TarError) as error:
+        except (OSError, EOFError, ValueError, tarfile.TarError) as error:
             raise ScriptError(f"sagemaker_submit_directory {self._submitted} can't be unpacked: {error}") from error
         if is_remote:
             source.unlink()
@@ -97,7 +99,10 @@ class TrainingEnvironment:
         Raises:
             ScriptError: it failed, or its requirements couldn't be installed.
         """
-        os.environ.update(self._variables())
+        try:
+            os.environ.update(self._variables())
+        except ValueError as error:  # a null character, or half of one, or = in a name
+            raise ScriptError(f"A hyperparameter or channel can't be a variable: {error}") from error
         is_package = (self._code / "setup.py").exists()
         has_requirements = (self._code / "requirements.txt").exists()
         requirements = ["-r", "requirements.txt"] if has_requirements else []
@@ -251,29 +256,44 @@ def _run(command: list[str], folder: Path) -> tuple[int, bytes]:
     for number in early:
         child.send_signal(number)
     assert child.stderr is not None  # noqa: S101  # PIPE above
-    tail = bytearray()
-    pump = threading.Thread(target=_pump, args=[child.stderr, tail], daemon=True)
-    pump.start()
+    tail = _pass_on(child, child.stderr.fileno())
     code = child.wait()
-    pump.join(_PUMP_SECONDS)  # what the script left running may hold its stderr open
-    return (128 - code if code < 0 else code), bytes(tail)
+    return (128 - code if code < 0 else code), tail
 
 
-_PUMP_SECONDS = 5.0
+def _pass_on(child: subprocess.Popen[bytes], stream: int) -> bytes:
+    """Write a script's stderr to ours while it runs, and return its end.
 
-
-def _pump(stream: IO[bytes], tail: bytearray) -> None:
-    """Write a script's stderr to ours while it runs, and keep its end."""
-    descriptor = stream.fileno()
-    while data := os.read(descriptor, 64 * 1024):
+    What the script left running may keep its stderr open: of what comes after the script's own end, no more is read
+    than the pipe may have had in it then.
+    """
+    tail = bytearray()
+    left = _PIPE_BYTES
+    while left > 0:
+        ended = child.poll() is not None
+        if not select.select([stream], [], [], _LOOK_SECONDS)[0]:
+            if ended:
+                break
+            continue
+        data = os.read(stream, left)
+        if not data:
+            break
         sys.stdout.flush()
-        os.write(2, data)
+        _write(data)
         tail += data
         del tail[:-_TAIL_BYTES]
+        if ended:
+            left -= len(data)
+    return bytes(tail)
+
+
+def _write(data: bytes) -> None:
+    while data:
+        data = data[os.write(2, data) :]
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201  # it is the job's log
+    print(text.encode("utf-8", "replace").decode(), flush=True)  # noqa: T201  # it is the job's log
 
 
 if __name__ == "__main__":

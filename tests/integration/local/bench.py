@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import tarfile
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,17 @@ def channel(name: str, uri: str, **more: Any) -> dict[str, Any]:
     own = {key: more.pop(key) for key in list(more) if not key.startswith("S3")}
     source = {"S3DataType": "S3Prefix", "S3Uri": uri, "S3DataDistributionType": "FullyReplicated"} | more
     return {"ChannelName": name, "DataSource": {"S3DataSource": source}} | own
+
+
+def code(files: Mapping[str, str]) -> bytes:
+    """Pack files as the SDK packs a source_dir."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, text in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return packed.getvalue()
 
 
 class Bench:

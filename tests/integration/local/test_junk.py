@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from airflow_sm_processing.local import Fault, LocalSageMaker
 
-from .bench import s3_input, s3_output
+from .bench import channel, code, s3_input, s3_output
 from .test_command_line import COMMAND, client, serving
 from .wire import send, signed
 
@@ -37,6 +37,11 @@ OPERATIONS = (
     "ListProcessingJobs",
     "StopProcessingJob",
     "DeleteProcessingJob",
+    "CreateTrainingJob",
+    "DescribeTrainingJob",
+    "ListTrainingJobs",
+    "StopTrainingJob",
+    "DeleteTrainingJob",
     "AddTags",
     "ListTags",
     "DeleteTags",
@@ -117,6 +122,10 @@ def test_generated_requests_get_the_services_own_answers(server: LocalSageMaker,
         for job in page["ProcessingJobSummaries"]:
             described = sagemaker.describe_processing_job(ProcessingJobName=job["ProcessingJobName"])
             assert "internal error" not in described.get("FailureReason", "")
+    for page in sagemaker.get_paginator("list_training_jobs").paginate(MaxResults=100):
+        for job in page["TrainingJobSummaries"]:
+            described = sagemaker.describe_training_job(TrainingJobName=job["TrainingJobName"])
+            assert "internal error" not in described.get("FailureReason", "")
 
 
 def mutated(valid: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -168,6 +177,63 @@ def test_a_valid_request_with_one_thing_wrong_is_refused_or_its_job_says_why(ser
         job = junk.end(name)
         assert job["ProcessingJobStatus"] in {"Completed", "Failed"}
         assert "internal error" not in job.get("FailureReason", ""), job
+
+
+@pytest.mark.parametrize("mode", ["entrypoint", "script"])
+def test_a_valid_training_job_with_one_thing_wrong_is_refused_or_says_why(
+    server: LocalSageMaker, junk: Bench, mode: str
+):
+    junk.put("code.tar.gz", code({"train.py": "print('loss=1')"}))
+    script = {"sagemaker_program": "train.py", "sagemaker_submit_directory": f"s3://{junk.bucket}/code.tar.gz"}
+    valid = junk.training_request(
+        ["true"] if mode == "entrypoint" else None,
+        metrics={"loss": "loss=(.*)"},
+        HyperParameters={"epochs": "1"} | (script if mode == "script" else {}),
+        InputDataConfig=[channel("in", junk.put("in/file", "x"))],
+        CheckpointConfig={"S3Uri": f"s3://{junk.bucket}/checkpoints", "LocalPath": "/opt/ml/checkpoints"},
+        Environment={"A": "b"},
+        Tags=[{"Key": "k", "Value": "v"}],
+    )
+    names = []
+
+    @settings(BOUNDED, max_examples=60)
+    @given(mutated(valid))
+    def answered(request: dict[str, Any]) -> None:
+        if request["TrainingJobName"] == valid["TrainingJobName"]:
+            request["TrainingJobName"] = f"mutated-{mode}-{len(names)}"
+        status, answer = ask(server, "CreateTrainingJob", json.dumps(request).encode())
+        assert status < 500, (request, answer)
+        if status == 200:
+            names.append(request["TrainingJobName"])
+
+    answered()
+    assert names
+    for name in names:
+        job = junk.end_training(name)
+        assert job["TrainingJobStatus"] in {"Completed", "Failed"}
+        assert "internal error" not in job.get("FailureReason", ""), job
+
+
+ODD_HYPERPARAMETERS = {
+    "a null character": {"a": "\0"},
+    "half a character": {"a": '"\\ud800"'},
+    "a name that is no variable's": {"a=b": "1"},
+    "code at a null character": {"sagemaker_submit_directory": "/opt/ml/\0"},
+}
+
+
+@pytest.mark.parametrize("case", ODD_HYPERPARAMETERS)
+def test_hyperparameters_that_no_script_can_have_fail_the_job_with_the_reason(junk: Bench, case: str):
+    script = {"sagemaker_program": "train.py", "sagemaker_submit_directory": f"s3://{junk.bucket}/code.tar.gz"}
+    junk.put("code.tar.gz", code({"train.py": "print('ran')"}))
+    job = junk.train(None, HyperParameters=script | ODD_HYPERPARAMETERS[case])
+    assert job["TrainingJobStatus"] == "Failed"
+    assert "can't be" in job["FailureReason"], job["FailureReason"]
+
+
+def test_a_training_job_may_have_any_time(junk: Bench):
+    job = junk.train(["true"], StoppingCondition={"MaxRuntimeInSeconds": 10**400})
+    assert job["TrainingJobStatus"] == "Completed"
 
 
 DEEP = b'{"NameContains": "a", "Unknown": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .bench import IMAGE, TRAINING_LOG_GROUP, Bench, channel
+from airflow_sm_processing.local import LocalSageMaker, sandbox
+
+from .bench import IMAGE, TRAINING_LOG_GROUP, Bench, channel, code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,17 +30,6 @@ def lines(bench: Bench, name: str) -> list[str]:
 def wait_for(bench: Bench, name: str, line: str) -> None:
     """Wait until a script has said a line, whatever else is in its log."""
     bench.wait_for_line(name, line, TRAINING_LOG_GROUP)
-
-
-def code(files: Mapping[str, str]) -> bytes:
-    """Pack files as the SDK packs a source_dir."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        for name, text in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(text.encode())
-            archive.addfile(entry, io.BytesIO(text.encode()))
-    return packed.getvalue()
 
 
 def script_mode(bench: Bench, files: Mapping[str, str], *, program: str = "train.py", **given: Any) -> dict[str, Any]:
@@ -162,6 +153,7 @@ import json, os
 hosts = json.load(open("/opt/ml/input/config/resourceconfig.json"))
 me = hosts["current_host"]
 print(hosts["hosts"], sorted(os.listdir("/opt/ml/input/data/part")), sorted(os.listdir("/opt/ml/input/data/all")))
+print(hosts["network_interface_name"])
 open(f"/opt/ml/model/{me}", "w").write(me)
 open("/opt/ml/model/shared", "w").write(me)
 """
@@ -170,9 +162,10 @@ open("/opt/ml/model/shared", "w").write(me)
     name = bench.create_training_script(script, hosts=2, channels=[sharded, channel("all", uri)])
     assert bench.end_training(name)["TrainingJobStatus"] == "Completed"
     hosts, every = "['algo-1', 'algo-2']", "['0', '1', '2']"
+    interface = "eth0" if sandbox.can_be_own(bench.server.isolation) else "lo"
     assert bench.logs(name, TRAINING_LOG_GROUP) == {
-        "algo-1": [f"{hosts} ['0', '2'] {every}"],
-        "algo-2": [f"{hosts} ['1'] {every}"],
+        "algo-1": [f"{hosts} ['0', '2'] {every}", interface],
+        "algo-2": [f"{hosts} ['1'] {every}", interface],
     }
     (model,) = bench.objects(f"models/{name}/").values()
     assert unpacked(model) == {"algo-1": "algo-1", "algo-2": "algo-2", "shared": "algo-1"}
@@ -203,10 +196,22 @@ def test_a_failure_file_of_a_job_that_succeeds_is_ignored(bench: Bench):
     assert (job["TrainingJobStatus"], job.get("FailureReason")) == ("Completed", None)
 
 
-def test_missing_data_fails_the_job(bench: Bench):
-    job = bench.train(["true"], InputDataConfig=[channel("train", f"s3://{bench.bucket}/nothing/")])
+@pytest.mark.parametrize("uri", ["s3://{bucket}/nothing/", "s3://no-such-bucket-at-all/in", "s3://[x"])
+def test_a_job_is_not_created_if_its_data_is_not_there(bench: Bench, uri: str):
+    uri = uri.format(bucket=bench.bucket)
+    with pytest.raises(ClientError) as caught:
+        bench.create_training(["true"], name="without-data", InputDataConfig=[channel("train", uri)])
+    error = caught.value.response["Error"]
+    assert error["Code"] == "ValidationException"
+    assert error["Message"].startswith(f'No S3 objects found under S3 URL "{uri}" given in input data source.')
+    assert bench.sagemaker.list_training_jobs(NameContains="without-data")["TrainingJobSummaries"] == []
+
+
+def test_a_manifest_that_is_not_there_fails_the_job(bench: Bench):
+    manifest = channel("train", f"s3://{bench.bucket}/nothing", S3DataType="ManifestFile")
+    job = bench.train(["true"], InputDataConfig=[manifest])
     assert job["TrainingJobStatus"] == "Failed"
-    assert job["FailureReason"].startswith("ClientError: Data download failed: No S3 objects found under S3 URL")
+    assert job["FailureReason"].startswith("ClientError: Data download failed")
     assert [item["Status"] for item in job["SecondaryStatusTransitions"]] == ["Starting", "Downloading", "Failed"]
 
 
@@ -347,6 +352,21 @@ def test_a_script_that_fails_says_why_in_the_failure_reason(bench: Bench):
     assert "ValueError: too few rows" in reason
     assert reason.endswith('train.py --epochs 1", exit code: 1')
     assert {"begun", "ValueError: too few rows"} <= {*lines(bench, name)}
+
+
+def test_script_mode_finds_its_paths_without_a_private_opt_ml(bench_factory: Any):
+    with LocalSageMaker(isolation="folder", account_id="222222222222") as server:
+        bench = bench_factory(server)
+        bench.put("data/a", "learnt")
+        text = """
+import os, shutil
+shutil.copy(os.environ["SM_CHANNEL_TRAIN"] + "/a", os.environ["SM_MODEL_DIR"])
+"""
+        given = script_mode(bench, {"train.py": text})
+        name = bench.create_training(None, InputDataConfig=[channel("train", f"s3://{bench.bucket}/data/")], **given)
+        assert bench.end_training(name)["TrainingJobStatus"] == "Completed", lines(bench, name)
+        (model,) = bench.objects(f"models/{name}/").values()
+        assert unpacked(model) == {"a": "learnt"}
 
 
 @pytest.mark.parametrize(
