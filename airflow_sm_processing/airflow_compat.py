@@ -1,4 +1,4 @@
-"""Names of Airflow whose module depends on its version: Airflow 3.2 moved them from `airflow` to `airflow.sdk`.
+"""Names of Airflow whose module depends on its version, which moved from `airflow` to `airflow.sdk`; and an option.
 
 Each is looked up when it is imported, so that this module itself loads nothing of Airflow. The common.compat provider
 does the same, but the one that Airflow 3.1.0's own constraints pin has none of these names.
@@ -31,6 +31,7 @@ __all__ = [
     "XCom",
     "XComNotFound",
     "conf",
+    "configured_poll_interval",
 ]
 
 _EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
@@ -54,3 +55,22 @@ def __getattr__(name: str) -> Any:
         except (ImportError, AttributeError):
             continue
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def configured_poll_interval(otherwise: float) -> float:
+    """Return `[sm_processing] poll_interval` in seconds, which holds where a DAG file says nothing of it.
+
+    Args:
+        otherwise: Where the option isn't set.
+
+    Raises:
+        ValueError: It is no number of seconds.
+    """
+    text = str(__getattr__("conf").get("sm_processing", "poll_interval", fallback="") or "")
+    try:
+        seconds = float(text) if text else otherwise
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise ValueError(f"[sm_processing] poll_interval must be a number of seconds above 0, not {text!r}")
+    return seconds

@@ -31,6 +31,17 @@ _CONFIG: dict[str, Any] = {
             "example": "s3://company-settings/sagemaker/config.yaml",
             "default": "",
         },
+        "poll_interval": {
+            "description": (
+                "How often tasks, sensors and triggers poll their jobs, in seconds, if the DAG file sets no "
+                "`poll_interval`. If this is empty, it is 10 seconds, and 30 for a trigger that watches for completed "
+                "jobs. The local SageMaker sets it to 1."
+            ),
+            "version_added": "0.1.0",
+            "type": "float",
+            "example": "30",
+            "default": "",
+        },
         "measure_data": {
             "description": (
                 "Whether a task counts the objects and bytes of its job's inputs and outputs when the job has ended, "

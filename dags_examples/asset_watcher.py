@@ -6,7 +6,6 @@ example `sm_sensor` starts such a job.
 """
 
 import json
-import os
 from urllib.parse import urlsplit
 
 from airflow.sdk import Asset, AssetWatcher, dag, task
@@ -20,7 +19,6 @@ VALIDATION = Asset(
             name="completed_jobs",
             trigger=CompletedJobsTrigger(
                 job_name_prefix="nightly-validation-",
-                poll_interval=float(os.environ.get("SM_POLL_INTERVAL", "30")),
             ),
         )
     ],

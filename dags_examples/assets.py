@@ -5,8 +5,6 @@ at success, with the job, the output's URI and its size. `sm_assets_reader` is s
 what the event names. With `emit_assets=True` instead of outlets, each output is an event.
 """
 
-import os
-
 from airflow.sdk import AssetAlias, dag
 
 from airflow_sm_processing import ProcessingInput, ProcessingOutput, ScriptProcessingOperator
@@ -17,7 +15,6 @@ DEFAULT_ARGS = {
     "command": ["python3"],
     "instance_count": 1,
     "instance_type": "ml.m5.large",
-    "poll_interval": float(os.environ.get("SM_POLL_INTERVAL", "30")),
 }
 TRAIN = AssetAlias("cancer-train")
 

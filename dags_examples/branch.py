@@ -5,8 +5,6 @@ the job if the task that it refers to was skipped: so `train` reads what ran, an
 `none_failed_min_one_success` is Airflow's trigger rule for such a join: without it, `train` would be skipped too.
 """
 
-import os
-
 from airflow.sdk import dag, task
 
 from airflow_sm_processing import ProcessingInput, ProcessingOutput, ScriptProcessingOperator
@@ -17,7 +15,6 @@ DEFAULT_ARGS = {
     "command": ["python3"],
     "instance_count": 1,
     "instance_type": "ml.m5.large",
-    "poll_interval": float(os.environ.get("SM_POLL_INTERVAL", "30")),
 }
 
 

@@ -4,8 +4,6 @@
 mapped task, whose arguments reach each job and whose results are XComs like any other task's. No script, no S3 URI.
 """
 
-import os
-
 from airflow.sdk import dag, task
 
 from airflow_sm_processing import ProcessingInput, ProcessingOutput
@@ -15,7 +13,6 @@ DEFAULT_ARGS = {
     "role": "SageMakerRole",
     "image_uri": "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3",
     "instance_type": "ml.m5.large",
-    "poll_interval": float(os.environ.get("SM_POLL_INTERVAL", "30")),
 }
 
 

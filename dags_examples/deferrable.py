@@ -5,7 +5,6 @@ show in the task's log all the same. Nothing bounds the wait by itself; here `ma
 job is stopped. Whoever marks the task failed, or clears it, stops the job as well.
 """
 
-import os
 from datetime import timedelta
 
 from airflow.sdk import dag
@@ -30,7 +29,6 @@ def deferrable():
             outputs=[ProcessingOutput(source="/opt/ml/processing/metrics", output_name="metrics")],
             deferrable=True,
             max_wait=timedelta(hours=1),
-            poll_interval=float(os.environ.get("SM_POLL_INTERVAL", "30")),
         )
 
 

@@ -6,7 +6,6 @@ operator is the list of all their outputs.
 """
 
 import json
-import os
 from urllib.parse import urlsplit
 
 from airflow.sdk import dag, task
@@ -19,7 +18,6 @@ DEFAULT_ARGS = {
     "command": ["python3"],
     "instance_count": 1,
     "instance_type": "ml.m5.large",
-    "poll_interval": float(os.environ.get("SM_POLL_INTERVAL", "30")),
 }
 
 

@@ -8,8 +8,6 @@ account's default bucket, `sagemaker-<region>-<account>`.
 `make ui` has this DAG on the local SageMaker, `airflow dags trigger sm_pipeline` runs it on yours.
 """
 
-import os
-
 from airflow.sdk import dag
 
 from airflow_sm_processing import ProcessingInput, ProcessingOutput, ScriptProcessingOperator
@@ -20,7 +18,6 @@ DEFAULT_ARGS = {
     "command": ["python3"],
     "instance_count": 1,
     "instance_type": "ml.m5.large",
-    "poll_interval": float(os.environ.get("SM_POLL_INTERVAL", "30")),
 }
 
 

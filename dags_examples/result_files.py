@@ -4,8 +4,6 @@ Here two models are validated, and the better one's name goes on. Without `resul
 find the file in S3, and need the credentials to read it.
 """
 
-import os
-
 from airflow.sdk import dag, task
 
 from airflow_sm_processing import ProcessingOutput, ScriptProcessingOperator
@@ -31,7 +29,6 @@ def result_files():
             arguments=["--model", model],
             outputs=[ProcessingOutput(source="/opt/ml/processing/metrics", output_name="metrics")],
             result_files={"found": "metrics/metrics.json"},  # <output name>/<path of the file>
-            poll_interval=float(os.environ.get("SM_POLL_INTERVAL", "10")),
         )
         for model in ("linear", "tree")
     ]

@@ -6,15 +6,15 @@ parameters under the SDK's names, and `ProcessingHook` gives it the credentials 
 """
 
 import json
-import os
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from airflow.configuration import conf
 from airflow.sdk import dag, task
 
 from airflow_sm_processing.processing import ProcessingOutput, ScriptProcessor, WaitSettings
 
-POLL_INTERVAL = float(os.environ.get("SM_POLL_INTERVAL", "30"))
+POLL_INTERVAL = float(conf.get("sm_processing", "poll_interval", fallback="") or 30)
 SCRIPTS = Path(__file__).parent / "scripts"
 
 

@@ -5,7 +5,6 @@ never stops the job. `another_team` stands for whoever starts it: a pipeline, a 
 """
 
 import json
-import os
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -58,7 +57,6 @@ def sensor():
         job_name_prefix="nightly-validation-",  # since this run began to be due, unless `since` says otherwise
         deferrable=True,
         timeout=timedelta(hours=6),
-        poll_interval=float(os.environ.get("SM_POLL_INTERVAL", "30")),
     )
     accuracy(validation.output["metrics"])
 

@@ -4,8 +4,6 @@ AWS's image of Spark runs it on as many instances as `instance_count` says. On t
 installed with the extra `[spark]` does, on one.
 """
 
-import os
-
 from airflow.sdk import dag
 
 from airflow_sm_processing import ProcessingInput, ProcessingOutput, SparkProcessingOperator
@@ -15,7 +13,6 @@ DEFAULT_ARGS = {
     "image": "spark:3.5",
     "instance_count": 1,
     "instance_type": "ml.m5.xlarge",
-    "poll_interval": float(os.environ.get("SM_POLL_INTERVAL", "30")),
 }
 
 

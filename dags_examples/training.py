@@ -11,23 +11,22 @@ in script mode, with the hyperparameters as options.
 """
 
 import json
-import os
 from pathlib import Path
 
+from airflow.configuration import conf
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOperator  # noqa: TID253  # it is what this file shows
 from airflow.sdk import dag
 
 from airflow_sm_processing import ProcessingInput, ProcessingOutput, ScriptProcessingOperator
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
-POLL_SECONDS = float(os.environ.get("SM_POLL_INTERVAL", "30"))
+POLL_SECONDS = float(conf.get("sm_processing", "poll_interval", fallback="") or 30)  # for the provider's operator
 DEFAULT_ARGS = {
     "role": "SageMakerRole",
     "image_uri": IMAGE,
     "command": ["python3"],
     "instance_count": 1,
     "instance_type": "ml.m5.large",
-    "poll_interval": POLL_SECONDS,
 }
 # The default bucket, in which the outputs of preprocess are, and a place of this run's in it.
 BUCKET = "{{ ti.xcom_pull('preprocess', key='train').split('/')[2] }}"

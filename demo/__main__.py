@@ -55,7 +55,7 @@ def _epilog() -> str:
 def _demo(console: Console, say: Progress) -> int:
     say("Starting the local SageMaker")
     with LocalSageMaker() as sagemaker:
-        extra = {**sagemaker.environment(), "SM_POLL_INTERVAL": "1"}
+        extra = sagemaker.environment()
         home = AirflowHome(path=CHECKOUT / ".demo" / "airflow", port=free_port(), extra=extra)
         with running_airflow(home, say=say) as airflow:
             airflow.wait_for_dags(DAG_ID)

@@ -61,7 +61,7 @@ def _epilog() -> str:
 def _serve(port: int, dags: Path | None, say: Progress) -> None:
     say("Starting the local SageMaker")
     with LocalSageMaker() as sagemaker:
-        extra = {**sagemaker.environment(), "SM_POLL_INTERVAL": "2"}
+        extra = sagemaker.environment()
         home = AirflowHome(path=_FOLDER / "airflow", port=port, dags=dags or EXAMPLES, extra=extra)
         with running_airflow(home, say=say) as airflow:
             _write_exports(sagemaker)

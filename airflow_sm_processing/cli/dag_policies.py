@@ -146,7 +146,7 @@ def _parameter_sets(task: Any) -> Iterator[dict[str, Any]]:
 
 def _named_together(parameters: dict[str, Any], task: Any) -> dict[str, Any]:
     """Return the parameters with one pattern of names for all tasks of a DAG that have none; policies stay short."""
-    if parameters.get("base_job_name") or parameters.get("job_name"):
+    if any(parameters.get(name) not in (None, "") for name in ("base_job_name", "job_name")):
         return parameters
     return {**parameters, "base_job_name": f"{base_name_of_dag(task.dag_id)}-{ANY}"}
 

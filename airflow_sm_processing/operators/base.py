@@ -179,7 +179,7 @@ if TYPE_CHECKING:
         default_bucket_prefix: str | Late | None
         deferrable: bool | None
         wait_for_completion: bool
-        poll_interval: float | str
+        poll_interval: float | str | None
         max_wait: timedelta | float | str | None
         max_transient_seconds: float | str
         max_capacity_wait: timedelta | float | str
@@ -312,7 +312,7 @@ class BaseProcessingOperator(BaseOperator):
         default_bucket_prefix: str | Late | None = None,
         deferrable: bool | None = None,
         wait_for_completion: bool = True,
-        poll_interval: float | str = DEFAULT_POLL_INTERVAL,
+        poll_interval: float | str | None = None,
         max_wait: timedelta | float | str | None = None,
         max_transient_seconds: float | str = DEFAULT_MAX_TRANSIENT_SECONDS,
         max_capacity_wait: timedelta | float | str = DEFAULT_MAX_CAPACITY_WAIT,
@@ -368,7 +368,8 @@ class BaseProcessingOperator(BaseOperator):
                 `[operators] default_deferrable` if None.
             wait_for_completion: Whether the task ends with the job; False ends it right after the submission, whatever
                 `deferrable` says.
-            poll_interval: How often the job's status and log are polled, in seconds.
+            poll_interval: How often the job's status and log are polled, in seconds; `[sm_processing] poll_interval` if
+                None, which is 10 by default.
             max_wait: How long to wait for the job, as a timedelta or in seconds; then the job is stopped and the task
                 fails. None sets no limit besides `execution_timeout` and the job's own `max_runtime_in_seconds`.
             max_transient_seconds: How long to retry throttling, 5xx errors, lost connections and unreadable responses,
@@ -528,7 +529,12 @@ class BaseProcessingOperator(BaseOperator):
 
     def read_wait_options(self) -> tuple[WaitOptions, list[Problem]]:
         """Return how the task waits, and what is wrong with the parameters that say so."""
-        return read_wait_options(self.wait_parameters())
+        from airflow_sm_processing.airflow_compat import configured_poll_interval
+
+        given = self.wait_parameters()
+        if given["poll_interval"] is None:
+            given["poll_interval"] = configured_poll_interval(DEFAULT_POLL_INTERVAL)
+        return read_wait_options(given)
 
     def read_definition(
         self,

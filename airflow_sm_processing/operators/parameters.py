@@ -297,7 +297,7 @@ _DAG_CHARACTERS = 24  # of a name's beginning, of which a job's name has some fo
 
 def with_base_name(parameters: Mapping[str, Any], *, dag_id: str, task_id: str) -> dict[str, Any]:
     """Return a definition's parameters that name the job after its task where they don't name it at all."""
-    if parameters.get("base_job_name") or parameters.get("job_name"):
+    if any(parameters.get(name) not in (None, "") for name in ("base_job_name", "job_name")):
         return dict(parameters)
     return {**parameters, "base_job_name": f"{base_name_of_dag(dag_id)}-{legal_name(task_id)}"}
 

@@ -99,7 +99,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | None = None,
         deferrable: bool | None = None,
-        poll_interval: timedelta | float = DEFAULT_POLL_INTERVAL,
+        poll_interval: timedelta | float | None = None,
         **kwargs: Unpack[SensorParameters],
     ) -> None:
         """Set which job to wait for, by one of three parameters, and Airflow's own parameters for sensors.
@@ -116,7 +116,8 @@ class ProcessingJobSensor(BaseSensorOperator):
             botocore_config: Keyword arguments of `botocore.config.Config`.
             deferrable: Whether to wait in the triggerer; if None, Airflow's `[operators] default_deferrable`, unless
                 `mode="reschedule"`.
-            poll_interval: How often the job is polled, in seconds; `poke_interval` is Airflow's name for it.
+            poll_interval: How often the job is polled, in seconds; `poke_interval` is Airflow's name for it. If None,
+                `[sm_processing] poll_interval`, which is 10 by default.
             kwargs: The parameters of Airflow's sensors, such as `timeout`, `mode` and `soft_fail`.
 
         Raises:
@@ -125,6 +126,10 @@ class ProcessingJobSensor(BaseSensorOperator):
         given: Any = kwargs
         misnamed = misnamed_parameters(type(self), given, to_sensors=True)
         known = {name: value for name, value in given.items() if name not in misnamed}
+        if poll_interval is None and "poke_interval" not in known:
+            from airflow_sm_processing.airflow_compat import configured_poll_interval
+
+            poll_interval = configured_poll_interval(DEFAULT_POLL_INTERVAL)
         super().__init__(**{"poke_interval": poll_interval, **known})
         self.job_name = job_name
         self.job_arn = job_arn

@@ -59,7 +59,7 @@ class CompletedJobsTrigger(BaseEventTrigger):
         region_name: str | None = None,
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | str | None = None,
-        poll_interval: float = _POLL_INTERVAL,
+        poll_interval: float | None = None,
     ) -> None:
         """Set the conditions that jobs have to meet, all together, and the connection; nothing is templated.
 
@@ -74,7 +74,8 @@ class CompletedJobsTrigger(BaseEventTrigger):
             region_name: AWS region; the connection's if None.
             verify: Whether TLS certificates are checked, or the path of a CA bundle.
             botocore_config: Keyword arguments of `botocore.config.Config`.
-            poll_interval: How often jobs are listed, in seconds.
+            poll_interval: How often jobs are listed, in seconds; `[sm_processing] poll_interval` if None, which is 30
+                by default.
 
         Raises:
             DefinitionError: There is no condition, or a value is invalid.
@@ -134,13 +135,14 @@ class CompletedJobsTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield an event for each completion, for ever."""
-        from airflow_sm_processing.triggers.completions import CompletionEmitter, store_of
+        from airflow_sm_processing.airflow_compat import configured_poll_interval
         from airflow_sm_processing.triggers.shared_watcher import shared_watcher
 
+        interval = configured_poll_interval(_POLL_INTERVAL) if self.poll_interval is None else self.poll_interval
         async with shared_watcher(self.connection) as shared:
             store = store_of(self, shared.in_thread)
             emitter = CompletionEmitter(
-                shared.calls, self.job_filter, store, key=self.store_key, poll_interval=self.poll_interval
+                shared.calls, self.job_filter, store, key=self.store_key, poll_interval=interval
             )
             async with aclosing(emitter.payloads()) as payloads:
                 async for payload in payloads:
@@ -173,7 +175,7 @@ def _problems(trigger: CompletedJobsTrigger) -> list[Problem]:
         re.compile(trigger.job_name_pattern or "")
     except re.error as error:
         problems.append(Problem("job_name_pattern", trigger.job_name_pattern, f"is no regular expression: {error}"))
-    if not trigger.poll_interval > 0:
+    if trigger.poll_interval is not None and not trigger.poll_interval > 0:
         problems.append(Problem("poll_interval", trigger.poll_interval, "must be more than 0 seconds"))
     return problems
 

@@ -102,7 +102,6 @@ def airflow(
         **sagemaker.environment(),
         **metrics.environment(),
         **SETTINGS,
-        "SM_POLL_INTERVAL": "1",
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
     }
     home = AirflowHome(path=tmp_path_factory.mktemp("acceptance") / "airflow", port=free_port(), extra=extra)

@@ -122,7 +122,7 @@ def test_deferrable_training_and_processing_jobs_follow_a_deferrable_processing_
 
 
 def test_the_example_that_trains_runs_deferred_too(tmp_path: Path):
-    settings = {"AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True", "SM_POLL_INTERVAL": "1"}
+    settings = {"AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True"}
     examples = str(ROOT / "dags_examples")
     with dag_tested(released("3.3.0"), tmp_path, dags=examples, dag_id="sm_training", **settings) as log:
         text = log.read_text()

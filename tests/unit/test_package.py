@@ -178,6 +178,7 @@ def test_each_option_says_since_when_it_is_there():
     assert {name: option["version_added"] for name, option in section["options"].items()} == {
         "deployment": "0.1.0",
         "sagemaker_config": "0.1.0",
+        "poll_interval": "0.1.0",
         "measure_data": "0.1.0",
         "shortest_deferral": "0.1.0",
         "ask_sagemaker": "0.1.0",

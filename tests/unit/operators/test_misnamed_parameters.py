@@ -133,7 +133,7 @@ def test_default_args_may_hold_what_is_for_other_operators(valid):
         made = ScriptProcessingOperator(task_id="task")
         ProcessingJobSensor(task_id="sensor", job_name="job")
         mapped = ScriptProcessingOperator.partial(task_id="mapped").expand(arguments=[["a"]])
-    assert (made.poll_interval, made.wait_for_completion) == (10.0, True)
+    assert (made.poll_interval, made.wait_for_completion) == (None, True)
     assert mapped.partial_kwargs.keys().isdisjoint(PROVIDERS)
 
 

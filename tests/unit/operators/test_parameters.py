@@ -124,3 +124,20 @@ def test_a_name_that_is_given_counts(valid, dag, given):
     task = ScriptProcessingOperator(task_id="task", dag=dag, **valid, **given)
     definition = task.read_definition()
     assert (definition.base_job_name, definition.job_name) == (given.get("base_job_name"), given.get("job_name"))
+
+
+@pytest.mark.parametrize(("option", "given", "expected"), [("", None, 10.0), ("3", None, 3.0), ("3", 7, 7.0)])
+def test_an_option_says_how_often_jobs_are_polled_where_the_dag_file_does_not(
+    task_factory, monkeypatch, option, given, expected
+):
+    monkeypatch.setenv("AIRFLOW__SM_PROCESSING__POLL_INTERVAL", option)
+    options, problems = task_factory(poll_interval=given).read_wait_options()
+    assert (options.poll_interval, problems) == (expected, [])
+
+
+@pytest.mark.parametrize("option", ["often", "0", "-1", "nan"])
+def test_an_option_that_is_no_interval_is_an_error_that_names_it(task_factory, monkeypatch, option):
+    task = task_factory()
+    monkeypatch.setenv("AIRFLOW__SM_PROCESSING__POLL_INTERVAL", option)
+    with pytest.raises(ValueError, match=r"\[sm_processing\] poll_interval must be a number of seconds above 0"):
+        task.read_wait_options()
