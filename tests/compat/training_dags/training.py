@@ -1,13 +1,20 @@
 """A deferrable processing job of ours, and after it the amazon provider's deferrable training and processing jobs."""
 
+import os
+
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessingOperator, SageMakerTrainingOperator
 from airflow.sdk import DAG
 
 from airflow_sm_processing import ProcessingOutput, ScriptProcessingOperator
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/tools:1"
-WAIT = "sleep 4"  # so that the triggers have something to wait for
 MODEL = "{{ ti.xcom_pull('train')['Training']['ModelArtifacts']['S3ModelArtifacts'] }}"
+
+
+def after_a_look(kind: str, command: str) -> list[str]:
+    """Return the entrypoint of a job that goes on until its trigger has looked at it."""
+    return ["sh", "-c", f"until test -e {os.environ.get('LOOKED', '')}/{kind}; do sleep 0.1; done; {command}"]
+
 
 with DAG("training", schedule=None):
     preprocess = ScriptProcessingOperator(
@@ -30,7 +37,7 @@ with DAG("training", schedule=None):
             "AlgorithmSpecification": {
                 "TrainingImage": IMAGE,
                 "TrainingInputMode": "File",
-                "ContainerEntrypoint": ["sh", "-c", f"{WAIT}; cp /opt/ml/input/data/train/* /opt/ml/model/"],
+                "ContainerEntrypoint": after_a_look("Training", "cp /opt/ml/input/data/train/* /opt/ml/model/"),
             },
             "InputDataConfig": [{"ChannelName": "train", "DataSource": {"S3DataSource": source}}],
             "OutputDataConfig": {"S3OutputPath": "{{ ti.xcom_pull('preprocess', key='train') }}-model"},
@@ -49,7 +56,7 @@ with DAG("training", schedule=None):
             "RoleArn": "SageMakerRole",
             "AppSpecification": {
                 "ImageUri": IMAGE,
-                "ContainerEntrypoint": ["sh", "-c", f"{WAIT}; tar -tzf /opt/ml/processing/model/model.tar.gz"],
+                "ContainerEntrypoint": after_a_look("Processing", "tar -tzf /opt/ml/processing/model/model.tar.gz"),
             },
             "ProcessingInputs": [
                 {

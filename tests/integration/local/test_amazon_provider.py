@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import uuid
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +14,28 @@ from airflow.providers.amazon.aws.sensors.sagemaker import SageMakerProcessingSe
 from .bench import Bench, channel, s3_output
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow.sdk import DAG
 
     from tests.task_runner import Runner
 
 pytestmark = pytest.mark.usefixtures("environment")
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A file that jobs wait for, on the machine that they share with the test."""
+
+    file: Path
+
+    @property
+    def wait(self) -> str:
+        """What a job's shell does."""
+        return f"until test -e {self.file}; do sleep 0.1; done"
+
+    def open(self) -> None:
+        self.file.touch()
 
 
 def operator(dag: DAG, config: dict[str, Any], **options: Any) -> SageMakerProcessingOperator:
@@ -136,12 +154,19 @@ def test_the_training_operator_looks_whether_the_name_is_taken(dag: DAG, runner:
     assert "ResourceInUse" in str(ended.error)
 
 
-def test_the_training_operator_defers_and_resumes(dag: DAG, runner: Runner, bench: Bench):
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """Holds up a job until it is opened."""
+    return Gate(tmp_path / "open")
+
+
+def test_the_training_operator_defers_and_resumes(dag: DAG, runner: Runner, bench: Bench, gate: Gate):
     """Its trigger needs aiobotocore: the compat tier runs it."""
-    wanted = training_config(bench, ["sleep", "2"])
+    wanted = training_config(bench, ["sh", "-c", gate.wait])
     task = trainer(dag, wanted, deferrable=True, print_log=True)
     deferred = runner.run(task).deferred
     assert deferred.next_method == "execute_complete"
+    gate.open()
     name = bench.end_training(wanted["TrainingJobName"])["TrainingJobName"]
     ended = runner.run(task, resume=(deferred.next_method, {"event": {"status": "success", "job_name": name}}))
     assert ended.state == "success"
@@ -168,20 +193,21 @@ def test_the_processing_sensor_waits_for_the_end_of_a_job(dag: DAG, runner: Runn
         assert runner.run(task, retries_left=False).state == state
 
 
-@pytest.mark.parametrize("wait", [True, False])
-def test_the_processing_operator_waits_or_not(dag: DAG, runner: Runner, bench: Bench, wait: bool):
-    task = operator(dag, config(bench, ["sh", "-c", "sleep 1"]), wait_for_completion=wait, print_log=False)
+def test_the_processing_operator_need_not_wait(dag: DAG, runner: Runner, bench: Bench, gate: Gate):
+    task = operator(dag, config(bench, ["sh", "-c", gate.wait]), wait_for_completion=False, print_log=False)
     assert runner.run(task).state == "success"
     described = runner.supervisor.xcoms[task.task_id, -1]["return_value"]["Processing"]
-    assert described["ProcessingJobStatus"] == ("Completed" if wait else "InProgress")
+    assert described["ProcessingJobStatus"] == "InProgress"
+    gate.open()
     bench.end(described["ProcessingJobName"])
 
 
-def test_the_processing_operator_defers_and_reads_its_output_files(dag: DAG, runner: Runner, bench: Bench):
-    wanted = config(bench, ["sh", "-c", "sleep 2; echo '{\"mse\": 1}' > /opt/ml/processing/out/metrics.json"])
+def test_the_processing_operator_defers_and_reads_its_output_files(dag: DAG, runner: Runner, bench: Bench, gate: Gate):
+    wanted = config(bench, ["sh", "-c", f"{gate.wait}; echo '{{\"mse\": 1}}' > /opt/ml/processing/out/metrics.json"])
     files = [{"output_name": "out", "file_name": "metrics.json", "result_name": "report"}]
     task = operator(dag, wanted, deferrable=True, print_log=False, output_files_to_xcom=files)
     deferred = runner.run(task).deferred
+    gate.open()
     name = bench.end(wanted["ProcessingJobName"])["ProcessingJobName"]
     resume = (str(deferred.next_method), {"event": {"status": "success", "job_name": name}})
     assert runner.run(task, resume=resume).state == "success"
