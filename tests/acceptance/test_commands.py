@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from .runs import Run
 
-JOB = r"sagemaker-scikit-learn-[0-9a-f]{12}-\d+"
+JOB = r"sm-training-evaluate-[0-9a-f]{12}-\d+"
 SECONDS = r"\d+\.\d"
 
 
