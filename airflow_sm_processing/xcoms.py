@@ -36,6 +36,7 @@ __all__ = [
     "job_record",
     "moment",
     "reserved_name_problems",
+    "stopping_record",
     "submitted_result",
     "xcom_if_any",
 ]
@@ -120,7 +121,12 @@ class Circumstances(Value):
 
 
 def job_record(
-    job: ProcessingJob, description: JobDescription | None, circumstances: Circumstances, *, now: datetime | None = None
+    job: ProcessingJob,
+    description: JobDescription | None,
+    circumstances: Circumstances,
+    *,
+    now: datetime | None = None,
+    error_line: str | None = None,
 ) -> dict[str, Any]:
     """Return a job's record: small, for there may be many in one table.
 
@@ -128,19 +134,25 @@ def job_record(
         job: The job, with its request.
         description: As it is now; None if it was made right now.
         circumstances: The task's.
-        now: The time of submission, if the job was made right now.
+        now: The time of this moment: of submission, if the job was made right now.
+        error_line: The line of a failed job's log that says why.
     """
+    from airflow_sm_processing.processing.description import JobStatus
+
+    now = now or datetime.now(timezone.utc)
     request = job.request or {}
     cluster = request.get("ProcessingResources", {}).get("ClusterConfig", {})
     preferences = [item.get("InstanceType") for item in cluster.get("InstancePreferences") or ()]
-    submitted = (now or datetime.now(timezone.utc)) if description is None else description.created_at
+    submitted = now if description is None else description.created_at
     return {
         "version": RECORD_VERSION,
         "job_name": job.job_name,
         "job_arn": job.job_arn,
         "region": job.region_name,
-        "submitted_at": moment(submitted or datetime.now(timezone.utc)),
+        "submitted_at": moment(submitted or now),
         **_progress(description),
+        "stop_requested_at": moment(now) if description and description.status is JobStatus.STOPPING else None,
+        "error_line": error_line,
         "instance_type": (description and description.instance_type) or cluster.get("InstanceType"),
         "instance_count": description.instance_count if description else cluster.get("InstanceCount") or 1,
         "instance_preferences": preferences,
@@ -151,6 +163,14 @@ def job_record(
         "stop_on_kill": circumstances.stop_on_kill,
         "aws_conn_id": circumstances.aws_conn_id,
     }
+
+
+def stopping_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a job's record, now that it was asked to stop."""
+    from airflow_sm_processing.processing.description import JobStatus
+
+    now = moment(datetime.now(timezone.utc))
+    return {**record, "status": JobStatus.STOPPING.value, "stop_requested_at": now}
 
 
 def ended_record(record: Mapping[str, Any], description: JobDescription) -> dict[str, Any]:

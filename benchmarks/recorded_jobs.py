@@ -40,6 +40,8 @@ def record(job_name: str = "preprocess-1a2b3c4d5e6f-1", **changes: Any) -> dict[
         "image_uri": "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3",
         "exit_message": None,
         "failure_reason": None,
+        "stop_requested_at": None,
+        "error_line": None,
         "links": {
             "Job": f"{console}/sagemaker/home?region=eu-west-1#/processing-jobs/{job_name}",
             "Logs": f"{console}/cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/$252Faws$252Fsagemaker",

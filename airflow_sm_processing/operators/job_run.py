@@ -426,11 +426,14 @@ class JobRecorder:
         with_details: bool = True,
         with_log: bool = False,
     ) -> None:
+        from airflow_sm_processing.processing.log_events import telling_line
         from airflow_sm_processing.xcoms import job_details, job_record
 
         ti: Any = self._context["ti"]
         try:
-            record = job_record(job, description, self._circumstances)
+            has_failed = with_log and description is not None and description.status is JobStatus.FAILED
+            error_line = telling_line(job.log_tails) if has_failed else None
+            record = job_record(job, description, self._circumstances, error_line=error_line)
             is_shown = is_new or not _shows_a_later_try(self._context)
             if is_shown:
                 ti.xcom_push(key=xcoms.RECORD_KEY, value=record)

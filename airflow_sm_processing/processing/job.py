@@ -22,6 +22,7 @@ from airflow_sm_processing.exceptions import (
 from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, new_token, summaries
 from airflow_sm_processing.processing.definition import DEFINITION_PARAMETERS, DefinitionReader
 from airflow_sm_processing.processing.description import JobDescription, JobStatus
+from airflow_sm_processing.processing.log_events import EVERY_HOST
 from airflow_sm_processing.processing.models import is_aws, job_links, output_uris
 from airflow_sm_processing.processing.submission import submit
 from airflow_sm_processing.processing.waiter import JobLogs, Waiter, WaitSettings
@@ -329,7 +330,7 @@ class ProcessingJob:
         try:
             tails = self._logs.last_tails()
         except ServiceError as error:
-            tails = {**self._logs.tails(), "every host": (f"(the log can't be read: {error})",)}
+            tails = {**self._logs.tails(), EVERY_HOST: (f"(the log can't be read: {error})",)}
         hide = self.sagemaker_session.secrets.hide
         return {host: [hide(line) for line in lines] for host, lines in tails.items()}
 

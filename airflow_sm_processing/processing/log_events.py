@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from hashlib import blake2b
 from itertools import chain, groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.redaction import printable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "EVERY_HOST",
     "LogLine",
     "LogPosition",
     "ReplayedLines",
@@ -28,6 +30,7 @@ __all__ = [
     "host_of",
     "line_key",
     "readable_events",
+    "telling_line",
     "time_of",
 ]
 
@@ -364,3 +367,51 @@ def event_lines(host: str, event: Mapping[str, Any]) -> list[LogLine]:
     if "\n" not in message and "\r" not in message:
         return [LogLine(host, moment, printable(message))]
     return [LogLine(host, moment, printable(text)) for text in _LINE_END.split(message)]
+
+
+EVERY_HOST = "every host"
+"""In the last lines by host, the key of why they can't be read."""
+_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\s*$")
+_ERROR = re.compile(  # as Python and Java begin the line that names an error: `ValueError: …`, `java.io.IOException: …`
+    r"(?:Exception in thread .*? |Caused by: )?(?:[A-Za-z_$][\w$]*\.)*[A-Z_][\w$]*"
+    r"(?:Error|Exception|Exit|Fault|Interrupt|Iteration)(?::\s|:?$)"
+)
+_COMPLAINT = re.compile(
+    r"\b(?:error|fatal|critical|exception|panic|fail(?:ed|ure)|abort(?:ed)?|killed|denied|cannot|can't|could not"
+    r"|couldn't|unable to|not found|no such|out of memory|segmentation fault|core dumped)\b",
+    re.IGNORECASE,
+)
+_TELLING_CHARACTERS = 500
+_LOCAL_REMARK = "[local] "  # the local SageMaker's own words, and none of the script
+
+
+def telling_line(tails: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the line in the hosts' last log lines that best says why a job failed; None if there are no lines.
+
+    It is the last line of a traceback; if there is none, the last line that looks like an error; else the last line.
+    Where several hosts wrote, the line names its host, and hosts that are equally good come in their order.
+    """
+    written = {host: lines for host, lines in tails.items() if host != EVERY_HOST and any(map(_is_text, lines))}
+    if not written:
+        return None
+    _, line, host = min(((*_most_telling(lines), host) for host, lines in written.items()), key=itemgetter(0))
+    text = line if len(tails) == 1 else f"{host}: {line}"
+    return text if len(text) <= _TELLING_CHARACTERS else f"{text[: _TELLING_CHARACTERS - 1]}…"
+
+
+def _is_text(line: str) -> bool:
+    return bool(line.strip()) and not line.startswith(_LOCAL_REMARK)
+
+
+def _most_telling(lines: Sequence[str]) -> tuple[int, str]:
+    """Return a host's most telling line, and how good it is: the less, the better."""
+    texts = [line.rstrip() for line in lines if _is_text(line)]
+    headers = [number for number, text in enumerate(texts) if _TRACEBACK.search(text)]
+    after = texts[headers[-1] + 1 :] if headers else []
+    kinds = (
+        (text for text in after if not text[0].isspace()),
+        (text for text in reversed(texts) if _ERROR.match(text)),
+        (text for text in reversed(texts) if _COMPLAINT.search(text)),
+        reversed(texts),
+    )
+    return next((number, text.strip()) for number, kind in enumerate(kinds) for text in kind)

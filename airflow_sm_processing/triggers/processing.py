@@ -16,7 +16,7 @@ from airflow_sm_processing.exceptions import JobNotFoundError, ProcessingError, 
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.metrics import job_ended
 from airflow_sm_processing.processing.aws_calls import RetryBudget, answer_read, jittered
-from airflow_sm_processing.processing.description import JobDescription, JobStatus
+from airflow_sm_processing.processing.description import JobDescription
 from airflow_sm_processing.processing.job import JobLookup, NewestJob
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.processing.values import DEFAULT_MAX_TRANSIENT_SECONDS, DEFAULT_POLL_INTERVAL
@@ -26,10 +26,17 @@ from airflow_sm_processing.triggers.shared_watcher import shared_watcher
 from airflow_sm_processing.watcher.queries import checked_page, status_of
 from airflow_sm_processing.watcher.watcher import stop_job
 from airflow_sm_processing.watcher.watches import JobEnd, JobOutcome, Watch
-from airflow_sm_processing.xcoms import JOB_NAME_KEY, RECORD_KEY, RESULT_KEY, ended_record, ended_result
+from airflow_sm_processing.xcoms import (
+    JOB_NAME_KEY,
+    RECORD_KEY,
+    RESULT_KEY,
+    ended_record,
+    ended_result,
+    stopping_record,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 
     from airflow_sm_processing.triggers.shared_watcher import SharedWatcher, TriggerWatcher
 
@@ -51,6 +58,7 @@ AIRFLOW_CALLS_ON_KILL = hasattr(BaseTrigger, "on_kill")
 """Whether Airflow tells triggers that a user ended their task: 3.3 and newer do."""
 
 _STOP_SECONDS = 600.0
+_END_SECONDS = 3600.0  # for a job to end after it was stopped: SIGTERM, two minutes, SIGKILL, and its uploads
 _DEFERRED = "deferred"
 _WAITING_STATES = frozenset({_DEFERRED, "running"})
 _ENDED_STATES = frozenset({"failed", "success", "skipped"})
@@ -72,10 +80,14 @@ async def stop_unless_waited_for(job_name: str, connection: AwsConnection, task:
     The work is a task of its own, which goes on when the caller is cancelled: Airflow repeats its cancellation each
     second, and gives a trigger 30 s at most; a thousand jobs take longer than that to stop.
     """
-    work = asyncio.ensure_future(_stop(job_name, connection, task))
-    _under_way.add(work)  # the loop itself keeps none
-    work.add_done_callback(_under_way.discard)
-    await asyncio.shield(work)
+    await asyncio.shield(_begun(_stop(job_name, connection, task)))
+
+
+def _begun(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    task = asyncio.ensure_future(work)
+    _under_way.add(task)  # the loop itself keeps none
+    task.add_done_callback(_under_way.discard)
+    return task
 
 
 async def _stop(job_name: str, connection: AwsConnection, task: DeferredTask | None) -> None:
@@ -86,22 +98,46 @@ async def _stop(job_name: str, connection: AwsConnection, task: DeferredTask | N
         log.info("No task waits for processing job %s any more: stopping it.", job_name)
         async with shared_watcher(connection) as shared:
             await stop_job(shared.calls, job_name, RetryBudget(_STOP_SECONDS))
-        if task is not None:
-            await _record_stop(job_name, task)
     except ProcessingError as error:
         log.error("Processing job %s could not be stopped and may still run: %s", job_name, error)  # noqa: TRY400  # the message has it all
+        return
+    if task is not None and await _updated_record(job_name, task, stopping_record):
+        _begun(_record_stopped(job_name, connection, task))
 
 
-async def _record_stop(job_name: str, task: DeferredTask) -> None:
-    """Update the job's record for the UI, since nothing else will see its end; a task that goes on records its next."""
+async def _record_stopped(job_name: str, connection: AwsConnection, task: DeferredTask) -> None:
+    """Wait for the end of a job that was stopped, and record it: its task has ended, so that nothing else will."""
+    async with shared_watcher(connection) as shared:
+        end = await shared.jobs.end_of(
+            Watch(job_name=job_name, deadline=time.time() + _END_SECONDS, stop_at_deadline=False)
+        )
+        if end.outcome is not JobOutcome.ENDED:
+            log.info("How job %s ended isn't recorded: %s", job_name, end.message or end.outcome.value)
+            return
+        try:
+            answer = await shared.calls.sagemaker("describe_processing_job", job_name, {"ProcessingJobName": job_name})
+            with answer_read("DescribeProcessingJob", job_name):
+                description = JobDescription.from_response(answer).without(JobSecrets())
+        except ProcessingError as error:
+            log.info("How job %s ended isn't recorded: %s", job_name, error)
+            return
+    await _updated_record(job_name, task, lambda record: ended_record(record, description))
+
+
+async def _updated_record(
+    job_name: str, task: DeferredTask, update: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> bool:
+    """Update the job's record for the UI, since nothing else will; a task that goes on records its next job."""
     try:
         async with _few_at_a_time():
             record = await task.xcom(RECORD_KEY)
             if record is None or record["job_name"] != job_name or await task.state() not in _ENDED_STATES:
-                return
-            await task.set_xcom(RECORD_KEY, {**record, "status": JobStatus.STOPPING.value})
+                return False
+            await task.set_xcom(RECORD_KEY, update(record))
     except Exception as error:  # noqa: BLE001  # of Airflow's many kinds; the job is stopped, which is what counts
         log.warning("Airflow's pages don't show that job %s was stopped: %r", job_name, error)
+        return False
+    return True
 
 
 async def _is_waited_for(job_name: str, task: DeferredTask | None) -> bool:

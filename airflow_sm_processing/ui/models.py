@@ -124,6 +124,8 @@ class JobRecord(_RecordModel):
     created_at: _Time = None
     started_at: _Time = None
     ended_at: _Time = None
+    stop_requested_at: _Time = None
+    """When the job was first seen to be stopping; how it ended may be recorded later, or never."""
     duration_seconds: _Number = None
     instance_seconds: _Number = None
     instance_type: _Text = None
@@ -131,6 +133,8 @@ class JobRecord(_RecordModel):
     image_uri: _Text = None
     exit_message: _Text = None
     failure_reason: _Text = None
+    error_line: _Text = None
+    """The line of a failed job's log that says why it failed."""
     try_number: _WholeNumber = None
     aws_conn_id: _Text = None
     instance_preferences: Annotated[list[OnErrorOmit[str]], first_items(_MAX_ITEMS)] = []
@@ -327,7 +331,7 @@ class JobTab(BaseModel):
 UNKNOWN = "Unknown"
 """A status beside those of `JobStatus`: the job may be running or have ended."""
 _NOT_AWAITED = "Status at submission: the task doesn't wait for this job, so its end isn't recorded."
-_LEFT_STOPPING = "The job was being stopped when its task ended, so its end wasn't recorded."
+_LEFT_STOPPING = "A stop was requested and the task has ended, so the job's own end may not be recorded."
 _NO_PROCESS = "No worker or triggerer is running the task now, so nothing would stop its job. Try again soon."
 _WAITING_STATES = frozenset({"running", "deferred", "queued", "scheduled", "restarting", "up_for_reschedule"})
 _STOP_ELSEWHERE = (

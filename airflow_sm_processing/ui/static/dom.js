@@ -35,16 +35,18 @@ function asNode(child) {
  *
  * @param {HTMLElement} host
  * @param {(value: any) => (Node|null)[]} draw
+ * @returns {(value: any) => boolean} returns whether the value has changed
  */
 export function region(host, draw) {
   let shown;
   return (value) => {
     const key = JSON.stringify(value);
-    if (key === shown) return;
+    if (key === shown) return false;
     shown = key;
     const focused = host.contains(document.activeElement) ? document.activeElement.textContent : null;
     host.replaceChildren(...draw(value).filter(Boolean));
     if (focused !== null) restoreFocus(host, focused);
+    return true;
   };
 }
 

@@ -3,6 +3,7 @@
 import { el } from "./dom.js";
 import { duration, time } from "./format.js";
 import { isWeb, outside } from "./links.js";
+import { causes } from "./reason.js";
 import { badge } from "./status.js";
 
 /** @param {object[]} jobs the newest first */
@@ -15,7 +16,7 @@ export function earlier(jobs) {
 
 function row(job) {
   const name = isWeb(job.links.Job) ? outside(job.job_name, job.links.Job) : el("bdi", {}, job.job_name);
-  const why = job.status_note ?? job.failure_reason ?? job.exit_message ?? "–";
+  const why = job.status_note ?? (causes(job).map(([, text]) => text).join(" · ") || "–");
   return el(
     "tr",
     {},

@@ -54,11 +54,23 @@ function show({ job, details, earlier: before, task: instance, stop, logs_url: l
   parts.reason(job);
   parts.timeline(job && { job, now: isTerminal(job.status) || job.status === "Unknown" ? null : now });
   parts.facts(job);
-  parts.log(job && { job, tail: details?.log_tail, logsUrl });
+  placeLog(job);
+  if (parts.log(job && { job, tail: details?.log_tail, logsUrl })) showLogEnd();
   parts.places(details && { inputs: details.inputs, outputs: details.outputs, ended: isTerminal(job.status) });
   parts.request(details?.request ?? null);
   parts.earlier(before);
   document.body.dataset.ready = job ? job.status : "none";
+}
+
+/** Why a script failed comes before when it ran and on what. */
+function placeLog(job) {
+  const log = document.getElementById("log");
+  const next = document.getElementById(job?.status === "Failed" ? "timeline" : "places");
+  if (log.nextElementSibling !== next) next.before(log);
+}
+
+function showLogEnd() {
+  for (const lines of document.querySelectorAll("#log pre")) lines.scrollTop = lines.scrollHeight;
 }
 
 /** The fields in the head, which is rendered again only if one of them changes. */

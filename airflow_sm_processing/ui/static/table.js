@@ -4,6 +4,7 @@ import { el } from "./dom.js";
 import { duration, instances, time, wholeSeconds } from "./format.js";
 import { inside, isWeb, outside } from "./links.js";
 import { empty } from "./notices.js";
+import { causes } from "./reason.js";
 import { badge } from "./status.js";
 
 /** Each column's title and sort key. @type {[string, string|null][]} */
@@ -59,7 +60,8 @@ function row(job) {
 }
 
 function why(job) {
-  const reason = job.status === "Failed" ? job.failure_reason ?? job.exit_message : null;
+  if (job.status !== "Failed") return null;
+  const reason = causes(job).map(([, text]) => text).join(" · ");
   return reason ? el("span", { class: "why", dir: "auto", title: reason }, reason) : null;
 }
 

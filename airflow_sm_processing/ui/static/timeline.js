@@ -13,8 +13,16 @@ export function timeline(shown) {
   if (!shown) return [];
   const { job, now } = shown;
   const submitted = job.created_at ?? job.submitted_at;
-  const moments = [["Submitted", submitted], ["Started", job.started_at], ["Ended", job.ended_at]];
-  return [bar(submitted, job, now), el("ol", { class: "moments" }, ...moments.map(moment))];
+  const stop = job.stop_requested_at && !job.ended_at ? [["Stop requested", job.stop_requested_at]] : [];
+  const moments = [["Submitted", submitted], ["Started", job.started_at], ...stop, ["Ended", job.ended_at]];
+  const drawn = stop.length ? until(job.stop_requested_at, submitted, job) : bar(submitted, job, now);
+  return [drawn, el("ol", { class: "moments" }, ...moments.map(moment))];
+}
+
+/** The bar of a job that is being stopped: the tasks that would see its end may be over, so it doesn't go on. */
+function until(stop, submitted, job) {
+  if (!job.started_at) return el("div", { class: "bar" }, piece("queued", "waited or ran, until the stop was requested:", between(submitted, stop), 1));
+  return bar(submitted, { ...job, ended_at: stop }, null);
 }
 
 function moment([title, iso]) {

@@ -37,6 +37,8 @@ def record(**changes):
         "image_uri": None,
         "exit_message": None,
         "failure_reason": None,
+        "stop_requested_at": None,
+        "error_line": None,
         "links": PAGES,
         "try_number": 1,
         "awaited": True,
@@ -56,6 +58,7 @@ def forged_record():
         job_name=f"{MARKUP}{ENDLESS}",
         failure_reason=f"{MARKUP}\n{RIGHT_TO_LEFT}\n{ENDLESS}",
         exit_message=MARKUP,
+        error_line=MARKUP,
         image_uri=MARKUP,
         links=dict(zip(PAGES, addresses, strict=True)),
     )

@@ -83,8 +83,46 @@ def test_a_stop_is_recorded_where_no_other_job_will_be(
     airflow = StandIn(list(states), {"job_name": job.job_name, "_job": dict(record)})
     airflow.install(monkeypatch)
     asyncio.run(airflow.adopt(ProcessingJobTrigger(job.job_name)).on_kill())
-    assert airflow.xcoms["_job"] == {**record, "status": shown}
+    kept = airflow.xcoms["_job"]
+    assert {name: kept[name] for name in record} == {**record, "status": shown}
+    assert ("stop_requested_at" in kept) is (shown == "Stopping")
     assert job.description().status.value in STOPPED
+
+
+def test_the_end_of_a_stopped_job_is_recorded_when_it_has_come(
+    monkeypatch: pytest.MonkeyPatch, job_factory: JobFactory
+):
+    job = job_factory(SLEEPS)
+    record = {"job_name": job.job_name, "status": "InProgress", "try_number": 1, "ended_at": None}
+    airflow = StandIn(["failed"], {"job_name": job.job_name, "_job": record})
+    airflow.install(monkeypatch)
+
+    async def killed() -> None:
+        await airflow.adopt(ProcessingJobTrigger(job.job_name, poll_interval=1)).on_kill()
+        assert airflow.xcoms["_job"]["status"] == "Stopping"
+        await asyncio.gather(*processing._under_way)
+
+    asyncio.run(killed())
+    kept, description = airflow.xcoms["_job"], job.description()
+    assert (kept["status"], kept["duration_seconds"]) == ("Stopped", description.duration_seconds)
+    assert kept["ended_at"] is not None
+    assert kept["stop_requested_at"] is not None
+
+
+@pytest.mark.parametrize("state", ["scheduled", "running"])
+def test_the_end_of_a_stopped_job_is_not_recorded_over_the_next_trys(
+    monkeypatch: pytest.MonkeyPatch, job_factory: JobFactory, state: str
+):
+    job = job_factory(SLEEPS)
+    airflow = StandIn(["failed", "failed", state], {"job_name": job.job_name, "_job": {"job_name": job.job_name}})
+    airflow.install(monkeypatch)
+
+    async def killed() -> None:
+        await airflow.adopt(ProcessingJobTrigger(job.job_name, poll_interval=1)).on_kill()
+        await asyncio.gather(*processing._under_way)
+
+    asyncio.run(killed())
+    assert airflow.xcoms["_job"]["status"] == "Stopping"
 
 
 def test_on_kill_goes_on_when_airflow_cancels_it_again(monkeypatch: pytest.MonkeyPatch, job_factory: JobFactory):

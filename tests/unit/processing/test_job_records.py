@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -7,9 +8,10 @@ import boto3
 import pytest
 
 from airflow_sm_processing.processing import JobDescription, ProcessingJob, Session
+from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.processing.s3 import Size
 from airflow_sm_processing.processing.secrets import JobSecrets
-from airflow_sm_processing.xcoms import Circumstances, ended_record, job_details, job_record
+from airflow_sm_processing.xcoms import Circumstances, ended_record, job_details, job_record, stopping_record
 
 from .makers import IMAGE, JOB_ARN, an_input, an_output, definition, plan, response
 
@@ -56,6 +58,8 @@ def test_a_job_that_was_just_made_is_recorded_as_it_was_asked_for() -> None:
         "image_uri": IMAGE,
         "exit_message": None,
         "failure_reason": None,
+        "stop_requested_at": None,
+        "error_line": None,
         "links": {**PAGES, "Outputs": OUTPUTS_PAGE},
         "try_number": 2,
         "awaited": True,
@@ -113,6 +117,17 @@ def test_a_job_that_has_ended_is_recorded_as_it_was_described() -> None:
         "instance_preferences": ["ml.m5.large", "ml.c5.large"],
         "links": PAGES,
     }
+
+
+def test_a_job_that_is_stopping_is_recorded_with_when_that_was_seen() -> None:
+    description = replace(an_ended_job(), status=JobStatus.STOPPING)
+    record = job_record(ProcessingJob.described(a_session(), description), description, TASKS, now=NOW)
+    assert (record["status"], record["stop_requested_at"]) == ("Stopping", "2026-01-01T12:00:00+00:00")
+
+    before = datetime.now(timezone.utc)
+    marked = stopping_record({"job_name": "job", "status": "InProgress"})
+    assert (marked["job_name"], marked["status"]) == ("job", "Stopping")
+    assert before <= datetime.fromisoformat(marked["stop_requested_at"]) <= datetime.now(timezone.utc)
 
 
 def test_a_trigger_records_the_end_in_the_record_of_the_submission() -> None:

@@ -2,10 +2,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_sm_processing.processing.log_events import REMEMBERED_LINES, REMEMBERED_MS, SeenLines, StreamPosition
+from airflow_sm_processing.processing.log_events import (
+    EVERY_HOST,
+    REMEMBERED_LINES,
+    REMEMBERED_MS,
+    SeenLines,
+    StreamPosition,
+    telling_line,
+)
 
 NOW = 1_767_225_600_000
 
@@ -80,3 +88,49 @@ def test_counted_lines_are_the_first_that_a_reading_meets() -> None:
 
     assert readings == [[False, False, True], [False, False, False]]
     assert remembered.position().skipped == 2
+
+
+HEADER = "Traceback (most recent call last):"
+FRAME = ('  File "clean.py", line 3, in <module>', "    clean(rows)")
+
+
+@pytest.mark.parametrize(
+    ("lines", "telling"),
+    [
+        (["reading", HEADER, *FRAME, "ValueError: no rows", "cleaning up"], "ValueError: no rows"),
+        (
+            [HEADER, *FRAME, "KeyError: 'id'", "", "During handling:", "", HEADER, *FRAME, "ValueError: no id"],
+            "ValueError: no id",
+        ),
+        (["ERROR:root:giving up", HEADER, *FRAME, "shop.Refused: no stock"], "shop.Refused: no stock"),
+        ([*FRAME, "botocore.exceptions.ClientError: denied", "bye"], "botocore.exceptions.ClientError: denied"),
+        (
+            ["Caused by: java.io.IOException: disk full", "\tat App.main(App.java:3)", "stopping the context"],
+            "Caused by: java.io.IOException: disk full",
+        ),
+        (["KeyboardInterrupt", "bye"], "KeyboardInterrupt"),
+        (["run.sh: line 1: spark: command not found", "3 rows"], "run.sh: line 1: spark: command not found"),
+        (["0 terrors seen", "last words", "", " "], "last words"),
+        (["last words", "[local] Not uploaded, since …: a link."], "last words"),
+        ([HEADER], HEADER),
+    ],
+)
+def test_the_telling_line_is_the_one_that_names_the_error(lines: list[str], telling: str) -> None:
+    assert telling_line({"algo-1": lines}) == telling
+
+
+@pytest.mark.parametrize("tails", [{}, {"algo-1": []}, {"algo-1": ["", "[local] x"]}, {EVERY_HOST: ["(denied)"]}])
+def test_without_the_scripts_own_words_no_line_is_telling(tails: dict[str, list[str]]) -> None:
+    assert telling_line(tails) is None
+
+
+def test_of_several_hosts_the_one_that_names_the_error_speaks() -> None:
+    tails = {"algo-1": ["lost the connection"], "algo-2": [HEADER, *FRAME, "ValueError: x"], "algo-3": ["KeyError: 1"]}
+    assert telling_line(tails) == "algo-2: ValueError: x"
+    assert telling_line({"algo-1": ["bye"], "algo-2": ["bye"]}) == "algo-1: bye"
+
+
+@given(st.lists(st.text(max_size=2000)))
+def test_whatever_a_script_writes_the_telling_line_is_short_or_absent(lines: list[str]) -> None:
+    line = telling_line({"algo-1": lines})
+    assert line is None or 0 < len(line) <= 500

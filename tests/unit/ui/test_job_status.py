@@ -55,7 +55,7 @@ def test_a_job_that_its_task_left_is_unknown(row_factory, task: TaskState | None
 def test_a_job_that_was_stopped_when_its_task_ended_is_still_stopping(row_factory, task: TaskState | None):
     row = reconcile(row_factory(status=JobStatus.STOPPING), task)
     assert row.reconciled == CurrentStatus(
-        "Stopping", "The job was being stopped when its task ended, so its end wasn't recorded."
+        "Stopping", "A stop was requested and the task has ended, so the job's own end may not be recorded."
     )
 
 
