@@ -64,10 +64,10 @@ docs: $(STAMP) ## Build the documentation into site/, and check its links
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 parity: $(STAMP) ## Byte for byte against the SageMaker SDK, in an environment of its own
-	$(BIN)/pytest tests/parity
+	$(BIN)/pytest -n logical --dist loadfile --no-loadscope-reorder tests/parity
 
 compat: $(STAMP) ## The older Airflows, and what else users have installed, in environments of their own
-	$(BIN)/pytest tests/compat
+	$(BIN)/pytest -n logical --dist loadfile --no-loadscope-reorder tests/compat
 
 lint: $(STAMP) ## ruff, spelling, mypy --strict, and the import rules
 	$(BIN)/ruff check .

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -22,11 +28,20 @@ def environment(name: str, *requirements: str | Path, wanted: Path | None = None
     folder = ROOT / f".venv-{name}"
     stamp = folder / ".installed"
     files = [file for file in (wanted, ROOT / "pyproject.toml") if file]
-    if not stamp.exists() or any(stamp.stat().st_mtime < file.stat().st_mtime for file in files):
-        subprocess.run([*UV, "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True)
-        install(folder / "bin", *requirements)
-        stamp.touch()
+    with _only_process(ROOT / f".venv-{name}.lock"):
+        if not stamp.exists() or any(stamp.stat().st_mtime < file.stat().st_mtime for file in files):
+            subprocess.run([*UV, "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True)
+            install(folder / "bin", *requirements)
+            stamp.touch()
     return folder / "bin"
+
+
+@contextmanager
+def _only_process(lock: Path) -> Iterator[None]:
+    """Hold the lock file: pytest-xdist's processes may all come here at once."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def install(commands: Path, *requirements: str | Path) -> None:
