@@ -227,7 +227,7 @@ class JobCreator:
             self._image_is_logged = True
         arn = self._created(plan)
         log.info("Created processing job %s", name)
-        return ProcessingJob.submitted(self._session, plan, arn, output_kms_key=self._definition.output_kms_key)
+        return ProcessingJob.from_plan(self._session, plan, arn, output_kms_key=self._definition.output_kms_key)
 
     def _uploaded(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> SubmissionPlan:
         """Resolve the definition and upload what is local, through lost connections and 5xx."""
@@ -573,7 +573,7 @@ class JobClaim:
 
     def _attached(self, description: JobDescription) -> Claimed:
         log.info("Taking over processing job %s, which is %s.", description.job_name, description.status.value)
-        return Claimed(ProcessingJob.described(self._account.session, description), description)
+        return Claimed(ProcessingJob.from_description(self._account.session, description), description)
 
     # The new job
 

@@ -255,7 +255,10 @@ def _service_error(error: ClientError, code: str, reason: str) -> tuple[type[Ser
     if _is_transient(code, status):
         return TransientError, "It may work later."
     if code in _DENIED or status in _DENIED_STATUSES:
-        return AccessDeniedError, "Check the AWS connection's credentials and the permissions of their role."
+        return (
+            AccessDeniedError,
+            "Check the credentials in use (in Airflow: the connection's), and the permissions of their role.",
+        )
     if code in _NOT_FOUND or (code == "ValidationException" and _NO_JOB.search(reason)):
         return JobNotFoundError, "Check the name, the account and the region; a job that was deleted is gone."
     if code == "ResourceInUse":
@@ -327,10 +330,13 @@ def _client_side_error(error: BotoCoreError) -> tuple[type[ServiceError], str]:
     from botocore import exceptions as botocore
 
     if isinstance(error, botocore.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        return ServiceError, "Check the endpoint and the connection's `verify`; a retry can't help."
+        return (
+            ServiceError,
+            "Check the endpoint and `verify` (in Airflow: the connection's); a retry can't help.",
+        )
     for kind in _CREDENTIAL_ERRORS:
         if isinstance(error, getattr(botocore, kind, ())):
-            return AccessDeniedError, "Check the AWS connection's credentials."
+            return AccessDeniedError, "Check the credentials in use (in Airflow: the connection's)."
     for kind in _PASSING_ERRORS:
         if isinstance(error, getattr(botocore, kind, ())):
             return TransientError, "It may work later."

@@ -151,7 +151,15 @@ class ProcessingJob:
         max_transient_seconds: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> ProcessingJob:
-        """Do what `start_new` does, for a definition; the other parameters are those of `submit`."""
+        """Upload what is local and create the job of a definition; the errors are those of `start_new`.
+
+        Args:
+            definition: What to run; a processor's `define` makes one.
+            session: The session of the job.
+            extra_problems: Reported together with the definition's own.
+            max_transient_seconds: How long throttling, 5xx and lost connections are retried, in seconds.
+            sleep: Waits for so many seconds.
+        """
         reader = DefinitionReader()
         definition = reader.read({name: getattr(definition, name, None) for name in DEFINITION_PARAMETERS})
         submitted = submit(
@@ -161,10 +169,10 @@ class ProcessingJob:
             max_transient_seconds=max_transient_seconds,
             sleep=sleep,
         )
-        return cls.submitted(session, submitted.plan, submitted.job_arn, output_kms_key=submitted.output_kms_key)
+        return cls.from_plan(session, submitted.plan, submitted.job_arn, output_kms_key=submitted.output_kms_key)
 
     @classmethod
-    def submitted(
+    def from_plan(
         cls, sagemaker_session: Session, plan: SubmissionPlan, job_arn: str, *, output_kms_key: str | None = None
     ) -> ProcessingJob:
         """Return the job that a plan's request made; a key without outputs is in no request."""
@@ -187,10 +195,10 @@ class ProcessingJob:
         Raises:
             JobNotFoundError: There is no job of that name in the account and region.
         """
-        return cls.described(sagemaker_session, _describe(sagemaker_session, processing_job_name).parsed)
+        return cls.from_description(sagemaker_session, _describe(sagemaker_session, processing_job_name).parsed)
 
     @classmethod
-    def described(cls, sagemaker_session: Session, description: JobDescription) -> ProcessingJob:
+    def from_description(cls, sagemaker_session: Session, description: JobDescription) -> ProcessingJob:
         """Return the job of a description."""
         return cls(
             sagemaker_session,
@@ -209,13 +217,18 @@ class ProcessingJob:
         return cls.from_processing_name(sagemaker_session, processing_job_arn.rpartition("processing-job/")[2])
 
     def describe(self) -> Mapping[str, Any]:
-        """Return DescribeProcessingJob's response."""
+        """Return DescribeProcessingJob's response, as the SDK's jobs do; `description()` is the same, parsed."""
         return _describe(self.sagemaker_session, self.job_name).response
 
     def description(self) -> JobDescription:
         """Return the job as it is now, parsed."""
         described = _describe(self.sagemaker_session, self.job_name).parsed
         return described.without(self.sagemaker_session.secrets)
+
+    @property
+    def status(self) -> JobStatus:
+        """The job's status now, which SageMaker is asked for: the `status` of its `description()`."""
+        return self.description().status
 
     def stop(self) -> None:
         """Ask SageMaker to stop the job: SIGTERM, then SIGKILL. A job that has ended stays as it is."""

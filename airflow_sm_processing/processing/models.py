@@ -304,6 +304,9 @@ class ProcessingInput(Value):
         elif self.source is not None and (self.s3_input is None or isinstance(self.s3_input, S3Input)):
             self._set(s3_input=self._implied_s3_input())
 
+    def _repeated(self) -> frozenset[str]:
+        return self.implied_fields
+
     @property
     def implied_fields(self) -> frozenset[str]:
         """The fields that only repeat what others say."""

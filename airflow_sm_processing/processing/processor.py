@@ -8,6 +8,7 @@ from airflow_sm_processing.exceptions import DefinitionError
 from airflow_sm_processing.processing.definition import PROCESSOR_PARAMETERS, DefinitionReader
 from airflow_sm_processing.processing.job import ProcessingJob
 from airflow_sm_processing.processing.models import InstancePreference, format_tags
+from airflow_sm_processing.processing.secrets import hidden
 from airflow_sm_processing.processing.session import Session
 from airflow_sm_processing.processing.validation import definition_problems, wait_problems
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Processor", "ScriptProcessor"]
 
 
+_DEFAULTS = {"volume_size_in_gb": 30}
+
+
 class Processor:
     """Runs a container image as SageMaker processing jobs."""
 
@@ -32,7 +36,7 @@ class Processor:
         instance_count: int | None = None,
         instance_type: str | None = None,
         entrypoint: Sequence[str] | None = None,
-        volume_size_in_gb: int = 30,
+        volume_size_in_gb: int = _DEFAULTS["volume_size_in_gb"],
         volume_kms_key: str | None = None,
         output_kms_key: str | None = None,
         max_runtime_in_seconds: int | None = None,
@@ -123,6 +127,14 @@ class Processor:
             kms_key=kms_key,
         )
         return self._run(parameters, wait=wait, logs=logs)
+
+    def __repr__(self) -> str:
+        """Show what differs from a new processor's; the environment's values are hidden."""
+        kept = {name: getattr(self, name, None) for name in (*PROCESSOR_PARAMETERS, "entrypoint", "command")}
+        told = {name: value for name, value in kept.items() if value and value != _DEFAULTS.get(name)}
+        if "env" in told:
+            told["env"] = hidden(told["env"])
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in told.items())})"
 
     def define(
         self,
@@ -253,7 +265,7 @@ class ScriptProcessor(Processor):
         git_config: Mapping[str, Any] | None = None,
         codeartifact_repo_arn: str | None = None,
     ) -> ProcessingJob:
-        """Run a script as a job; the other parameters and the errors are those of `Processor.run`.
+        """Run a script as a job.
 
         `code` is the script, or a folder with `script_name` in it: a local path, `file://`, or an S3 URI. What is local
         is uploaded to `s3://<default bucket>/<prefix>/<job name>/input/code/`; the container finds it in
@@ -268,6 +280,28 @@ class ScriptProcessor(Processor):
         With a `git_config`, the SDK's dict of `repo`, `branch`, `commit`, `username`, `password`, `token` and
         `2FA_enabled`, all of these are paths in that repository, which is cloned first. With the ARN of a CodeArtifact
         repository, pip installs the requirements from there, if the image has the AWS CLI.
+
+        Args:
+            code: The script, or its path in the source folder.
+            inputs: What the job reads; local files are uploaded first.
+            outputs: What the job writes; a string is the container path of an output in the default bucket.
+            arguments: The arguments of the script.
+            wait: Whether to return only when the job has completed.
+            logs: Whether to log the job's lines; only while waiting.
+            job_name: Unique in the account and region; made of the base name and a timestamp if None.
+            experiment_config: `ExperimentName`, `TrialName`, `TrialComponentDisplayName`, `RunName`.
+            kms_key: The KMS key that encrypts uploads.
+            script_name: The script's path in the folder, if `code` is one.
+            source_dir: A folder that is sent as one archive, and in which the script runs.
+            dependencies: Local files and folders that the container has beside the source folder's own.
+            requirements: The lines of a requirements file, or the path of one, which pip installs first.
+            git_config: The repository that `code` and the others are paths in.
+            codeartifact_repo_arn: The ARN of the CodeArtifact repository that pip uses.
+
+        Raises:
+            DefinitionError: Something is wrong with the definition: every problem at once, before any upload.
+            UploadError: A local file can't be sent, or the repository can't be cloned.
+            JobEndedError: The job failed or was stopped.
         """
         parameters = self._of_run(
             inputs=inputs,

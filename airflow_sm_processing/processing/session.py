@@ -112,7 +112,7 @@ class Session:
         """
         region = self.boto_session.region_name or self._region_of_given_client()
         if region is None:
-            rule = "no AWS region is configured: set region_name, the connection's region, or AWS_DEFAULT_REGION"
+            rule = "no AWS region is configured: set region_name, AWS_DEFAULT_REGION or (in Airflow) the connection's"
             raise DefinitionError([Problem("region_name", None, rule)])
         return region
 

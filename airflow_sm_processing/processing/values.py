@@ -20,7 +20,7 @@ from airflow_sm_processing.processing.secrets import hidden
 
 if TYPE_CHECKING:
     import inspect
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from typing import TypeAlias
 
     from typing_extensions import Self, dataclass_transform
@@ -165,8 +165,17 @@ class Value:
         return hash((type(self), *self._values()))
 
     def __repr__(self) -> str:
-        fields = zip(self._field_names(), self._values(), strict=True)
-        return f"{type(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in fields)})"
+        fields: dict[str, dataclasses.Field[Any]] = self.__dataclass_fields__  # type: ignore[attr-defined]  # each is a dataclass
+        told = {
+            name: value
+            for (name, field), value in zip(fields.items(), self._values(), strict=True)
+            if name not in self._repeated() and (field.default is dataclasses.MISSING or value != field.default)
+        }
+        return f"{type(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in told.items())})"
+
+    def _repeated(self) -> Collection[str]:
+        """Return the fields that only say again what others say, which `repr` leaves out."""
+        return ()
 
     @classmethod
     def _field_names(cls) -> tuple[str, ...]:

@@ -333,7 +333,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         from airflow_sm_processing.processing.job import ProcessingJob
         from airflow_sm_processing.xcoms import ended_result
 
-        job = ProcessingJob.described(self.hook.session, description)
+        job = ProcessingJob.from_description(self.hook.session, description)
         if self._last_seen != (job.job_name, description.status.value):
             self._last_seen = job.job_name, description.status.value
             publish(context, job)

@@ -221,7 +221,7 @@ def test_a_certificate_that_is_not_trusted_is_not_waited_out() -> None:
     error = ours(botocore.SSLError(endpoint_url="https://x", error="[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"))
 
     assert type(error) is ServiceError
-    assert str(error).endswith("Check the endpoint and the connection's `verify`; a retry can't help.")
+    assert str(error).endswith("Check the endpoint and `verify` (in Airflow: the connection's); a retry can't help.")
 
 
 def test_a_connection_that_nobody_takes_is_transient(boto_session: boto3.Session) -> None:

@@ -34,7 +34,7 @@ def a_session(environment: dict[str, str] | None = None, *, mask: Any = True, en
 
 
 def a_made_job(session: Session, **changes: Any) -> ProcessingJob:
-    return ProcessingJob.submitted(session, plan(definition(**changes)), JOB_ARN)
+    return ProcessingJob.from_plan(session, plan(definition(**changes)), JOB_ARN)
 
 
 def test_a_job_that_was_just_made_is_recorded_as_it_was_asked_for() -> None:
@@ -105,7 +105,7 @@ END = {
 
 def test_a_job_that_has_ended_is_recorded_as_it_was_described() -> None:
     description = an_ended_job()
-    job = ProcessingJob.described(a_session(), description)
+    job = ProcessingJob.from_description(a_session(), description)
     record = job_record(job, description, TASKS)
 
     assert record == {
@@ -121,7 +121,7 @@ def test_a_job_that_has_ended_is_recorded_as_it_was_described() -> None:
 
 def test_a_job_that_is_stopping_is_recorded_with_when_that_was_seen() -> None:
     description = replace(an_ended_job(), status=JobStatus.STOPPING)
-    record = job_record(ProcessingJob.described(a_session(), description), description, TASKS, now=NOW)
+    record = job_record(ProcessingJob.from_description(a_session(), description), description, TASKS, now=NOW)
     assert (record["status"], record["stop_requested_at"]) == ("Stopping", "2026-01-01T12:00:00+00:00")
 
     before = datetime.now(timezone.utc)

@@ -30,7 +30,7 @@ ACCOUNT = "123456789012"
 BUCKET = f"sagemaker-{REGION}-{ACCOUNT}"
 HEAD = {"Bucket": BUCKET, "ExpectedBucketOwner": ACCOUNT}
 CREATE = {"Bucket": BUCKET, "CreateBucketConfiguration": {"LocationConstraint": REGION}}
-NO_REGION = "no AWS region is configured: set region_name, the connection's region, or AWS_DEFAULT_REGION"
+NO_REGION = "no AWS region is configured: set region_name, AWS_DEFAULT_REGION or (in Airflow) the connection's"
 
 
 @pytest.fixture

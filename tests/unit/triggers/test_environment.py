@@ -83,7 +83,7 @@ def test_a_denial_leaves_the_lines_to_a_worker_and_says_so_once(
         assert known(account, secrets) is False
     (said,) = [record.getMessage() for record in caplog.records if record.name == logger.name]
     assert said.startswith("The job's lines come at its end, from a worker: what to hide in them can't be known here.")
-    assert said.endswith("Check the AWS connection's credentials and the permissions of their role.")
+    assert said.endswith("(in Airflow: the connection's), and the permissions of their role.")
 
 
 def test_nothing_more_is_asked_when_the_lines_are_not_needed_any_more(account: Account, secrets: JobSecrets):
