@@ -263,7 +263,7 @@ def _processor(release: _Release, instance_type: object) -> str | None:
     if not known or (instance_type is None and len(known) == 1):
         return next(iter(known), None)
     if not family and instance_type not in (_LOCAL_CPU, _LOCAL_GPU):
-        rule = f"{release.name} has images for {_listed(known)}: an instance type, such as ml.m5.xlarge, says which"
+        rule = f"{release.name} has images for {_listed(known)}: an instance type, such as ml.m5.xlarge, decides"
         raise _refusal("instance_type", instance_type, rule)
     processor = "gpu" if instance_type == _LOCAL_GPU or family.startswith(("g", "p")) else "cpu"
     if processor not in known:

@@ -204,4 +204,4 @@ def _repeated(names: Iterable[str]) -> str | None:
 
 
 def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON, and not every database takes it")
+    raise ValueError(f"{constant} isn't JSON, and not every database accepts it")

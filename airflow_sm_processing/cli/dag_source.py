@@ -118,7 +118,7 @@ class DagSource:
             return {**self.fields(node.left, at), **self.fields(node.right, at)}
         if isinstance(node, ast.Call):
             return self._called(node, at)
-        raise UnknownValueError(node, f"{ast.unparse(node)[:40]} is no dict that is written down here")
+        raise UnknownValueError(node, f"{ast.unparse(node)[:40]} isn't a literal dict in this file")
 
     def text(self, node: ast.expr, at: ast.AST) -> str | None:
         """Return a text that is written down; None for anything else."""

@@ -83,7 +83,7 @@ def _task(dag: DAG, task_id: str, map_index: int) -> Any:
         raise LookupError(f"DAG {dag.dag_id} has no task {task_id!r}; it has {', '.join(sorted(dag.task_ids))}.")
     task: Any = dag.get_task(task_id)
     if task.is_mapped and map_index < 0:
-        raise LookupError(f"Task {task_id} is mapped: say which of its instances with --map-index, from 0 on.")
+        raise LookupError(f"Task {task_id} is mapped: choose an instance with --map-index, from 0 on.")
     if not task.is_mapped and map_index >= 0:
         raise LookupError(f"Task {task_id} isn't mapped: leave --map-index out.")
     return task

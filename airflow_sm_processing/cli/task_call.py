@@ -29,11 +29,11 @@ _NAME_IN_REQUEST = (
     "job_name."
 )
 _FAIL_IN_REQUEST = (
-    'action_if_job_exists="fail" is job_name=…: give that beside the request. Else a ProcessingJobName without a '
-    "template becomes base_job_name."
+    'action_if_job_exists="fail" is job_name=…: pass it along with the request. Otherwise a ProcessingJobName without '
+    "a template becomes base_job_name."
 )
 _OPERATIONS_IN_REQUEST = (
-    "S3Operations, if the request has them, aren't CreateProcessingJob's: take them out, and give the local path as an "
+    "S3Operations, if the request has them, aren't CreateProcessingJob's: remove them, and set the local path as an "
     "input's source, which is uploaded."
 )
 TEMPLATE = re.compile(r"\{\{|\{%")
@@ -97,7 +97,7 @@ class TaskCall:
             try:
                 moved = _Moved(_by_order(moved, self._request(config)))
             except UnknownValueError as error:
-                return self._by_hand(f"config, given to .partial(…), isn't known from this file: {error.reason}")
+                return self._by_hand(f"config, passed to .partial(…), isn't known from this file: {error.reason}")
         partial = ast.Call(_method(ast.Name(OURS[self.kind], ast.Load()), "partial"), [], moved.keywords())
         if expansion is None:
             self.made.new = partial
@@ -116,7 +116,7 @@ class TaskCall:
             self._expand_kwargs(partial, given["config"], lambda node: _dict_of(self._request(node)))
         elif "config" in given:
             self._by_hand(
-                "config is expanded beside other parameters: write the combinations as dicts of expand_kwargs"
+                "config is expanded together with other parameters: write the combinations as dicts of expand_kwargs"
             )
         else:
             moved, _ = self._parameters(expansion.keywords)
@@ -188,8 +188,8 @@ class TaskCall:
 
     def _max_attempts(self, value: ast.expr) -> dict[str, ast.expr]:
         self.made.lost.append(
-            f"max_attempts={ast.unparse(value)}: the provider's deferred task gives up after so many polls. A wait "
-            "has no such limit here; max_wait=… sets one in seconds, after which the job is stopped too."
+            f"max_attempts={ast.unparse(value)}: the provider's deferred task gives up after that number of polls. A "
+            "wait has no such limit here; max_wait=… sets one in seconds, after which the job is stopped too."
         )
         return {}
 
@@ -227,7 +227,7 @@ class TaskCall:
     def _files_by_name(self, value: ast.expr) -> dict[ast.expr, ast.expr]:
         value, at = self.source.value(value, self.made.old), self.made.old
         if not isinstance(value, (ast.List, ast.Tuple)):
-            raise UnknownValueError(value, "it is no list that is written down here")
+            raise UnknownValueError(value, "it isn't a literal list in this file")
         read: dict[ast.expr, ast.expr] = {}
         for item in value.elts:
             fields = self.source.fields(item, at)
@@ -259,7 +259,7 @@ class TaskCall:
         if self.source.text(config, self.made.old) is not None or self.source.is_task_result(config):
             self._by_hand(
                 f"config={ast.unparse(config)} is known only when the task runs. The parts of a request are parameters "
-                "here, all of them templated: give each its own template or reference"
+                "here, all of them templated: set a template or reference for each"
             )
             return None
         self.names.intersection_update({OURS[self.kind]})
@@ -299,7 +299,7 @@ class TaskCall:
             return ast.ListComp(convert(node.elt), node.generators)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
             return ast.BinOp(self._list(node.left, convert), node.op, self._list(node.right, convert))
-        raise UnknownValueError(node, f"{ast.unparse(node)[:40]} is no list that is written down here")
+        raise UnknownValueError(node, f"{ast.unparse(node)[:40]} isn't a literal list in this file")
 
     def _object(self, name: str, fields: Mapping[str, ast.expr]) -> ast.expr:
         self.names.add(name)
@@ -391,7 +391,7 @@ class TaskCall:
             s3 = self._fields(given["S3Output"], "S3Output", _S3_OUTPUT)
             fields |= {name: item for name, item in s3.items() if not self._is_default(name, item)}
             if "source" not in fields:
-                self.made.lost.append("An output without LocalPath has no S3 destination here: give it one.")
+                self.made.lost.append("An output without LocalPath has no S3 destination here: set one.")
         if "OutputName" in given:
             fields["output_name"] = given["OutputName"]
         if "FeatureStoreOutput" in given:
@@ -436,7 +436,7 @@ class TaskCall:
 
     def _s3_operations(self, value: ast.expr) -> dict[str, ast.expr]:
         self.made.lost.append(
-            f"S3Operations={ast.unparse(value)}: give a local path as an input's source, or as code of a "
+            f"S3Operations={ast.unparse(value)}: set a local path as an input's source, or as code of a "
             "ScriptProcessingOperator, and it is uploaded to a key of its own if S3 doesn't have it yet. No bucket is "
             "created but the default one."
         )

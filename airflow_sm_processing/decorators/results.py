@@ -217,7 +217,7 @@ def read_returned(session: Session, outcome_uri: str, maker: Maker) -> Returned:
             )
         return _part(found["returned"], outcome_uri, maker)
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
-        raise ValueError(f"{below(outcome_uri, 'result.json')} is no function's result: {error!r}") from error
+        raise ValueError(f"{below(outcome_uri, 'result.json')} isn't a function's result: {error!r}") from error
 
 
 def _part(plain: Any, outcome_uri: str, maker: Maker) -> Returned:
@@ -285,10 +285,10 @@ def _to_raised(content: bytes, uri: str) -> Raised:
         found = json.loads(content)
         raised = Raised(**{name: found[name] for name in Raised._fields if name in found})
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise ValueError(f"{uri} is no function's error: {error!r}") from error
+        raise ValueError(f"{uri} isn't a function's error: {error!r}") from error
     wrong = [name for name, types in _RAISED_TYPES.items() if not isinstance(getattr(raised, name), types)]
     if wrong:
-        raise ValueError(f"{uri} is no function's error: {', '.join(wrong)} can't be right")
+        raise ValueError(f"{uri} isn't a function's error: {', '.join(wrong)} can't be right")
     return raised
 
 

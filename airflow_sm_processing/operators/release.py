@@ -141,8 +141,8 @@ class JobGuard:
                 self._log.warning("Processing job %s is left to the task's next try.", job.job_name)
             elif isinstance(error, TransientError):
                 self._log.error(  # the error itself is raised
-                    "Processing job %s goes on, and no try follows that would wait for it: it couldn't be seen for "
-                    "max_transient_seconds, which is no reason to stop it. Look at it in the AWS console. Clear the "
+                    "Processing job %s keeps running, but no retry will wait for it. Its status couldn't be read for "
+                    "max_transient_seconds, which is no reason to stop it. See the job in the AWS console. Clear the "
                     "task to stop it and start another.",
                     job.job_name,
                 )

@@ -506,7 +506,7 @@ def code_file_problems(definition: JobDefinition) -> Iterator[Problem]:
 
 def _folder_problems(folder: Path, script: str | None) -> Iterator[Problem]:
     if script is None:
-        yield Problem("script_name", None, f"code is a folder, {folder}: say which of its files to run")
+        yield Problem("script_name", None, f"code is a folder, {folder}: set script_name to the file to run")
     elif not (folder / script).is_file():
         yield Problem("script_name", script, no_such_path(folder / script))
 
@@ -778,7 +778,7 @@ class DefinitionReader(ValueReader):
         known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # they all are dataclasses
         strange = [key for key in fields if key not in known]
         for key in strange:
-            rule = f"is no field of {cls.__name__}; its fields are {', '.join(known)}"
+            rule = f"isn't a field of {cls.__name__}; its fields are {', '.join(known)}"
             self.problems.append(Problem(f"{path}.{key}", fields[key], rule))
         if strange:
             return unknown

@@ -96,7 +96,7 @@ def _rule_of_url(repo: str) -> str | None:
     if any(form.fullmatch(repo) for form in (_HTTPS, _SSH, _FILE)):
         return None
     if re.match("https?://[^/]*@", repo):
-        return "has credentials in it, which would show: give them as username and password, or as token"
+        return "has credentials in it, which would be visible: set them as username and password, or as token"
     if repo.startswith("http://"):
         return "must begin with https://, for whatever is sent over http can be read"
     return "must be an https:// or ssh:// URL, user@host:path, or file:///path"
@@ -269,7 +269,7 @@ class _Git:
     def _refusal(self, code: int, told: str) -> UploadError:
         lines = [line for line in told.splitlines() if line.strip()][-_LAST_LINES:]
         words = self._hidden("\n  ".join(printable(line) for line in lines))
-        advice = "\nGive username and password, or token, in git_config." if _NO_CREDENTIALS.search(told) else ""
+        advice = "\nSet username and password, or token, in git_config." if _NO_CREDENTIALS.search(told) else ""
         return self._error(f"git ended with {code}:\n  {words}{advice}", may_pass=bool(_TRANSIENT.search(told)))
 
     def _error(self, reason: str, *, may_pass: bool) -> UploadError:

@@ -266,7 +266,7 @@ def source_file_problems(definition: JobDefinition) -> Iterator[Problem]:
     script = code_script(definition)
     if str(PurePosixPath(script)) not in names:
         given = "code" if definition.source_dir is not None or definition.script_name is None else "script_name"
-        yield Problem(given, script, f"is no file that is sent of {package.path.absolute()}")
+        yield Problem(given, script, f"isn't among the files that are sent from {package.path.absolute()}")
     if isinstance(definition.requirements, str):
         inside = package._inside(_path(definition.requirements))  # noqa: SLF001  # the same file's
         if inside is not None and inside not in names:
@@ -301,7 +301,9 @@ def _missing_problems(definition: JobDefinition) -> Iterator[Problem]:
     if isinstance(definition.requirements, str):
         path = local_path(definition.requirements)
         if path is None or not path.is_file():
-            yield Problem("requirements", definition.requirements, "no such file; or give a list of its lines")
+            yield Problem(
+                "requirements", definition.requirements, "no such file; you can also pass a list of its lines"
+            )
 
 
 def _path(text: object) -> Path:

@@ -174,7 +174,7 @@ def _problems(trigger: CompletedJobsTrigger) -> list[Problem]:
     try:
         re.compile(trigger.job_name_pattern or "")
     except re.error as error:
-        problems.append(Problem("job_name_pattern", trigger.job_name_pattern, f"is no regular expression: {error}"))
+        problems.append(Problem("job_name_pattern", trigger.job_name_pattern, f"isn't a regular expression: {error}"))
     if trigger.poll_interval is not None and not trigger.poll_interval > 0:
         problems.append(Problem("poll_interval", trigger.poll_interval, "must be more than 0 seconds"))
     return problems

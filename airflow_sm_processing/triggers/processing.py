@@ -148,7 +148,7 @@ async def _is_waited_for(job_name: str, task: DeferredTask | None) -> bool:
         try:
             return await _has_a_waiter(job_name, task)
         except Exception as error:  # noqa: BLE001  # of Airflow's many kinds, none tells that the task is waited for
-            log.warning("Airflow doesn't say whether the task of job %s still waits: %r", job_name, error)
+            log.warning("Could not read from Airflow whether the task of job %s still waits: %r", job_name, error)
             if not AIRFLOW_CALLS_ON_KILL:  # a stopped triggerer can't ask any more, and its task goes on
                 return True
         await asyncio.sleep(pause)

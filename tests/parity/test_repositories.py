@@ -134,7 +134,7 @@ def test_both_fail_with_half_a_login(
     sdk, ours = bench.compare(_case(server, config, commits, {}))
     assert (outcome(sdk), outcome(ours)) == ("CalledProcessError", "UploadError")
     assert server.logins == []
-    assert "Give username and password, or token, in git_config." in ours.message
+    assert "Set username and password, or token, in git_config." in ours.message
 
 
 def test_a_whole_repository_goes_without_gits_own_files_and_the_token_in_them(

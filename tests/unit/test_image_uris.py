@@ -72,7 +72,7 @@ def test_the_registry_is_that_of_the_region_and_its_partition(region: str, host:
         ("sklearn:1.4-2-py312", "sklearn:1.4-2 has images with py3: write sklearn:1.4-2-py3"),
         ("huggingface:4.56", "is on top of pytorch2.8: write huggingface:4.56-pytorch2.8"),
         ("huggingface:4.56-pytorch2.8-cpu", "huggingface 4.56 has images for gpu only"),
-        ("pytorch:2.3", "pytorch 2.3 has images for cpu and gpu: an instance type, such as ml.m5.xlarge, says which"),
+        ("pytorch:2.3", "pytorch 2.3 has images for cpu and gpu: an instance type, such as ml.m5.xlarge, decides"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_the_nearest(short: str, rule: str) -> None:

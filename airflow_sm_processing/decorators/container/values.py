@@ -71,7 +71,7 @@ class _Encoder:
         if own is not None:
             return own
         if isinstance(value, enum.Enum):
-            raise EncodeError(where, f"is a member of the enum {type(value).__name__}: give its .value")
+            raise EncodeError(where, f"is a member of the enum {type(value).__name__}: pass its .value")
         for kind in (str, bool, int, float):
             if isinstance(value, kind):
                 return kind(value)

@@ -73,7 +73,7 @@ def test_a_file_is_read_by_its_suffix(session: Session, output: str, path: str, 
     ("path", "content", "reason"),
     [
         ("a.json", b'{"a": 1', "is no proper json in UTF-8: Expecting ',' delimiter: line 1 column 8 (char 7)"),
-        ("a.json", b'{"a": NaN}', "is no proper json in UTF-8: NaN is no JSON, and not every database takes it"),
+        ("a.json", b'{"a": NaN}', "is no proper json in UTF-8: NaN isn't JSON, and not every database accepts it"),
         ("a.json", b'{"a": 1, "a": 2}', "is no proper json in UTF-8: the key 'a' is repeated in one object"),
         (
             "a.json",

@@ -105,7 +105,7 @@ def test_a_policy_allows_what_sensors_call(capsys, tmp_path):
     [
         (["plan", "no_dag", "task", "--dag-file", PIPELINE], "There is no DAG 'no_dag' in .*pipeline.py"),
         (["plan", "sm_pipeline", "no_task", "--dag-file", PIPELINE], "no task 'no_task'; it has evaluate, preprocess"),
-        (["plan", "sm_mapping", "profile_known", "--dag-file", MAPPING], "is mapped: say .* --map-index"),
+        (["plan", "sm_mapping", "profile_known", "--dag-file", MAPPING], "is mapped: choose .* --map-index"),
         (["iam-policy", "no_file.py"], "There is no file .*no_file.py"),
     ],
 )

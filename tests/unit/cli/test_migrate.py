@@ -195,7 +195,7 @@ def test_a_name_that_is_the_same_in_each_run_becomes_a_base(name, action, expect
     ("before", "config", "reason"),
     [
         ("", "load()", "load() is only known when the file runs (line 3)"),
-        ("", "settings.CONFIG", "settings.CONFIG is no dict that is written down here (line 3)"),
+        ("", "settings.CONFIG", "settings.CONFIG isn't a literal dict in this file (line 3)"),
         ("C = {}\nC = {}", "C", "C isn't a constant of this file (line 4)"),
         ("C = {}\nC['a'] = 1", "C", "C may be changed after its assignment (line 4)"),
         ("C = {}\nC.update(a=1)", "C", "C may be changed after its assignment (line 4)"),
@@ -204,7 +204,7 @@ def test_a_name_that_is_the_same_in_each_run_becomes_a_base(name, action, expect
         ("x = 1\nC = {'RoleArn': x}\nx = 2", "C", "x may be something else by then (line 3)"),
         ("for C in D: pass", "C", "C isn't a constant of this file (line 3)"),
         ("", "{KEY: 1}", "the key KEY isn't written down here (line 3)"),
-        ("", "{'ProcessingInputs': inputs()}", "inputs() is no list that is written down here (line 3)"),
+        ("", "{'ProcessingInputs': inputs()}", "inputs() isn't a literal list in this file (line 3)"),
         ("", "{'AppSpecification': spec}", "spec isn't a constant of this file (line 3)"),
     ],
 )

@@ -60,13 +60,13 @@ def test_an_error_is_read():
     ],
 )
 def test_what_is_no_error_is_refused(content: bytes):
-    with pytest.raises(ValueError, match=r"outcome/error-algo-1\.json is no function's error: "):
+    with pytest.raises(ValueError, match=r"outcome/error-algo-1\.json isn't a function's error: "):
         read_raised(session_with(content), "s3://bucket/outcome", hosts=1)
 
 
 @pytest.mark.parametrize("content", [*OTHERS, *FORGED])
 def test_what_is_no_result_is_refused(content: bytes):
-    with pytest.raises(ValueError, match=r"outcome/result\.json is no function's result: "):
+    with pytest.raises(ValueError, match=r"outcome/result\.json isn't a function's result: "):
         read_returned(session_with(content), "s3://bucket/outcome", MAKER)
 
 

@@ -79,7 +79,7 @@ LOOP.append(LOOP)
     ("value", "where", "rule"),
     [
         ({"a": [0, Pair]}, "it['a'][1]", "is of type builtins.type, which can't be carried"),
-        ([Colour.RED], "it[0]", "is a member of the enum Colour: give its .value"),
+        ([Colour.RED], "it[0]", "is a member of the enum Colour: pass its .value"),
         ({object: 1}, "it (a key)", "is of type builtins.type, which can't be carried"),
         (LOOP, "it", "holds itself, or is nested too deeply"),
     ],

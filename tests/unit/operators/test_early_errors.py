@@ -58,7 +58,7 @@ WRONG = {
         (
             "inputs[0].sauce",
             (
-                "is no field of ProcessingInput; its fields are source, destination, input_name, s3_data_type, "
+                "isn't a field of ProcessingInput; its fields are source, destination, input_name, s3_data_type, "
                 "s3_input_mode, s3_data_distribution_type, s3_compression_type, s3_input, dataset_definition, "
                 "app_managed, optional, json, file_name"
             ),

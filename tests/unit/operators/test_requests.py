@@ -223,7 +223,7 @@ def test_a_name_that_no_shape_has_is_an_error(task_factory, field, item, paramet
     with pytest.raises(DefinitionError) as raised:
         task_factory(**{field: [item]})
     [problem] = raised.value.problems
-    assert (problem.parameter, problem.rule.partition(";")[0]) == (parameter, f"is no field of {kind}")
+    assert (problem.parameter, problem.rule.partition(";")[0]) == (parameter, f"isn't a field of {kind}")
 
 
 def test_mapped_tasks_take_each_shape(dag):

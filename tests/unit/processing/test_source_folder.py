@@ -170,11 +170,11 @@ def test_with_an_upload_key_the_keys_follow_from_the_content(folder: Path):
             "can't be added to files that are in S3 already: source_dir must be local",
         ),
         ({"requirements": ["pandas", " "]}, "requirements[1]", "must be a line of a requirements file, such as "),
-        ({"code": "none.py"}, "code", "is no file that is sent of "),
-        ({"code": ".env"}, "code", "is no file that is sent of "),
+        ({"code": "none.py"}, "code", "isn't among the files that are sent from "),
+        ({"code": ".env"}, "code", "isn't among the files that are sent from "),
         ({"source_dir": "/none"}, "source_dir", "no such file or folder: /none"),
         ({"dependencies": ["/none"]}, "dependencies[0]", "no such file or folder: /none"),
-        ({"requirements": "/none.txt"}, "requirements", "no such file; or give a list of its lines"),
+        ({"requirements": "/none.txt"}, "requirements", "no such file; you can also pass a list of its lines"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_parameter(folder: Path, changes: dict[str, Any], parameter: str, rule: str):

@@ -151,7 +151,7 @@ def test_local_files_and_folders_are_looked_at(tmp_path: Any, create_operation: 
         (
             script,
             {"code": str(tmp_path)},
-            [("script_name", f"code is a folder, {tmp_path}: say which of its files to run")],
+            [("script_name", f"code is a folder, {tmp_path}: set script_name to the file to run")],
         ),
         (
             script,

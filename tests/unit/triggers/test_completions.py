@@ -83,7 +83,7 @@ def test_what_can_not_be_right_is_said_at_once() -> None:
         "one of job_name_prefix, job_name_pattern and tags is required",
         "must be more than 0 seconds",
     ]
-    with pytest.raises(DefinitionError, match=r"job_name_pattern='\(': is no regular expression: missing \)"):
+    with pytest.raises(DefinitionError, match=r"job_name_pattern='\(': isn't a regular expression: missing \)"):
         CompletedJobsTrigger(job_name_pattern="(")
 
 
