@@ -187,7 +187,7 @@ class JobEndedError(ProcessingError):
     Args:
         job_name: The job's name.
         status: Its terminal status, `Failed` or `Stopped`.
-        failure_reason: SageMaker's FailureReason, if it gave one.
+        failure_reason: SageMaker's FailureReason, if there is one.
         exit_message: What the script wrote to `/opt/ml/output/message`, at most 1 KB.
         log_tails: The last log lines of each host, oldest first.
         links: Where to look further, by title.

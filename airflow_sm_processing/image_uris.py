@@ -51,7 +51,7 @@ _HUGGING_FACE_CONTAINER = "cu110-ubuntu18.04"  # what the SDK's processor asks f
 
 
 class NamedImage(NamedTuple):
-    """The image that a short form stands for."""
+    """The image that a short form means."""
 
     uri: str
     newer: str | None
@@ -311,7 +311,7 @@ def _joined(*parts: str | None) -> str:
 
 
 def is_short_form(text: str, parameter: str) -> bool:
-    """Return whether an image is given by its short form, and not by its URI.
+    """Return whether an image is a short form, and not a URI.
 
     In `image`, all is that has no slash. In `image_uri`, which the SDK sends as it is, only what begins with a
     framework and a colon, or with what is surely a misspelt one.
@@ -330,7 +330,7 @@ def short_form_problems(text: str, parameter: str) -> Iterator[Problem]:
 
 
 def resolve(text: str, region: str, instance_types: Collection[str] = ()) -> NamedImage:
-    """Return the image that a short form stands for.
+    """Return the image that a short form means.
 
     Args:
         text: Such as `sklearn:1.4-2`, `spark:3.5-py312`, `pytorch:2.3-gpu` or `huggingface:4.56-pytorch2.8`.

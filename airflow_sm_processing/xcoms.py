@@ -258,7 +258,7 @@ def _place(
 
 
 def xcom_if_any(ti: Any, key: str) -> Any:
-    """Return an XCom that a task instance may not have: Airflow logs an error where one is asked for in vain.
+    """Return an XCom that a task instance may not have: Airflow logs an error when a missing one is asked for.
 
     Args:
         ti: The task instance, or its key.

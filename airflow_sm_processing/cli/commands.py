@@ -219,7 +219,7 @@ def _framework_rows(region: str | None) -> list[tuple[str, ...]]:
 
 
 def _image_rows(framework: str, region: str) -> list[tuple[str, ...]]:
-    """Return each image that a framework has in a region; its short form says what tells it from the others."""
+    """Return each image that a framework has in a region; its short form has what distinguishes it from the others."""
     from airflow_sm_processing.image_uris import image_versions, resolve
 
     rows: list[tuple[str, ...]] = []

@@ -113,7 +113,7 @@ def task_policies(dag: DAG, *, account: str | None = None, region: str | None = 
 
     Args:
         dag: The DAG.
-        account: Where the jobs run; any account if None and no role tells it.
+        account: Where the jobs run; any account if None and no role has it.
         region: Likewise; what a task says of its region goes first.
     """
     for task in dag.tasks:
@@ -327,7 +327,7 @@ def sensed_jobs(dag: DAG, *, account: str | None = None, region: str | None = No
 
     Args:
         dag: The DAG.
-        account: Where the jobs are; any account if None and no ARN or upstream task tells it.
+        account: Where the jobs are; any account if None and no ARN or upstream task has it.
         region: Likewise; what a sensor says of its region goes first.
     """
     for task in dag.tasks:

@@ -271,7 +271,7 @@ class TaskCall:
         return ast.Call(_method(ours, "from_request"), [config], moved.keywords())
 
     def _request(self, config: ast.expr) -> dict[str, ast.expr]:
-        """Return the parameters that a CreateProcessingJob request stands for."""
+        """Return the parameters that are equal to a CreateProcessingJob request."""
         request = self.source.fields(config, self.made.old)
         moved: dict[str, ast.expr] = {}
         for name, read in self._readers.items():

@@ -78,7 +78,7 @@ __all__ = [
 
 
 def with_own(parameters: dict[str, Any], **own: Sequence[Any]) -> dict[str, Any]:
-    """Add inputs and outputs to those that the user gave, if these are known by now."""
+    """Add inputs and outputs to those that the user set, if these are known by now."""
     return parameters | {name: _and(parameters.get(name), [*items]) for name, items in own.items()}
 
 

@@ -124,8 +124,8 @@ class ProcessingHook(AwsGenericHook[Any]):
     ) -> ProcessingJob:
         """Check the definition, upload its local files and create the job.
 
-        Throttling, 5xx, lost connections, quotas and missing capacity are waited out for `max_transient_seconds`, with
-        `sleep`; what that raises ends the submission.
+        Throttling, 5xx errors, lost connections, quotas and missing capacity are retried for `max_transient_seconds`.
+        `sleep` waits in between; an exception in it ends the submission.
         """
         return ProcessingJob.submit(definition, self.session, max_transient_seconds=max_transient_seconds, sleep=sleep)
 

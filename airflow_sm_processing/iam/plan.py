@@ -131,7 +131,7 @@ def plan_job(
     defaults: Mapping[str, str] = MappingProxyType({}),
     is_excused: Callable[[Problem], bool] = lambda _: False,
 ) -> JobPlan:
-    """Plan a task instance's first job; local files are read, for their S3 keys tell their content.
+    """Plan a task instance's first job; local files are read, because their S3 keys depend on their content.
 
     Args:
         definition: What the user defined.
@@ -139,10 +139,10 @@ def plan_job(
         place: Where it runs.
         ways: How the task waits for it.
         bucket: The default bucket that the user chose.
-        prefix: Stands before each key in the default bucket.
+        prefix: The beginning of each key in the default bucket.
         reads: The names of outputs that the task itself reads when the job has ended.
         defaults: Where the parameters come from that the task itself doesn't have.
-        is_excused: Tells which problems come from placeholders.
+        is_excused: Returns whether a problem comes from a placeholder.
 
     Raises:
         DefinitionError: Something is wrong with the definition.

@@ -72,7 +72,7 @@ class Place:
         return tuple(self.arn("sagemaker", f"processing-job/{name}") for name in spellings)
 
     def role_arns(self, role: str) -> list[str]:
-        """Return the ARNs that a role's ARN or name stands for: a name lacks the path, such as `service-role/`."""
+        """Return the ARNs that a role's ARN or name may mean: a name lacks the path, such as `service-role/`."""
         if "/" in role:
             return [role]
         roles = f"arn:{self.partition}:iam::{self.account}:role"
@@ -124,7 +124,7 @@ class Statement:
     prefixes: tuple[str, ...] = ()
     """Of the keys that may be listed in the bucket that is the resource; all if none is given."""
     optional: bool = False
-    """Whether a task works without it, by more calls, by guessing whose a job is, or by telling people less."""
+    """Whether a task works without it, with more calls, by guessing which task owns a job, or by showing less."""
 
     def to_plain(self) -> dict[str, Any]:
         """Return the statement as a policy has it."""
@@ -348,7 +348,7 @@ def _files(needs: JobNeeds) -> Iterator[Statement]:
 
 
 def _folders(needs: JobNeeds) -> Iterator[Statement]:
-    """Yield what it takes to tell an input's folder from a prefix, whose neighbours SageMaker would read along."""
+    """Yield what it takes to distinguish an input's folder from a prefix, whose neighbours SageMaker would read too."""
     for item in needs.request.get("ProcessingInputs", ()):
         s3_input = item.get("S3Input", {})
         is_prefix = s3_input.get("S3DataType", "S3Prefix") == "S3Prefix" and not item.get("AppManaged")
@@ -381,7 +381,7 @@ def _log(needs: JobNeeds) -> Iterator[Statement]:
 
 
 def _sizes(needs: JobNeeds) -> Iterator[Statement]:
-    """Yield what it takes to tell how much the job read and wrote."""
+    """Yield what it takes to measure how much the job read and wrote."""
     for _, data in locations(needs.request):
         if data.bucket.strip(ANY):
             yield listing(needs.place, data, "MeasureData", optional=True)

@@ -151,7 +151,7 @@ class Attempt:
         return bool(decision.action.value != "fail")
 
     def termination(self, *, within: float) -> Termination:
-        """Ask Airflow why this process is told to end; `UNKNOWN` if there is no answer in so many seconds."""
+        """Ask Airflow why this process is told to end; `UNKNOWN` if there is no answer in that many seconds."""
         answers: queue.SimpleQueue[Termination] = queue.SimpleQueue()
         asking = threading.Thread(target=lambda: self._ask_why(answers, within), daemon=True, name="termination")
         asking.start()
@@ -238,7 +238,7 @@ def _has_supervisor() -> bool:
 
 
 def deployment() -> str:
-    """Return the name that tells this Airflow from others which use the same AWS account."""
+    """Return the name that distinguishes this Airflow from others in the same AWS account."""
     from airflow_sm_processing.airflow_compat import conf
 
     name = conf.get("sm_processing", "deployment", fallback="") or conf.get("api", "base_url", fallback="")
@@ -273,7 +273,7 @@ def supervisor_comms() -> Any:
 
 
 class SignalSafeComms:
-    """Stands in for Airflow's `SUPERVISOR_COMMS`, and asks in threads, which no signal's handler interrupts."""
+    """Replaces Airflow's `SUPERVISOR_COMMS`, and asks in threads, which no signal's handler interrupts."""
 
     def __init__(self, comms: Any) -> None:
         self.comms = comms

@@ -458,7 +458,7 @@ class BaseProcessingOperator(BaseOperator):
         """Make a task that runs what a processor of this kind runs: this package's, or the SageMaker SDK's, v2 or v3.
 
         Args:
-            processor: Gives the parameters that it keeps from job to job, but neither its session nor the credentials.
+            processor: Its parameters are used, but not its session or its credentials.
             parameters: The operator's own, such as `task_id` and `inputs`, which win over the processor's.
         """
         from airflow_sm_processing.processing.definition import PROCESSOR_PARAMETERS  # few tasks have one
@@ -630,7 +630,7 @@ class BaseProcessingOperator(BaseOperator):
 
         `request` is CreateProcessingJob's, with the task instance's first name and its owner's tags but the claim;
         `uploads` has the S3 URI of each local file; `permissions` what the `caller` and the `job_role` need;
-        `defaults` where the parameters come from that the task doesn't have; `unknown` what stands for something that
+        `defaults` the sources of parameters that the task doesn't set; `unknown` what stands for something that
         only AWS knows.
 
         Args:
@@ -661,7 +661,7 @@ class BaseProcessingOperator(BaseOperator):
         return self._begin(context).start_after_capacity_wait(event)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Resume after the trigger fired: read the rest of the log and the result, or give up at the deadline."""
+        """Resume after the trigger fired: read the rest of the log and the result, or fail at the deadline."""
         return self._begin(context).resume(event)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:

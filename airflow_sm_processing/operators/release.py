@@ -1,4 +1,4 @@
-"""What becomes of a task's job when its process fails, or is told to end by SIGTERM."""
+"""What becomes of a task's job when its process fails, or gets SIGTERM."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class JobGuard:
             self.release(self.job)
 
     def release(self, job: ProcessingJob) -> None:
-        """Stop the job, or leave it to the next try: this process was told to end."""
+        """Stop the job, or leave it to the next try: this process got SIGTERM."""
         if self._release is not None:  # the signal came twice: to the supervisor, which passes it on, and to all
             return
         self._release = Release(
@@ -128,7 +128,7 @@ class JobGuard:
     def released_on_failure(
         self, job: ProcessingJob, *, record_as_left: Callable[[ProcessingJob], None]
     ) -> Iterator[None]:
-        """Leave the job to the task's next try when the block fails; without one, stop it, for nobody waits any more.
+        """Leave the job to the task's next try when the block fails; if there is none, stop the job.
 
         A job that couldn't be seen may be well: it isn't stopped in either case. Nor is one whose worker shuts down.
         """
@@ -176,7 +176,7 @@ def _is_timeout() -> bool:
 class Release:
     """Releases a job: stops it if somebody ended the task, leaves it to the next try if the worker is to end.
 
-    Both bring the same signal, and Airflow's state of the task tells them apart. That is asked in a thread: the
+    Both bring the same signal, and Airflow's state of the task distinguishes them. That is asked in a thread: the
     signal's handler may have interrupted a question to Airflow, or something that holds a lock.
     """
 
@@ -194,7 +194,7 @@ class Release:
         Args:
             attempt: Of the process that is to end.
             job_name: The job's.
-            hands_on: Whether this process doesn't wait for the job, but hands it on to a trigger or to nobody.
+            hands_on: Whether this process doesn't wait for the job, but leaves it to a trigger, or to no one.
             is_taken_next: Whether a next try, if there is one, waits for the job.
             stop: Stops the job.
         """

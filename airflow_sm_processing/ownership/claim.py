@@ -373,7 +373,7 @@ class JobClaim:
                 or `new`, which stops it first.
             is_end: Tells of a job that failed whether that is how the task ends, so that it is taken as a completed
                 one is.
-            max_transient_seconds: How long 5xx and lost connections are waited out, and throttling but at the creation.
+            max_transient_seconds: How many seconds to retry 5xx, lost connections, and throttling but at the creation.
             may_create: Called right before a job is made, noted or stopped; what it raises ends the claim.
             sleep: Waits so many seconds; what it raises ends the claim.
         """
@@ -590,7 +590,7 @@ class JobClaim:
         return self._maker.make(self._name, tags, repeated=repeated)
 
     def _note_intent(self) -> None:
-        """Note the job that is about to be made, so that whoever comes later looks for it."""
+        """Note the job that is about to be made, so that a later try looks for it."""
         self._join_process_beside()
         self._may_create()
         claimant = self._claimant

@@ -107,9 +107,9 @@ _ILLEGAL_IN_TAGS = re.compile(r"[^\w .:/=+\-@]")
 
 @dataclass(frozen=True)
 class Generation:
-    """What tells the time between two clears of a task instance from the time before and after.
+    """What distinguishes the time between two clears of a task instance from the time before and after.
 
-    Airflow tells its tasks nothing of clears, but they leave marks: each raises `max_tries` unless the task was
+    Airflow doesn't notify tasks of clears, but clears leave marks: each raises `max_tries` unless the task was
     running, counts up the run's `clear_number`, and in newer Airflows gives the cleared tasks a new trace.
     """
 
@@ -163,7 +163,7 @@ class Owner:
 
     @property
     def digest(self) -> str:
-        """Twelve hexadecimal digits that stand for the task instance in the names of its jobs."""
+        """Twelve hexadecimal digits that identify the task instance in the names of its jobs."""
         parts = (self.deployment, self.dag_id, self.run_id, self.task_id, self.map_index)
         return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:_DIGEST_CHARACTERS]
 
@@ -202,7 +202,7 @@ def generation_of(tags: Mapping[str, str]) -> Generation | None:
 
 
 def try_of(tags: Mapping[str, str]) -> int | None:
-    """Return the number of the try that made a job, if its tags tell it."""
+    """Return the number of the try that made a job, if its tags have it."""
     number = tags.get(_TRY_TAG, "")
     return int(number) if number.isdecimal() else None
 
@@ -321,7 +321,7 @@ class Claimant:
     def relation(
         self, job_name: str, *, tags: Mapping[str, str] | None, created_at: datetime | None, own_name: bool
     ) -> JobRelation:
-        """Judge a job by its tags, and where they don't tell, by its name and time.
+        """Judge a job by its tags or, without them, by its name and time.
 
         Args:
             job_name: The job's.

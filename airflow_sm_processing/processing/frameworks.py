@@ -30,7 +30,7 @@ __all__ = [
 
 
 def _framework_image(framework: str, **asked: Any) -> str:
-    """Return the URI of AWS's image of a framework, for a processor that was given none.
+    """Return the URI of AWS's image of a framework, for a processor without one.
 
     Raises:
         DefinitionError: There is no such image.
@@ -311,7 +311,7 @@ class HuggingFaceProcessor(FrameworkProcessor):
 
 
 class SKLearnProcessor(ScriptProcessor):
-    """Runs a script in an image of scikit-learn; it isn't packed, as with the SDK, unless a `source_dir` is given."""
+    """Runs a script in an image of scikit-learn; it isn't packed, as with the SDK, unless there is a `source_dir`."""
 
     def __init__(
         self,

@@ -167,7 +167,7 @@ class S3Input(WireObject):
 
     @property
     def is_implied(self) -> bool:
-        """Whether it only repeats what an input's other parameters say, and gives way to them."""
+        """Whether it only repeats the input's other parameters, which then override it."""
         return "_implied" in self.__dict__
 
     def as_implied(self) -> S3Input:
@@ -229,7 +229,7 @@ class DatasetDefinition(WireObject):
 
     @classmethod
     def from_boto(cls, response: dict[str, Any] | None) -> DatasetDefinition | None:
-        """Read the definition from a response; None gives None."""
+        """Read the definition from a response; None returns None."""
         if response is None:
             return None
         return cls(
@@ -245,7 +245,7 @@ class DatasetDefinition(WireObject):
 class ProcessingInput(Value):
     """One input of a processing job (SageMaker: ProcessingInput).
 
-    Give `source` and `destination`, or an `s3_input`, or a `dataset_definition`, or data itself: see `from_json`.
+    Set `source` and `destination`, or an `s3_input`, or a `dataset_definition`, or data itself: see `from_json`.
     """
 
     source: str | Late | None = None
@@ -582,7 +582,7 @@ def _own_output(item: Mapping[str, Any]) -> Mapping[str, Any]:
 def format_tags(tags: Any) -> Any:
     """Return `[{"Key": …, "Value": …}]` for a dict, with strings for what has one; a list of such is copied.
 
-    What is neither, such as JSON text, is left to whoever reads the definition.
+    What is neither, such as JSON text, is left to the definition's reader.
     """
     if isinstance(tags, Mapping):
         return [{"Key": _text(key), "Value": _text(value)} for key, value in tags.items()]

@@ -146,7 +146,7 @@ class Processor:
         experiment_config: Mapping[str, Any] | None = None,
         kms_key: str | None = None,
     ) -> JobDefinition:
-        """Return the definition of a job without submitting it; what is given isn't changed."""
+        """Return the definition of a job without submitting it; the arguments aren't changed."""
         return self._defined(
             self._of_run(
                 inputs=inputs,

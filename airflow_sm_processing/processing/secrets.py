@@ -33,7 +33,7 @@ _QUOTED_ENVIRONMENT = r"(?s)Value '(?:(?!' at ').)*' at 'environment"
 
 
 class Hidden:
-    """Stands in an error for a value that must not be shown."""
+    """Replaces a value that must not be shown in an error."""
 
     def __init__(self, what: str) -> None:
         """Accept what may be said of the value."""
@@ -49,7 +49,7 @@ def hidden(value: object) -> Hidden:
 
 
 class JobSecrets:
-    """Hides what one job was given in its environment, as far as that is known by then."""
+    """Hides the values of one job's environment, as far as that is known by then."""
 
     def __init__(self, environment: object = None, *, mask: Mask = True, signatures: bool = True) -> None:
         """Accept the environment if it is known, which variables are secret, and whether presigned URLs are cut."""

@@ -64,7 +64,7 @@ class Session:
         sagemaker_config: Mapping[str, Any] | None = None,
         more_defaults: Sequence[Source] = (),
     ) -> None:
-        """Accept what is given; the rest comes from boto3's own configuration chain.
+        """Set the clients and the default bucket; everything else comes from boto3's own configuration chain.
 
         Args:
             boto_session: Credentials and region.
@@ -74,9 +74,9 @@ class Session:
                 is `sagemaker-<region>-<account>`, created if missing.
             default_bucket_prefix: The beginning of every key that is created in the default bucket.
             verify: Whether TLS certificates are checked, or the path of a CA bundle; None leaves it to boto3.
-            client_factory: Makes the other clients, `boto_session.client` if not given.
-            secrets: Hidden in the log lines, messages and errors of the session's jobs; if not given, nothing is.
-            sagemaker_config: Defaults of jobs, as the SDK has them; if not given, they are read from its `config.yaml`
+            client_factory: Makes the other clients, `boto_session.client` if None.
+            secrets: Hidden in the log lines, messages and errors of the session's jobs; if None, nothing is.
+            sagemaker_config: Defaults of jobs, as the SDK has them; if None, they are read from its `config.yaml`
                 files when a job is first submitted.
             more_defaults: Other sources of defaults, which win over those.
         """

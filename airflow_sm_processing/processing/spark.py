@@ -1,4 +1,4 @@
-"""What an application gives Spark beside itself: the options of `smspark-submit`, and the files that they name.
+"""What an application passes to Spark besides itself: the options of `smspark-submit`, and the files that they name.
 
 The layout is that of the SDK's Spark processors: the local files of one option go to S3 below one prefix, and are one
 input of the container; the option names the input's path, after what is in S3 already.

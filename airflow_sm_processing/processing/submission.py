@@ -67,7 +67,7 @@ def create_job(
         request: CreateProcessingJob's parameters.
         own_name: Whether the job's name was generated. If a call was tried again, by botocore or here, a job of that
             name and with that very request is taken for the one that an earlier try made, whose answer was lost.
-        max_transient_seconds: How long 5xx and lost connections are waited out.
+        max_transient_seconds: How long to retry 5xx errors and lost connections, in seconds.
         max_pressure_seconds: How long throttling, quotas and missing capacity are; as long as the rest if None.
         sleep: Waits so many seconds.
 
@@ -247,7 +247,7 @@ def _code_at_hand(definition: JobDefinition) -> Iterator[JobDefinition]:
 
 
 def log_image(definition: JobDefinition, session: Session) -> None:
-    """Log which image the definition's short form stands for, and the newest one if that is newer."""
+    """Log which image the definition's short form means, and the newest one if that is newer."""
     line = image_line(definition, lambda: session.boto_region_name)
     if line is not None:
         log.info("%s", line)

@@ -76,7 +76,7 @@ Late: TypeAlias = "Any"
 
 
 class _Late:
-    """Stands for a value that only a run knows."""
+    """A placeholder for a value that only a run knows."""
 
     def __repr__(self) -> str:
         return "(known when the task runs)"
@@ -189,7 +189,7 @@ class Value:
 class WireObject(Value):
     """A value whose fields are SageMaker's, in snake_case.
 
-    `to_boto` gives the request form and leaves out what is None; `from_boto` reads a response.
+    `to_boto` returns the request form and leaves out what is None; `from_boto` reads a response.
     """
 
     def to_boto(self) -> dict[str, Any]:
@@ -199,7 +199,7 @@ class WireObject(Value):
 
     @classmethod
     def from_boto(cls, response: dict[str, Any] | None) -> Self | None:
-        """Read the object from a response, in which what is absent is None; None gives None."""
+        """Read the object from a response, in which what is absent is None; None returns None."""
         if response is None:
             return None
         names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # subclasses are dataclasses

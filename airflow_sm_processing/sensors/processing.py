@@ -121,7 +121,7 @@ class ProcessingJobSensor(BaseSensorOperator):
             kwargs: The parameters of Airflow's sensors, such as `timeout`, `mode` and `soft_fail`.
 
         Raises:
-            DefinitionError: Not exactly one of `job_name`, `job_arn` and `job_name_prefix` is given.
+            DefinitionError: Not exactly one of `job_name`, `job_arn` and `job_name_prefix` is set.
         """
         given: Any = kwargs
         misnamed = misnamed_parameters(type(self), given, to_sensors=True)

@@ -43,7 +43,7 @@ _POLL_INTERVAL = 30.0
 
 
 class CompletedJobsTrigger(BaseEventTrigger):
-    """Fires once for each processing job that completes, whoever started it; for an `AssetWatcher`.
+    """Fires once for each processing job that completes, no matter what started it; for an `AssetWatcher`.
 
     An event's payload is what the operators return: `job_name`, `job_arn`, `status`, `outputs` and so on. The first
     events are for jobs that complete after the DAG was first loaded. After a triggerer's restart, no job is missed.
@@ -68,7 +68,7 @@ class CompletedJobsTrigger(BaseEventTrigger):
         Args:
             job_name_prefix: The beginning of the job's name.
             job_name_pattern: A regular expression that matches the job's whole name.
-            tags: Tags that the job has to have, among others; None stands for any value. They are read once, when the
+            tags: Tags that the job has to have, among others; None means any value. They are read once, when the
                 job has completed.
             aws_conn_id: Airflow connection; None uses boto3's own configuration chain.
             region_name: AWS region; the connection's if None.
@@ -98,7 +98,7 @@ class CompletedJobsTrigger(BaseEventTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that make an equal trigger.
 
-        They are the same for equal triggers, by which Airflow tells triggers apart, and have no mapping in them:
+        They are the same for equal triggers, by which Airflow distinguishes triggers, and have no mapping in them:
         Airflow 3.2 hands one over as something else.
         """
         return f"{type(self).__module__}.{type(self).__qualname__}", {
@@ -288,7 +288,7 @@ _LONGEST_PAUSE = 300.0  # after troubles, unless the looks are farther apart any
 
 
 class CompletionEmitter:
-    """Knows what is news, and remembers what was told as soon as Airflow has stored it.
+    """Knows which completions are new, and remembers those that were emitted once Airflow has stored them.
 
     Until then the memory doesn't have it: where the triggerer dies, the next one finds the completion again, and its
     receipt says whether it was told.

@@ -251,7 +251,7 @@ class ProcessingJobTrigger(BaseTrigger):
             logs: Whether the job's lines are logged while it runs.
             since: Seconds since the epoch, a moment before which the job can't have ended; saves calls.
             hosts: How many hosts write a log, if it is known; saves calls.
-            stop_on_kill: Whether to stop the job when nobody waits for it any more.
+            stop_on_kill: Whether to stop the job when its task stops waiting for it.
             end_task: Whether a job that completes ends the task at once, with its XCom, without a worker.
             mask_env: Which variables of the job's environment have values that must not be shown: all, none, or those
                 of these names. Their values are asked for when lines are shown.
@@ -303,7 +303,7 @@ class ProcessingJobTrigger(BaseTrigger):
         yield event
 
     async def on_kill(self) -> None:
-        """Stop the job if nobody waits for it any more (Airflow 3.3 and newer call this).
+        """Stop the job if no task waits for it any more (Airflow 3.3 and newer call this).
 
         They do so not only when a user marks or clears the task, but also in a triggerer that was frozen for a while
         and whose triggers went to another one.
@@ -485,7 +485,7 @@ class Refusals:
 class CapacityTrigger(BaseTrigger):
     """Fires when it is the task's turn to try again, or when it may wait no longer.
 
-    All that wait on a connection for the same kind of instance stand in one queue.
+    Tasks that wait on a connection for the same instance type form one queue.
     """
 
     def __init__(

@@ -32,7 +32,7 @@ _MOST_DESCRIBED = 10
 
 
 class EndedJobs:
-    """Finds the jobs of a queue that have ended, whoever made them: a call for each look, and one for each ended job.
+    """Finds the jobs of a queue that have ended, no matter what made them: a call per poll, and one per ended job.
 
     Args:
         calls: Whom to ask.

@@ -261,7 +261,7 @@ class JobQueries:
         )
 
     async def describe(self, job_names: Collection[str], *, priority: Priority = Priority.STATUS) -> None:
-        """Look at jobs one by one, and tell those who wait for one that has ended or isn't there."""
+        """Describe jobs one by one, and notify the waiters of those that have ended or don't exist."""
         names = list(job_names)
         for start in range(0, len(names), _AT_ONCE):
             asking = (self._describe(name, priority) for name in names[start : start + _AT_ONCE])

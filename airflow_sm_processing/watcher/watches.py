@@ -113,7 +113,7 @@ class Watches:
         self._intervals[watch.poll_interval] += 1
 
     def remove(self, watch: Watch) -> None:
-        """End, whether or not the waiter was told anything."""
+        """End, whether or not the waiter was notified."""
         watches = self._by_job.get(watch.job_name, [])
         if watch in watches:
             watches.remove(watch)
@@ -130,7 +130,7 @@ class Watches:
         return [watch for watch in self if not watch.looked_at]
 
     def seen(self, job_name: str, *, has_ended: bool) -> None:
-        """Note that the service showed a job, and tell its waiters if it has ended."""
+        """Note that the service showed a job, and notify its waiters if it has ended."""
         for watch in self.of(job_name):
             watch.seen_at = now()
             watch.failure = watch.failing_since = None

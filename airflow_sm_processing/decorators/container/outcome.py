@@ -91,7 +91,7 @@ class Outcome:
 
 
 def _bytes_in_xcom(written: str) -> int:
-    """Return at most how many bytes a value has in XCom, where Airflow writes more of what JSON hasn't got."""
+    """Return at most how many bytes a value has in XCom, where values that JSON can't represent take more."""
     return (
         len(written)
         + _BYTES_OF_A_KIND * written.count(f'{{"{KIND}": "')

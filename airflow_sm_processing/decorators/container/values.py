@@ -1,6 +1,6 @@
 """Values as JSON, and exactly the same values back.
 
-What JSON hasn't got is written as `{"$": kind, "value": …}`. Nothing that is read can run code.
+Values that JSON can't represent are written as `{"$": kind, "value": …}`. Nothing that is read can run code.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ class Failure:
 
 
 def upload_error(failures: Sequence[Failure], destination: Destination, *, files: int) -> UploadError:
-    """Make the one error that tells of all failures; raise it from the first of them."""
+    """Make the one error that has all failures; raise it from the first of them."""
     kind = BucketError if any(failure.code in _BUCKET_CODES for failure in failures) else UploadError
     lines = [f"{failure.file.path} -> {destination.uri(failure.file)}: {_reason(failure)}" for failure in failures]
     total = "the only file" if files == 1 else f"{len(failures):,} of {files:,} files; the rest was cancelled"
