@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -519,25 +520,39 @@ def script_problems(definition: JobDefinition, folder: Path | None = None) -> It
         folder: What a relative path is relative to.
     """
     path = _python_script(definition)
-    if path is None:
-        return
-    try:
-        source = (path if folder is None else folder / path).read_bytes()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd escapes and the like, which don't concern the job
-            compile(source, str(path), "exec", dont_inherit=True)
-    except OSError:
-        return
-    except (SyntaxError, ValueError) as error:
-        line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
-        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+    reason = None if path is None else _compile_error(path if folder is None else folder / path)
+    if reason is not None:
         here = f"Python {sys.version_info.major}.{sys.version_info.minor}"
         rule = (
-            f"doesn't compile: {line}{reason} ({here}, as here; where the container has another, a command such as "
+            f"doesn't compile: {reason} ({here}, as here; where the container has another, a command such as "
             '["python3.14"] says so, and nothing is compiled)'
         )
         given = "code" if definition.script_name is None else "script_name"
         yield Problem(given, getattr(definition, given), rule)
+
+
+def _compile_error(path: Path) -> str | None:
+    """Return why a script doesn't compile; None if it does, or isn't there."""
+    try:
+        found = path.stat()
+        return _compiled(path, found.st_mtime_ns, found.st_size)
+    except OSError:
+        return None
+
+
+@cache
+def _compiled(path: Path, _modified_ns: int, _size: int) -> str | None:
+    """Return why a script doesn't compile; the many tasks of a DAG that run the same one compile it once."""
+    source = path.read_bytes()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd escapes and the like, which don't concern the job
+            compile(source, str(path), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return f"line {error.lineno}: {error.msg}" if error.lineno else error.msg
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _python_script(definition: JobDefinition) -> Path | None:
