@@ -15,7 +15,7 @@ from airflow_sm_processing import ProcessingOutput, ScriptProcessingOperator
 @dag(dag_id="sm_deferrable", schedule=None, tags=["sagemaker", "example"], doc_md=__doc__)
 def deferrable():
     # About as long as each other, and longer than Airflow's scheduler takes to notice the deferral: 3.3.2 may fail a
-    # task whose trigger fires sooner (https://github.com/apache/airflow/issues/67287). Jobs on AWS take minutes.
+    # task whose trigger fires sooner (https://github.com/apache/airflow/issues/72716). Jobs on AWS take minutes.
     for model, repeats in {"linear": "40", "tree": "400"}.items():
         ScriptProcessingOperator(
             task_id=f"validate_{model}",

@@ -267,23 +267,26 @@ class Instance:
         self._pump.start()
 
     def _remarks(self, image: Interpreter) -> list[str]:
-        """Return what differs from the service."""
-        remarks = [f"{self.job.image_uri} isn't pulled: the command runs with {image.python}."]
+        """Return what differs from the service: the first host says what is true of all."""
+        remarks = self._remarks_on_job(image) if self.number == 1 else []
         if self._is_rewritten:
             remarks += self._remarks_on_paths()
+        return [f"[local] {remark}" for remark in remarks]
+
+    def _remarks_on_job(self, image: Interpreter) -> list[str]:
+        remarks = [f"{self.job.image_uri} isn't pulled: the command runs with {image.python}."]
         if self._network.is_own:
             remarks.append(
-                "This host has a network of its own: it reaches this server and the job's other hosts, nothing else."
+                "Each host has a network of its own: it reaches this server and the job's other hosts, nothing else."
             )
         elif self.job.instance_count > 1:
             remarks.append(
                 "The hosts of this job share this machine's network: no two of them can listen on the same port of all "
-                f"addresses (0.0.0.0). Listen on the host's own name, {self.host}, instead."
+                f"addresses (0.0.0.0). Listen on the host's own name, such as {self.host}, instead."
             )
         if self.job.is_isolated:
             remarks.append("EnableNetworkIsolation isn't enforced here.")
-        remarks += self.job.remarks()
-        return [f"[local] {remark}" for remark in remarks]
+        return [*remarks, *self.job.remarks()]
 
     def _remarks_on_paths(self) -> list[str]:
         text = (

@@ -283,7 +283,6 @@ class ProcessingJob:
             is_ending: Tells whether this process is about to be killed: then it looks at once, and tells `on_change`.
                 What it raises ends the wait.
         """
-        started = time.monotonic()
         if log_position is not None:
             self._logs = JobLogs(self.sagemaker_session.logs_client, self.job_name, position=log_position)
         description = Waiter(
@@ -296,12 +295,7 @@ class ProcessingJob:
             on_change=on_change,
             is_ending=is_ending,
         ).wait()
-        log.info(
-            "Processing job %s ended as %s after %.0f s of waiting.",
-            self.job_name,
-            description.status,
-            time.monotonic() - started,
-        )
+        log.info("Processing job %s %s", self.job_name, _how_it_ended(description))
         self.learn(description)
         return description
 
@@ -359,6 +353,16 @@ def _describe(session: Session, job_name: str) -> _Described:
         response = client.describe_processing_job(ProcessingJobName=job_name)
     with answer_read("DescribeProcessingJob", job_name):
         return _Described(response, JobDescription.of_job(job_name, response, client))
+
+
+def _how_it_ended(description: JobDescription) -> str:
+    """Return such as `completed in 1 min 24 s.`: the time that the job itself took."""
+    from airflow_sm_processing.processing.uploads.transfer import duration_text  # a deferred task may need none of it
+
+    how, seconds = description.status.value.lower(), description.duration_seconds
+    if seconds is None:  # it never had its instances
+        return f"{how} without having started."
+    return f"{how} {'in' if description.status.is_success else 'after'} {duration_text(seconds)}."
 
 
 def _log_line(line: object) -> None:

@@ -1,7 +1,7 @@
 """Twenty small jobs for each way to end a task; one more DAG has a job of every way, to warm up.
 
 No deferral is short: Airflow 3.3.2 may fail one whose trigger fires before its scheduler has noticed the deferral
-(https://github.com/apache/airflow/issues/67287).
+(https://github.com/apache/airflow/issues/72716).
 """
 
 from __future__ import annotations

@@ -126,9 +126,10 @@ def size_text(count: float) -> str:
 
 def duration_text(seconds: float) -> str:
     """Write a duration such as `2.1 s` or `3 min 5 s`."""
-    if seconds < _MINUTE:
+    if seconds < _MINUTE - 0.05:  # which would be written as 60.0
         return f"{seconds:.1f} s"
-    return f"{seconds // _MINUTE:.0f} min {seconds % _MINUTE:.0f} s"
+    minutes, rest = divmod(round(seconds), _MINUTE)
+    return f"{minutes} min {rest} s"
 
 
 _BUCKET_CODES = frozenset({"NoSuchBucket", "AccessDenied", "AllAccessDisabled", "InvalidBucketName"})

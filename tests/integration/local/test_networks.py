@@ -73,7 +73,8 @@ def test_hosts_listen_on_one_port_reach_each_other_by_name_and_reach_the_server(
         "algo-3": ["heard algo-1 algo-2"],
     }
     assert set(bench.objects("met/")) == {"met/algo-1", "met/algo-2", "met/algo-3"}
-    assert sum("a network of its own" in remark for remark in bench.remarks(name)) == 3
+    for once in ("isn't pulled", "a network of its own"):
+        assert sum(once in remark for remark in bench.remarks(name)) == 1
 
 
 def test_two_jobs_at_once_do_not_meet(bench: Bench):
@@ -131,7 +132,7 @@ def test_where_hosts_cannot_have_networks_the_log_says_so(bench_factory: Any):
         name = bench.create(["true"], hosts=2)
         assert bench.end(name)["ProcessingJobStatus"] == "Completed"
         remarks = [remark for remark in bench.remarks(name) if "share this machine's network" in remark]
-        assert [remark.rpartition("own name, ")[2] for remark in remarks] == ["algo-1, instead.", "algo-2, instead."]
+        assert [remark.rpartition("own name, ")[2] for remark in remarks] == ["such as algo-1, instead."]
 
 
 def test_a_network_that_cannot_be_made_is_none(monkeypatch: pytest.MonkeyPatch):

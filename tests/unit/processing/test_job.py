@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -104,6 +105,33 @@ def test_the_end_itself_raises_nothing(job: ProcessingJob, stubs: dict[str, Stub
     describes(stubs, "Failed")
 
     assert job.wait_for_end(settings=QUICK).status is JobStatus.FAILED
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds", "told"),
+    [
+        ("Completed", 84, "completed in 1 min 24 s."),
+        ("Failed", 4, "failed after 4.0 s."),
+        ("Stopped", 7200, "stopped after 120 min 0 s."),
+        ("Stopped", None, "stopped without having started."),
+    ],
+)
+def test_the_end_is_logged_with_how_long_the_job_itself_took(
+    job: ProcessingJob,
+    stubs: dict[str, Stubber],
+    caplog: pytest.LogCaptureFixture,
+    status: str,
+    seconds: int | None,
+    told: str,
+) -> None:
+    caplog.set_level(logging.INFO)
+    began = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    ended = {"ProcessingEndTime": began + timedelta(seconds=seconds or 0)}
+    describes(stubs, status, **ended, **({} if seconds is None else {"ProcessingStartTime": began}))
+
+    job.wait_for_end(logs=False, settings=QUICK)
+
+    assert f"Processing job job {told}" in caplog.messages
 
 
 def test_a_log_that_cannot_be_read_does_not_hide_the_failure(

@@ -92,6 +92,16 @@ def test_sizes_have_binary_units(count, text):
     assert size_text(count) == text
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0.0 s"), (59.9, "59.9 s"), (60, "1 min 0 s"), (3725, "62 min 5 s")])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0 s"),
+        (59.9, "59.9 s"),
+        (59.97, "1 min 0 s"),
+        (119.7, "2 min 0 s"),
+        (60, "1 min 0 s"),
+        (3725, "62 min 5 s"),
+    ],
+)
 def test_durations_have_minutes_when_long(seconds, text):
     assert duration_text(seconds) == text
