@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +16,7 @@ from airflow_sm_processing.ui.dependencies import validation_error_response
 from airflow_sm_processing.ui.security import require_read_access
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
     from typing import Any
 
     Scope = MutableMapping[str, Any]
@@ -31,6 +34,7 @@ _CONTENT_TYPES = {
     ".svg": "image/svg+xml",
     ".png": "image/png",
 }
+_IMPORT = re.compile(r'^import .* from "\./([\w.]+)";$', re.MULTILINE)
 _SECURITY_HEADERS = {
     b"content-security-policy": (
         b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -57,26 +61,67 @@ def create_app() -> FastAPI:
     app.add_api_route("/jobs", jobs_page, response_class=Response)
     app.add_api_route("/job", job_page, response_class=Response)
     app.add_api_route("/static/{name}", static_file, response_class=Response)
+    app.add_api_route("/static/{version}/{name}", versioned_file, response_class=Response)
     app.include_router(routes.router)
     return app
 
 
 def jobs_page() -> Response:
     """Return the page of all jobs."""
-    return static_file("jobs.html")
+    return _page("jobs")
 
 
 def job_page() -> Response:
     """Return the tab of the task instance that the query parameters name."""
-    return static_file("job.html")
+    return _page("job")
+
+
+def _page(name: str) -> Response:
+    """Return a page that loads all its files at once, at addresses that change with them: browsers may keep the files.
+
+    Otherwise a browser would ask for a module only when it has read the one that imports it, and each time again.
+    """
+    version, files = _static_files()
+    address = f"static/{version}/"
+    text = files[f"{name}.html"].decode().replace("static/", address)
+    preloads = [f'<link rel="modulepreload" href="{address}{module}">' for module in _modules(files, f"{name}.js")]
+    html = text.replace("<!-- preload -->", "\n    ".join(preloads))
+    return Response(html, headers={"content-type": _CONTENT_TYPES[".html"]})
 
 
 def static_file(name: str) -> Response:
     """Return a file of the pages."""
-    files = {path.name: path for path in _STATIC.iterdir() if path.suffix in _CONTENT_TYPES}  # rules out any path
+    _, files = _static_files()
     if name not in files:
         raise HTTPException(status.HTTP_404_NOT_FOUND, "File not found.")
-    return Response(files[name].read_bytes(), headers={"content-type": _CONTENT_TYPES[files[name].suffix]})
+    return Response(files[name], headers={"content-type": _CONTENT_TYPES[Path(name).suffix]})
+
+
+def versioned_file(version: str, name: str) -> Response:
+    """Return a file of the pages, to be kept if it is the version that the page was made for."""
+    response = static_file(name)
+    if version == _static_files()[0]:
+        response.headers["cache-control"] = "private, max-age=31536000, immutable"
+    return response
+
+
+@cache
+def _static_files() -> tuple[str, Mapping[str, bytes]]:
+    """Return the files by their names, which rules out any path, and the digest of all."""
+    paths = sorted(path for path in _STATIC.iterdir() if path.suffix in _CONTENT_TYPES)
+    files = {path.name: path.read_bytes() for path in paths}
+    return sha256(repr(files).encode()).hexdigest()[:16], files
+
+
+def _modules(files: Mapping[str, bytes], name: str) -> Iterable[str]:
+    """Return the modules that one imports, and those that they import."""
+    found, left = dict.fromkeys(["theme.js", name]), [name]
+    while left:
+        for module in _IMPORT.findall(files[left.pop()].decode()):
+            if module not in found:
+                found[module] = None
+                left.append(module)
+    return found
 
 
 class SecurityHeaders:

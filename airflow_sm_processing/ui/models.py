@@ -237,7 +237,10 @@ class Job(JobRecord):
     task_id: str
     map_index: int
     superseded: bool
+    dag_url: str
     task_url: str
+    tab_url: str
+    """The address of the task instance's tab in Airflow's UI."""
     task_state: str | None
 
 

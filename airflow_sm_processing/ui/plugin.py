@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from airflow_sm_processing.ui import PREFIX
+from airflow_sm_processing.ui import JOB_TAB, PREFIX
 
 __all__ = ["SageMakerProcessingPlugin"]
 
@@ -26,12 +26,14 @@ class SageMakerProcessingPlugin(AirflowPlugin):
             "destination": "nav",
             "category": "browse",
             "url_route": "sagemaker-processing",
+            "icon": f"{PREFIX[1:]}/static/icon.svg",
+            "icon_dark_mode": f"{PREFIX[1:]}/static/icon-dark.svg",
         },
         {
-            "name": "Processing job",
+            "name": "Job",
             "href": f"{PREFIX[1:]}/job?{_TASK}",
             "destination": "task_instance",
-            "url_route": "sagemaker-processing-job",
+            "url_route": JOB_TAB,
         },
     ]
 

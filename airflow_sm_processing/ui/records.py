@@ -18,6 +18,7 @@ from airflow.utils.state import TaskInstanceState
 from sqlalchemy import select
 
 from airflow_sm_processing.processing.description import JobStatus
+from airflow_sm_processing.ui import JOB_TAB
 from airflow_sm_processing.ui.models import (
     UNKNOWN,
     Bucket,
@@ -285,7 +286,9 @@ def _job(row: JobRow, text: str | None, state: TaskState | None, *, base: str) -
         "task_id": key.task_id,
         "map_index": key.map_index,
         "superseded": row.superseded,
+        "dag_url": f"{base}/dags/{quote(key.dag_id, safe='')}",
         "task_url": task_url(key, base),
+        "tab_url": f"{task_url(key, base)}/plugin/{JOB_TAB}",
         "task_state": state and state.state,
     }
     return Job.model_validate(fields)

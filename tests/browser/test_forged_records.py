@@ -20,7 +20,7 @@ def test_markup_in_a_record_is_text(window: Window, runs: dict[str, Run]) -> Non
     window.open_job_alone(runs["recorded"], "forged")
     for selector in ("h1", "#reason", "#facts", "#places", "#log pre", "#request"):
         expect(window.page.locator(selector).first).to_contain_text(MARKUP)
-    assert window.page.title() == "Processing job"
+    assert window.page.title() == "Job"
     assert window.page.locator("img, main script").count() == 0
 
 

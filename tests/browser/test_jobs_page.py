@@ -93,7 +93,7 @@ def test_a_row_links_to_its_task_and_to_the_console(window: Window, recorded: Ru
         frame.get_by_role("link", name="Console").click()
     expect(opened.value.locator("body")).to_contain_text("eu-west-1.console.aws.amazon.com")  # which isn't reached
     frame.get_by_role("link", name="Task instance of shop-1").click()
-    expect(window.page.get_by_role("link", name="Processing job")).to_be_visible()
+    expect(window.page.get_by_role("link", name="Job", exact=True)).to_be_visible()
     assert "/dags/recorded/runs/" in window.page.url
     assert window.page.url.endswith("/tasks/on_aws")
 

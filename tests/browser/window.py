@@ -68,10 +68,14 @@ class Window:
         expect(self.frame.locator("body[data-ready]")).to_be_attached()
         return self.frame
 
+    def job_path(self, run: Run, task_id: str) -> str:
+        """Return the address of the tab's page by itself, below Airflow's."""
+        names = {"dag_id": run.dag_id, "run_id": run.run_id, "task_id": task_id, "map_index": "{MAP_INDEX}"}
+        return f"/sm-processing/job?{urlencode(names, quote_via=quote)}"
+
     def open_job_alone(self, run: Run, task_id: str) -> None:
         """Open the tab's page by itself, as wide as the window."""
-        names = {"dag_id": run.dag_id, "run_id": run.run_id, "task_id": task_id, "map_index": "{MAP_INDEX}"}
-        self.open(f"/sm-processing/job?{urlencode(names, quote_via=quote)}")
+        self.open(self.job_path(run, task_id))
         expect(self.page.locator("body[data-ready]")).to_be_attached()
 
     def open_jobs(self, query: str = "") -> FrameLocator:

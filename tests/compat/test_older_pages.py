@@ -44,7 +44,7 @@ def test_its_ui_is_told_of_the_page_and_the_tab(http: httpx.Client):
     (ours,) = [plugin for plugin in plugins if plugin["name"] == "sagemaker_processing"]
     assert [(view["name"], view["destination"]) for view in ours["external_views"]] == [
         ("SageMaker Processing", "nav"),
-        ("Processing job", "task_instance"),
+        ("Job", "task_instance"),
     ]
 
 

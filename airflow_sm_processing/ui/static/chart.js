@@ -1,5 +1,6 @@
 /** Two charts: jobs over time by status, and instance-seconds by DAG. */
 
+import { breakable } from "./copy.js";
 import { el, svg } from "./dom.js";
 import { count, day, wholeSeconds } from "./format.js";
 
@@ -19,13 +20,23 @@ function figure(title, ...content) {
 }
 
 function overTime({ buckets, bucket_seconds: seconds }) {
-  const most = Math.max(1, ...buckets.map((bucket) => bucket.jobs));
+  const { most, ticks } = scale(Math.max(1, ...buckets.map((bucket) => bucket.jobs)));
   const step = WIDTH / buckets.length;
   const bars = buckets.map((bucket, index) => stack(bucket, { left: index * step, width: step, most, seconds }));
-  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "bars", role: "img", "aria-label": inWords(buckets, seconds) }, ...bars);
+  const lines = ticks.map((tick) => HEIGHT - (tick * HEIGHT) / most).map((y) => svg("line", { class: "grid", x1: 0, x2: WIDTH, y1: y, y2: y }));
+  const drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "bars", role: "img", "aria-label": inWords(buckets, seconds) }, ...lines, ...bars);
   const [first, last] = [buckets[0], buckets[buckets.length - 1]].map((bucket) => named(bucket.start, seconds));
   const ends = el("div", { class: "axis" }, el("span", {}, first), buckets.length > 1 ? el("span", {}, last) : null);
-  return el("div", { class: "plot" }, el("span", { class: "scale" }, `max: ${count(most)}`), drawing, ends);
+  const labels = el("div", { class: "scale", "aria-hidden": "true" }, ...[...ticks].reverse().map((tick) => el("span", {}, count(tick))));
+  return el("div", { class: "plot" }, el("span", { class: "axis" }, "Jobs"), labels, drawing, ends);
+}
+
+/** Round numbers from 0 to at least the largest, at most six, whole as jobs are. */
+function scale(largest) {
+  const power = 10 ** Math.floor(Math.log10(largest / 5 || 1));
+  const step = Math.max(1, [1, 2, 5, 10].map((factor) => factor * power).find((size) => size * 5 >= largest));
+  const ticks = Array.from({ length: Math.ceil(largest / step) + 1 }, (_, index) => index * step);
+  return { most: ticks[ticks.length - 1], ticks };
 }
 
 function stack(bucket, { left, width, most, seconds }) {
@@ -75,7 +86,7 @@ function dagRow(dag, most) {
   return el(
     "tr",
     {},
-    el("th", { scope: "row", class: "name", title: dag.dag_id }, el("bdi", {}, dag.dag_id)),
+    el("th", { scope: "row", class: "name", title: dag.dag_id }, el("bdi", {}, ...breakable(dag.dag_id))),
     el("td", { class: "drawn" }, bar),
     el("td", { class: "number" }, wholeSeconds(dag.instance_seconds)),
     el("td", { class: "number" }, count(dag.jobs), failed),

@@ -1,5 +1,6 @@
 /** Earlier jobs of the task instance: of earlier tries, or from before it was cleared. */
 
+import { breakable } from "./copy.js";
 import { el } from "./dom.js";
 import { duration, time } from "./format.js";
 import { isWeb, outside } from "./links.js";
@@ -15,7 +16,7 @@ export function earlier(jobs) {
 }
 
 function row(job) {
-  const name = isWeb(job.links.Job) ? outside(job.job_name, job.links.Job) : el("bdi", {}, job.job_name);
+  const name = isWeb(job.links.Job) ? outside(breakable(job.job_name), job.links.Job) : el("bdi", {}, ...breakable(job.job_name));
   const why = job.status_note ?? (causes(job).map(([, text]) => text).join(" · ") || "–");
   return el(
     "tr",

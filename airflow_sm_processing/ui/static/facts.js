@@ -1,5 +1,6 @@
 /** The job's instances, times and settings. */
 
+import { breakable, copyable } from "./copy.js";
 import { el } from "./dom.js";
 import { duration, instances, wholeSeconds } from "./format.js";
 
@@ -13,15 +14,16 @@ export function facts(job) {
     ["Try", job.try_number],
     ["Region", job.region],
     ["AWS connection", job.aws_conn_id],
-    ["Image", job.image_uri],
-    ["ARN", job.job_arn],
+    ["Image", job.image_uri, null, "the image's URI"],
+    ["ARN", job.job_arn, null, "the ARN"],
   ];
   return [el("dl", { class: "facts" }, ...rows.filter(([, value]) => value !== null && value !== "").map(fact))];
 }
 
-function fact([title, value, more]) {
+function fact([title, value, more, copied]) {
   const wide = String(value).length > 40 ? "wide" : null;
-  return el("div", { class: wide }, el("dt", {}, title), el("dd", {}, el("bdi", {}, value), more));
+  const text = el("bdi", {}, ...breakable(String(value)));
+  return el("div", { class: wide }, el("dt", {}, title), el("dd", {}, copied ? copyable(text, value, copied) : text, more));
 }
 
 function preferences({ instance_preferences: wanted }) {

@@ -1,10 +1,11 @@
-/** The tab "Processing job" of a task instance: it refreshes until the job ends, and shows the next try's job, too. */
+/** The tab "Job" of a task instance: it refreshes until the job ends, and shows the next try's job, too. */
 
 import { read } from "./api.js";
-import { region } from "./dom.js";
+import { el, region } from "./dom.js";
 import { earlier } from "./earlier.js";
 import { facts } from "./facts.js";
 import { head } from "./head.js";
+import { inside } from "./links.js";
 import { log } from "./log.js";
 import { empty, notices, showError } from "./notices.js";
 import { places } from "./places.js";
@@ -20,12 +21,13 @@ const WHILE_RUNNING = 3000; // milliseconds between requests
 const WHILE_UNKNOWN = 10000; // the task may still record the job's status
 const WHEN_SETTLED = 30000; // the task may be cleared
 const ENDED = new Set(["success", "failed", "skipped", "upstream_failed", "removed"]);
+const FAILED = new Set(["failed", "up_for_retry"]);
 
 const task = taskOf(location.search);
 const part = (id, draw) => region(document.getElementById(id), draw);
 const parts = {
   notes: part("notes", notices),
-  head: part("head", ({ job, instance, logsUrl }) => (job ? head(job, logsUrl) : [noJob(instance)])),
+  head: part("head", ({ job, instance, logsUrl }) => (job ? head(job, logsUrl) : [noJob(instance, logsUrl)])),
   stop: part("stop", (shown) => (shown ? [stopButton(shown.job, shown.stop, task, () => refresh())] : [])),
   reason: part("reason", reason),
   timeline: part("timeline", timeline),
@@ -65,7 +67,9 @@ function show({ job, details, earlier: before, task: instance, stop, logs_url: l
 /** Why a script failed comes before when it ran and on what. */
 function placeLog(job) {
   const log = document.getElementById("log");
-  const next = document.getElementById(job?.status === "Failed" ? "timeline" : "places");
+  const isFailed = job?.status === "Failed";
+  const next = document.getElementById(isFailed ? "timeline" : "places");
+  log.classList.toggle("first", isFailed);
   if (log.nextElementSibling !== next) next.before(log);
 }
 
@@ -78,9 +82,14 @@ function headOf({ job_name, status, status_note, links }) {
   return { job_name, status, status_note, links };
 }
 
-function noJob({ state, operator }) {
+function noJob({ state, operator }, logsUrl) {
+  const kind = operator ? `Its operator is ${operator}. ` : "";
+  const only = `${kind}Only tasks of airflow-sm-processing record processing jobs.`;
+  if (FAILED.has(state)) {
+    const where = el("span", {}, "The reason is in ", inside("the task's log", logsUrl), ".");
+    return empty("The task failed before it submitted a processing job", where, only);
+  }
   const title = "No processing job recorded for this task instance";
   const progress = ENDED.has(state) ? "The task has ended." : "The task hasn't submitted a job yet. The job appears here as soon as it does.";
-  const kind = operator ? `Its operator is ${operator}. ` : "";
-  return empty(title, progress, `${kind}Only tasks of airflow-sm-processing record processing jobs.`);
+  return empty(title, progress, only);
 }

@@ -20,6 +20,7 @@ export function notices(notes) {
  * @param {number} waitSeconds until the next request
  */
 export function showError(host, error, waitSeconds) {
+  document.getElementById("loading")?.remove(); // there is an answer
   if (!error) return host.replaceChildren();
   const { title, text } = explain(error);
   const again = el("span", {}, ` Retrying in ${Math.round(waitSeconds)} s.`);

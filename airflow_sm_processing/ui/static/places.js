@@ -1,5 +1,6 @@
 /** The job's inputs and outputs, with their locations and sizes. */
 
+import { breakable, copyable } from "./copy.js";
 import { el } from "./dom.js";
 import { count, size } from "./format.js";
 import { outside } from "./links.js";
@@ -18,13 +19,13 @@ function list(title, items, ended) {
 }
 
 function row(item, ended) {
-  const uri = item.uri === null ? "–" : outside(item.uri, item.link);
+  const uri = item.uri === null ? "–" : copyable(outside(breakable(item.uri), item.link), item.uri, `the URI of ${item.name}`);
   return el(
     "tr",
     {},
     el("th", { scope: "row" }, el("bdi", {}, item.name ?? "–")),
     el("td", { "data-label": "S3 URI", class: "path" }, uri),
-    el("td", { "data-label": "Container path", class: "path" }, item.container_path ?? "–"),
+    el("td", { "data-label": "Container path", class: "path" }, ...breakable(item.container_path ?? "–")),
     el("td", { "data-label": "Size", class: "number" }, sizeOf(item, ended)),
   );
 }

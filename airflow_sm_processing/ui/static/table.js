@@ -1,5 +1,6 @@
 /** The table of jobs, sorted by clicking a column's title. */
 
+import { breakable } from "./copy.js";
 import { el } from "./dom.js";
 import { duration, instances, time, wholeSeconds } from "./format.js";
 import { inside, isWeb, outside } from "./links.js";
@@ -48,9 +49,9 @@ function row(job) {
     "tr",
     {},
     cell("Status", "status", badge(job.status, job.status_note)),
-    cell("Job", "job", inside(job.job_name, job.task_url, `${job.job_name}: open the task instance`), why(job)),
-    cell("DAG", "name", el("bdi", {}, job.dag_id)),
-    cell("Task", "name", el("bdi", {}, `${job.task_id}${mapped}`), job.superseded ? el("span", { class: "muted" }, " earlier try") : null),
+    cell("Job", "job", inside(breakable(job.job_name), job.tab_url, `${job.job_name}: open the tab Job`), why(job)),
+    cell("DAG", "name", inside(breakable(job.dag_id), job.dag_url)),
+    cell("Task", "name", inside(breakable(`${job.task_id}${mapped}`), job.task_url, `Task instance of ${job.job_name}`), job.superseded ? el("span", { class: "muted" }, " earlier try") : null),
     cell("Submitted", "when", el("time", { datetime: job.submitted_at }, time(job.submitted_at))),
     cell("Run time", "number", duration(job.duration_seconds)),
     cell("Instances", "when", instances(job)),
@@ -67,5 +68,5 @@ function why(job) {
 
 function links(job) {
   const pages = [["Console", job.links.Job], ["CloudWatch", job.links.Logs]].filter(([, url]) => isWeb(url));
-  return [inside("Task", job.task_url, `Task instance of ${job.job_name}`), ...pages.map(([title, url]) => outside(title, url))];
+  return pages.length ? pages.map(([title, url]) => outside(title, url)) : ["–"];
 }

@@ -49,6 +49,11 @@ def forecast():
 def nightly():
     ScriptProcessingOperator(task_id="followed", code="scripts/waits_at_gate.py", arguments=GATE, deferrable=True)
     ScriptProcessingOperator(task_id="stopped", code="scripts/waits_at_gate.py", arguments=["/nowhere"])
+    ScriptProcessingOperator(
+        task_id="stopped_deferred", code="scripts/waits_at_gate.py", arguments=["/nowhere"], deferrable=True
+    )
+    ScriptProcessingOperator(task_id="raises", code="scripts/raises.py")
+    ScriptProcessingOperator(task_id="rejected", code="scripts/raises.py", arguments="{{ ['x' * 300] }}")
 
     @task
     def nothing():

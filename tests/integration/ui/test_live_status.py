@@ -57,8 +57,9 @@ OWNER = Owner(deployment="asking", dag_id="dag", run_id="run", task_id="task")
 
 def recorded(job_name: str, **changes: Any) -> Job:
     """Return a job as its record says it is."""
-    task = {"dag_id": "dag", "run_id": "run", "task_id": "task", "map_index": -1, "task_url": "", "task_state": None}
-    fields = record(job_name, region="us-east-1", aws_conn_id=None, status_note=None, superseded=False, **task)
+    task = {"dag_id": "dag", "run_id": "run", "task_id": "task", "map_index": -1, "task_state": None}
+    urls = dict.fromkeys(("dag_url", "task_url", "tab_url"), "")
+    fields = record(job_name, region="us-east-1", aws_conn_id=None, status_note=None, superseded=False, **task, **urls)
     return Job.model_validate(fields | changes)
 
 

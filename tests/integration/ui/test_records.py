@@ -229,6 +229,7 @@ def test_statuses_are_judged_by_the_task_instances(session, reader):
     unknown = filter_rows(session, rows, Filters(statuses=frozenset({"Unknown"})))
     expected = record("ended", **OPEN)
     del expected["version"]
+    url = "/base/dags/dag/runs/manual__2026-11-20T12%3A00%3A00%2B00%3A00/tasks/ended"
     assert [job.model_dump(mode="json") for job in load_jobs(session, unknown, "/base")] == [
         {
             **expected,
@@ -240,6 +241,8 @@ def test_statuses_are_judged_by_the_task_instances(session, reader):
             "map_index": -1,
             "superseded": False,
             "task_state": "failed",
-            "task_url": "/base/dags/dag/runs/manual__2026-11-20T12%3A00%3A00%2B00%3A00/tasks/ended",
+            "dag_url": "/base/dags/dag",
+            "task_url": url,
+            "tab_url": f"{url}/plugin/sagemaker-processing-job",
         }
     ]

@@ -104,6 +104,7 @@ def test_a_job_of_the_page_leads_to_its_task_below_the_base_url(server: Server):
     (mapped,) = server.get("/api/jobs", name="mapped-3")["jobs"]
     expected = record("mapped-3", submitted_at=at(4), instance_seconds=97.0)
     del expected["version"]
+    url = "/airflow/dags/stock/runs/manual__2026-11-20T12%3A00%3A00%2B00%3A00/tasks/mapped/mapped/3"
     assert mapped == {
         **expected,
         "status_note": None,
@@ -113,7 +114,9 @@ def test_a_job_of_the_page_leads_to_its_task_below_the_base_url(server: Server):
         "map_index": 3,
         "task_state": "success",
         "superseded": False,
-        "task_url": "/airflow/dags/stock/runs/manual__2026-11-20T12%3A00%3A00%2B00%3A00/tasks/mapped/mapped/3",
+        "dag_url": "/airflow/dags/stock",
+        "task_url": url,
+        "tab_url": f"{url}/plugin/sagemaker-processing-job",
     }
 
 
@@ -162,7 +165,8 @@ def test_the_tab_has_the_present_job_with_its_details_and_the_earlier_ones(serve
     shown = tab(server, "retried", "sales", **more)
     place = {"dag_id": "sales", "run_id": RUN, "task_id": "retried", "map_index": -1, "task_state": "deferred"}
     url = f"/airflow/dags/sales/runs/{RUN.replace(':', '%3A').replace('+', '%2B')}/tasks/retried"
-    common = {**place, "task_url": url, "status_note": None}
+    urls = {"dag_url": "/airflow/dags/sales", "task_url": url, "tab_url": f"{url}/plugin/sagemaker-processing-job"}
+    common = {**place, **urls, "status_note": None}
     shown.pop("now")
     assert shown == {
         "job": _shown(SECOND, common, earlier=False),

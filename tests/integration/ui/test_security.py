@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,7 +36,7 @@ def routes() -> Iterator[tuple[str, str]]:
     from airflow_sm_processing.ui.app import create_app
 
     for route in create_app().routes:
-        path = route.path.format(dag_id="open_dag", name="jobs.js")
+        path = route.path.format(dag_id="open_dag", name="jobs.js", version="any")
         query = "?run_id=one&task_id=preprocess" if "dag_id" in route.path else ""
         yield from ((method, path + query) for method in route.methods)
 
@@ -61,6 +62,7 @@ def test_the_app_has_these_routes():
         ("GET", "/api/totals"),
         ("GET", "/job"),
         ("GET", "/jobs"),
+        ("GET", "/static/any/jobs.js"),
         ("GET", "/static/jobs.js"),
         ("POST", "/api/dags/open_dag/job/stop"),
     ]
@@ -175,3 +177,17 @@ def test_only_the_pages_files_are_served(server: Server, name: str):
         answer = client.get(f"/static/{name}")
     assert answer.status_code == 404
     assert "import" not in answer.text
+
+
+def test_a_page_loads_its_files_at_once_from_where_a_browser_may_keep_them(server: Server):
+    with server.client("viewer") as client:
+        page = client.get("/job").text
+        files = re.findall(r'(?:href|src)="(static/[^"]+)"', page)
+        answers = {file: client.get(f"/{file}") for file in files}
+        stale = client.get("/static/older/job.js")
+    assert {file.rpartition("/")[2] for file in files} >= {"base.css", "job.js", "dom.js"}
+    kept = {(answer.status_code, answer.headers["cache-control"]) for answer in answers.values()}
+    assert kept == {(200, "private, max-age=31536000, immutable")}
+    imported = {name for answer in answers.values() for name in re.findall(r'from "\./([\w.]+)"', answer.text)}
+    assert imported <= {file.rpartition("/")[2] for file in files}
+    assert (stale.status_code, stale.headers["cache-control"]) == (200, "no-store")

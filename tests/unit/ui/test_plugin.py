@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
+from airflow_sm_processing import ui
 from airflow_sm_processing.ui.plugin import SageMakerProcessingPlugin
 
 LOADED = """
@@ -35,7 +37,7 @@ def test_a_page_stands_in_the_navigation_and_a_tab_on_the_task_instance():
     }
     assert views == {
         "nav": ("SageMaker Processing", "sagemaker-processing"),
-        "task_instance": ("Processing job", "sagemaker-processing-job"),
+        "task_instance": ("Job", "sagemaker-processing-job"),
     }
 
 
@@ -44,3 +46,12 @@ def test_the_pages_addresses_are_below_airflows_base_url():
         "sm-processing/jobs",
         "sm-processing/job?dag_id={DAG_ID}&run_id={RUN_ID}&task_id={TASK_ID}&map_index={MAP_INDEX}",
     ]
+
+
+def test_the_menu_entry_has_an_icon_of_its_own_in_either_theme():
+    (nav,) = [view for view in SageMakerProcessingPlugin().external_views if view["destination"] == "nav"]
+    static = Path(ui.__file__).with_name("static")
+    for name in ("icon", "icon_dark_mode"):
+        folder, _, file = nav[name].rpartition("/")
+        assert folder == "sm-processing/static"
+        assert (static / file).read_text().startswith("<svg ")
