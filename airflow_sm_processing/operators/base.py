@@ -711,6 +711,8 @@ class BaseProcessingOperator(BaseOperator):
         self._mask_in_airflow(known=hide_unresolved)
         render_fields(self, [name for name in names if name != MASK_PARAMETER], render)
         self._mask_in_airflow(known=lambda rendered: rendered)
+        # Airflow shows what the rendered task calls its template fields: of some fifty, most tasks set a handful.
+        self.template_fields = [name for name in names if getattr(self, name, None) is not None]
 
     def _mask_in_airflow(self, *, known: Callable[[Any], Any]) -> None:
         fields = [known(getattr(self, name, None)) for name in self.template_fields]

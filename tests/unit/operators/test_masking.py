@@ -178,3 +178,18 @@ def test_the_values_of_a_botocore_config_are_hidden_in_its_error(runner: Runner,
     task = runner.rendered(task_factory(botocore_config="{{ 'http://me:correct-horse@proxy' }}"))
     with pytest.raises(DefinitionError, match=r"botocore_config=\(hidden, 29 characters\): must be a dict"):
         _ = task.connection
+
+
+def test_rendered_templates_leave_out_what_was_not_set(runner: Runner, task_factory: TaskFactory):
+    task = task_factory(arguments=[], env={}, output_kms_key="{{ 'a-key' }}")
+    names = {*task.template_fields}
+    fields = shown(runner.rendered(task))
+    assert None not in fields.values()
+    assert (fields["arguments"], fields["env"], fields["output_kms_key"]) == ([], {}, "a-key")
+    assert names - {*fields} >= {"volume_kms_key", "network_config", "experiment_config", "max_wait", "result_files"}
+    assert {*type(task).template_fields} == names
+
+
+def test_a_task_can_be_rendered_again(runner: Runner, task_factory: TaskFactory):
+    task = task_factory(output_kms_key="{{ 'a-key' }}")
+    assert shown(runner.rendered(task)) == shown(runner.rendered(task))
