@@ -11,6 +11,7 @@ import inspect
 import warnings
 from collections.abc import Collection, Mapping
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
@@ -395,6 +396,7 @@ def misnamed_parameters(
     return found
 
 
+@cache
 def parameter_names(operator: type[Any]) -> frozenset[str]:
     """Return the names of an operator's parameters, of its own class and of those that it derives from."""
     names: set[str] = set()
