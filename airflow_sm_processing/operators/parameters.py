@@ -397,8 +397,8 @@ def misnamed_parameters(
 
 
 @cache
-def parameter_names(operator: type[Any]) -> frozenset[str]:
-    """Return the names of an operator's parameters, of its own class and of those that it derives from."""
+def parameter_names(operator: Any) -> frozenset[str]:
+    """Return the names of an operator class's parameters, its own and those of the classes that it derives from."""
     names: set[str] = set()
     for cls in operator.__mro__:
         code = getattr(inspect.unwrap(vars(cls).get("__init__", object.__init__)), "__code__", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping, MappingView, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.definitions._internal.mixins import ResolveMixin
@@ -77,8 +77,9 @@ def template_problems(
     """
     environment = _syntax() if not settings else _environment(**settings)
     marks = _marks(environment)
+    read = _syntax_error if settings else _usual_syntax_error
     for path, text in _texts_in("", fields):
-        if any(mark in text for mark in marks) and (reason := _syntax_error(environment, text)):
+        if any(mark in text for mark in marks) and (reason := read(text, environment)):
             shown = hidden(text) if path.partition("[")[0] in secret else text
             yield Problem(path, shown, f"is a template that Jinja can't read: {reason}")
 
@@ -106,7 +107,13 @@ def _syntax() -> Environment:
     return _environment()
 
 
-def _syntax_error(environment: Environment, text: str) -> str | None:
+@lru_cache(maxsize=1024)
+def _usual_syntax_error(text: str, environment: Environment) -> str | None:
+    """Return the same for an environment that all DAGs share: most of their tasks' templates are alike."""
+    return _syntax_error(text, environment)
+
+
+def _syntax_error(text: str, environment: Environment) -> str | None:
     from jinja2 import TemplateSyntaxError
 
     try:
