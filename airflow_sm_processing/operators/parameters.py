@@ -379,7 +379,7 @@ class Misnamed(Value):
 
 
 def misnamed_parameters(
-    operator: type[Any], given: Mapping[str, Any], *, to_sensors: bool = False
+    operator: type[object], given: Mapping[str, Any], *, to_sensors: bool = False
 ) -> dict[str, Misnamed]:
     """Return by their names the parameters that an operator hasn't got: those of others, and misspelt ones."""
     foreign = _FOREIGN_TO_SENSORS if to_sensors else _FOREIGN
@@ -421,7 +421,7 @@ def _nearest(name: str, known: Collection[str], likeness: float) -> str | None:
     return near[0] if near else None
 
 
-def warn_of_misspelt_defaults(operator: type[Any], default_args: Mapping[Any, Any] | None) -> None:
+def warn_of_misspelt_defaults(operator: type[object], default_args: Mapping[Any, Any] | None) -> None:
     """Warn of a name in `default_args` that is nearly a parameter's, which Airflow passes over without a word.
 
     It is no error: one DAG's `default_args` serve tasks of many kinds, of which one may have it.
