@@ -379,11 +379,11 @@ class Misnamed(Value):
 
 
 def misnamed_parameters(
-    operator: type[object], given: Mapping[str, Any], *, to_sensors: bool = False
+    operator: type[Any], given: Mapping[str, Any], *, to_sensors: bool = False
 ) -> dict[str, Misnamed]:
     """Return by their names the parameters that an operator hasn't got: those of others, and misspelt ones."""
     foreign = _FOREIGN_TO_SENSORS if to_sensors else _FOREIGN
-    known = parameter_names(operator)
+    known = parameter_names(operator)  # type: ignore[arg-type]  # mypy looks at the __hash__ of instances
     found = {}
     for name, value in given.items():
         if name in foreign:
@@ -421,12 +421,12 @@ def _nearest(name: str, known: Collection[str], likeness: float) -> str | None:
     return near[0] if near else None
 
 
-def warn_of_misspelt_defaults(operator: type[object], default_args: Mapping[Any, Any] | None) -> None:
+def warn_of_misspelt_defaults(operator: type[Any], default_args: Mapping[Any, Any] | None) -> None:
     """Warn of a name in `default_args` that is nearly a parameter's, which Airflow passes over without a word.
 
     It is no error: one DAG's `default_args` serve tasks of many kinds, of which one may have it.
     """
-    known = parameter_names(operator)
+    known = parameter_names(operator)  # type: ignore[arg-type]  # mypy looks at the __hash__ of instances
     for name in default_args or ():
         meant = _nearest(name, known, _NEARLY_THE_SAME) if isinstance(name, str) and name not in known else None
         if meant is not None:
