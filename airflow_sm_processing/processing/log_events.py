@@ -377,7 +377,7 @@ _ERROR = re.compile(  # as Python and Java begin the line that names an error: `
     r"(?:Error|Exception|Exit|Fault|Interrupt|Iteration)(?::\s|:?$)"
 )
 _COMPLAINT = re.compile(
-    r"\b(?:error|fatal|critical|exception|panic|fail(?:ed|ure)|abort(?:ed)?|killed|denied|cannot|can't|could not"
+    r"\b(?:error|fatal|critical|exception|panic|failed|failure|abort|aborted|killed|denied|cannot|can't|could not"
     r"|couldn't|unable to|not found|no such|out of memory|segmentation fault|core dumped)\b",
     re.IGNORECASE,
 )

@@ -153,7 +153,7 @@ def test_a_task_that_failed_before_its_job_leads_to_its_log(window: Window, runs
     frame = window.open_job_tab(run, "rejected")
     expect(frame.get_by_role("heading")).to_have_text("The task failed before it submitted a processing job")
     frame.get_by_role("link", name="the task's log").click()
-    expect(window.page.get_by_text("must be at most 256 characters").first).to_be_visible()
+    expect(window.page.get_by_text("1 problem in the definition of task rejected").first).to_be_visible()
 
 
 def test_a_task_that_does_not_exist_is_named(window_factory: Callable[..., Window]) -> None:
