@@ -24,11 +24,14 @@ parts: # of `make verify`, for whoever runs them one by one
 setup: $(STAMP) ## Create .venv with everything that development needs
 
 $(STAMP): pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+	@echo "Creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
 	@sed -n '/^uv==/,/[^\\]$$/p' constraints.txt > $(VENV)/uv.txt
-	$(BIN)/python -m pip install --quiet --require-hashes --requirement $(VENV)/uv.txt
-	$(INSTALL) --editable '.[crt,local]' --group dev
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement $(VENV)/uv.txt
+	@echo "Installing Airflow, the amazon provider and the tools for development: half a minute to some minutes"
+	@$(INSTALL) --editable '.[crt,local]' --group dev
 	@touch $@
+	@echo "$(VENV) is ready"
 
 test: unit core demo ## What shows most faults: the fast tier, the core of integration, one pipeline through Airflow
 

@@ -64,6 +64,8 @@ def _demo(console: Console, say: Progress) -> int:
             reports = _run(airflow, reporter, say)
             exit_code = show(console, reporter, reports)
         say(f"Airflow's and the tasks' logs are in {home.path.relative_to(CHECKOUT)}/logs; S3 is gone with its server")
+        if exit_code == 0:
+            say("Next: your own pipeline, step by step, in docs/tutorial.md; or `make ui` to look around in Airflow")
     return exit_code
 
 

@@ -76,7 +76,7 @@ def running_airflow(home: AirflowHome, *, say: Callable[[str], None]) -> Iterato
         airflow = RunningAirflow(home, processes, api)
         for component in _COMPONENTS:
             airflow.start(component)
-        processes.wait_until(airflow.is_healthy, within=_HEALTHY_WITHIN_SECONDS, what="Airflow")
+        processes.wait_until(airflow.is_healthy, within=_HEALTHY_WITHIN_SECONDS, what="Airflow", say=say)
         try:
             yield airflow
         finally:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _GUARD = Path(__file__).with_name("guard.py")
+_SILENT_SECONDS = 10.0
 _LOOK_EVERY_SECONDS = 0.25
 _SHOWN_LINES = 15
 
@@ -123,15 +124,21 @@ class Processes:
         child.guard.wait(GRACE_SECONDS)
         child.let_go()
 
-    def wait_until(self, ready: Callable[[], bool], *, within: float, what: str) -> None:
-        """Wait until `ready`, at most `within` seconds.
+    def wait_until(
+        self, ready: Callable[[], bool], *, within: float, what: str, say: Callable[[str], None] | None = None
+    ) -> None:
+        """Wait until `ready`, at most `within` seconds; `say` is told of the wait every ten seconds.
 
         Raises:
             ProcessError: A child ended before, or the time is over.
         """
-        deadline = time.monotonic() + within
+        started = time.monotonic()
+        deadline, next_word = started + within, started + _SILENT_SECONDS
         while not ready():
             self.check()
+            if say is not None and time.monotonic() > next_word:
+                say(f"{what} isn't ready yet, after {time.monotonic() - started:.0f} s")
+                next_word += _SILENT_SECONDS
             if time.monotonic() > deadline:
                 raise ProcessError(f"{what} wasn't ready after {within:.0f} s. See the logs in {self._logs}.")
             time.sleep(_LOOK_EVERY_SECONDS)

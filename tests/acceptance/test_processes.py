@@ -104,3 +104,11 @@ def test_two_cannot_have_the_same_airflow_home(tmp_path: Path) -> None:
     home = AirflowHome(path=tmp_path / "airflow", port=1)
     with home.created(), pytest.raises(HomeInUseError, match="Another process uses"), home.created():
         pass
+
+
+def test_a_long_wait_is_not_silent(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("demo.processes._SILENT_SECONDS", 0.0)
+    said: list[str] = []
+    with Processes(logs=logs) as processes:
+        processes.wait_until(lambda: len(said) > 1, within=30, what="Airflow", say=said.append)
+    assert said[0].startswith("Airflow isn't ready yet, after ")
