@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ScriptProcessingOperator,
         SparkProcessingOperator,
     )
+    from airflow_sm_processing.operators.training_job import channel, model_artifacts
     from airflow_sm_processing.processing.description import JobStatus
     from airflow_sm_processing.processing.models import (
         AthenaDatasetDefinition,
@@ -64,6 +65,8 @@ _MODULES = {
     "S3Input": "processing.models",
     "ScriptProcessingOperator": "operators.processing",
     "SparkProcessingOperator": "operators.processing",
+    "channel": "operators.training_job",
+    "model_artifacts": "operators.training_job",
 }
 
 __all__ = [
@@ -89,6 +92,8 @@ __all__ = [
     "S3Input",
     "ScriptProcessingOperator",
     "SparkProcessingOperator",
+    "channel",
+    "model_artifacts",
 ]
 
 

@@ -6,14 +6,18 @@ inside nor the fields. So the objects become plain dicts before Airflow gets the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import XComArg
-from airflow.sdk.definitions._internal.mixins import ResolveMixin
 from airflow.sdk.definitions.mappedoperator import MappedOperator, OperatorPartial
 
-from airflow_sm_processing.operators.outputs import plain_parameter, with_folder_parameters, with_uris
+from airflow_sm_processing.operators.outputs import (
+    ElementReference,
+    plain_parameter,
+    with_folder_parameters,
+    with_uris,
+)
 
 __all__ = ["ProcessingPartial", "wrap_references"]
 
@@ -46,26 +50,6 @@ class ProcessingPartial(OperatorPartial):
         operator.check_names(given, task_id=self.kwargs["task_id"])
 
 
-class _Reference(ResolveMixin):
-    """An XComArg inside a mapped element, such as `task.output["train"]`.
-
-    Airflow refuses to map *over* an XCom with a key of its own, and takes one that only stands inside an element for
-    such a case.
-    """
-
-    def __init__(self, reference: XComArg) -> None:
-        self.reference = reference
-
-    def __repr__(self) -> str:
-        return repr(self.reference)
-
-    def iter_references(self) -> Iterable[Any]:
-        return self.reference.iter_references()
-
-    def resolve(self, context: Mapping[str, Any]) -> Any:
-        return self.reference.resolve(context)
-
-
 def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return with_folder_parameters({name: with_uris(plain_parameter(name, value)) for name, value in parameters.items()})
 
@@ -80,7 +64,7 @@ def _mappable(plain: Any) -> Any:
 def wrap_references(value: Any) -> Any:
     """Return what is mapped over, or a part of it, with its references in a form that may be inside an element."""
     if isinstance(value, XComArg):
-        return _Reference(value)
+        return ElementReference(value)
     if isinstance(value, dict):
         return {key: wrap_references(item) for key, item in value.items()}
     if isinstance(value, list):

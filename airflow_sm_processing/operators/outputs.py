@@ -21,7 +21,7 @@ from airflow_sm_processing.xcoms import RESERVED_KEYS
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
 
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.s3 import Size
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AssetOutlets",
+    "ElementReference",
     "FolderReference",
     "OptionalReference",
+    "PlaceReference",
     "TaskOutput",
     "as_folders",
     "check_reference",
@@ -71,7 +73,21 @@ _PLACES = frozenset({"source", "s3_uri", "code", "source_dir"})
 """The fields that say where data is."""
 
 
-class FolderReference(PlainXComArg):
+class PlaceReference(PlainXComArg):
+    """A reference to an XCom that resolves to what the XCom says of a place in S3."""
+
+    __slots__ = ()
+
+    def resolve(self, context: Mapping[str, Any]) -> Any:
+        """Return the place; of a mapped task, those of its instances."""
+        return self.read(super().resolve(context))
+
+    def read(self, value: Any) -> Any:
+        """Return the place that an XCom names, or those that several do; None for None."""
+        raise NotImplementedError
+
+
+class FolderReference(PlaceReference):
     """A reference to an output's URI that resolves with a slash at its end.
 
     The XCom has none, for paths are joined to it; as an input, it would take what begins alike along.
@@ -79,9 +95,31 @@ class FolderReference(PlainXComArg):
 
     __slots__ = ()
 
-    def resolve(self, context: Mapping[str, Any]) -> Any:
+    def read(self, value: Any) -> Any:
         """Return the URI as an input's place."""
-        return as_folders(super().resolve(context))
+        return as_folders(value)
+
+
+class ElementReference(ResolveMixin):
+    """An XComArg inside a mapped element, such as `task.output["train"]`.
+
+    Airflow refuses to map *over* an XCom with a key of its own, and takes one that only stands inside an element for
+    such a case.
+    """
+
+    def __init__(self, reference: XComArg) -> None:
+        self.reference = reference
+
+    def __repr__(self) -> str:
+        return repr(self.reference)
+
+    def iter_references(self) -> Iterable[Any]:
+        """Return the tasks and XCom keys that are referred to."""
+        return self.reference.iter_references()
+
+    def resolve(self, context: Mapping[str, Any]) -> Any:
+        """Return what the reference resolves to."""
+        return self.reference.resolve(context)
 
 
 class TaskOutput(PlainXComArg):
@@ -171,7 +209,7 @@ def with_folder_references(value: Any, field: str = "") -> Any:
     What has none in it is returned as it is.
     """
     if isinstance(value, PlainXComArg):
-        is_folder = field in _PLACES and not isinstance(value, FolderReference) and _is_to_an_output(value)
+        is_folder = field in _PLACES and not isinstance(value, PlaceReference) and _is_to_an_output(value)
         return FolderReference(value.operator, value.key) if is_folder else value
     if isinstance(value, dict):
         # The user's own JSON isn't looked at, whatever its keys are called.
@@ -268,7 +306,7 @@ def _pulled_if_ran(reference: Any, context: Mapping[str, Any]) -> Any:
     if operator.is_mapped and not others and not all(ran.values()):
         indexes = [index for index, has_run in ran.items() if has_run and index >= 0]
         found = ti.xcom_pull(task_ids=operator.task_id, key=key, map_indexes=indexes)
-        return as_folders(found) if isinstance(reference, FolderReference) else found
+        return reference.read(found) if isinstance(reference, PlaceReference) else found
     try:
         return reference.resolve(context)
     except XComNotFound:

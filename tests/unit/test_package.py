@@ -35,6 +35,8 @@ FRONT = [
     "S3Input",
     "ScriptProcessingOperator",
     "SparkProcessingOperator",
+    "channel",
+    "model_artifacts",
 ]
 CORE = [
     "AthenaDatasetDefinition",
