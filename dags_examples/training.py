@@ -1,9 +1,8 @@
 """Preprocess, train, evaluate, with the amazon provider's training operator in the middle.
 
-An output's URI is a plain string in XCom, so `preprocess.output["train"]` fits wherever another operator takes an S3
-URI, however deep in its configuration: here, in the channel of a training job. In return, `evaluate` takes the model's
-URI from what the training operator pushed. The script is the same as in `pipeline.py`: AWS's scikit-learn image runs it
-in script mode, with the hyperparameters as options.
+`channel` makes an output a channel of the training job, and `model_artifacts` makes the training job's model an input
+of `evaluate`; both make the task that they name upstream. The script is the same as in `pipeline.py`: AWS's
+scikit-learn image runs it in script mode, with the hyperparameters as options.
 
 `make demo` runs this DAG on the local SageMaker, `airflow dags trigger sm_training` on yours. With Airflow's
 `[operators] default_deferrable`, all three tasks wait in the triggerer; `train` then needs
@@ -17,7 +16,7 @@ from airflow.configuration import conf
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerTrainingOperator  # noqa: TID253  # it is what this file shows
 from airflow.sdk import dag
 
-from airflow_sm_processing import ProcessingInput, ProcessingOutput, ScriptProcessingOperator
+from airflow_sm_processing import ProcessingInput, ProcessingOutput, ScriptProcessingOperator, channel, model_artifacts
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:1.2-1-cpu-py3"
 POLL_SECONDS = float(conf.get("sm_processing", "poll_interval", fallback="") or 30)  # for the provider's operator
@@ -31,7 +30,6 @@ DEFAULT_ARGS = {
 # The default bucket, in which the outputs of preprocess are, and a place of this run's in it.
 BUCKET = "{{ ti.xcom_pull('preprocess', key='train').split('/')[2] }}"
 CODE = "{{ ti.xcom_pull('preprocess', key='job_name') }}/train/sourcedir.tar.gz"
-MODEL = "{{ ti.xcom_pull('train')['Training']['ModelArtifacts']['S3ModelArtifacts'] }}"
 
 
 @dag(dag_id="sm_training", schedule=None, default_args=DEFAULT_ARGS, tags=["sagemaker", "example"], doc_md=__doc__)
@@ -59,18 +57,7 @@ def training():
                 "sagemaker_submit_directory": f"s3://{BUCKET}/{CODE}",
                 "regularisation": json.dumps(1.0),
             },
-            "InputDataConfig": [
-                {
-                    "ChannelName": "train",
-                    "DataSource": {
-                        "S3DataSource": {
-                            "S3DataType": "S3Prefix",
-                            "S3Uri": preprocess.output["train"],
-                            "S3DataDistributionType": "FullyReplicated",
-                        }
-                    },
-                }
-            ],
+            "InputDataConfig": [channel("train", preprocess.output["train"], content_type="text/csv")],
             "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/sm_training/models"},
             "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 10},
             "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
@@ -89,16 +76,15 @@ def training():
         check_interval=max(1, int(POLL_SECONDS)),
         print_log=False,  # with the log, the operator looks at the job's status each 30 seconds only
     )
-    evaluate = ScriptProcessingOperator(
+    ScriptProcessingOperator(
         task_id="evaluate",
         code="scripts/evaluate.py",
         inputs=[
-            ProcessingInput(source=MODEL, destination="/opt/ml/processing/model"),
+            ProcessingInput(source=model_artifacts(train), destination="/opt/ml/processing/model"),
             ProcessingInput(source=preprocess.output["test"], destination="/opt/ml/processing/test"),
         ],
         outputs=[ProcessingOutput(source="/opt/ml/processing/evaluation", output_name="evaluation")],
     )
-    train >> evaluate
 
 
 training()

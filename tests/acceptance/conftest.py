@@ -29,6 +29,7 @@ EXAMPLE_DAGS = (
     "sm_pipeline",
     "sm_assets",
     "sm_training",
+    "sm_tuning",
     "sm_mapping",
     "sm_branch",
     "sm_deferrable",

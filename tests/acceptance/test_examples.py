@@ -53,7 +53,7 @@ def test_the_training_operator_trains_on_an_output_and_its_model_is_evaluated(
     preprocess, train, evaluate = (run.xcoms(task_id) for task_id in ("preprocess", "train", "evaluate"))
     job = train["return_value"]["Training"]
     (channel,) = job["InputDataConfig"]
-    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == preprocess["train"]
+    assert channel["DataSource"]["S3DataSource"]["S3Uri"] == f"{preprocess['train']}/"
     (metric,) = job["FinalMetricDataList"]
     assert (metric["MetricName"], metric["Value"]) == ("train:accuracy", pytest.approx(0.988, abs=0.01))
     model = job["ModelArtifacts"]["S3ModelArtifacts"]
@@ -61,6 +61,21 @@ def test_the_training_operator_trains_on_an_output_and_its_model_is_evaluated(
     assert [item["source"] for item in inputs] == [model, f"{preprocess['test']}/"]
     metrics = read_json(sagemaker, f"{evaluate['evaluation']}/evaluation.json")
     assert (metrics["rows"], metrics["accuracy"]) == (143, pytest.approx(0.979, abs=0.01))
+
+
+def test_the_best_of_several_trained_models_is_chosen_by_a_result_file(examples: dict[str, Run]) -> None:
+    run = examples["sm_tuning"]
+    mapped = [f"train[{index}]" for index in range(3)]
+    assert states(run) == dict.fromkeys(["preprocess", *mapped, "compare", "choose"], "success")
+    jobs = [run.xcoms("train", map_index=index)["return_value"]["Training"] for index in range(3)]
+    assert [job["HyperParameters"]["regularisation"] for job in jobs] == ["0.1", "1.0", "10000.0"]
+    models = [job["ModelArtifacts"]["S3ModelArtifacts"] for job in jobs]
+    inputs: Any = run.rendered("compare")["inputs"]
+    assert inputs[0]["source"] == models
+    best = run.xcoms("compare")["best"]
+    assert best["accuracy"] == pytest.approx(0.979, abs=0.015)
+    assert best["accuracies"][2] < best["accuracy"]
+    assert run.xcoms("choose") == {"return_value": models[best["index"]]}
 
 
 def test_mapping_makes_one_job_for_each_partition(examples: dict[str, Run], sagemaker: LocalSageMaker) -> None:

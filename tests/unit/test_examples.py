@@ -16,8 +16,8 @@ EXAMPLES = Path(__file__).parents[2] / "dags_examples"
 FILES = sorted(file.name for file in EXAMPLES.glob("*.py"))
 SCRIPTS = sorted((EXAMPLES / "scripts").glob("*.py"))
 HEAVY = ("boto3", "botocore", "airflow.providers.amazon.aws")
-TRAINING = "training.py"
-"""It shows an operator of the amazon provider, and pays for its import."""
+TRAINING = ("training.py", "tuning.py")
+"""They show an operator of the amazon provider, and pay for its import."""
 
 GRAPHS = {
     "asset_watcher.py": [("sm_asset_watcher", {"accuracies": []}, ["nightly_validation"])],
@@ -46,7 +46,11 @@ GRAPHS = {
     "sdk_style.py": ("sm_sdk_style", {"deepest_useful_tree": []}),
     "sensor.py": ("sm_sensor", {"accuracy": [], "another_team": [], "validation": ["accuracy"]}),
     "spark.py": ("sm_spark", {"count_words": []}),
-    TRAINING: ("sm_training", {"evaluate": [], "preprocess": ["evaluate", "train"], "train": ["evaluate"]}),
+    "training.py": ("sm_training", {"evaluate": [], "preprocess": ["evaluate", "train"], "train": ["evaluate"]}),
+    "tuning.py": (
+        "sm_tuning",
+        {"choose": [], "compare": ["choose"], "preprocess": ["compare", "train"], "train": ["choose", "compare"]},
+    ),
 }
 
 # What Airflow itself warns of isn't the example's: its modules come first.
@@ -57,7 +61,7 @@ from airflow.sdk.definitions._internal.contextmanager import DagContext
 
 
 def load(file):
-    if file.endswith("training.py"):
+    if file.endswith(("training.py", "tuning.py")):
         import airflow.providers.amazon.aws.operators.sagemaker
     DagContext.current_autoregister_module_name = "__main__"  # as Airflow's own DagBag does
     warnings.simplefilter("error")
@@ -133,15 +137,16 @@ def test_an_example_waits_to_be_triggered_or_for_an_asset_and_explains_itself(
     ]
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name != TRAINING])
+@pytest.mark.parametrize("name", [name for name in FILES if name not in TRAINING])
 def test_parse_law_an_example_loads_neither_boto3_nor_the_amazon_provider(
     name: str, loaded_examples: dict[str, Loaded]
 ):
     assert [module for module in loaded_examples[name].modules if module.startswith(HEAVY)] == []
 
 
-def test_the_parse_law_could_be_broken(loaded_examples: dict[str, Loaded]):
-    assert set(HEAVY) <= loaded_examples[TRAINING].modules
+@pytest.mark.parametrize("name", TRAINING)
+def test_the_parse_law_could_be_broken(name: str, loaded_examples: dict[str, Loaded]):
+    assert set(HEAVY) <= loaded_examples[name].modules
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)

@@ -11,7 +11,10 @@ import pytest
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessingOperator, SageMakerTrainingOperator
 from airflow.providers.amazon.aws.sensors.sagemaker import SageMakerProcessingSensor, SageMakerTrainingSensor
 
-from .bench import Bench, channel, s3_output
+from airflow_sm_processing import ProcessingInput, ProcessingOutput, ScriptProcessingOperator, model_artifacts
+from airflow_sm_processing import channel as channel_of
+
+from .bench import IMAGE, Bench, channel, s3_output
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -212,3 +215,92 @@ def test_the_processing_operator_defers_and_reads_its_output_files(dag: DAG, run
     resume = (str(deferred.next_method), {"event": {"status": "success", "job_name": name}})
     assert runner.run(task, resume=resume).state == "success"
     assert runner.supervisor.xcoms[task.task_id, -1]["return_value"]["OutputFiles"] == {"report": {"mse": 1}}
+
+
+# Chained with processing tasks of this package: `channel` and `model_artifacts`
+
+
+def processor(task_id: str, script: Path, **more: Any) -> ScriptProcessingOperator:
+    return ScriptProcessingOperator(
+        task_id=task_id,
+        role="SageMakerRole",
+        image_uri=IMAGE,
+        command=["sh"],
+        code=str(script),
+        instance_count=1,
+        instance_type="ml.m5.xlarge",
+        poll_interval=0.1,
+        **more,
+    )
+
+
+def script(folder: Path, name: str, *lines: str) -> Path:
+    file = folder / f"{name}.sh"
+    file.write_text("\n".join(["set -e", *lines]))
+    return file
+
+
+def test_training_is_mapped_over_hyperparameters_and_its_models_are_compared(
+    dag: DAG, runner: Runner, bench: Bench, tmp_path: Path
+):
+    """Each training job reads the output and not its neighbour, and each of its instances its share."""
+    data = f"s3://{bench.bucket}/data"
+    write = [f"echo {part} > /opt/ml/processing/train/{part}" for part in "abc"]
+    prepare = processor(
+        "prepare",
+        script(tmp_path, "prepare", *write, "echo old > /opt/ml/processing/train-old/old"),
+        outputs=[
+            ProcessingOutput(f"/opt/ml/processing/{name}", f"{data}/{name}", name) for name in ("train", "train-old")
+        ],
+    )
+    train_script = (
+        'touch "/opt/ml/model/read-$(ls /opt/ml/input/data/train | tr -d "\\n")";'
+        "cp /opt/ml/input/config/hyperparameters.json /opt/ml/model"
+    )
+
+    def config(depth: int) -> dict[str, Any]:
+        wanted = bench.training_request(["sh", "-c", train_script], name=f"depth-{depth}-{uuid.uuid4().hex}", hosts=2)
+        read = channel_of(
+            "train", prepare.output["train"], content_type="text/csv", distribution="ShardedByS3Key", input_mode="File"
+        )
+        return wanted | {"HyperParameters": {"depth": str(depth)}, "InputDataConfig": [read]}
+
+    train = SageMakerTrainingOperator.partial(task_id="train", print_log=False, check_interval=1).expand(
+        config=[config(depth) for depth in (1, 2)]
+    )
+    compare = processor(
+        "compare",
+        script(
+            tmp_path,
+            "compare",
+            "cd /opt/ml/processing/models",
+            "for model in 0 1; do tar -xzf $model/model.tar.gz -C $model; done",
+            "cat */hyperparameters.json > /opt/ml/processing/compared/depths",
+            "ls -d */read-* > /opt/ml/processing/compared/shares",
+        ),
+        inputs=[ProcessingInput(model_artifacts(train), "/opt/ml/processing/models")],
+        outputs=[ProcessingOutput("/opt/ml/processing/compared", f"{data}/compared", "compared")],
+    )
+    assert (train.upstream_task_ids, compare.upstream_task_ids) == ({"prepare"}, {"train"})
+
+    ended = [runner.run(prepare), *(runner.run(train, map_index=index) for index in (0, 1)), runner.run(compare)]
+    assert [(task.state, task.error) for task in ended] == [("success", None)] * 4
+    found = bench.objects("data/compared/")
+    assert found["data/compared/depths"].replace(b"\n", b"") == b'{"depth": "1"}{"depth": "2"}'
+    assert found["data/compared/shares"].split() == [b"0/read-ac", b"0/read-b", b"1/read-ac", b"1/read-b"]
+    described = [runner.supervisor.xcoms["train", index]["return_value"]["Training"] for index in (0, 1)]
+    (read,) = described[0]["InputDataConfig"]
+    assert read["DataSource"]["S3DataSource"]["S3Uri"] == f"{data}/train/"
+    assert (read["ContentType"], read["InputMode"]) == ("text/csv", "File")
+    assert lineage(ended[0].task)[1] == {f"{data}/train", f"{data}/train-old"}
+    models = {job["ModelArtifacts"]["S3ModelArtifacts"] for job in described}
+    assert lineage(ended[1].task)[0] == {f"{data}/train/"}  # with the slash that the provider keeps
+    assert lineage(ended[1].task)[1] | lineage(ended[2].task)[1] == models
+    assert lineage(ended[3].task)[0] == models
+
+
+def lineage(task: Any) -> tuple[set[str], set[str]]:
+    """Return the datasets that a task reads and writes, as OpenLineage is told."""
+    found = task.get_openlineage_facets_on_complete(None)
+    read, written = ({f"{item.namespace}/{item.name}" for item in items} for items in (found.inputs, found.outputs))
+    return read, written
