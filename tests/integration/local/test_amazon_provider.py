@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessingOperator, SageMakerTrainingOperator
 from airflow.providers.amazon.aws.sensors.sagemaker import SageMakerProcessingSensor, SageMakerTrainingSensor
+from airflow.providers.standard.operators.python import PythonOperator
 
 from airflow_sm_processing import ProcessingInput, ProcessingOutput, ScriptProcessingOperator, model_artifacts
 from airflow_sm_processing import channel as channel_of
@@ -173,7 +174,10 @@ def test_the_training_operator_defers_and_resumes(dag: DAG, runner: Runner, benc
     name = bench.end_training(wanted["TrainingJobName"])["TrainingJobName"]
     ended = runner.run(task, resume=(deferred.next_method, {"event": {"status": "success", "job_name": name}}))
     assert ended.state == "success"
-    assert trained(runner, task)["SecondaryStatus"] == "Completed"
+    described = trained(runner, task)
+    assert described["SecondaryStatus"] == "Completed"
+    reader = PythonOperator(task_id=f"reads_{name}", python_callable=print, op_args=[model_artifacts(task)])
+    assert runner.rendered(reader).op_args == [described["ModelArtifacts"]["S3ModelArtifacts"]]
 
 
 @pytest.mark.parametrize("print_log", [True, False])

@@ -246,7 +246,9 @@ def mapped_trainer(dag: DAG, runner: Runner) -> Any:
 
 def test_the_models_of_a_mapped_task_are_numbered_inputs(runner, task_factory, mapped_trainer):
     compare = task_factory(inputs=[ProcessingInput(model_artifacts(mapped_trainer), MODEL)])
-    definition, _ = read_task(runner.rendered(compare))
+    rendered = runner.rendered(compare)
+    assert rendered.inputs == [{"source": ["s3://b/a.tar.gz", "s3://b/b.tar.gz"], "destination": MODEL}]
+    definition, _ = read_task(rendered)
     assert [(item.source, item.destination) for item in definition.inputs] == [
         ("s3://b/a.tar.gz", f"{MODEL}/0"),
         ("s3://b/b.tar.gz", f"{MODEL}/1"),
