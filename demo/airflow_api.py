@@ -135,11 +135,15 @@ class AirflowApi:
 
     def log(self, dag_id: str, run_id: str, task: TaskInstance) -> str:
         """Return a task's log as Airflow shows it, one event a line."""
+        return "\n".join(map(_event_text, self.log_events(dag_id, run_id, task)))
+
+    def log_events(self, dag_id: str, run_id: str, task: TaskInstance) -> list[dict[str, Any]]:
+        """Return the events of a task's log, with all of their fields."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task.task_id}/logs/{max(task.try_number, 1)}"
         text = self._request(
             "GET", path, params={"map_index": task.map_index}, headers={"Accept": "application/x-ndjson"}
         ).text
-        return "\n".join(_event_text(json.loads(line)) for line in text.splitlines() if line)
+        return [json.loads(line) for line in text.splitlines() if line]
 
     def state_mismatches(self, dag_id: str, run_id: str) -> list[str]:
         """Return why the scheduler itself failed tasks of a run: what it says then is in no task's log."""

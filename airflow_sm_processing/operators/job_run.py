@@ -249,7 +249,7 @@ class JobRun:
                 description = job.wait_for_end(
                     logs=self._options.logs,
                     settings=settings,
-                    sink=lambda line: self._log.info("%s", line),
+                    sink=lambda line: line.log_to(self._log),
                     log_position=None if shown is None else LogPosition.from_plain(shown),
                     on_change=lambda seen: self._records.progress(job, seen),
                     is_ending=self._guard.is_stopping,

@@ -337,8 +337,22 @@ class LogLine:
     message: str
 
     def __str__(self) -> str:
-        moment = self.timestamp.replace(tzinfo=None).isoformat(timespec="milliseconds")  # a third of strftime's time
-        return f"[{self.host}] {moment}Z {self.message}"
+        return f"[{self.host}] {self.moment} {self.message}"
+
+    @property
+    def moment(self) -> str:
+        """The time as text, such as `2026-01-01T00:00:00.007Z`."""
+        return (
+            f"{self.timestamp.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"  # a third of strftime's time
+        )
+
+    def log_to(self, logger: Any) -> None:
+        """Write the line into a task's log, which has a time for each line: the job's own isn't in the text.
+
+        It is in the event's field `chan`, which Airflow's UI shows with a line's source only. It can't be the event's
+        time: Airflow sorts a log by it, so that a line which came late would get between those that were read already.
+        """
+        logger.info("[%s] %s", self.host, self.message, chan=self.moment)
 
 
 def host_of(stream_name: str) -> str:

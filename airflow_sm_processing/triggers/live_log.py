@@ -311,7 +311,7 @@ class LiveLog:
 
     def _show(self, lines: Sequence[LogLine]) -> None:
         for line in lines:
-            self._logger.info("%s", self._secrets.hide_in_line(line))
+            self._secrets.hide_in_line(line).log_to(self._logger)
 
 
 def _own_streams(plain: dict[str, Any], job_name: str) -> dict[str, Any]:

@@ -13,9 +13,7 @@ from benchmarks.fake_sagemaker.plan import job_name, line_text
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-LINE = re.compile(
-    r"\[(?P<prefix>\S+)\] (?P<moment>\S+Z) (?P<text>job (?P<job>\d+) host algo-(?P<host>\d+) line (?P<number>\d+):.*)"
-)
+LINE = re.compile(r"\[(?P<prefix>\S+)\] (?P<text>job (?P<job>\d+) host algo-(?P<host>\d+) line (?P<number>\d+):.*)")
 
 
 class LineCheck:

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from demo.airflow_api import TaskInstance
@@ -18,7 +18,7 @@ ENDS = frozenset({"success", "failed", "skipped", "upstream_failed"})
 """The states in which a task ends."""
 # Airflow's own words at a trigger's start, and the shape in which a job's lines are logged.
 _TRIGGER_STARTED = re.compile(r"^trigger \S+ \(ID \d+\) starting$", re.MULTILINE)
-_JOB_LINE = re.compile(r"^\[(algo-\d+)\] (\S+)Z (.*)$", re.MULTILINE)
+_JOB_LINE = re.compile(r"\[(algo-\d+)\] (.*)")
 
 PATIENCE_SECONDS = 900
 """How long a run may take on a machine that does ten other things."""
@@ -40,12 +40,15 @@ class JobLine(NamedTuple):
         return cls(host[0], datetime.fromtimestamp(event["timestamp"] / 1000, timezone.utc), event["message"])
 
     @classmethod
-    def all_of(cls, log: str) -> list[JobLine]:
+    def all_of(cls, events: Iterable[Mapping[str, Any]]) -> list[JobLine]:
         """Read those of a task's log, without the local SageMaker's own."""
-        found = [
-            cls(host, datetime.fromisoformat(f"{time}+00:00"), text) for host, time, text in _JOB_LINE.findall(log)
+        found = [(_JOB_LINE.fullmatch(str(event.get("event", ""))), event) for event in events]
+        lines = [
+            cls(match[1], datetime.fromisoformat(event["chan"].replace("Z", "+00:00")), match[2])
+            for match, event in found
+            if match is not None
         ]
-        return [line for line in found if not line.text.startswith("[local]")]
+        return [line for line in lines if not line.text.startswith("[local]")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +146,8 @@ class Run:
 
     def job_lines(self, task_id: str, *, map_index: int = -1) -> list[JobLine]:
         """Give the lines of the task's script in its log."""
-        return JobLine.all_of(self.log(task_id, map_index=map_index))
+        task = self.task(task_id, map_index=map_index)
+        return JobLine.all_of(self._airflow.api.log_events(self.dag_id, self.run_id, task))
 
     def mark(self, task_id: str, state: str) -> None:
         """Mark a task, such as `failed`, as a user does in the UI."""

@@ -116,6 +116,18 @@ def test_a_running_job_is_stopped_after_a_confirmation(window: Window, runs: dic
     expect(frame.locator(".moments")).to_have_text(re.compile("Stop requested|Ended" + MOMENT))
 
 
+def test_the_bar_of_a_job_whose_end_nothing_sees_ends_where_its_stop_was_requested(
+    window: Window, runs: dict[str, Run]
+) -> None:
+    run = runs["recorded"]
+    assert run.end_of("stopping") == "success"
+    frame = window.open_job_tab(run, "stopping")
+    expect(frame.locator(".badge").first).to_have_text("Stopping")
+    expect(frame.locator(".piece")).to_have_text(["waited 3 min 05 s", "ran 2 min 00 s"])
+    expect(frame.locator(".moments li").nth(2)).to_have_text(re.compile(f"^Stop requested{MOMENT}$"))
+    expect(frame.get_by_text("A stop was requested and the task has ended")).to_be_visible()
+
+
 def test_the_end_of_a_deferred_tasks_stopped_job_is_recorded(window: Window, runs: dict[str, Run]) -> None:
     run = runs["shop_nightly"]
     run.until_task_waits("stopped_deferred", "deferred")

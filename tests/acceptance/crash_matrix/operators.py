@@ -68,7 +68,7 @@ OPERATORS = {
         job_names=_our_job_names,
         result_uri=_our_result_uri,
         job_key="job_name",
-        waits=r"^\[algo-1\] .* line ",
+        waits=r"^\[algo-1\] .*line ",
     ),
     AMAZON: Operator(
         name=AMAZON,

@@ -76,6 +76,12 @@ def forged_details(job_name):
     }
 
 
+def stopping_record():
+    """Return the record of a job whose task was killed after it had asked SageMaker to stop the job."""
+    ends = dict.fromkeys(("ended_at", "duration_seconds", "instance_seconds"))
+    return record(job_name="left-1", status="Stopping", stop_requested_at="2026-11-20T10:05:05+00:00", links={}, **ends)
+
+
 def history():
     """Yield a record for each of 40 days, the last of a failed job."""
     for number in range(40):
@@ -107,8 +113,13 @@ def recorded():
         for kept in history():
             get_current_context()["task_state_store"].set(f"processing_job:{kept['job_name']}", kept)
 
+    @task
+    def stopping(ti=None):
+        ti.xcom_push(key="_job", value=stopping_record())
+
     forged()
     earlier()
+    stopping()
     OnAws(task_id="on_aws", role="R", image_uri="i", instance_count=1, instance_type="ml.m5.xlarge")
 
 

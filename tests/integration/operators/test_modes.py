@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.local import LocalSageMaker
 
 BUCKET = "s3://sagemaker-us-east-1-123456789012"
-_JOB_LINES = re.compile(r"\[algo-\d+\] \S+Z (.*?)(?: \[airflow.*)?$", re.MULTILINE)
+_JOB_LINES = re.compile(r"\[algo-\d+\] (.*?)(?: +\[airflow.*)?$", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ WRITES = "import time; [(print(f'line {n}.', flush=True), time.sleep(0.1)) for n
 
 
 def numbers(log: str) -> list[int]:
-    return [int(number) for number in re.findall(r"Z line (\d+)\.", log)]
+    return [int(number) for number in re.findall(r"\] line (\d+)\.", log)]
 
 
 async def first_event(trigger: ProcessingJobTrigger) -> Any:

@@ -8,9 +8,11 @@ from typing import Any, cast
 
 import boto3
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
+from structlog.testing import capture_logs
 
 from airflow_sm_processing.exceptions import TransientError
 from airflow_sm_processing.processing import JobLogs, LogLine
@@ -207,6 +209,9 @@ def test_a_line_has_cloudwatchs_time_to_the_millisecond() -> None:
 
     assert line == LogLine("algo-1", datetime(2026, 1, 1, 0, 0, 0, 7000, tzinfo=timezone.utc), "a")
     assert str(line) == "[algo-1] 2026-01-01T00:00:00.007Z a"
+    with capture_logs() as events:
+        line.log_to(structlog.get_logger())
+    assert [(event["event"], event["chan"]) for event in events] == [("[algo-1] a", "2026-01-01T00:00:00.007Z")]
 
 
 def test_the_tails_are_the_last_lines_of_each_host_over_its_streams() -> None:
