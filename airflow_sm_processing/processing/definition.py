@@ -570,9 +570,12 @@ def _python_script(definition: JobDefinition) -> Path | None:
     major, minor = sys.version_info[:2]
     if version is None or version[1] not in {"", str(major)} or version[2] not in {None, f".{minor}"}:
         return None
-    path = local_path(code if definition.source_dir is None else f"{definition.source_dir}/{code}")
-    if path is not None and definition.source_dir is None and definition.script_name is not None:
-        path /= definition.script_name
+    folder, script = definition.source_dir, definition.script_name
+    if not all(isinstance(text, (str, type(None))) for text in (folder, script)):
+        return None  # a run knows
+    path = local_path(code if folder is None else f"{folder}/{code}")
+    if path is not None and folder is None and script is not None:
+        path /= script
     return path if path is not None and path.suffix == ".py" else None
 
 

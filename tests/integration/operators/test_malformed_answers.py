@@ -256,7 +256,7 @@ def test_when_patience_ends_the_healthy_job_goes_on_and_the_next_try_waits_for_i
     (name,) = jobs(sagemaker, base)
     said = capfd.readouterr().out
     assert (f"Processing job {name} is left to the task's next try" in said) is retries_left
-    assert (f"Processing job {name} goes on" in said) is not retries_left
+    assert (f"Processing job {name} keeps running" in said) is not retries_left
     relay.forget()
     gate.touch()
     second = runner.run(task, retries_left=retries_left)

@@ -163,7 +163,7 @@ def normalised(value: Any) -> Any:
         return {key: normalised_field(key, item) for key, item in value.items()}
     if isinstance(value, list):
         return [normalised(item) for item in value]
-    return re.sub(r"sklearn-[0-9a-f]{12}(-\d+)?", "JOB", value) if isinstance(value, str) else value
+    return re.sub(r"modes-[a-z-]+-[0-9a-f]{12}(-\d+)?", "JOB", value) if isinstance(value, str) else value
 
 
 def normalised_field(key: str, value: Any) -> Any:

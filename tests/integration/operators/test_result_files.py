@@ -37,7 +37,7 @@ def test_a_file_is_a_value_for_the_next_task(finished: Run):
     ("task", "reason"),
     [
         ("missing", "/output/evaluation/deep/metric.json; its folder has metrics.json, note.txt, rows.csv"),
-        ("broken", "is no proper json in UTF-8: NaN is no JSON"),
+        ("broken", "is no proper json in UTF-8: NaN isn't JSON"),
         ("too_large", "and max_result_file_bytes is 10"),
     ],
 )

@@ -76,7 +76,7 @@ def test_a_refused_job_is_submitted_when_there_is_room(
     classes = [stay.deferred.classpath.rpartition(".")[2] for stay in found[:-1]]
     assert classes == (["CapacityTrigger", "ProcessingJobTrigger"] if deferrable else [])
     assert (
-        "AWS has no capacity for the job; waiting for 0 s of at most 21600 s: CreateProcessingJob for image-"
+        "AWS has no capacity for the job; waiting for 0 s of at most 21600 s: CreateProcessingJob for a-dag-task-"
         in caplog.text
     )
 

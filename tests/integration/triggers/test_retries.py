@@ -84,4 +84,4 @@ def test_a_task_that_wants_no_earlier_job_fails_without_a_retry(runner: Runner, 
     ended = runner.run(task)
     gate.touch()
     assert (ended.state, type(ended.error)) == ("failed", UnwantedJobError)
-    assert "left processing job image-" in str(ended.error)
+    assert "left processing job a-dag-task-" in str(ended.error)

@@ -207,6 +207,6 @@ def test_two_signals_are_one(
 @pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
 def test_an_execution_timeout_is_no_shutdown(runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker):
     runner.supervisor.state = "running"
-    task = task_factory(SLEEPS, base_job_name="time-is-over", execution_timeout=timedelta(seconds=8))
+    task = task_factory(SLEEPS, base_job_name="time-is-over", execution_timeout=timedelta(seconds=20))
     assert isinstance(runner.run(task).error, AirflowTaskTimeout)
     assert statuses(sagemaker, "time-is-over") in STOPPED
