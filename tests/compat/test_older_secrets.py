@@ -27,7 +27,7 @@ def home(commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
 
 def test_lines_and_errors_are_shown_without_it(home: Path):
     log = (home / "log").read_text()
-    assert log.count("Z told: ***") >= 2
+    assert log.count("] told: ***") >= 2
     assert log.count("ExitMessage: ***") >= 2
 
 

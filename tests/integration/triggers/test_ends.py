@@ -58,7 +58,7 @@ def status_of(sagemaker: LocalSageMaker, runner: Runner) -> str:
 
 def lines_in(log: str) -> list[str]:
     """Give the job's own lines in a log, in order."""
-    return [word for line in log.splitlines() for word in ("one", "two", "three") if f"Z {word}" in line]
+    return [word for line in log.splitlines() for word in ("one", "two", "three") if f"] {word}" in line]
 
 
 def test_the_trigger_ends_the_task_with_the_result_that_a_worker_would_give(

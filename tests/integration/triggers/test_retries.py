@@ -55,7 +55,7 @@ def test_a_deferrable_retry_waits_for_the_job_and_shows_its_log_from_the_beginni
     arguments = deserialize(second.deferred.next_kwargs) | {"event": event.payload}
     ended = runner.run(task, resume=(second.deferred.next_method, serialize(arguments)))
     assert (ended.state, job_of(runner)) == ("success", name)
-    assert capfd.readouterr().out.count("Z one") == 1
+    assert capfd.readouterr().out.count("] one") == 1
 
 
 async def events_of(trigger: ProcessingJobTrigger) -> list[Any]:

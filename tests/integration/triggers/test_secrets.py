@@ -6,6 +6,7 @@ No masker of Airflow's is at work here: what is hidden is hidden by us.
 from __future__ import annotations
 
 import asyncio
+import re
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,11 @@ TELLS = (
 )  # arguments have one line of 256 characters
 # The question for the environment is among the first calls; the watcher needs more patience, and has it.
 DENIED = Fault(operation="DescribeProcessingJob", error="AccessDeniedException", times=8)
+
+
+def count(log: str, words: str) -> int:
+    """Return how many lines of the log end with what the job told, before the name of their logger."""
+    return len(re.findall(rf"told: {re.escape(words)} +\[", log))
 
 
 def tells(code: int = 0) -> str:
@@ -84,7 +90,7 @@ def test_a_trigger_hides_what_it_is_told_by_name(
     event = asyncio.run(first_event(ProcessingJobTrigger(**arguments)))
     assert event.payload["outcome"] == "ended"
     ended = runner.run(task, resume=("execute_complete", {"event": event.payload}))  # shows it if the trigger was late
-    assert (ended.state, capfd.readouterr().out.count(f"told: {shown} [")) == ("success", 1)
+    assert (ended.state, count(capfd.readouterr().out, shown)) == ("success", 1)
 
 
 def test_a_trigger_of_a_task_with_nothing_to_hide_asks_for_nothing(runner: Runner, task_factory: TaskFactory):
@@ -114,7 +120,7 @@ def test_where_the_environment_cannot_be_read_the_worker_shows_the_lines(
     assert event.payload["log_position"] is None
     ended = runner.run(task, resume=("execute_complete", {"event": event.payload}))
     assert ended.state == "success", ended.error
-    assert capfd.readouterr().out.count("told: ***, *** [") == 1
+    assert count(capfd.readouterr().out, "***, ***") == 1
 
 
 def test_a_position_that_an_earlier_trigger_kept_is_handed_on_where_no_line_is_shown(
@@ -154,4 +160,4 @@ def test_a_worker_hides_what_the_job_has_though_the_task_has_other_values_by_now
     event = {"job_name": arguments["job_name"], "outcome": "ended"}
     ended = runner.run(task, resume=("execute_complete", {"event": event}))
     assert ended.state == "success", ended.error
-    assert "told: ***, *** [" in capfd.readouterr().out
+    assert count(capfd.readouterr().out, "***, ***") > 0
