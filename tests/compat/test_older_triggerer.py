@@ -29,7 +29,9 @@ DAGS = "process_dags"
 
 
 @pytest.fixture(scope="module")
-def sagemaker() -> Iterator[LocalSageMaker]:
+def sagemaker(commands: Path) -> Iterator[LocalSageMaker]:
+    """Each version's own, for the jobs have the same names."""
+    del commands
     with LocalSageMaker(stop_grace=5) as server:
         yield server
 
