@@ -33,10 +33,13 @@ AWS_CLI = f"""#!{sys.executable}
 import sys
 import boto3
 from pathlib import Path
+from botocore.config import Config
 service, operation, *options = sys.argv[1:]
 names = [name[2:].title().replace("-", "") for name in options[::2]]
 values = [Path(value[7:]).read_text() if value.startswith("file://") else value for value in options[1::2]]
-getattr(boto3.client(service), operation.replace("-", "_"))(**dict(zip(names, values)))
+once = Config(retries={{"total_max_attempts": 1}}, read_timeout=300)  # a retry would find its work done already
+client = boto3.client(service, config=once)
+getattr(client, operation.replace("-", "_"))(**dict(zip(names, values)))
 """
 
 
