@@ -563,12 +563,17 @@ class BaseProcessingOperator(BaseOperator):
 
     def early_problems(self) -> list[Problem]:
         """Return what is wrong with the parameters whatever a run brings."""
+        problems = early_problems(self._parameters(), self._folder())
+        return with_misnamed(self.misnamed, [*self._template_problems(), *problems])
+
+    def _template_problems(self) -> Iterator[Problem]:
+        # An instance of a mapped task is made in the worker, of data too, in which Airflow renders nothing.
+        if getattr(self, "_BaseOperator__from_mapped", False):
+            return
         dag = self.get_dag()
         fields = {name: getattr(self, name, None) for name in self.template_fields}
-        templates = template_problems(
-            fields, dag.jinja_environment_kwargs if dag else None, secret=("env", "git_config")
-        )
-        return with_misnamed(self.misnamed, [*templates, *early_problems(self._parameters(), self._folder())])
+        settings = None if dag is None else dag.jinja_environment_kwargs
+        yield from template_problems(fields, settings, secret=("env", "git_config"))
 
     def _check_early(self) -> None:
         """Report what is wrong whatever a run brings; called at the end of the outermost `__init__`."""

@@ -552,6 +552,8 @@ def _compiled(path: Path, _modified_ns: int, _size: int) -> str | None:
         return f"line {error.lineno}: {error.msg}" if error.lineno else error.msg
     except ValueError as error:
         return str(error)
+    except (RecursionError, MemoryError):
+        return None  # too deep for this interpreter to judge
     return None
 
 

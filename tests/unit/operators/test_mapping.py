@@ -6,6 +6,7 @@ import json
 import warnings
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_sm_processing import ProcessingInput, ProcessingOutput, ScriptProcessingOperator
@@ -80,3 +81,13 @@ def test_a_mapped_task_isnt_warned_of(dag, valid):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ScriptProcessingOperator.partial(task_id="mapped", **valid).expand(arguments=[["a"]])
+
+
+@pytest.mark.parametrize("text", ["{{ ds ", "{# no comment", "{% no block"])
+def test_data_that_looks_like_a_broken_template_reaches_the_job_as_it_is(runner, dag, valid, text):
+    """Airflow renders no data that a task is mapped over."""
+    names = EmptyOperator(task_id="names", dag=dag)
+    runner.supervisor.xcoms["names", -1] = {"return_value": [[text]]}
+    mapped = ScriptProcessingOperator.partial(task_id="mapped", dag=dag, **valid).expand(arguments=names.output)
+    definition, _ = read_task(runner.rendered(mapped, map_index=0))
+    assert definition.arguments == [text]
