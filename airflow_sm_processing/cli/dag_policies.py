@@ -32,8 +32,8 @@ from airflow_sm_processing.operators.parameters import (
     DEFINITION_PARAMETERS,
     WAIT_PARAMETERS,
     TaskDefinitionReader,
-    base_name_of_dag,
     read_wait_options,
+    with_base_name,
 )
 from airflow_sm_processing.ownership.owner import stem
 from airflow_sm_processing.processing.definition import legal_name, with_image
@@ -146,9 +146,7 @@ def _parameter_sets(task: Any) -> Iterator[dict[str, Any]]:
 
 def _named_together(parameters: dict[str, Any], task: Any) -> dict[str, Any]:
     """Return the parameters with one pattern of names for all tasks of a DAG that have none; policies stay short."""
-    if any(parameters.get(name) not in (None, "") for name in ("base_job_name", "job_name")):
-        return parameters
-    return {**parameters, "base_job_name": f"{base_name_of_dag(task.dag_id)}-{ANY}"}
+    return with_base_name(parameters, dag_id=task.dag_id, task_name=ANY)
 
 
 def _mapped_parameters(task: MappedOperator, partial: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -34,6 +34,7 @@ from airflow_sm_processing.operators.parameters import (
     early_problems,
     inherited,
     job_secrets,
+    legal_name,
     mask_in_airflow,
     misnamed_parameters,
     own_over_inherited,
@@ -521,7 +522,7 @@ class BaseProcessingOperator(BaseOperator):
         """Return the parameters that define the job, by the names of `JobDefinition`'s fields."""
         given = {name: getattr(self, name, None) for name in DEFINITION_PARAMETERS}
         own = own_over_inherited(given, self.inherited)
-        return with_base_name(own, dag_id=self.dag_id, task_id=self.task_id)
+        return with_base_name(own, dag_id=self.dag_id, task_name=legal_name(self.task_id))
 
     def wait_parameters(self) -> dict[str, Any]:
         """Return the parameters that say how the task waits, by the names of `WaitOptions`' fields."""

@@ -72,10 +72,10 @@ __all__ = [
     "TaskDefinitionReader",
     "TaskParameters",
     "WaitOptions",
-    "base_name_of_dag",
     "early_problems",
     "inherited",
     "job_secrets",
+    "legal_name",
     "mask_in_airflow",
     "mask_problems",
     "misnamed_parameters",
@@ -296,16 +296,17 @@ class TaskDefinitionReader(DefinitionReader):
 _DAG_CHARACTERS = 24  # of a name's beginning, of which a job's name has some forty characters: the task's ID counts too
 
 
-def with_base_name(parameters: Mapping[str, Any], *, dag_id: str, task_id: str) -> dict[str, Any]:
-    """Return a definition's parameters that name the job after its task where they don't name it at all."""
+def with_base_name(parameters: Mapping[str, Any], *, dag_id: str, task_name: str) -> dict[str, Any]:
+    """Return a definition's parameters that name the job after its DAG and task where they don't name it at all.
+
+    Args:
+        parameters: By the names of `JobDefinition`'s fields.
+        dag_id: As it is.
+        task_name: What a job's name has of the task.
+    """
     if any(parameters.get(name) not in (None, "") for name in ("base_job_name", "job_name")):
         return dict(parameters)
-    return {**parameters, "base_job_name": f"{base_name_of_dag(dag_id)}-{legal_name(task_id)}"}
-
-
-def base_name_of_dag(dag_id: str) -> str:
-    """Return what the names of a DAG's jobs begin with, where its tasks don't name them."""
-    return legal_name(dag_id)[:_DAG_CHARACTERS].rstrip("-")
+    return {**parameters, "base_job_name": f"{legal_name(dag_id)[:_DAG_CHARACTERS].rstrip('-')}-{task_name}"}
 
 
 # Names of the amazon provider's operator and sensor, of the SageMaker SDK and of CreateProcessingJob for what has
