@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.processing.aws_calls import in_utc, readable
+from airflow_sm_processing.processing.environment import whole
 from airflow_sm_processing.processing.models import ProcessingInput, ProcessingOutput, output_uris
 from airflow_sm_processing.redaction import storable
 
@@ -139,7 +140,7 @@ class JobDescription:
             ended_at=in_utc(response.get("ProcessingEndTime")),
             instance_type=cluster.get("SelectedInstanceType") or cluster.get("InstanceType"),
             instance_count=cluster.get("SelectedInstanceCount") or cluster.get("InstanceCount") or 1,
-            environment=response.get("Environment") or {},
+            environment=whole(response.get("Environment") or {}),
             request=_request(response),
         )
 

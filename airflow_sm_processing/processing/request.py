@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from airflow_sm_processing.processing.definition import (
     source_in_s3,
     with_code,
 )
+from airflow_sm_processing.processing.environment import SCRIPT, in_pieces
 from airflow_sm_processing.processing.models import (
     NetworkConfig,
     ProcessingInput,
@@ -159,7 +161,8 @@ def plan_submission(
         key: Called only where something needs the default bucket.
         upload_key: What the submissions that may share uploads have in common. Every local file is read, then; code in
             a repository has `UNKNOWN_DIGEST` in its keys.
-        operation: The service model of CreateProcessingJob: arguments that are over its bounds go by a file.
+        operation: The service model of CreateProcessingJob: arguments that are over its bounds go by a file, and such
+            environment variables in pieces.
 
     Raises:
         UploadError: With an `upload_key`, a local file can't be read.
@@ -170,9 +173,11 @@ def plan_submission(
     staged += stage.code(definition)
     definition = with_code(definition)
     command = tuple(definition.entrypoint or ())
-    if operation is not None and _are_over_bounds(definition, operation):
-        staged.append(stage.command_file(definition))
-        definition = dataclasses.replace(definition, entrypoint=_RUN_COMMAND_FILE, arguments=None)
+    bounds = _Bounds.of(definition, operation) if operation is not None else _NO_BOUNDS
+    if bounds.are_exceeded:
+        staged.append(stage.command_file(definition, SCRIPT if bounds.pieces else ""))
+        env = bounds.pieces or definition.env
+        definition = dataclasses.replace(definition, entrypoint=_RUN_COMMAND_FILE, arguments=None, env=env)
     inputs = tuple(item for item, _ in staged)
     outputs = tuple(_place(item, index, job_name, key) for index, item in enumerate(definition.outputs, 1))
     return SubmissionPlan(
@@ -239,11 +244,12 @@ class _Stage:
             Upload(path, place, content, package=package),
         )
 
-    def command_file(self, definition: JobDefinition) -> tuple[ProcessingInput, Upload]:
-        """Return the input of a script that runs the definition's command with all its arguments."""
+    def command_file(self, definition: JobDefinition, prepare: str) -> tuple[ProcessingInput, Upload]:
+        """Return the input of a script that prepares, and runs the definition's command with all its arguments."""
         words = [*(definition.entrypoint or ()), *(definition.arguments or ())]
         item = ProcessingInput(destination=_COMMAND_PATH, input_name=COMMAND_INPUT_NAME)
-        return self._packaged(item, GeneratedFile(_COMMAND_FILE, f"{_COMMAND_START}exec {shlex.join(words)}\n"))
+        text = f"{_COMMAND_START}{prepare}exec {shlex.join(words)}\n"
+        return self._packaged(item, GeneratedFile(_COMMAND_FILE, text))
 
     def _packaged(self, item: ProcessingInput, package: Package) -> tuple[ProcessingInput, Upload]:
         name = str(item.input_name)
@@ -279,25 +285,50 @@ _COMMAND_PATH = f"/opt/ml/processing/input/{COMMAND_INPUT_NAME}"
 _COMMAND_FILE = "command.sh"
 _COMMAND_START = """\
 #!/bin/sh
-# Written by airflow-sm-processing: the job's command, whose arguments are over the bounds of CreateProcessingJob.
+# Written by airflow-sm-processing: the job's command, because CreateProcessingJob's bounds are too narrow for it.
 """
 _RUN_COMMAND_FILE = ("/bin/sh", f"{_COMMAND_PATH}/{_COMMAND_FILE}")
 
 
-def _are_over_bounds(definition: JobDefinition, operation: OperationModel) -> bool:
-    """Return whether the arguments are too many or too long for a request, and can be elsewhere.
+@dataclass(frozen=True)
+class _Bounds:
+    """What of a definition's command is over the bounds of a request, and can be elsewhere."""
 
-    They can't where the image's own entrypoint takes them, which isn't known.
-    """
-    words = [*(definition.entrypoint or ()), *(definition.arguments or ())]
-    if not definition.entrypoint or not definition.arguments or not all(isinstance(word, str) for word in words):
-        return False
-    shape: Any = operation.input_shape
-    arguments: Any = shape.members["AppSpecification"].members["ContainerArguments"]
-    longest: int = arguments.member.metadata["max"]
-    return len(definition.arguments) > arguments.metadata["max"] or any(
-        len(text) > longest for text in definition.arguments
-    )
+    arguments: bool
+    """Whether the arguments are too many or too long."""
+    pieces: dict[str, str] | None
+    """The environment with what is too much of it in pieces; None if it isn't, or can't be."""
+
+    @property
+    def are_exceeded(self) -> bool:
+        return self.arguments or self.pieces is not None
+
+    @classmethod
+    def of(cls, definition: JobDefinition, operation: OperationModel) -> _Bounds:
+        """Compare a definition with the service model.
+
+        Nothing can be elsewhere where the command is the image's own, which isn't known.
+        """
+        words = [*(definition.entrypoint or ()), *(definition.arguments or ())]
+        if not definition.entrypoint or not all(isinstance(word, str) for word in words):
+            return _NO_BOUNDS
+        shape: Any = operation.input_shape
+        arguments: Any = shape.members["AppSpecification"].members["ContainerArguments"]
+        longest: int = arguments.member.metadata["max"]
+        given = definition.arguments or ()
+        return cls(
+            arguments=len(given) > arguments.metadata["max"] or any(len(text) > longest for text in given),
+            pieces=cls._pieces(definition.env, shape.members["Environment"]),
+        )
+
+    @staticmethod
+    def _pieces(env: Any, shape: Any) -> dict[str, str] | None:
+        if not isinstance(env, Mapping) or not all(isinstance(text, str) for item in env.items() for text in item):
+            return None
+        return in_pieces(env, most=shape.metadata["max"], longest=shape.value.metadata["max"])
+
+
+_NO_BOUNDS = _Bounds(arguments=False, pieces=None)
 
 
 def _place(item: ProcessingOutput, position: int, job_name: str, key: KeyGenerator) -> ProcessingOutput:

@@ -11,6 +11,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from airflow_sm_processing.processing.environment import PIECE, whole
 from airflow_sm_processing.redaction import printable, signed_queries, without_signatures
 
 if TYPE_CHECKING:
@@ -95,10 +96,16 @@ class JobSecrets:
         shown = {key: self._hide_in(value) for key, value in request.items() if key != "Tags"}
         if "Environment" in request:
             shown["Environment"] = {
-                name: _STARS if self._mask is True or (self._mask and name in self._mask) else self._hide_in(value)
+                name: _STARS if self._is_hidden(name) else self._hide_in(value)
                 for name, value in request["Environment"].items()
             }
         return shown
+
+    def _is_hidden(self, name: str) -> bool:
+        if isinstance(self._mask, bool):
+            return self._mask
+        # Which variables are in a piece can't be seen from its name.
+        return name in self._mask or (bool(self._mask) and name.startswith(PIECE))
 
     def _hide_in(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -120,6 +127,7 @@ def secret_forms(environment: object, mask: Mask = True) -> Iterator[str]:
     What isn't a mapping can't be an environment: its strings are all taken for values. Of a mapping, numbers and truth
     values are passed over unless their names are in the mask.
     """
+    environment = whole(environment) if isinstance(environment, Mapping) else environment
     if not mask:
         return
     if not isinstance(environment, Mapping):

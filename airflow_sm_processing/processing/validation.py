@@ -534,7 +534,7 @@ def _limit_problems(definition: JobDefinition, operation: OperationModel) -> Ite
 
 
 _OVER = ("must have at most", "must have 1 to")
-_LONG_SETTINGS = "ProcessingInput.from_json takes more"
+_LONG_SETTINGS = "with an entrypoint of yours, some 25,000 characters fit in; ProcessingInput.from_json takes more"
 _LONG_ARGUMENTS = "with an entrypoint of yours, they go by a file"
 
 

@@ -93,6 +93,20 @@ def test_a_trigger_hides_what_it_is_told_by_name(
     assert (ended.state, count(capfd.readouterr().out, shown)) == ("success", 1)
 
 
+def test_a_trigger_hides_a_variable_that_goes_in_pieces(
+    runner: Runner, task_factory: TaskFactory, capfd: pytest.CaptureFixture[str]
+):
+    secret = "".join(f"{number}-" for number in range(500))
+    line = "import os; s = os.environ['LONG']; print('told:', len(s), s, flush=True)"
+    task = task_factory(line, env={"LONG": secret, **ENV}, deferrable=True)
+    arguments = deserialize(runner.run(task).deferred.trigger_kwargs)
+    event = asyncio.run(first_event(ProcessingJobTrigger(**arguments)))
+    ended = runner.run(task, resume=("execute_complete", {"event": event.payload}))
+    log = capfd.readouterr().out
+    assert (ended.state, count(log, f"{len(secret)} ***")) == ("success", 1)
+    assert secret[:100] not in log
+
+
 def test_a_trigger_of_a_task_with_nothing_to_hide_asks_for_nothing(runner: Runner, task_factory: TaskFactory):
     task = task_factory("pass", env={"EPOCHS": "100000"}, deferrable=True)
     assert deserialize(runner.run(task).deferred.trigger_kwargs)["mask_env"] is False

@@ -12,7 +12,7 @@ from .queries import ATHENA, query
 
 SIZES = ("large", "xlarge", "2xlarge", "4xlarge", "12xlarge", "24xlarge")
 OWN_ENTRYPOINT = ", for the image's own entrypoint: with an entrypoint of yours, they go by a file"
-MORE_SETTINGS = ": ProcessingInput.from_json takes more"
+MORE_SETTINGS = ": with an entrypoint of yours, some 25,000 characters fit in; ProcessingInput.from_json takes more"
 TAG_PATTERN = r"must match ([\p{L}\p{Z}\p{N}_.:/=+\-@]*)"
 NAME_PATTERN = "must match [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 

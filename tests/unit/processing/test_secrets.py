@@ -19,6 +19,7 @@ from airflow_sm_processing.processing.secrets import JobSecrets, hidden
 from airflow_sm_processing.processing.submission import create_job
 from airflow_sm_processing.processing.validation import check_definition
 
+from .broken_limits import MORE_SETTINGS
 from .makers import definition
 
 if TYPE_CHECKING:
@@ -158,15 +159,12 @@ def test_a_refused_creation_quotes_no_value_neither_in_the_error_nor_in_its_caus
     [
         (
             {"PASSWORD": WORD * 30},
-            (
-                "env['PASSWORD']=(hidden, 390 characters): must have at most 256 characters, has 390: "
-                "ProcessingInput.from_json takes more"
-            ),
+            f"env['PASSWORD']=(hidden, 390 characters): must have at most 256 characters, has 390{MORE_SETTINGS}",
         ),
         ({"PASSWORD": [WORD]}, "env['PASSWORD']=(hidden, a list): must be a string, not list"),
         (
             {f"PASSWORD_{number}": WORD for number in range(101)},
-            "env=(hidden, a dict): must have at most 100 entries, has 101: ProcessingInput.from_json takes more",
+            f"env=(hidden, a dict): must have at most 100 entries, has 101{MORE_SETTINGS}",
         ),
     ],
 )
