@@ -160,7 +160,9 @@ class LogPump(threading.Thread):
     def _read(self, selector: selectors.BaseSelector, due: float) -> bytes | None:
         """Return what there is, nothing if nothing came in time, None at the end."""
         wait = due - time.monotonic()
+        # Asked first: what the command wrote before its end is found by a look after it, and by no look before it.
+        has_ended = self._ended.is_set()
         if selector.select(wait if wait > 0 else FLUSH_SECONDS):
             return os.read(self._output, _READ_BYTES) or None
         # Where no namespace holds them together, a runaway process may keep the pipe open for ever.
-        return None if self._ended.is_set() else b""
+        return None if has_ended else b""
