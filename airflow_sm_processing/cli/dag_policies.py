@@ -188,7 +188,7 @@ class _Reading:
             key=key,
             operation=create_operation(),
         )
-        request = _with_uploads_below(plan.request, key(name, "input"), key(begin, "input", ANY))
+        request = _with_uploads_below(plan.unmerged_request, key(name, "input"), key(begin, "input", ANY))
         request["ProcessingInputs"] += [{"InputName": uri, "S3Input": {"S3Uri": uri}} for uri in self._large_results()]
         needs = JobNeeds(
             place=place,
@@ -203,6 +203,7 @@ class _Reading:
             reads=outputs_read(self._plain["own_outputs"], self._plain.get("result_files")),
             codeartifact_repo_arn=definition.codeartifact_repo_arn,
             command=plan.command,
+            listed=plan.listed,
         )
         return TaskPolicy(needs, tuple(f"{subject}: {reason}" for reason in self._left_out(request)))
 

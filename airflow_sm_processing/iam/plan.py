@@ -79,7 +79,7 @@ class JobPlan:
 
     def _uploads(self) -> Iterator[dict[str, Any]]:
         for upload in self.submission.uploads:
-            if upload.content is None:  # it isn't cloned yet
+            if upload.content is None:  # it isn't cloned or listed yet
                 yield {"path": str(upload.path), "s3_uri": upload.s3_uri, "bytes": None}
                 continue
             with upload.local() as (_, content):
@@ -97,7 +97,7 @@ class JobPlan:
     def _open_uris(self) -> Iterator[str]:
         """Yield the inputs' URIs that S3 is asked about before the job is created."""
         uploaded = tuple(f"{upload.s3_uri}/" for upload in self.submission.uploads)
-        for item in self.submission.inputs:
+        for item in self.submission.unmerged or self.submission.inputs:
             uri = open_uri(item)
             if uri is not None and item.input_name != CODE_INPUT_NAME and not uri.startswith(uploaded):
                 yield uri
@@ -112,6 +112,8 @@ class JobPlan:
             yield {"value": self.unresolved_image, "is": "the image's URI in the region of the connection"}
         if self.repository:
             yield {"value": UNKNOWN_DIGEST, "is": f"the digest of the files in {self.repository.get('repo')}"}
+        if self.submission.unmerged:
+            yield {"value": UNKNOWN_DIGEST, "is": "the digest of manifests: S3 says which objects the inputs have"}
         for uri in self._open_uris():
             yield {"value": uri, "is": "a folder, an object or a prefix: if S3 has keys below it, a slash ends it"}
         if "/" not in role:
@@ -169,7 +171,8 @@ def plan_job(
     )
     needs = JobNeeds(
         place=place,
-        request=submission.request,
+        request=submission.unmerged_request,
+        listed=submission.listed,
         role=role,
         has_own_name=definition.job_name is not None,
         bucket=bucket or place.bucket,

@@ -230,7 +230,7 @@ class JobNeeds:
 
     place: Place
     request: Mapping[str, Any]
-    """CreateProcessingJob's parameters."""
+    """CreateProcessingJob's parameters, with all inputs, also those that manifests stand in for."""
     role: str
     """The name or ARN that the user gave."""
     has_own_name: bool
@@ -249,6 +249,8 @@ class JobNeeds:
     """The CodeArtifact repository that the job's pip installs from."""
     command: tuple[str, ...] = ()
     """What the job's container runs, if the user says it."""
+    listed: tuple[str, ...] = ()
+    """The S3 URIs of inputs whose objects go by manifests."""
 
     @property
     def job_name(self) -> str:
@@ -283,6 +285,9 @@ def caller_statements(needs: JobNeeds) -> Iterator[Statement]:
     yield from _role(needs)
     yield from _files(needs)
     yield from _folders(needs)
+    for data in map(S3Location.parse, needs.listed):
+        if data.bucket.strip(ANY):
+            yield listing(needs.place, data, "ListInputsForManifests")
     if needs.ways.waits:
         yield from _log(needs)
         yield from _results(needs)

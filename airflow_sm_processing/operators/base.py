@@ -739,7 +739,7 @@ class BaseProcessingOperator(BaseOperator):
             return self.get_openlineage_facets_on_start()
         from airflow_sm_processing.operators.lineage import lineage_of_job
 
-        return lineage_of_job(seen)
+        return lineage_of_job(seen, self.get_openlineage_facets_on_start)
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
         """Return the same, as far as the job came."""

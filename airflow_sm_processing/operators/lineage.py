@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define
 from openlineage.client.facet_v2 import JobFacet, RunFacet
 
-from airflow_sm_processing.processing.definition import CODE_INPUT_NAME, is_of_code
+from airflow_sm_processing.processing.definition import CODE_INPUT_NAME, MANIFEST_INPUT_NAMES, is_of_code
 from airflow_sm_processing.processing.models import S3Location, is_s3_uri
 from airflow_sm_processing.xcoms import moment
 
@@ -75,8 +75,13 @@ def lineage_of_definition(definition: JobDefinition, hide: Callable[[str], str])
     )
 
 
-def lineage_of_job(seen: SeenJob) -> Any:
-    """Return the lineage of a job: what it read and wrote, with sizes, and the job."""
+def lineage_of_job(seen: SeenJob, of_definition: Callable[[], Any]) -> Any:
+    """Return the lineage of a job: what it read and wrote, with sizes, and the job.
+
+    Args:
+        seen: The job, and what was measured.
+        of_definition: Returns the lineage that the task had before, for inputs that manifests stand in for.
+    """
     from openlineage.client.facet_v2 import external_query_run
 
     job, sizes = seen
@@ -95,8 +100,13 @@ def lineage_of_job(seen: SeenJob) -> Any:
     image = job.request.get("AppSpecification", {}).get("ImageUri")
     code = next(_input_uris(item for item in job.inputs if item.input_name == CODE_INPUT_NAME), None)
     data = [item for item in job.inputs if not is_of_code(item)]
+    plain = [item for item in data if not str(item.input_name).startswith(MANIFEST_INPUT_NAMES)]
+    read = _unique(_input_uris(plain), str, lambda uri: _input_dataset(uri, sizes.get(uri)))
+    if len(plain) < len(data):
+        known = {(item.namespace, item.name) for item in read}
+        read += [item for item in of_definition().inputs if (item.namespace, item.name) not in known]
     return _lineage(
-        inputs=_unique(_input_uris(data), str, lambda uri: _input_dataset(uri, sizes.get(uri))),
+        inputs=read,
         outputs=_unique(_output_uris(job.outputs), str, lambda uri: _output_dataset(uri, sizes.get(uri))),
         job_facets={**_definition_facet(image, job.instance_type, job.instance_count), **_source_facet(code)},
         run_facets={"sagemakerProcessingJob": run_facet, "externalQuery": query},

@@ -224,6 +224,8 @@ def _instance_types(definition: JobDefinition) -> list[str]:
 CODE_INPUT_NAME = "code"
 COMMAND_INPUT_NAME = "airflow-command"
 """Of the script that has a command whose arguments are over the bounds of a request."""
+MANIFEST_INPUT_NAMES = "airflow-inputs-"
+"""What the names begin with of manifests that stand in for inputs over the bound of a request."""
 CODE_CONTAINER_PATH = PurePosixPath("/opt/ml/processing/input/code")
 ENTRYPOINT_INPUT_NAME = "entrypoint"
 _ENTRYPOINT_CONTAINER_PATH = PurePosixPath("/opt/ml/processing/input/entrypoint")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import shlex
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from airflow_sm_processing.processing.definition import (
     COMMAND_INPUT_NAME,
     ENTRY_SCRIPT,
+    MANIFEST_INPUT_NAMES,
     code_inputs,
     is_packed,
     job_name_from_base,
@@ -21,16 +23,18 @@ from airflow_sm_processing.processing.definition import (
     with_code,
 )
 from airflow_sm_processing.processing.environment import SCRIPT, in_pieces
+from airflow_sm_processing.processing.manifests import Manifest, MergedInput, script
 from airflow_sm_processing.processing.models import (
     NetworkConfig,
     ProcessingInput,
+    S3Input,
     S3Location,
     as_folder,
     is_s3_uri,
     join,
 )
 from airflow_sm_processing.processing.source_folder import SourcePackage
-from airflow_sm_processing.processing.uploads.files import GeneratedFile, read_content
+from airflow_sm_processing.processing.uploads.files import GeneratedFile, list_files, read_content
 from airflow_sm_processing.processing.values import as_dict, as_list
 
 if TYPE_CHECKING:
@@ -44,10 +48,21 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.uploads.files import Content
 
 
-__all__ = ["UNKNOWN_DIGEST", "KeyGenerator", "SubmissionPlan", "Upload", "default_keys", "plan_submission"]
+__all__ = [
+    "UNKNOWN_DIGEST",
+    "KeyGenerator",
+    "ObjectLister",
+    "SubmissionPlan",
+    "Upload",
+    "default_keys",
+    "plan_submission",
+    "why_over_bound",
+]
+
+log = logging.getLogger(__name__)
 
 UNKNOWN_DIGEST = "<digest>"
-"""Stands in a key for the digest of files in a repository that isn't cloned yet."""
+"""Stands in a key for the digest of what isn't known yet: files of a repository to be cloned, and what S3 lists."""
 
 
 class KeyGenerator(Protocol):
@@ -55,6 +70,13 @@ class KeyGenerator(Protocol):
 
     def __call__(self, *parts: str) -> str:
         """Return `s3://<default bucket>/<prefix>/<part>/<part>`."""
+
+
+class ObjectLister(Protocol):
+    """Lists what is in S3."""
+
+    def __call__(self, uris: Sequence[str]) -> Mapping[str, tuple[Sequence[str], Sequence[str]]]:
+        """Return, for each URI, the keys that begin so, and the keys that only mark folders without files."""
 
 
 class Package(Protocol):
@@ -122,6 +144,10 @@ class SubmissionPlan:
     """With their names and their data in S3."""
     outputs: tuple[ProcessingOutput, ...]
     """With their names and destinations."""
+    unmerged: tuple[ProcessingInput, ...] = ()
+    """If manifests stand in for inputs: each input by itself, and the manifests after them."""
+    listed: tuple[str, ...] = ()
+    """The S3 URIs of the inputs that manifests stand in for, which are listed when the job is created."""
     command: tuple[Any, ...] = ()
     """What the container runs, also where the request runs it by a script; empty for the image's own entrypoint."""
 
@@ -130,6 +156,12 @@ class SubmissionPlan:
         """The job's name."""
         name: str = self.request["ProcessingJobName"]
         return name
+
+    @property
+    def unmerged_request(self) -> dict[str, Any]:
+        """The request with each input by itself, however many SageMaker takes, and with the manifests after them."""
+        inputs = {"ProcessingInputs": [item.to_boto() for item in self.unmerged]} if self.unmerged else {}
+        return self.request | inputs
 
 
 def default_keys(bucket: str, prefix: str | None) -> KeyGenerator:
@@ -148,6 +180,7 @@ def plan_submission(
     key: KeyGenerator,
     upload_key: str | None = None,
     operation: OperationModel | None = None,
+    objects: ObjectLister | None = None,
 ) -> SubmissionPlan:
     """Resolve names, S3 URIs and the request.
 
@@ -161,30 +194,41 @@ def plan_submission(
         key: Called only where something needs the default bucket.
         upload_key: What the submissions that may share uploads have in common. Every local file is read, then; code in
             a repository has `UNKNOWN_DIGEST` in its keys.
-        operation: The service model of CreateProcessingJob: arguments that are over its bounds go by a file, and such
-            environment variables in pieces.
+        operation: The service model of CreateProcessingJob: arguments that are over its bounds go by a file, such
+            environment variables in pieces, and such inputs by manifests.
+        objects: Lists S3 for manifests; if None, they are still to be made, and have `UNKNOWN_DIGEST` in their keys.
 
     Raises:
         UploadError: With an `upload_key`, a local file can't be read.
+        DefinitionError: `objects` found what can't be in a manifest.
+        ServiceError: `objects` couldn't be answered.
     """
     job_name = _job_name(definition)
     stage = _Stage(key, job_name, upload_key, kms_key=str(definition.kms_key or ""))
     staged = [stage(item, index) for index, item in enumerate(definition.inputs, 1)]
-    staged += stage.code(definition)
+    of_code = [*stage.code(definition)]
     definition = with_code(definition)
     command = tuple(definition.entrypoint or ())
     bounds = _Bounds.of(definition, operation) if operation is not None else _NO_BOUNDS
-    if bounds.are_exceeded:
-        staged.append(stage.command_file(definition, SCRIPT if bounds.pieces else ""))
+    prepare = SCRIPT if bounds.pieces else ""
+    merged = _Merged.of(staged, bounds.inputs_left(len(staged), len(of_code)), stage, objects)
+    if merged is not None:
+        prepare = f"{script(merged.manifests)}{prepare}"
+    by_file = []
+    if bounds.are_exceeded or merged is not None:
+        by_file = [stage.command_file(definition, prepare, is_known=merged is None or merged.is_known)]
         env = bounds.pieces or definition.env
         definition = dataclasses.replace(definition, entrypoint=_RUN_COMMAND_FILE, arguments=None, env=env)
-    inputs = tuple(item for item, _ in staged)
+    made = merged.made if merged is not None else []
+    inputs = tuple(item for item, _ in [*(merged.kept if merged is not None else staged), *of_code, *by_file])
     outputs = tuple(_place(item, index, job_name, key) for index, item in enumerate(definition.outputs, 1))
     return SubmissionPlan(
         request=_request(definition, job_name, role_arn, inputs, outputs),
-        uploads=tuple(upload for _, upload in staged if upload is not None),
+        uploads=tuple(upload for _, upload in [*staged, *of_code, *made, *by_file] if upload is not None),
         inputs=inputs,
         outputs=outputs,
+        unmerged=tuple(item for item, _ in [*staged, *of_code, *by_file, *made]) if merged is not None else (),
+        listed=merged.listed if merged is not None else (),
         command=command,
     )
 
@@ -244,16 +288,26 @@ class _Stage:
             Upload(path, place, content, package=package),
         )
 
-    def command_file(self, definition: JobDefinition, prepare: str) -> tuple[ProcessingInput, Upload]:
+    def command_file(
+        self, definition: JobDefinition, prepare: str, *, is_known: bool
+    ) -> tuple[ProcessingInput, Upload]:
         """Return the input of a script that prepares, and runs the definition's command with all its arguments."""
         words = [*(definition.entrypoint or ()), *(definition.arguments or ())]
         item = ProcessingInput(destination=_COMMAND_PATH, input_name=COMMAND_INPUT_NAME)
         text = f"{_COMMAND_START}{prepare}exec {shlex.join(words)}\n"
-        return self._packaged(item, GeneratedFile(_COMMAND_FILE, text))
+        return self._packaged(item, GeneratedFile(_COMMAND_FILE, text), is_known=is_known)
 
-    def _packaged(self, item: ProcessingInput, package: Package) -> tuple[ProcessingInput, Upload]:
+    def manifest(self, manifest: Manifest, *, is_known: bool) -> tuple[ProcessingInput, Upload]:
+        """Return the input of a manifest."""
+        name = PurePosixPath(manifest.path).name
+        item = ProcessingInput(destination=manifest.path, input_name=name, s3_data_type="ManifestFile")
+        return self._packaged(item, GeneratedFile(_MANIFEST_FILE, manifest.text), is_known=is_known)
+
+    def _packaged(
+        self, item: ProcessingInput, package: Package, *, is_known: bool = True
+    ) -> tuple[ProcessingInput, Upload]:
         name = str(item.input_name)
-        content = None if self.upload_key is None else package.content(self.kms_key, name)
+        content = None if self.upload_key is None or not is_known else package.content(self.kms_key, name)
         place = self._place(package.location, content, "input", name)
         upload = Upload(package.path, place, content, package=package)
         return dataclasses.replace(item, json=None, source=f"{upload.s3_uri}/{package.file_name}"), upload
@@ -290,6 +344,133 @@ _COMMAND_START = """\
 _RUN_COMMAND_FILE = ("/bin/sh", f"{_COMMAND_PATH}/{_COMMAND_FILE}")
 
 
+_MANIFEST_PATH = "/opt/ml/processing/input"
+_MANIFEST_FILE = "manifest.json"
+_PLAIN = {
+    "s3_data_type": "S3Prefix",
+    "s3_input_mode": "File",
+    "s3_data_distribution_type": "FullyReplicated",
+    "s3_compression_type": "None",
+}
+_SHOWN = 3
+
+_Staged: TypeAlias = "tuple[ProcessingInput, Upload | None]"
+
+
+@dataclass(frozen=True)
+class _Merged:
+    """A definition's own inputs, with manifests in the place of some."""
+
+    kept: list[_Staged]
+    """What the request has."""
+    made: list[_Staged]
+    """Those of them that are manifests."""
+    manifests: list[Manifest]
+    """What the container puts into its place."""
+    listed: tuple[str, ...]
+    is_known: bool
+    """Whether it is known what the manifests name."""
+
+    @classmethod
+    def of(cls, staged: list[_Staged], most: int | None, stage: _Stage, objects: ObjectLister | None) -> _Merged | None:
+        """Merge inputs, bucket by bucket, until they are within a bound; None if they can't be, or needn't.
+
+        Args:
+            staged: The inputs.
+            most: How many there can be; None if they are within the bound.
+            stage: Makes the manifests' inputs.
+            objects: See `plan_submission`.
+        """
+        groups = [] if most is None else _groups(staged, len(staged) - most)
+        if not groups:
+            return None
+        listed = tuple(dict.fromkeys(str(item.source) for group in groups for item, upload in group if upload is None))
+        found = objects(listed) if objects is not None and listed else {}
+        kept = [one for one in staged if not any(one in group for group in groups)]
+        made, manifests = list[_Staged](), list[Manifest]()
+        for number, group in enumerate(groups, 1):
+            inputs = [_merged_input(*one, found, is_known=objects is not None) for one in group]
+            bucket, path = S3Location.parse(str(group[0][0].source)).bucket, f"{MANIFEST_INPUT_NAMES}{number}"
+            manifest = Manifest(bucket, f"{_MANIFEST_PATH}/{path}", inputs)
+            alone = None if objects is None else manifest.left_alone
+            if alone is None:
+                made.append(stage.manifest(manifest, is_known=objects is not None))
+            else:
+                kept.append(group[alone])
+                manifest = manifest._replace(inputs=[*inputs[:alone], *inputs[alone + 1 :]])
+            manifests.append(manifest)
+        if objects is not None:
+            merged, named = sum(map(len, groups)), sum(len(manifest.keys) for manifest in manifests)
+            log.info(
+                "%d of %d inputs, with %s objects, go by %d manifest%s, because SageMaker doesn't take so many inputs.",
+                *(merged, len(staged), f"{named:,}", len(made), "" if len(made) == 1 else "s"),
+            )
+        return cls([*kept, *made], made, manifests, listed, is_known=objects is not None)
+
+
+def _groups(staged: list[_Staged], over: int) -> list[list[_Staged]]:
+    """Return the inputs of each bucket that is to have a manifest, so that there are `over` less; none if there can't.
+
+    The largest groups go first, so that there are few manifests.
+    """
+    buckets: dict[str, list[_Staged]] = {}
+    for item, upload in staged:
+        if _why_unmerged(item) is None and str(item.source).startswith("s3://"):
+            buckets.setdefault(S3Location.parse(str(item.source)).bucket, []).append((item, upload))
+    groups: list[list[_Staged]] = []
+    for group in sorted(buckets.values(), key=len, reverse=True):
+        if over > 0 and len(group) > 1:
+            groups.append(group)
+            over -= len(group) - 1
+    return [] if over > 0 else groups
+
+
+def _merged_input(
+    item: ProcessingInput, upload: Upload | None, found: Mapping[str, Any], *, is_known: bool
+) -> MergedInput:
+    place = S3Location.parse(str(item.source))
+    keys, folders = found.get(str(item.source), ((), ()))
+    if upload is not None and is_known:
+        below = S3Location.parse(upload.s3_uri).key
+        keys = [f"{below}/{name}" for name in _names(upload)]
+    return MergedInput(str(item.input_name), place.key, str(item.destination), keys, folders)
+
+
+def _names(upload: Upload) -> list[str]:
+    if upload.package is not None:
+        return [upload.package.file_name]
+    return [file.name for file in (upload.content.files if upload.content else list_files(upload.path))]
+
+
+def why_over_bound(definition: JobDefinition) -> str:
+    """Return why no manifests stand in for inputs that are over the bound of a request."""
+    entrypoint = with_code(definition).entrypoint
+    if not entrypoint or not all(isinstance(word, str) for word in entrypoint):
+        return "with an entrypoint of yours, those of one bucket could go by a manifest"
+    named = ((item, item.input_name or f"input-{position}") for position, item in enumerate(definition.inputs, 1))
+    apart = [f"{name} ({why})" for item, name in named if (why := _why_unmerged(item)) is not None]
+    if not apart:
+        return "those of one bucket can go by a manifest, and there are too many buckets"
+    more = f" and {len(apart) - _SHOWN} more" if len(apart) > _SHOWN else ""
+    return f"those of one bucket can go by a manifest, but not {', '.join(apart[:_SHOWN])}{more}"
+
+
+def _why_unmerged(item: ProcessingInput) -> str | None:
+    """Return why an input can't share a manifest; None if it can."""
+    s3_input = item.s3_input
+    if item.dataset_definition is not None or item.app_managed:
+        return "app_managed" if item.app_managed else "a query"
+    if item.json is not None:
+        return None
+    if not isinstance(s3_input, S3Input) or not isinstance(s3_input.s3_uri, str):
+        return "no S3 URI"
+    odd = [value for field, plain in _PLAIN.items() if (value := getattr(s3_input, field)) not in {None, plain}]
+    if odd:
+        return str(odd[0])
+    parts = S3Location.parse(s3_input.s3_uri).key.split("/") if is_s3_uri(s3_input.s3_uri) else []
+    return "a key with empty names or dots" if {".", ".."} & {*parts} or "" in parts[:-1] else None
+
+
 @dataclass(frozen=True)
 class _Bounds:
     """What of a definition's command is over the bounds of a request, and can be elsewhere."""
@@ -298,10 +479,18 @@ class _Bounds:
     """Whether the arguments are too many or too long."""
     pieces: dict[str, str] | None
     """The environment with what is too much of it in pieces; None if it isn't, or can't be."""
+    inputs: int | None
+    """How many inputs a request can have; None if the others can't go by manifests."""
 
     @property
     def are_exceeded(self) -> bool:
         return self.arguments or self.pieces is not None
+
+    def inputs_left(self, own: int, of_code: int) -> int | None:
+        """Return to how many a definition's own inputs are to be merged; None if there are few enough."""
+        if self.inputs is None or own + of_code + self.are_exceeded <= self.inputs:
+            return None
+        return self.inputs - of_code - 1  # for the script that has the command, and puts the files into their places
 
     @classmethod
     def of(cls, definition: JobDefinition, operation: OperationModel) -> _Bounds:
@@ -319,6 +508,7 @@ class _Bounds:
         return cls(
             arguments=len(given) > arguments.metadata["max"] or any(len(text) > longest for text in given),
             pieces=cls._pieces(definition.env, shape.members["Environment"]),
+            inputs=shape.members["ProcessingInputs"].metadata["max"],
         )
 
     @staticmethod
@@ -328,7 +518,7 @@ class _Bounds:
         return in_pieces(env, most=shape.metadata["max"], longest=shape.value.metadata["max"])
 
 
-_NO_BOUNDS = _Bounds(arguments=False, pieces=None)
+_NO_BOUNDS = _Bounds(arguments=False, pieces=None, inputs=None)
 
 
 def _place(item: ProcessingOutput, position: int, job_name: str, key: KeyGenerator) -> ProcessingOutput:

@@ -11,7 +11,9 @@ import dataclasses
 import logging
 import sys
 import time
+from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.exceptions import (
@@ -28,7 +30,7 @@ from airflow_sm_processing.processing.models import S3Location, as_folder, is_s3
 
 if TYPE_CHECKING:
     import builtins  # S3Downloader has a `list` of its own
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from io import BytesIO
     from pathlib import PurePath
 
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LargeObjectError",
+    "Objects",
     "S3Downloader",
     "S3Uploader",
     "Size",
@@ -48,6 +51,7 @@ __all__ = [
     "may_name_folder",
     "measure",
     "measure_all",
+    "objects_below",
     "open_uri",
     "read_object",
     "resolve_folder",
@@ -274,6 +278,85 @@ def with_folders(definition: JobDefinition, session: Session) -> JobDefinition:
         item.at(folders[uri]) if uri in folders else item for item, uri in zip(definition.inputs, uris, strict=True)
     )
     return dataclasses.replace(definition, inputs=inputs) if folders else definition
+
+
+_MOST_LISTED = 100_000  # objects: a minute of listing, and a manifest of some megabytes
+
+
+class Objects(NamedTuple):
+    """What begins as a URI does."""
+
+    keys: tuple[str, ...]
+    folders: tuple[str, ...]
+    """The keys of empty objects that only mark folders, of folders without files."""
+
+
+def objects_below(client: S3Client, uris: Iterable[str]) -> dict[str, Objects]:
+    """List the objects that begin as each URI does, such that all of a bucket's can be files in one folder.
+
+    Raises:
+        ServiceError: S3 refused or couldn't be reached.
+        DefinitionError: There are over 100,000, or one is a file where others need a folder.
+    """
+    places = {uri: S3Location.parse(uri) for uri in uris}
+    sizes: dict[str, dict[str, int]] = {place.bucket: {} for place in places.values()}
+    outer, left = S3Location("", ""), _MOST_LISTED
+    for place in sorted(places.values()):
+        if outer.bucket == place.bucket and place.key.startswith(outer.key):
+            continue  # listed along
+        outer = place
+        found = dict(islice(_sizes_below(client, place), left + 1))
+        left -= len(found)
+        if left < 0:
+            rule = f"have over {_MOST_LISTED:,} objects, too many for manifests: {_FEWER}"
+            raise DefinitionError([Problem("inputs", list(places), rule)], subject="the job")
+        sizes[place.bucket] |= found
+    buckets = {bucket: _without_marks(bucket, found) for bucket, found in sizes.items()}
+    return {
+        uri: Objects(*(_beginning(names, place.key) for names in buckets[place.bucket]))
+        for uri, place in places.items()
+    }
+
+
+_FEWER = "read a folder that several of them are in as one input, so that none are over the bound of a job's inputs"
+
+
+def _sizes_below(client: S3Client, place: S3Location) -> Iterator[tuple[str, int]]:
+    uri = f"s3://{place.bucket}/{place.key}"
+    more: Any = {}
+    while True:
+        with aws_call("ListObjectsV2", uri):
+            page: Any = client.list_objects_v2(Bucket=place.bucket, Prefix=place.key, **more)
+        with answer_read("ListObjectsV2", uri):
+            is_whole = not readable(client, "ListObjectsV2", page, "IsTruncated")["IsTruncated"]
+            found = [(item["Key"], item["Size"]) for item in page.get("Contents", [])]
+            more = {} if is_whole else {"ContinuationToken": page["NextContinuationToken"]}
+        yield from found
+        if is_whole:
+            return
+
+
+def _without_marks(bucket: str, sizes: Mapping[str, int]) -> tuple[list[str], list[str]]:
+    """Return, in order, the keys without those that mark folders, and those that mark folders without files."""
+    folders = set(_folders_of(sizes))
+    for key, size in sizes.items():
+        if size and key in folders:
+            rule = f"is an object, and others are below it: inputs over the bound can't have both, {_FEWER}"
+            raise DefinitionError([Problem("inputs", f"s3://{bucket}/{key}", rule)], subject="the job")
+    marks = {key for key, size in sizes.items() if not size and (key.endswith("/") or key in folders)}
+    keys = sorted(sizes.keys() - marks)
+    have_files = set(_folders_of(keys))
+    return keys, sorted(key for key in marks if key.rstrip("/") not in have_files)
+
+
+def _folders_of(keys: Iterable[str]) -> Iterator[str]:
+    for key in keys:
+        while key := key.rpartition("/")[0]:
+            yield key
+
+
+def _beginning(names: list[str], key: str) -> tuple[str, ...]:
+    return tuple(takewhile(lambda name: name.startswith(key), islice(names, bisect_left(names, key), None)))
 
 
 def resolve_folder(client: S3Client, uri: str) -> str:

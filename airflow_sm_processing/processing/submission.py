@@ -26,7 +26,7 @@ from airflow_sm_processing.processing.definition import (
 )
 from airflow_sm_processing.processing.models import S3Location, join
 from airflow_sm_processing.processing.request import SubmissionPlan, plan_submission
-from airflow_sm_processing.processing.s3 import with_folders
+from airflow_sm_processing.processing.s3 import objects_below, with_folders
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.processing.validation import check_definition
 
@@ -213,9 +213,9 @@ def checked_plan(
     """Check the definition, and resolve it to a request and to uploads; a clone of its repository lasts for the block.
 
     Raises:
-        DefinitionError: Every problem that the definition has.
+        DefinitionError: Every problem that the definition has; or what its inputs have can't be in manifests.
         UploadError: With an `upload_key`, a local file can't be read; or the repository can't be cloned.
-        ServiceError: A role's or a bucket's name couldn't be resolved.
+        ServiceError: A role's or a bucket's name couldn't be resolved, or inputs over the bound couldn't be listed.
     """
     operation = session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
     definition, of_image = with_image(definition, lambda: session.boto_region_name)
@@ -226,7 +226,12 @@ def checked_plan(
         if local is not definition:
             check_definition(local, operation)
         yield plan_submission(
-            local, role_arn=role_arn, key=_keys_of(session), upload_key=upload_key, operation=operation
+            local,
+            role_arn=role_arn,
+            key=_keys_of(session),
+            upload_key=upload_key,
+            operation=operation,
+            objects=lambda uris: objects_below(session.s3_client, uris),
         )
 
 

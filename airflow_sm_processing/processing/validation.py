@@ -529,7 +529,9 @@ def _limit_problems(definition: JobDefinition, operation: OperationModel) -> Ite
     role = str(definition.role or "")
     role_arn = role if "/" in role else _ROLE_ARN + role
     plan = plan_submission(definition, role_arn=role_arn, key=default_keys(_BUCKET, None), operation=operation)
-    for problem in request_problems(operation, plan.request):
+    for problem in request_problems(operation, plan.unmerged_request):
+        if problem.parameter == "ProcessingInputs" and plan.unmerged:
+            continue  # within the bound, with manifests
         yield _as_written(problem._replace(parameter=_parameter(problem.parameter)), definition)
 
 
@@ -547,15 +549,24 @@ def _as_written(problem: Problem, definition: JobDefinition) -> Problem:
         return problem._replace(value=hidden(problem.value), rule=rule)
     if problem.parameter.startswith("arguments") and problem.rule.startswith(_OVER):
         return problem._replace(rule=f"{problem.rule}, for the image's own entrypoint: {_LONG_ARGUMENTS}")
+    if problem.parameter == "inputs" and problem.rule.startswith(_OVER):
+        return _of_inputs(problem, definition)
     return problem if definition.code is None else _as_called(_of_script(problem, definition), definition)
+
+
+def _of_inputs(problem: Problem, definition: JobDefinition) -> Problem:
+    """Return the problem of too many inputs with what could make them less."""
+    from airflow_sm_processing.processing.request import why_over_bound  # the parse of a DAG has no need
+
+    count, rule = len(code_inputs(definition)), problem.rule
+    if count:
+        own = "the script's own" if count == 1 else f"{count} of the script's own"
+        rule = f"{rule}: {len(definition.inputs)} of yours and {own}"
+    return problem._replace(rule=f"{rule}; {why_over_bound(definition)}")
 
 
 def _of_script(problem: Problem, definition: JobDefinition) -> Problem:
     """Return the problem with the script's own input named, and the words of its command, as the user knows them."""
-    if problem.parameter == "inputs" and isinstance(problem.value, list):
-        count = len(code_inputs(definition))
-        own = "the script's own" if count == 1 else f"{count} of the script's own"
-        return problem._replace(rule=f"{problem.rule}: {len(definition.inputs)} of yours and {own}")
     number = re.match(r"inputs\[(\d+)\]", problem.parameter)
     if number and int(number[1]) >= len(definition.inputs):  # with_code puts them last
         if is_packed(definition) and definition.source_dir is not None:

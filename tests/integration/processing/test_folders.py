@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from airflow_sm_processing.exceptions import AccessDeniedError, JobFailedError
 from airflow_sm_processing.processing import (
     ProcessingInput,
     ProcessingJob,
@@ -123,6 +124,52 @@ def test_what_names_an_object_or_a_prefix_stays_one(workshop: Workshop, script: 
         f"{workshop.uri('parts/part-')} is neither an object nor a folder: SageMaker reads all keys that begin like "
         f"it, such as {workshop.uri('parts/part-0')}, {workshop.uri('parts/part-1/')}."
     )
+
+
+def many(workshop: Workshop, other: str) -> list[ProcessingInput]:
+    """More inputs than SageMaker takes, from two buckets, some of them one within another."""
+    workshop.put(*(f"many/{number}/{number}.csv" for number in range(9)), "many/0/deep/it's ü.csv", "many/list-1")
+    workshop.put("many/list-2")
+    workshop.s3.put_object(Bucket=workshop.bucket, Key="many/empty/", Body=b"")
+    workshop.s3.create_bucket(Bucket=other)
+    workshop.s3.put_object(Bucket=other, Key="shared/b.csv", Body=b"other")
+    mine = [workshop.uri(f"many/{name}") for name in (*range(9), "0/deep/", "list-", "0/0.csv", "empty/")]
+    sources = [*mine, f"s3://{other}/shared"]
+    return [ProcessingInput(source, f"/opt/ml/processing/in/{number}") for number, source in enumerate(sources)]
+
+
+MANY_FOUND = sorted(
+    [
+        *(f"in/{number}/{number}.csv" for number in range(9)),
+        *("in/0/deep/it's ü.csv", "in/9/it's ü.csv", "in/10/list-1", "in/10/list-2", "in/11/0.csv", "in/13/b.csv"),
+        *("input/airflow-command/command.sh", "input/code/ls.py"),
+    ]
+)
+
+
+def test_more_inputs_than_sagemaker_takes_are_all_there(
+    workshop: Workshop, script: str, caplog: pytest.LogCaptureFixture
+):
+    other = f"{workshop.bucket}-other"
+    with caplog.at_level("INFO", "airflow_sm_processing"):
+        assert workshop.read(script, inputs=many(workshop, other)) == MANY_FOUND
+    said = "13 of 14 inputs, with 12 objects, go by 1 manifest, because SageMaker doesn't take so many inputs."
+    assert said in caplog.messages
+
+
+def test_one_of_many_inputs_that_has_no_objects_fails_the_job_as_ever(workshop: Workshop, script: str):
+    workshop.put(*(f"some/{number}/a" for number in range(10)))
+    inputs = [ProcessingInput(workshop.uri(f"some/{n}/"), f"/opt/ml/processing/in/{n}") for n in range(11)]
+    with pytest.raises(JobFailedError, match=rf'No S3 objects found under S3 URL "{workshop.uri("some/10/")}"'):
+        workshop.ended(script, inputs=inputs)
+
+
+def test_many_inputs_that_may_not_be_listed_are_an_error(workshop: Workshop, script: str, sagemaker: LocalSageMaker):
+    inputs = [ProcessingInput(workshop.uri(f"none/{n}/"), f"/opt/ml/processing/in/{n}") for n in range(11)]
+    sagemaker.set_faults("ListObjectsV2:error=AccessDenied,status=403")
+    with pytest.raises(AccessDeniedError, match="ListObjectsV2"):
+        workshop.ended(script, inputs=inputs)
+    sagemaker.set_faults()
 
 
 def test_a_local_folder_is_without_an_input_whose_name_begins_alike(workshop: Workshop, script: str, tmp_path: Path):

@@ -13,6 +13,9 @@ from .queries import ATHENA, query
 SIZES = ("large", "xlarge", "2xlarge", "4xlarge", "12xlarge", "24xlarge")
 OWN_ENTRYPOINT = ", for the image's own entrypoint: with an entrypoint of yours, they go by a file"
 MORE_SETTINGS = ": with an entrypoint of yours, some 25,000 characters fit in; ProcessingInput.from_json takes more"
+TOO_MANY = "must have at most 10 items"
+ONE_MANIFEST = "; those of one bucket can go by a manifest"
+PIPES = "input-1 (Pipe), input-2 (Pipe), input-3 (Pipe)"
 TAG_PATTERN = r"must match ([\p{L}\p{Z}\p{N}_.:/=+\-@]*)"
 NAME_PATTERN = "must match [a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}"
 
@@ -84,9 +87,29 @@ BROKEN_LIMITS: dict[str, tuple[Any, str, str]] = {
         "must have at most 50 items, has 51",
     ),
     "inputs and the code": (
-        script(inputs=tuple(an_input(destination=f"/opt/ml/processing/{i}") for i in range(10))),
+        script(inputs=tuple(an_input(destination=f"/opt/ml/processing/{i}", s3_input_mode="Pipe") for i in range(10))),
         "inputs",
-        "must have at most 10 items, has 11: 10 of yours and the script's own",
+        f"{TOO_MANY}, has 11: 10 of yours and the script's own{ONE_MANIFEST}, but not {PIPES} and 7 more",
+    ),
+    "inputs for the image's own entrypoint": (
+        definition(inputs=tuple(an_input(destination=f"/opt/ml/processing/{i}") for i in range(11))),
+        "inputs",
+        f"{TOO_MANY}, has 11; with an entrypoint of yours, those of one bucket could go by a manifest",
+    ),
+    "inputs of as many buckets": (
+        script(inputs=tuple(an_input(source=f"s3://b{i}", destination=f"/opt/ml/processing/{i}") for i in range(11))),
+        "inputs",
+        f"{TOO_MANY}, has 12: 11 of yours and the script's own{ONE_MANIFEST}, and there are too many buckets",
+    ),
+    "an input that would be in a manifest": (
+        script(
+            inputs=tuple(
+                an_input(source=f"s3://raw/{'x' * 1024 * (i == 7)}", destination=f"/opt/ml/processing/{i}")
+                for i in range(12)
+            )
+        ),
+        "inputs[7].source",
+        "must have at most 1024 characters, has 1033",
     ),
     "outputs": (
         definition(outputs=tuple(an_output(source=f"/opt/ml/processing/{i}") for i in range(11))),
