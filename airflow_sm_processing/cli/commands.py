@@ -64,7 +64,7 @@ def _section(title: str, rows: list[tuple[str, str]]) -> str:
 
 
 def _uploaded(item: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    size = "in the repository" if item["bytes"] is None else f"{item['bytes']:,} bytes"
+    size = "known when the job is made" if item["bytes"] is None else f"{item['bytes']:,} bytes"
     yield item["path"], f"{item['s3_uri']}  ({size})"
     for file in item.get("files", ()):
         yield f"  {file['name']}", f"{file['path']}  ({file['bytes']:,} bytes)"

@@ -69,7 +69,11 @@ class Manifest(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The manifest: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProcessingS3Input.html."""
+        """The manifest: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html.
+
+        Its prefix is all of the bucket. So an object's path is its key, whether SageMaker makes the path of what
+        follows the prefix or, as in https://github.com/aws/sagemaker-python-sdk/issues/723, of the prefix as well.
+        """
         return json.dumps([{"prefix": f"s3://{self.bucket}/"}, *self.keys], indent=0)
 
 
@@ -95,21 +99,31 @@ fail() { # the input, its path, and why
 folder() { # the input, its path, and a folder in it
     mkdir -p "$2/$3" || fail "$1" "$2" "its folder can't be made, the log says why"
 }
-put() { # the input, its path, and a file, or a folder with all that is in it: linked if possible, which takes no room
-    cp -Rl "$3" "$2/" 2> /dev/null || cp -R "$3" "$2/" || fail "$1" "$2" "its files can't be copied, the log says why"
+put() { # the input, its path, and files, and folders with all that is in them: linked if possible, which takes no room
+    input=$1 place=$2
+    shift 2
+    cp -Rl "$@" "$place/" 2> /dev/null || cp -R "$@" "$place/" ||
+        fail "$input" "$place" "its files can't be copied, the log says why"
 }
 files() { # the input, its path, and what begins the paths of its files
-    case $3 in
+    input=$1 place=$2 begin=$3
+    case $begin in
     */)
-        [ -d "$3" ] || fail "$1" "$2" "nothing of it is in $3"
-        put "$1" "$2" "$3."
+        [ -d "$begin" ] || fail "$input" "$place" "nothing of it is in $begin"
+        put "$input" "$place" "$begin."
         ;;
     *)
-        for path in "$3"*; do
-            [ -e "$path" ] || fail "$1" "$2" "nothing of it is in $3"
-            if [ "$path" = "$3" ] && [ -d "$path" ]; then path=$path/.; fi
-            put "$1" "$2" "$path"
+        set --
+        for path in "$begin"*; do
+            [ -e "$path" ] || fail "$input" "$place" "nothing of it is in $begin"
+            if [ "$path" = "$begin" ] && [ -d "$path" ]; then path=$path/.; fi
+            set -- "$@" "$path"
+            if [ $# -eq 100 ]; then
+                put "$input" "$place" "$@"
+                set --
+            fi
         done
+        [ $# -eq 0 ] || put "$input" "$place" "$@"
         ;;
     esac
 }"""

@@ -416,7 +416,9 @@ def _groups(staged: list[_Staged], over: int) -> list[list[_Staged]]:
     buckets: dict[str, list[_Staged]] = {}
     for item, upload in staged:
         if _why_unmerged(item) is None and str(item.source).startswith("s3://"):
-            buckets.setdefault(S3Location.parse(str(item.source)).bucket, []).append((item, upload))
+            bucket = S3Location.parse(str(item.source)).bucket
+            # Placeholders of a plan are most likely outputs in the default bucket, and no bucket's name begins so.
+            buckets.setdefault("<" if bucket.startswith("<") else bucket, []).append((item, upload))
     groups: list[list[_Staged]] = []
     for group in sorted(buckets.values(), key=len, reverse=True):
         if over > 0 and len(group) > 1:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_processing import ProcessingInput, ProcessingOutput, S3Input, ScriptProcessingOperator
+from airflow_sm_processing.xcoms import DETAILS_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,3 +125,27 @@ def test_code_that_another_task_wrote_is_read_without_its_neighbours(make: Any, 
     assert runner.run(a).state == "success"
     assert runner.run(b).state == "success"
     assert runner.supervisor.xcoms["b", -1]["found"] == ["input/code/ls.py"]
+
+
+def test_more_inputs_than_sagemaker_takes_are_read_and_found_again(
+    make: Any, runner: Runner, sagemaker: LocalSageMaker
+):
+    s3 = sagemaker.client("s3")
+    for bucket in ("many-one", "many-two"):
+        s3.create_bucket(Bucket=bucket)
+        for number in range(7):
+            s3.put_object(Bucket=bucket, Key=f"of {bucket}/{number}/a", Body=b"1")
+    sources = [f"s3://{bucket}/of {bucket}/{number}" for bucket in ("many-one", "many-two") for number in range(7)]
+    inputs = [ProcessingInput(source, f"{IN}/{number}") for number, source in enumerate(sources)]
+    task = reader(make, inputs=inputs)
+    assert runner.run(task).state == "success"
+    xcoms = runner.supervisor.xcoms["b", -1]
+    command = "input/airflow-command/command.sh"
+    assert xcoms["found"] == sorted([*(f"in/{number}/a" for number in range(14)), command, "input/code/b.py"])
+    shown = [item["name"] for item in xcoms[DETAILS_KEY]["inputs"]]
+    assert shown == [*(f"input-{number}" for number in range(8, 15)), "airflow-inputs-1", "code", "airflow-command"]
+    name = xcoms["job_name"]
+    assert runner.run(task).state == "success"
+    assert runner.supervisor.xcoms["b", -1]["job_name"] == name
+    read = task.get_openlineage_facets_on_complete(None).inputs
+    assert sorted(f"{item.namespace}/{item.name}" for item in read) == sources

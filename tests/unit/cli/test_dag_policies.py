@@ -61,6 +61,23 @@ def test_the_job_reads_and_writes_prefixes(dag, task_factory):
     assert needed["WriteOutputs"] == ["arn:aws:s3:::results/all/*", f"{BUCKET}/a-dag-*-????????????-*/output/b/*"]
 
 
+def test_inputs_that_go_by_manifests_are_read_and_listed_one_by_one(dag, task_factory):
+    inputs = [
+        ProcessingInput(f"s3://raw/{number}/{{{{ ds }}}}/", f"/opt/ml/processing/{number}") for number in range(8)
+    ]
+    inputs += [ProcessingInput(f"{{{{ params.p{number} }}}}", f"/opt/ml/processing/p{number}") for number in range(8)]
+    task_factory(inputs=inputs)
+    files = f"{BUCKET}/a-dag-*-????????????/input/*"
+    raw = [f"arn:aws:s3:::raw/{number}/*/*" for number in range(8)]
+    assert job_role(dag)["ReadInputs"] == ["arn:aws:s3:::code/script.py*", *raw, files]
+    (found,) = task_policies(dag, **PLACE)
+    minimal = policy_document(caller_statements(found.needs), minimal=True)["Statement"]
+    (listing,) = [item for item in minimal if item["Sid"] == "ListInputsForManifests"]
+    assert listing["Resource"] == ["arn:aws:s3:::raw"]
+    assert listing["Condition"]["StringLike"]["s3:prefix"] == [f"{number}/*/*" for number in range(8)]
+    assert "UploadLocalFiles" in caller(dag)
+
+
 def test_an_input_from_another_task_is_that_tasks_output(dag, task_factory):
     upstream = task_factory(task_id="up", outputs=[ProcessingOutput("/opt/ml/processing/o", output_name="train")])
     task_factory(task_id="down", inputs=[ProcessingInput(upstream.output["train"], "/opt/ml/processing/i")])

@@ -212,3 +212,38 @@ def test_defaults_are_planned_with_their_origins_and_without_credentials(dag, ta
     assert plan["request"]["RoleArn"] == "arn:aws:iam::123456789012:role/Default"
     assert plan["request"]["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == "a-key"
     assert plan["defaults"] == {"role": str(path), "volume_kms_key": "connection aws_default"}
+
+
+def test_many_outputs_of_other_tasks_are_planned_as_if_they_were_in_one_bucket(dag, task_factory):
+    outputs = [ProcessingOutput("/opt/ml/processing/o", output_name="o")]
+    upstream = [task_factory(task_id=f"up-{number}", outputs=outputs) for number in range(10)]
+    task_factory(inputs=[ProcessingInput(up.output["o"], f"/opt/ml/processing/{up.task_id}") for up in upstream])
+    plan = planned(dag)
+    assert plan["request"]["ProcessingInputs"][0]["InputName"] == "airflow-inputs-1"
+    assert "<output o of task up-9>" in str(plan["permissions"]["job_role"])
+
+
+def test_more_inputs_than_sagemaker_takes_are_planned_without_a_listing(dag, task_factory):
+    inputs = [ProcessingInput(f"s3://raw/{number}", f"/opt/ml/processing/in/{number}") for number in range(12)]
+    task_factory(inputs=inputs)
+    plan = planned(dag)
+    assert [item["InputName"] for item in plan["request"]["ProcessingInputs"]] == [
+        "airflow-inputs-1",
+        "code",
+        "airflow-command",
+    ]
+    stem = plan["request"]["ProcessingJobName"].removesuffix("-1")
+    place = f"sagemaker-eu-west-1-123456789012/{stem}/input/<digest>"
+    assert plan["uploads"] == [
+        {"path": "manifest.json", "s3_uri": f"s3://{place}/airflow-inputs-1", "bytes": None},
+        {"path": "command.sh", "s3_uri": f"s3://{place}/airflow-command", "bytes": None},
+    ]
+    reason = "the digest of manifests: S3 says which objects the inputs have"
+    assert plan["unknown"][0] == {"value": "<digest>", "is": reason}
+    assert [item["value"] for item in plan["unknown"][1:]] == [f"s3://raw/{number}" for number in range(12)]
+    caller, role = ({item["Sid"]: item for item in plan["permissions"][whose]} for whose in ("caller", "job_role"))
+    prefixes = {"StringLike": {"s3:prefix": sorted(f"{number}*" for number in range(10))}}
+    assert caller["ListInputsForManifests"]["Condition"] == prefixes
+    objects = {f"arn:aws:s3:::raw/{number}*" for number in range(10)}
+    manifest, command = (f"arn:aws:s3:::{place}/{name}" for name in ("airflow-inputs-1", "airflow-command"))
+    assert {*objects, f"{manifest}/manifest.json*", f"{command}/command.sh*"} < {*role["ReadInputs"]["Resource"]}

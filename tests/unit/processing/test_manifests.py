@@ -285,6 +285,7 @@ PLACES: dict[str, tuple[list[str], dict[str, str]]] = {
     "an object, and others that begin so": (["d/a"], {"d/a": "0/a", "d/a.old": "0/a.old"}),
     "a name without its slash": (["d/e"], {"d/e/f": "0/f", "d/e/.g": "0/.g", "d/ex": "0/ex"}),
     "beginnings in the bucket's root": (["a"], {"a1": "0/a1", "a2/b": "0/a2/b"}),
+    "the beginning of very many": (["d/p"], {f"d/p{number}": f"0/p{number}" for number in range(250)}),
     "hidden ones": (["d/.h"], {"d/.h1": "0/.h1", "d/.h2/x": "0/.h2/x"}),
     "names that are patterns": (["d/*"], {"d/*1": "0/*1"}),
     "a name that is an option": (["-r/"], {"-r/-f": "0/-f"}),
