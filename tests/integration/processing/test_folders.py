@@ -151,9 +151,12 @@ def test_more_inputs_than_sagemaker_takes_are_all_there(
     workshop: Workshop, script: str, caplog: pytest.LogCaptureFixture
 ):
     other = f"{workshop.bucket}-other"
+    settings = ProcessingInput.from_json({"a": 1}, "/opt/ml/processing/in/settings")
+    code = ProcessingInput(script, "/opt/ml/processing/in/local")
     with caplog.at_level("INFO", "airflow_sm_processing"):
-        assert workshop.read(script, inputs=many(workshop, other)) == MANY_FOUND
-    said = "13 of 14 inputs, with 12 objects, go by 1 manifest, because SageMaker doesn't take so many inputs."
+        found = workshop.read(script, inputs=[settings, *many(workshop, other), code])
+    assert found == sorted([*MANY_FOUND, "in/settings/input.json", "in/local/ls.py"])
+    said = "15 of 16 inputs, with 14 objects, go by 1 manifest, because SageMaker doesn't take so many inputs."
     assert said in caplog.messages
 
 
