@@ -1,1 +1,1 @@
-"""Commands that say what tasks would do: `airflow sm-processing …`, or `airflow-sm-processing …` before 3.2."""
+"""Commands that show what tasks would do: `airflow sm-processing …`, or `airflow-sm-processing …` before 3.2."""

@@ -93,7 +93,7 @@ _FORMS = {"json": _json, "yaml": _yaml, "table": _table}
 
 
 def plan(options: argparse.Namespace) -> None:
-    """Print what a task would ask of AWS."""
+    """Print the requests that a task would send to AWS."""
     _run(_plan, options)
 
 
@@ -103,12 +103,12 @@ def iam_policy(options: argparse.Namespace) -> None:
 
 
 def images(options: argparse.Namespace) -> None:
-    """Print which of AWS's own images there are."""
+    """Print the list of AWS's own images."""
     _run(_images, options)
 
 
 def migrate(options: argparse.Namespace) -> None:
-    """Print the calls that replace the amazon provider's; end with 1 if a file can't be read, after all others."""
+    """Print the calls that replace the amazon provider's; exit with 1 in the end if a file couldn't be read."""
     from airflow_sm_processing.cli.migrate import reports
 
     found, errors = reports(options.dag_file)
@@ -118,8 +118,8 @@ def migrate(options: argparse.Namespace) -> None:
 
 
 def moment(text: str) -> datetime:
-    """Read a logical date in ISO 8601; without a zone it is in UTC."""
-    read = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 knows no Z
+    """Parse a logical date in ISO 8601; UTC if it has no zone."""
+    read = datetime.fromisoformat(text.replace("Z", "+00:00"))  # Python 3.10 doesn't accept Z
     return read if read.tzinfo else read.replace(tzinfo=timezone.utc)
 
 
@@ -219,7 +219,7 @@ def _framework_rows(region: str | None) -> list[tuple[str, ...]]:
 
 
 def _image_rows(framework: str, region: str) -> list[tuple[str, ...]]:
-    """Return each image that a framework has in a region; its short form has what distinguishes it from the others."""
+    """Return a framework's images in a region, each with a short form that distinguishes it from the others."""
     from airflow_sm_processing.image_uris import image_versions, resolve
 
     rows: list[tuple[str, ...]] = []
@@ -369,14 +369,14 @@ COMMANDS: list[tuple[str, str, str, str, Callable[..., None], list[tuple[tuple[s
         [(("dag_file",), {"nargs": "+", "metavar": "DAG_FILE", "help": "a DAG file, or a folder with some"})],
     ),
 ]
-"""Name, help, description, examples, function, and arguments with what argparse takes for each."""
+"""Name, help, description, examples, function, and arguments with argparse's options for each."""
 
 
 def get_cli_commands() -> list[Any]:
     """Return the commands for Airflow's command line."""
     from airflow.cli import cli_config
 
-    make_argument: Any = cli_config.Arg  # which is untyped
+    make_argument: Any = cli_config.Arg  # it is untyped
 
     commands = [
         cli_config.ActionCommand(

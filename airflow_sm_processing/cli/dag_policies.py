@@ -62,7 +62,10 @@ __all__ = [
 
 
 def shared_parameters(task: MappedOperator) -> dict[str, Any]:
-    """Return what all instances of a mapped task have: of the DAG, the task group and `partial()`, the last first."""
+    """Return the parameters that all instances of a mapped task share.
+
+    They come from the DAG, the task group and `partial()`; a later one of these overrides an earlier one.
+    """
     group = getattr(task.task_group, "default_args", None)
     defaults = {**(task.dag.default_args if task.dag else {}), **(group or {})}
     defaults.update(task.partial_kwargs.get("default_args") or {})
@@ -70,12 +73,12 @@ def shared_parameters(task: MappedOperator) -> dict[str, Any]:
 
 
 def mapped_sets(expanded: Any, *, together: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Yield what is mapped over, of which nothing may be known.
+    """Yield the sets of parameters that a task is mapped over, as far as the DAG file has them.
 
     Args:
         expanded: What the task is expanded with.
-        together: Parameters of which each element is yielded with each of the others', for one ARN is made of them. Of
-            any other parameter, each element is yielded once, since policies add up.
+        together: Parameters that make up one ARN: every combination of their elements is yielded. Each element of any
+            other parameter is yielded once, since policies add up.
     """
     if isinstance(expanded, Mapping):
         lists = {name: list(value) for name, value in expanded.items() if isinstance(value, (list, tuple))}
@@ -85,24 +88,24 @@ def mapped_sets(expanded: Any, *, together: Collection[str]) -> Iterator[dict[st
         yield from ({**plain, **dict(zip(among, items, strict=True))} for items in product(*among.values()))
         for name in sorted(lists.keys() - among.keys()):
             yield from ({**plain, name: item} for item in lists[name][1:])
-    elif isinstance(expanded, Iterable) and not isinstance(expanded, (str, XComArg)):  # which only looks like one
+    elif isinstance(expanded, Iterable) and not isinstance(expanded, (str, XComArg)):  # they only look iterable
         yield from (dict(item) for item in expanded if isinstance(item, Mapping))
 
 
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
-_ANY_DIGEST = "?" * 12  # in IAM, any character; a digest has twelve
+_ANY_DIGEST = "?" * 12  # `?` is any one character in IAM; a digest has twelve
 _ANYWHERE = "s3://*"
 _OUTRIGHT = ("role", "kms_key", "output_kms_key", "volume_kms_key", "inputs", "outputs", "default_bucket")
-"""Parameters that a policy has nothing to say of while all of their value is unknown."""
+"""Parameters that are left out of a policy while nothing is known of their value."""
 _GIVEN_LATE = frozenset({*_OUTRIGHT, "image_uri"})
-"""What a task may be given that is mapped over dicts which only a run knows."""
+"""Parameters that may be set by the mapping, for a task that is mapped over dicts which only a run knows."""
 _IN_ONE_ARN = ("job_name", "base_job_name", "image", "image_uri", "role", "region_name")
 _CALLED_WITH = "called_with"
 _SETTINGS = ("region_name", "default_bucket", "default_bucket_prefix", "own_outputs", "result_files")
 
 
 class TaskPolicy(NamedTuple):
-    """A task's needs, and what no policy can be written for before it runs."""
+    """The permissions that a task needs, and those that can't be determined before it runs."""
 
     needs: JobNeeds
     left_out: tuple[str, ...]
@@ -114,7 +117,7 @@ def task_policies(dag: DAG, *, account: str | None = None, region: str | None = 
     Args:
         dag: The DAG.
         account: Where the jobs run; any account if None and no role has it.
-        region: Likewise; what a task says of its region goes first.
+        region: Likewise; a region that the task sets takes precedence.
     """
     for task in dag.tasks:
         for parameters in _parameter_sets(task):
@@ -122,14 +125,14 @@ def task_policies(dag: DAG, *, account: str | None = None, region: str | None = 
 
 
 def job_names(task: Any, *, account: str | None = None, region: str | None = None) -> Iterator[tuple[Place, str]]:
-    """Yield where a processing task's jobs run, and a pattern of their names; nothing for a task of another kind."""
+    """Yield where a processing task's jobs run, and a pattern of their names; nothing for other kinds of tasks."""
     for parameters in _parameter_sets(task):
         needs = _Reading(parameters, account, region).task_policy("").needs
         yield needs.place, needs.job_name
 
 
 def without_templates(text: str) -> str:
-    """Return a text with stars for what only a run knows of it."""
+    """Return a text with a star in place of each template, whose value only a run knows."""
     return _TEMPLATE.sub(ANY, text)
 
 
@@ -145,12 +148,12 @@ def _parameter_sets(task: Any) -> Iterator[dict[str, Any]]:
 
 
 def _named_together(parameters: dict[str, Any], task: Any) -> dict[str, Any]:
-    """Return the parameters with one pattern of names for all tasks of a DAG that have none; policies stay short."""
+    """Return the parameters with a name pattern that all unnamed tasks of a DAG share, to keep policies short."""
     return with_base_name(parameters, dag_id=task.dag_id, task_name=ANY)
 
 
 def _mapped_parameters(task: MappedOperator, partial: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield what a mapped task's instances have; of a function's task, the arguments are mapped over."""
+    """Yield the parameters of a mapped task's instances; a function's task is mapped over the function's arguments."""
     arguments = getattr(task, "op_kwargs_expand_input", None)
     if arguments is None:
         known = [*mapped_sets(task.expand_input.value, together=_IN_ONE_ARN)]
@@ -208,13 +211,13 @@ class _Reading:
         return TaskPolicy(needs, tuple(f"{subject}: {reason}" for reason in self._left_out(request)))
 
     def output_uri(self, name: str) -> str:
-        """Return where an output goes, as far as that is known; `s3://*` if the task has none of that name."""
+        """Return an output's URI, with stars for unknown parts; `s3://*` if the task has no output of that name."""
         outputs = self.task_policy("").needs.request.get("ProcessingOutputConfig", {}).get("Outputs", ())
         uris = {item["OutputName"]: item.get("S3Output", {}).get("S3Uri") for item in outputs}
         return uris.get(name) or _ANYWHERE
 
     def _large_results(self) -> Iterator[str]:
-        """Yield where the results of other functions may be that a function is called with."""
+        """Yield where large results may be that other functions return and this function takes as arguments."""
         for operator, _ in XComArg.iter_xcom_references(self._called_with):
             upstream = next(_parameter_sets(operator), {})
             for name in upstream.get("own_outputs") or ():
@@ -242,14 +245,14 @@ class _Reading:
         )
 
     def _stem(self) -> str:
-        """Return a pattern of what the names of the task's jobs begin with."""
+        """Return a pattern for the beginning of the names of the task's jobs."""
         known, star, _ = self._definition.base_name.partition(ANY)
         if not star:
             return stem(self._definition, _ANY_DIGEST)
         return f"{legal_name(known) if known else ''}{ANY}-{_ANY_DIGEST}"
 
     def _known(self, value: Any, field: str = "") -> Any:
-        """Return a value with stars for what only a run knows."""
+        """Return a value with stars in place of what only a run knows."""
         if isinstance(value, str):
             return _somewhere(without_templates(value), field)
         if isinstance(value, Mapping):
@@ -261,7 +264,7 @@ class _Reading:
         return _somewhere(self._referred(value), field)
 
     def _referred(self, value: Any) -> str:
-        """Return where the output is that a reference is to; a star for any other reference."""
+        """Return the URI of the output that a reference names; a star for any other reference."""
         reference = getattr(value, "reference", value)
         if not isinstance(reference, PlainXComArg):
             return ANY
@@ -276,12 +279,12 @@ _PLACES = frozenset({"source", "destination", "s3_uri", "code", "source_dir"})
 
 
 def _somewhere(text: str, field: str) -> str:
-    """Return an S3 URI for a value that may be anything, where it names a place: local paths are in the DAG file."""
+    """Return `s3://*` for the unknown value of a field that takes a place; a local path would be in the DAG file."""
     return _ANYWHERE if text.startswith(ANY) and field in _PLACES else text
 
 
 def _with_uploads_below(request: Mapping[str, Any], own: str, shared: str) -> dict[str, Any]:
-    """Return the request with its local inputs where a task instance's jobs share them."""
+    """Return the request with its uploaded inputs at the prefix that all jobs of a task instance share."""
     inputs = [
         {**item, "S3Input": {**item["S3Input"], "S3Uri": shared}}
         if str(item.get("S3Input", {}).get("S3Uri")).startswith(own)
@@ -292,8 +295,8 @@ def _with_uploads_below(request: Mapping[str, Any], own: str, shared: str) -> di
 
 
 def job_watchers(dag: DAG) -> Iterator[CompletedJobsTrigger]:
-    """Yield the triggers of our kind that watch the assets of a DAG's schedule."""
-    for asset in _assets(getattr(dag.timetable, "asset_condition", None)):  # only schedules by assets have it
+    """Yield this package's triggers that watch the assets in a DAG's schedule."""
+    for asset in _assets(getattr(dag.timetable, "asset_condition", None)):  # only asset schedules have it
         for watcher in asset.watchers:
             if isinstance(watcher.trigger, CompletedJobsTrigger):
                 yield watcher.trigger
@@ -311,23 +314,23 @@ _PARAMETERS = ("job_name", "job_arn", "job_name_prefix", "region_name", "deferra
 
 
 class SensedJobs(NamedTuple):
-    """What one of a DAG's sensors looks for."""
+    """The jobs that one of a DAG's sensors looks for."""
 
     place: Place
     names: str
-    """The job's name, or a pattern of what it may be."""
+    """The job's name, or a pattern that it matches."""
     listed: bool
     """Whether only the name's beginning is known, so that the job is looked for in listings."""
     defers: bool
 
 
 def sensed_jobs(dag: DAG, *, account: str | None = None, region: str | None = None) -> Iterator[SensedJobs]:
-    """Yield what each sensor of a DAG looks for; a mapped one once for each set of parameters in the DAG file.
+    """Yield the jobs that each sensor of a DAG looks for; for a mapped sensor, once per parameter set in the DAG file.
 
     Args:
         dag: The DAG.
         account: Where the jobs are; any account if None and no ARN or upstream task has it.
-        region: Likewise; what a sensor says of its region goes first.
+        region: Likewise; a region that the sensor sets takes precedence.
     """
     for task in dag.tasks:
         for parameters in _sensor_parameters(task):
@@ -369,14 +372,14 @@ def _named(parameters: dict[str, Any], account: str | None, region: str | None) 
 
 def _named_by(arn: str, account: str | None, region: str | None) -> tuple[Place, str]:
     parts = without_templates(arn).split(":", 5)
-    if len(parts) != len(_ARN_PARTS):  # a template, or what the sensor itself will complain of
+    if len(parts) != len(_ARN_PARTS):  # a template, or an error that the sensor itself reports
         return place_of_jobs(account=account, region=region), ANY
     _, partition, _, region, account, resource = parts
     return Place(account=account, region=region, partition=partition), resource.rpartition("/")[2]
 
 
 def _known(value: Any) -> str | None:
-    """Return a text with stars for what only a run knows; None for no value."""
+    """Return a text with stars in place of what only a run knows; None for no value."""
     if value is None or value == "":
         return None
     return without_templates(value) if isinstance(value, str) else ANY

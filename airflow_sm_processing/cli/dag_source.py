@@ -1,4 +1,4 @@
-"""What the text of a DAG file says without being run: its names, and the dicts that are written down in it."""
+"""Read names and literal dicts from a DAG file's text, without running it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["WIDTH", "DagSource", "UnknownValueError", "formatted"]
 _QUOTED = re.compile(r"([a-zA-Z]*)'[^'\"\\]*'\Z")
 _BEGIN, _END = (getattr(tokenize, name, None) for name in ("FSTRING_START", "FSTRING_END"))  # since Python 3.12
 WIDTH = 100
-"""Of a line of code or comment that is printed."""
+"""The maximum width of a printed line of code or comment."""
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _SCOPES = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, *_COMPREHENSIONS)
@@ -29,12 +29,12 @@ _CHANGING = frozenset(
 _HARMLESS = frozenset(
     {"copy", "deepcopy", "dict", "dumps", "enumerate", "expand", "items", "len", "list", "partial", "print", "sorted"}
 )
-"""Calls that leave their arguments as they are; so do operators, sensors and DAGs."""
+"""Calls that don't change their arguments; neither do operators, sensors and DAGs."""
 _COPYING = frozenset({"copy", "deepcopy", "dict"})
 
 
 class UnknownValueError(LookupError):
-    """A value isn't known from the file's text; `reason` says why, with the line."""
+    """A value can't be determined from the file's text; `reason` says why, with the line."""
 
     def __init__(self, node: ast.AST, reason: str) -> None:
         self.reason = f"{reason} (line {getattr(node, 'lineno', 1)})"
@@ -44,28 +44,28 @@ class UnknownValueError(LookupError):
 class DagSource:
     """A parsed DAG file.
 
-    A name stands for what it was assigned only where that can't have changed: it is assigned once, nothing alters the
-    value, and the names in it mean the same where they would be pasted.
+    A name is replaced by its assigned value only where that can't have changed: it is assigned once, nothing alters
+    the value, and the names in the value mean the same where it would be pasted.
     """
 
     def __init__(self, text: bytes | str, file: str = "<DAG file>") -> None:
         """Parse the text.
 
         Raises:
-            SyntaxError: It is no Python.
+            SyntaxError: It isn't valid Python.
             ValueError: The same, on some versions of Python.
         """
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the file's own escapes, which are its author's business
+            warnings.simplefilter("ignore")  # about invalid escapes in the file, which only its author can fix
             self.tree = ast.parse(text, file)
         self._parents = {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
 
     def parent(self, node: ast.AST) -> ast.AST | None:
-        """Return what a node is part of."""
+        """Return the node that contains a node."""
         return self._parents.get(node)
 
     def qualified(self, node: ast.AST | None) -> str | None:
-        """Return the dotted name that a name or an attribute was imported by, also through `as` and assignments."""
+        """Return the dotted name that a name or attribute was imported as; follows `as` and assignments."""
         if isinstance(node, ast.Attribute):
             owner = self.qualified(node.value)
             return f"{owner}.{node.attr}" if owner else None
@@ -78,19 +78,19 @@ class DagSource:
         return self.qualified(values[0]) if is_alias else None
 
     def star_imports(self) -> set[str]:
-        """Return the modules of which everything is imported."""
+        """Return the modules that are imported with `*`."""
         found = [node for node in ast.walk(self.tree) if isinstance(node, ast.ImportFrom)]
         return {node.module or "" for node in found if any(alias.name == "*" for alias in node.names)}
 
     def value(self, node: ast.expr, at: ast.AST) -> ast.expr:
-        """Return the expression that a name stands for, and any other expression as it is.
+        """Return the expression assigned to a name; any other expression is returned unchanged.
 
         Args:
-            node: What may be a name.
+            node: The expression, possibly a name.
             at: Where the result would be pasted.
 
         Raises:
-            UnknownValueError: The name may stand for something else.
+            UnknownValueError: The name may have another value there.
         """
         seen = set()
         while isinstance(node, ast.Name):
@@ -106,10 +106,10 @@ class DagSource:
         return node
 
     def fields(self, node: ast.expr, at: ast.AST) -> dict[str, ast.expr]:
-        """Return the items of a dict that is written down: as a literal, with `**` and `|`, by `dict(…)`, or copied.
+        """Return the items of a dict that the file spells out: a literal, with `**` and `|`, by `dict(…)`, or a copy.
 
         Raises:
-            UnknownValueError: It isn't, or one of its keys isn't.
+            UnknownValueError: The file doesn't spell out the dict or one of its keys.
         """
         node = self.value(node, at)
         if isinstance(node, ast.Dict):
@@ -121,7 +121,7 @@ class DagSource:
         raise UnknownValueError(node, f"{ast.unparse(node)[:40]} isn't a literal dict in this file")
 
     def text(self, node: ast.expr, at: ast.AST) -> str | None:
-        """Return a text that is written down; None for anything else."""
+        """Return the text of a string literal; None for anything else."""
         try:
             node = self.value(node, at)
         except UnknownValueError:
@@ -129,7 +129,7 @@ class DagSource:
         return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
     def is_task_result(self, node: ast.expr) -> bool:
-        """Return whether an expression is what another task returns, as far as the text says."""
+        """Return whether an expression is recognizably another task's result."""
         while isinstance(node, ast.Subscript):
             node = node.value
         if isinstance(node, ast.Name):
@@ -142,7 +142,7 @@ class DagSource:
 
     @cached_property
     def _task_functions(self) -> set[str]:
-        """The functions that `@task` or one of its kinds decorates."""
+        """The functions decorated with `@task` or one of its variants."""
         functions = [node for node in ast.walk(self.tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
         return {
             function.name
@@ -182,7 +182,7 @@ class DagSource:
                     raise UnknownValueError(node, f"{node.id} may be something else by then")
 
     def _bound(self, name: str, at: ast.AST) -> tuple[ast.AST | None, list[ast.expr | None]]:
-        """Return the scope in which a name is bound that is used somewhere, and what it is assigned there."""
+        """Return the scope that binds a name used at `at`, and the values assigned to it there."""
         scope: ast.AST | None = self._scope(at)
         while scope is not None:
             if name in self._bindings.get(scope, {}):
@@ -207,7 +207,7 @@ class DagSource:
         return found
 
     def _bound_by(self, node: ast.AST) -> Iterator[tuple[str, ast.expr | None]]:
-        """Yield the names that a node itself binds, with what is assigned if that is one expression."""
+        """Yield the names that a node itself binds, each with its value if that is one expression."""
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             yield node.id, self._assigned(node)
         elif isinstance(node, ast.arg):
@@ -280,12 +280,12 @@ def _owner_of_copy(node: ast.Call) -> list[ast.expr]:
 
 
 def formatted(node: ast.expr, indent: str = "", taken: int = 0) -> str:
-    """Return an expression's code: on one line if it fits, else its items on lines of their own.
+    """Return an expression's code: on one line if it fits, else each item on its own line.
 
     Args:
         node: The expression.
-        indent: What its further lines begin with.
-        taken: The characters before it on its first line, beside the indentation.
+        indent: The indentation of the lines after the first.
+        taken: The number of characters before it on its first line, not counting the indentation.
     """
     line, inner = _one_line(node), f"{indent}    "
     if len(indent) + taken + len(line) <= WIDTH:
@@ -302,7 +302,7 @@ def formatted(node: ast.expr, indent: str = "", taken: int = 0) -> str:
 
 
 def _opened(node: ast.expr, indent: str) -> tuple[str, list[tuple[str, ast.expr]], str] | None:
-    """Return what begins an expression, its items with what stands before each, and what ends it."""
+    """Return an expression's opening text, its items with the text before each, and its closing text."""
     if isinstance(node, ast.Call) and (node.args or node.keywords):
         keywords = [("**" if item.arg is None else f"{item.arg}=", item.value) for item in node.keywords]
         is_chained = isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Call)
@@ -319,7 +319,7 @@ def _opened(node: ast.expr, indent: str) -> tuple[str, list[tuple[str, ast.expr]
 
 
 def _one_line(node: ast.expr) -> str:
-    """Return an expression's code with double quotes, where Python's own writes single ones."""
+    """Return an expression's code with double quotes; `ast.unparse` writes single ones."""
     code = ast.unparse(node)
     if "\n" in code:
         return code

@@ -1,7 +1,7 @@
 """Load DAGs from their files and render a task of a run that doesn't exist, without Airflow's database.
 
-Airflow's SDK asks a supervisor for whatever a template needs and the process doesn't have. Here that is an object which
-answers with placeholders, `<…>`, that name what would be there.
+Airflow's SDK asks a supervisor for whatever a template needs and the process doesn't have. Here the supervisor is an
+object that answers with placeholders, `<…>`, each of which names the value that a real run would have.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["RunFields", "check_runs_a_job", "find_dag", "own_definition", "read_
 
 
 class RunFields:
-    """What is known of the run."""
+    """The known fields of the run."""
 
     def __init__(self, run_id: str | None = None, logical_date: datetime | None = None, map_index: int = -1) -> None:
         self.date = logical_date or datetime.now(timezone.utc).replace(microsecond=0)
@@ -40,10 +40,10 @@ class RunFields:
 
 
 def check_runs_a_job(dag: DAG, task_id: str) -> None:
-    """Refuse a task of another kind than this package's operators.
+    """Check that a task is one of this package's operators.
 
     Raises:
-        LookupError: The task's jobs can't be planned, for it has none.
+        LookupError: It isn't, so that it has no jobs to plan.
     """
     task: Any = dag.get_task(task_id) if dag.has_task(task_id) else None
     if task is not None and not _runs_a_job(task):
@@ -55,10 +55,12 @@ def check_runs_a_job(dag: DAG, task_id: str) -> None:
 
 @contextmanager
 def rendered(dag: DAG, task_id: str, run: RunFields) -> Iterator[tuple[BaseProcessingOperator, Context]]:
-    """Return a processing task as a worker of the run would have it, and its context; the block is in that worker.
+    """Yield a processing task as a worker of the run would have it, and its context.
+
+    The `with` block runs as if it were in that worker.
 
     Raises:
-        LookupError: The DAG has no such task, or it is mapped and no index is given.
+        LookupError: The DAG has no such task, or the task is mapped and no index is given.
     """
     task = _task(dag, task_id, run.map_index)
     with _answering(_Answers(dag, task, run.map_index)):
@@ -72,7 +74,7 @@ def rendered(dag: DAG, task_id: str, run: RunFields) -> Iterator[tuple[BaseProce
 
 
 def own_definition(task: BaseProcessingOperator) -> Callable[..., AbstractContextManager[Any]]:
-    """Return what defines the job by the task's parameters alone: a function's call isn't known yet."""
+    """Return the method that defines the job from the task's parameters alone, without a function's call."""
     from airflow_sm_processing.operators.base import BaseProcessingOperator
 
     return partial(BaseProcessingOperator.job_definition, task)
@@ -135,7 +137,7 @@ def _instance(dag: DAG, task: Any, run: RunFields) -> Any:
 
 
 class _Answers:
-    """Stands where a worker's line to its supervisor is."""
+    """Stands in for a worker's connection to its supervisor."""
 
     def __init__(self, dag: DAG, task: Any, map_index: int) -> None:
         self._dag = dag
@@ -144,11 +146,11 @@ class _Answers:
         self._length = max(1, map_index + 1)
 
     def send(self, msg: Any) -> Any:
-        """Answer one question; those about the task's own state have no answer yet."""
+        """Answer one request; those for the task's own state have no answer yet."""
         answer = getattr(self, f"_{type(msg).__name__}", None)
         return None if answer is None else answer(msg)
 
-    # By the names of the questions: those of the newest Airflow aren't all in the oldest.
+    # Looked up by the requests' names, because the oldest Airflow doesn't have all request classes of the newest.
 
     def _GetXCom(self, msg: Any) -> Any:  # noqa: N802  # a question's name
         value = self._xcom(msg.task_id, msg.key)
@@ -188,12 +190,12 @@ class _Answers:
 
 
 def _is_function(dag: DAG, task_id: str) -> bool:
-    """Return whether a task's result is what a function returns, not its job."""
+    """Return whether a task's result is what a function returns, rather than its job's outputs."""
     return hasattr(dag.get_task(task_id), "python_callable")
 
 
 def _mapped_over(task: Any) -> dict[str, str]:
-    """Return the tasks over whose results a task is mapped, with the parameter that takes their elements."""
+    """Return the tasks whose results a task is mapped over, each with the parameter that takes the elements."""
     expanded = getattr(task, "op_kwargs_expand_input", task.expand_input).value  # a function's arguments
     arguments = expanded.items() if isinstance(expanded, dict) else ()
     references = {name: value.iter_references() for name, value in arguments if hasattr(value, "iter_references")}
@@ -201,7 +203,7 @@ def _mapped_over(task: Any) -> dict[str, str]:
 
 
 def _element(parameter: str, placeholder: Any) -> Any:
-    """Return what may stand for an element of a result: of the kind that the parameter takes."""
+    """Return a placeholder for one element of a result, of the type that the parameter takes."""
     if parameter in {"inputs", "outputs"}:
         return []
     if parameter in {"arguments", "command", "entrypoint"}:
@@ -221,7 +223,7 @@ def _output_names(dag: DAG, task_id: str) -> list[str]:
 
 
 def _comms() -> Any:
-    """Return the module of the questions and answers between tasks and supervisors."""
+    """Return the module that defines the messages between tasks and supervisors."""
     from airflow.sdk.execution_time import comms as module
 
     return module
@@ -229,7 +231,7 @@ def _comms() -> Any:
 
 @contextmanager
 def _answering(answers: _Answers) -> Iterator[None]:
-    """Put the answers where Airflow's SDK looks for its supervisor."""
+    """Install the answers where Airflow's SDK looks for its supervisor."""
     from airflow.sdk.execution_time import task_runner
 
     place: Any = task_runner
@@ -238,7 +240,7 @@ def _answering(answers: _Answers) -> Iterator[None]:
     try:
         yield
     finally:
-        del place.SUPERVISOR_COMMS  # absent, if this is no worker
+        del place.SUPERVISOR_COMMS  # absent outside of a worker
         if before is not None:
             place.SUPERVISOR_COMMS = before
 
@@ -247,7 +249,7 @@ _SPARK_PLACES = ("submit_py_files", "submit_jars", "submit_files", "spark_event_
 
 
 def _put_placeholders_in_s3(task: BaseProcessingOperator) -> None:
-    """Treat a place that isn't known yet as one in S3: local ones come from the DAG file."""
+    """Treat places that aren't known yet as S3 URIs; local paths would be in the DAG file."""
     fields: Any = task
     for name in ("inputs", "outputs", "code", "source_dir", "submit_app", *_SPARK_PLACES):
         if hasattr(task, name):
@@ -258,7 +260,7 @@ def _put_placeholders_in_s3(task: BaseProcessingOperator) -> None:
 
 
 def _with_inputs_in_s3(value: Any) -> Any:
-    """Return a function's arguments with their inputs in S3; other arguments are what they are."""
+    """Return a function's arguments with the inputs among them in S3 and everything else unchanged."""
     if isinstance(value, ProcessingInput):
         return dataclasses.replace(value, source=_in_s3(value.source))
     if isinstance(value, (list, tuple)):
@@ -296,7 +298,7 @@ def read_dags(path: str | Path) -> list[DAG]:
 
 
 def find_dag(dag_id: str, path: str | None = None) -> DAG:
-    """Return the DAG of an id: from the file, or from the DAG bundles that Airflow is configured with.
+    """Return the DAG with this id, from the file or from the configured DAG bundles.
 
     Raises:
         LookupError: There is none.
@@ -329,7 +331,7 @@ def _dag_bag() -> Any:
 
 
 def _by_likelihood(dag_id: str) -> Iterator[Path]:
-    """Yield the DAG files, first those in which the DAG's id stands."""
+    """Yield the DAG files, first those that contain the DAG's id."""
     from airflow.utils.file import list_py_file_paths
 
     files = [Path(file) for folder in _folders() for file in sorted(list_py_file_paths(folder))]
@@ -340,5 +342,5 @@ def _by_likelihood(dag_id: str) -> Iterator[Path]:
 def _folders() -> list[Path]:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
-    manager: Any = DagBundlesManager  # which is untyped
+    manager: Any = DagBundlesManager  # it is untyped
     return [bundle.path for bundle in manager().get_all_dag_bundles()]

@@ -1,6 +1,6 @@
 """Print the calls that replace the amazon provider's processing operators and sensors in DAG files.
 
-The files are parsed, never imported. What is printed is Python: calls to paste, with what there is to say in comments.
+The files are parsed, never imported. The output is Python: calls to paste, with remarks as comments.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["replacements", "reports"]
 
 _AIRFLOW = "airflow."
-"""Begins the provider's names, also those of the years before it was one."""
+"""The prefix of the provider's names, including those from before it was a separate provider."""
 
 
 # Printing
 
 
 def reports(paths: Iterable[str]) -> tuple[str, list[str]]:
-    """Return what is printed of files and folders, and why some can't be read."""
+    """Return the text to print for files and folders, and an error for each file that can't be read."""
     found, errors, seen = [], [], 0
     for path in paths:
         files = [*_python_files(Path(path))]
@@ -57,7 +57,7 @@ def _python_files(path: Path) -> Iterator[Path]:
 
 
 def _report(source: DagSource, path: Path) -> str | None:
-    """Return what is printed of one file; None if it has no such task."""
+    """Return the text to print for one file; None if it has no such task."""
     found, others = replacements(source), [*_other_mentions(source)]
     if not found and not others:
         return None
@@ -106,7 +106,7 @@ def _import_line(names: Sequence[str]) -> str:
 
 
 def replacements(source: DagSource) -> list[Replacement]:
-    """Return the provider's processing tasks of a file in the order of their lines, with what replaces each."""
+    """Return the provider's processing tasks in a file, in line order, each with its replacement."""
     stars = source.star_imports()
     calls = [node for node in ast.walk(source.tree) if isinstance(node, ast.Call)]
     found = [item for node in calls if (item := _replacement(source, node, stars)) is not None]
@@ -114,7 +114,7 @@ def replacements(source: DagSource) -> list[Replacement]:
 
 
 def _kind(source: DagSource, node: ast.AST, stars: set[str]) -> str | None:
-    """Return which of the provider's classes a name or an attribute is."""
+    """Return the name of the provider's class that a name or attribute refers to, if any."""
     name = source.qualified(node) if isinstance(node, (ast.Name, ast.Attribute)) else None
     if name is None and isinstance(node, ast.Name) and any(module.startswith(_AIRFLOW) for module in stars):
         name = f"{_AIRFLOW}{node.id}"
@@ -157,7 +157,7 @@ def _task_label(source: DagSource, call: ast.Call) -> str:
 
 
 def _other_mentions(source: DagSource) -> Iterator[str]:
-    """Yield where one of the provider's classes is used in a way that no call is printed for."""
+    """Yield the uses of the provider's classes that no replacement is printed for."""
     stars = source.star_imports()
     for node in ast.walk(source.tree):
         if not isinstance(node, (ast.Name, ast.Attribute)) or not isinstance(node.ctx, ast.Load):
@@ -220,7 +220,7 @@ def _default_args(source: DagSource) -> Iterator[str]:
 
 
 def _attributes_set(source: DagSource) -> Iterator[str]:
-    """Yield where the file sets parameters of the provider's on a task that it has made."""
+    """Yield where the file sets one of the provider's parameters as an attribute of a task."""
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr in _FOREIGN:
             yield (

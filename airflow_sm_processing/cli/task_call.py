@@ -1,4 +1,4 @@
-"""One of the amazon provider's processing tasks as a DAG file calls it, and the call that replaces it."""
+"""Convert a DAG file's call of one of the amazon provider's processing operators or sensors to this package's."""
 
 from __future__ import annotations
 
@@ -41,34 +41,34 @@ TEMPLATE = re.compile(r"\{\{|\{%")
 
 @dataclass
 class Replacement:
-    """One task of the provider's, and what replaces it."""
+    """A task of the amazon provider, and its replacement."""
 
     old: ast.expr
     """The expression in the file, from `SageMakerProcessingOperator` to the last call on it."""
     title: str
     new: ast.expr | None = None
-    """None where nothing can be pasted."""
+    """The call to paste instead; None if there is none."""
     names: set[str] = field(default_factory=set)
-    """What it needs of this package."""
+    """The names of this package that the new call uses."""
     xcom: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
-    """What isn't carried over, and what to know."""
+    """What isn't carried over, and other remarks."""
 
     @property
     def code(self) -> str:
-        """The call, ready to paste; empty if there is none."""
+        """The new call, ready to paste; empty if there is none."""
         return "" if self.new is None else formatted(self.new)
 
 
 class _Moved(dict[str, ast.expr]):
-    """Parameters by our names, in the order of the call."""
+    """Parameters under this package's names, in the order of the call."""
 
     def keywords(self) -> list[ast.keyword]:
         return [ast.keyword(None if name.startswith("**") else name, value) for name, value in self.items()]
 
 
 class TaskCall:
-    """The conversion of one call; what it has to say goes into what it makes."""
+    """Converts one call; remarks are added to the `Replacement` that it makes."""
 
     def __init__(self, source: DagSource, call: ast.Call, kind: str, made: Replacement) -> None:
         self.source = source
@@ -91,7 +91,7 @@ class TaskCall:
         return self
 
     def map(self, expansion: ast.Call | None) -> Self:
-        """Convert a mapped task: what is expanded by `config` becomes dicts of parameters."""
+        """Convert a mapped task: an expanded `config` becomes dicts of parameters."""
         moved, config = self._parameters(self.call.keywords)
         if config is not None:
             try:
@@ -150,7 +150,7 @@ class TaskCall:
     # The parameters of the task
 
     def _parameters(self, keywords: Sequence[ast.keyword]) -> tuple[_Moved, ast.expr | None]:
-        """Return the parameters by our names, without the request, and the request."""
+        """Return the parameters other than the request under this package's names, and the request."""
         moved, config = _Moved(), None
         for item in self._spread(keywords):
             if item.arg == "config" and self.kind == OPERATOR:
@@ -176,7 +176,7 @@ class TaskCall:
                 yield item
 
     def _parameter(self, name: str, value: ast.expr) -> dict[str, ast.expr]:
-        """Return one parameter by our name; nothing if it is left out, which is noted."""
+        """Return one parameter under this package's name; an empty dict, and a remark, if it is left out."""
         if isinstance(value, ast.Constant) and value.value is None and name in self._left_out_if_none:
             return {}
         special = self._special[self.kind].get(name)
@@ -252,7 +252,7 @@ class TaskCall:
         try:
             return ast.Call(ours, [], _Moved(_by_order(moved, self._request(config))).keywords())
         except UnknownValueError as error:
-            self.made.lost[:] = lost  # what was said until then is of parameters that aren't printed
+            self.made.lost[:] = lost  # drop remarks on parameters that won't be printed
             return self._from_request(ours, config, moved, error.reason)
 
     def _from_request(self, ours: ast.expr, config: ast.expr, moved: _Moved, reason: str) -> ast.expr | None:
@@ -271,7 +271,7 @@ class TaskCall:
         return ast.Call(_method(ours, "from_request"), [config], moved.keywords())
 
     def _request(self, config: ast.expr) -> dict[str, ast.expr]:
-        """Return the parameters that are equal to a CreateProcessingJob request."""
+        """Return the parameters that are equivalent to a CreateProcessingJob request."""
         request = self.source.fields(config, self.made.old)
         moved: dict[str, ast.expr] = {}
         for name, read in self._readers.items():
@@ -282,7 +282,7 @@ class TaskCall:
         return moved
 
     def _fields(self, node: ast.expr, where: str, names: Mapping[str, str]) -> dict[str, ast.expr]:
-        """Return a structure's fields by our names; others are noted."""
+        """Return a structure's fields under this package's names, and add a remark on each other field."""
         given = self.source.fields(node, self.made.old)
         for name in sorted(given.keys() - names.keys()):
             self.made.lost.append(
@@ -517,11 +517,11 @@ _DEFAULTS = {
     "s3_compression_type": "None",
     "s3_upload_mode": "EndOfJob",
 }
-"""The API's own defaults, which are the SDK's and so ours."""
+"""The API's own defaults, which the SDK, and so this package, has too."""
 
 
 def _by_order(moved: Mapping[str, ast.expr], request: Mapping[str, ast.expr]) -> dict[str, ast.expr]:
-    """Return a task's parameters: its id, those of its job, and the others."""
+    """Return a task's parameters in order: its id, those of its job, then the others."""
     task_id = {name: value for name, value in moved.items() if name == "task_id"}
     return {**task_id, **request, **moved}
 
