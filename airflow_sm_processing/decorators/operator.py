@@ -78,7 +78,7 @@ __all__ = [
 
 
 def with_own(parameters: dict[str, Any], **own: Sequence[Any]) -> dict[str, Any]:
-    """Add inputs and outputs to those that the user set, if these are known by now."""
+    """Add inputs and outputs to those that the user set, unless the latter aren't known yet."""
     return parameters | {name: _and(parameters.get(name), [*items]) for name, items in own.items()}
 
 
@@ -93,7 +93,7 @@ def read_requirements(value: Any) -> list[str]:
     """Return the lines of a requirements file; a template may have written the list as JSON.
 
     Raises:
-        DefinitionError: It is something else.
+        DefinitionError: The value is something else.
     """
     problems = list(_requirements_problems(value))
     if problems:
@@ -102,7 +102,7 @@ def read_requirements(value: Any) -> list[str]:
 
 
 def own_problems(*, requirements: Any, max_xcom_bytes: Any, fail_on_exit_code: Any) -> Iterator[Problem]:
-    """Yield what is wrong with the parameters that other processing tasks haven't got."""
+    """Yield what is wrong with the parameters that only this kind of processing task has."""
     yield from _requirements_problems(hide_unresolved(requirements))
     if isinstance(max_xcom_bytes, bool) or not isinstance(max_xcom_bytes, int) or max_xcom_bytes < 0:
         yield Problem("max_xcom_bytes", max_xcom_bytes, "must be a number of bytes, 0 or more")
@@ -111,7 +111,7 @@ def own_problems(*, requirements: Any, max_xcom_bytes: Any, fail_on_exit_code: A
 
 def _fail_problems(value: Any) -> Iterator[Problem]:
     try:
-        read_exit_codes([[value]] if isinstance(value, str) else value)  # it is no template field: text is a mistake
+        read_exit_codes([[value]] if isinstance(value, str) else value)  # not a template field: text is a mistake
     except ValueError as error:
         yield Problem("fail_on_exit_code", value, str(error))
 
@@ -140,7 +140,7 @@ class InputArgument(ResolveMixin):
 
     def __init__(self, definition: ProcessingInput) -> None:
         self.definition: dict[str, Any] = to_plain(definition)
-        """The input's fields, an asset among them maybe."""
+        """The input's fields, possibly with an asset."""
         (self.fields,) = with_optional_references([with_folder_references(with_uris(self.definition))])
 
     def __repr__(self) -> str:
@@ -151,7 +151,7 @@ class InputArgument(ResolveMixin):
         return XComArg.iter_xcom_references(self.fields)
 
     def resolve(self, context: Mapping[str, Any]) -> ProcessingInput | None:
-        """Return the input that a run has; None if it is optional, and there is nothing to read.
+        """Return the input for a run; None if it is optional and there is nothing to read.
 
         Raises:
             TaskDefinitionError: A template or reference has no value, and the input isn't optional.
@@ -169,16 +169,16 @@ class InputArgument(ResolveMixin):
 
 
 class EncodedArguments(NamedTuple):
-    """Arguments on their way to the container."""
+    """Arguments in the form in which they are sent to the container."""
 
     plain: dict[str, Any]
     """As JSON, by the function's parameters."""
     inputs: tuple[ProcessingInput, ...]
-    """What the job has to read for them."""
+    """The inputs that the job needs for them."""
 
 
 class _Place(NamedTuple):
-    """Where the container finds an argument."""
+    """The place of an argument in the container."""
 
     kind: str
     path: str
@@ -187,7 +187,8 @@ class _Place(NamedTuple):
 def with_references(value: Any) -> Any:
     """Return an argument with its inputs in the form that Airflow resolves.
 
-    What has none in it is returned as it is: Airflow knows by its identity what must not be taken for a template.
+    An argument without inputs is returned unchanged, as the same object: Airflow remembers by identity which objects
+    it must not render as templates.
     """
     if isinstance(value, ProcessingInput):
         return InputArgument(value)
@@ -202,7 +203,7 @@ def with_references(value: Any) -> Any:
 
 
 def input_arguments(value: Any) -> Iterator[InputArgument]:
-    """Yield the inputs in an argument, or in all of them."""
+    """Yield the inputs in an argument, or in a dict of all arguments."""
     if isinstance(value, InputArgument):
         yield value
     elif isinstance(value, (dict, list, tuple)):
@@ -213,14 +214,14 @@ def input_arguments(value: Any) -> Iterator[InputArgument]:
 def encode_arguments(
     arguments: Mapping[str, Any], broken_reference: Callable[[LargeResult], str | None]
 ) -> EncodedArguments:
-    """Put arguments whose templates and references are resolved in the form that travels.
+    """Return arguments, whose templates and references are resolved, in the form in which they are sent.
 
     Args:
         arguments: By the function's parameters.
         broken_reference: Returns why a large result must not be read, or None.
 
     Raises:
-        CarryError: One can't be carried; the error names it and doesn't quote it.
+        EncodeError: An argument can't be encoded; the error names it and doesn't quote its value.
     """
     placing = _Placing(broken_reference)
     placed = {name: placing.placed(value, name) for name, value in arguments.items()}
@@ -229,7 +230,7 @@ def encode_arguments(
 
 
 def inputs_of(arguments: Mapping[str, Any]) -> list[ProcessingInput]:
-    """Return what the job would read for arguments as they stand in the DAG file."""
+    """Return the inputs that the job would need for the arguments in the DAG file."""
     placing = _Placing()
     for name, value in arguments.items():
         placing.placed(value, name)
@@ -237,7 +238,7 @@ def inputs_of(arguments: Mapping[str, Any]) -> list[ProcessingInput]:
 
 
 def argument_problems(signature: inspect.Signature, arguments: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield the arguments and defaults of the DAG file that can't be carried whatever a run brings."""
+    """Yield the arguments and defaults of the DAG file that can't be encoded in any run."""
     defaults = {name: item.default for name, item in signature.parameters.items() if item.default is not item.empty}
     for name, value in {**defaults, **arguments}.items():
         try:
@@ -247,14 +248,14 @@ def argument_problems(signature: inspect.Signature, arguments: Mapping[str, Any]
 
 
 class _Placing:
-    """Finds the inputs among arguments, and gives each its place in the container."""
+    """Finds the inputs among arguments, and assigns each a place in the container."""
 
     def __init__(self, broken_reference: Callable[[LargeResult], str | None] = lambda _: None) -> None:
         self.inputs: list[ProcessingInput] = []
         self._broken_reference = broken_reference
 
     def placed(self, value: Any, where: str) -> Any:
-        """Return a value with a place for each input in it."""
+        """Return a value with each input in it replaced by its place."""
         if isinstance(value, (NativeInt, NativeFloat)):
             raise EncodeError(f"argument {where}", NATIVE_NUMBER_RULE)
         place = self._place(value, where)
@@ -264,7 +265,7 @@ class _Placing:
             return {key: self.placed(item, f"{where}-{key}") for key, item in value.items()}
         if isinstance(value, Sequence) and not isinstance(
             value, (str, bytes, bytearray)
-        ):  # Airflow's own lazy ones, too
+        ):  # including Airflow's own lazy ones
             items = [self.placed(item, f"{where}-{index}") for index, item in enumerate(value)]
             return tuple(items) if isinstance(value, tuple) else items
         return value
@@ -287,7 +288,7 @@ class _Placing:
         return _Place("result", f"{folder}/{reference.s3_uri.rpartition('/')[2]}")
 
     def _added(self, item: ProcessingInput, where: str) -> str:
-        """Note an input, and return the container path that it has or gets."""
+        """Add an input, and return its path in the container, assigned here if it has none."""
         name = self._unused(f"argument-{_NOT_IN_NAMES.sub('-', where).strip('-')}")
         path = item.container_path
         if path is None:
@@ -302,7 +303,7 @@ class _Placing:
 
 
 def _at(item: ProcessingInput, path: str) -> ProcessingInput:
-    """Return an input with its place in the container, whichever way it is defined."""
+    """Return an input with its path in the container set, in whichever field its kind of input has it."""
     if item.dataset_definition is not None:
         dataset: Any = item.dataset_definition
         return dataclasses.replace(item, dataset_definition=dataclasses.replace(dataset, local_path=path))
@@ -320,7 +321,7 @@ def _written_or_late(value: Any) -> Any:
 
 
 def _is_in_s3(value: Any) -> bool:
-    """Return whether a value is Airflow's path of an object in S3, without importing what makes such paths."""
+    """Return whether a value is an Airflow `ObjectStoragePath` in S3, without importing that class."""
     module: Any = sys.modules.get("airflow.sdk.io.path")
     return module is not None and isinstance(value, module.ObjectStoragePath) and value.protocol == "s3"
 
@@ -328,10 +329,10 @@ def _is_in_s3(value: Any) -> bool:
 def called_with(
     function: Callable[..., Any], args: Iterable[Any], kwargs: Mapping[str, Any], context: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return every argument by its parameter: those of the call, of the context and the defaults, in this order.
+    """Return every argument by its parameter: from the call, else from the context, else the default.
 
     Raises:
-        TypeError: The function can't be called so.
+        TypeError: The function can't be called with these arguments.
     """
     signature = inspect.signature(function)
     given = signature.bind_partial(*args, **kwargs).arguments
@@ -349,7 +350,7 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
     """Runs a Python function in a container image as a SageMaker processing job.
 
     The task's result is what the function returns. The job's name and ARN, and the S3 URI of each output, are XComs of
-    their own, as with every processing operator; so is that of the output `outcome`, which holds what was returned.
+    their own, as with every processing operator. One of these outputs, `outcome`, holds what was returned.
     """
 
     custom_operator_name = "@task.sm_processing"
@@ -418,18 +419,18 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
         return self._definition_parameters(str(CONTAINER), inputs_of(self._given()))
 
     def _definition_parameters(self, code: str, inputs: Sequence[ProcessingInput]) -> dict[str, Any]:
-        # Its requirements are the function's own: they are installed by what runs there.
+        # The requirements are the function's own: the runner in the container installs them.
         own = super().definition_parameters() | {"code": code, "command": [self.python], "requirements": None}
         return with_own(own, inputs=inputs, outputs=[OUTCOME])
 
     @classmethod
     def mapped_parameters(cls, parameters: Mapping[str, Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what `definition_parameters` would of a mapped task's parameters, for one set of its arguments."""
+        """Return what `definition_parameters` would return for a mapped task, with one set of its arguments."""
         own = {"instance_count": 1, **parameters, "code": str(CONTAINER), "script_name": SCRIPT, "requirements": None}
         return with_own(own, inputs=inputs_of(with_references(dict(arguments))), outputs=[OUTCOME])
 
     def early_problems(self) -> list[Problem]:
-        """Return what is wrong with the parameters, the function's arguments among them, whatever a run brings."""
+        """Return the problems with parameters and the function's arguments that don't depend on a run."""
         own = own_problems(
             requirements=self.requirements,
             max_xcom_bytes=self.max_xcom_bytes,
@@ -446,7 +447,7 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
         *,
         is_excused: Callable[[Problem], bool] = lambda _: False,
     ) -> Iterator[JobDefinition]:
-        """Yield the job's definition, for the block in which the job is created; the call is in files meanwhile."""
+        """Yield the job's definition; the files of the call exist until the block ends, which creates the job."""
         call, inputs = self._call(context)
         with call.folder() as folder:
             yield self.read_definition(
@@ -554,7 +555,7 @@ def sm_processing_task(function: Callable[..., Any] | None = None, /, **paramete
 
 
 class FunctionTask(_TaskDecorator[..., Any, FunctionProcessingOperator]):
-    """What the decorator returns: Airflow's own, which takes definition objects wherever a value can be."""
+    """The object that the decorator returns: Airflow's own, extended to take definition objects as any value."""
 
     def expand(self, **arguments: Any) -> XComArg:
         """Map over the arguments' elements."""
@@ -578,12 +579,12 @@ class FunctionTask(_TaskDecorator[..., Any, FunctionProcessingOperator]):
         return super().override(**plain)  # type: ignore[return-value]  # as above
 
     def _check_names(self) -> None:
-        """Refuse names that are no parameters here, which Airflow would find only when a mapped task runs."""
+        """Refuse unknown parameter names, which Airflow would report only when a mapped task runs."""
         FunctionProcessingOperator.check_names(self.kwargs, task_id=self.kwargs["task_id"])
 
 
 def _declared(made: XComArg) -> XComArg:
-    """Return a mapped task with the assets that it reads and emits, as every processing operator declares them."""
+    """Return a mapped task with its inlets and outlets declared, as every processing operator declares them."""
     operator: Any = made.operator  # type: ignore[attr-defined]  # it is a plain one
     arguments = {**operator.partial_kwargs, "task_id": operator.task_id, "dag": operator.dag}
     declare_partial(arguments)
@@ -592,7 +593,7 @@ def _declared(made: XComArg) -> XComArg:
 
 
 def _mappable(value: Any) -> Any:
-    """Return what is mapped over, with the references in its elements; the value itself may be one."""
+    """Return the value to map over, with its elements' references wrapped; the value itself may be a reference."""
     value = with_references(value)
     if isinstance(value, Mapping):
         return {key: wrap_references(item) for key, item in value.items()}

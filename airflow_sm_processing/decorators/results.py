@@ -1,8 +1,8 @@
 """The outcome of a function's job: the value that it returned, or the error that it raised.
 
-Values too large for XCom stay in S3. An XCom may hold any dict, also one that another author wrote, so a reference
-names the task instance that made it, and is followed only where that task, a function's task of the same DAG, says that
-its results are in that place.
+Values too large for XCom stay in S3. Since an XCom may hold any dict, even one that somebody else wrote, a reference
+names the task instance that made it. It is followed only if that task is a function's task of the same DAG, and that
+task's XCom says that its results are in that place.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ __all__ = [
 
 
 class FunctionFailedError(JobFailedError):
-    """The function raised, in its container; `raised` has the type, the text and the traceback."""
+    """The function raised an error in its container; `raised` has its type, text and traceback."""
 
     raised: Raised
 
@@ -60,13 +60,13 @@ class FunctionFailedError(JobFailedError):
     def of(
         cls, error: JobFailedError, raised: Raised, *, function: str, hide: Callable[[str], str]
     ) -> FunctionFailedError:
-        """Return the error of a failed job as its function's.
+        """Return a failed job's error as an error of its function.
 
         Args:
-            error: The job's.
-            raised: What the container left.
+            error: The job's error.
+            raised: The error that the container wrote.
             function: The function's name.
-            hide: Takes out of a text what must not be shown.
+            hide: Removes what must not be shown from a text.
         """
         new = cls.__new__(cls)
         shown = Raised._make(hide(item) if isinstance(item, str) else item for item in raised)
@@ -81,7 +81,7 @@ class FunctionFailedError(JobFailedError):
 
 
 class FunctionRefusedError(FunctionFailedError, AirflowFailException):
-    """The function ended with an exit code that the task takes for a reason not to retry."""
+    """The function ended with an exit code for which the task isn't retried."""
 
 
 class UnusableReturnError(ProcessingError, AirflowFailException):
@@ -92,7 +92,7 @@ _KIND = "sm_processing_result"
 VALUE_FILE = re.compile(r"value(-[1-9][0-9]{0,8})?\.json")
 """The names of the files that hold large values."""
 _OUTPUT_NAME = "outcome"
-"""Of the output that a function's result is in; its URI is an XCom of the task, from the job's submission on."""
+"""The output that holds a function's result; its URI is an XCom of the task as soon as the job is submitted."""
 
 
 class Maker(NamedTuple):
@@ -105,7 +105,7 @@ class Maker(NamedTuple):
 
     @classmethod
     def of(cls, ti: Any) -> Maker:
-        """Return the one that Airflow's task instance is."""
+        """Return the identity of an Airflow task instance."""
         return cls(ti.dag_id, ti.run_id, ti.task_id, -1 if ti.map_index is None else ti.map_index)
 
 
@@ -121,7 +121,7 @@ class LargeResult(NamedTuple):
 
     @classmethod
     def read(cls, value: object) -> LargeResult | None:
-        """Return the reference that a dict of XCom is; None for every other value."""
+        """Parse an XCom value; return None if it isn't a reference."""
         if not isinstance(value, dict) or value.get("kind") != _KIND or value.keys() != {"kind", *cls._fields}:
             return None
         found = cls(**{name: value[name] for name in cls._fields})
@@ -131,7 +131,7 @@ class LargeResult(NamedTuple):
         return found if is_one and is_s3_uri(found.s3_uri) else None
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the reference as XCom has it."""
+        """Return the reference as a dict for XCom."""
         return {"kind": _KIND, **self._asdict()}
 
 
@@ -164,9 +164,9 @@ OUTCOME = ProcessingOutput(
     output_name="outcome",
     s3_upload_mode="Continuous",  # the one mode in which SageMaker uploads what a failed job wrote
 )
-_MOST_HOSTS = 20  # that are asked for an error; any of them fails the job
-_MOST_RESULT_BYTES = 64 * 1024**2  # without the large values; far more than a database takes well as an XCom
-_MOST_ERROR_BYTES = 4_000_000  # more than `container.outcome` leaves, however its characters are written
+_MOST_HOSTS = 20  # to look for an error; one host's error fails the job
+_MOST_RESULT_BYTES = 64 * 1024**2  # without the large values; far more than suits a database as an XCom
+_MOST_ERROR_BYTES = 4_000_000  # more than `container.outcome` writes, however its characters are escaped
 _RAISED_TYPES: dict[str, type | tuple[type, ...]] = {
     "type": str,
     "summary": str,
@@ -178,34 +178,34 @@ _RAISED_TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 class Raised(NamedTuple):
-    """An error of the function, or of what comes before it in the container."""
+    """An error of the function, or of the steps before it in the container."""
 
     type: str
     summary: str
-    """The type and the text, as at a traceback's end."""
+    """The type and the text, as in the last line of a traceback."""
     traceback: str
     exit_code: int | None
-    """What `sys.exit` was given, if it was that."""
+    """The argument of `sys.exit`, if the function called it."""
     host: str
     refused: bool = False
-    """Whether it is about the returned value, which no XCom can carry: a retry would return the same."""
+    """Whether the returned value can't be an XCom, so that a retry would fail the same way."""
 
 
 class Returned(NamedTuple):
     """What a function returned."""
 
     value: Any
-    """A value that stayed in S3 is a dict; see `large_results`."""
+    """The value; one that stayed in S3 is a dict, see `LargeResult.to_plain`."""
     bytes: int
-    """The size of all that is in XCom itself, as Airflow writes it in JSON."""
+    """The size of what goes into XCom itself, in bytes of Airflow's JSON."""
 
 
 def read_returned(session: Session, outcome_uri: str, maker: Maker) -> Returned:
-    """Return what the function returned; what was too large, as a reference to where it is.
+    """Return what the function returned, with a reference in place of what was too large.
 
     Raises:
-        ServiceError: S3 refused or couldn't be reached; the code is NoSuchKey if the function left nothing.
-        ValueError: Something else wrote what is there, or it is too large for any XCom.
+        ServiceError: S3 refused or couldn't be reached; the code is NoSuchKey if the function wrote nothing.
+        ValueError: The file was written by something else, or is too large for any XCom.
     """
     content = read_object(session, below(outcome_uri, "result.json"), max_bytes=_MOST_RESULT_BYTES)
     try:
@@ -221,7 +221,7 @@ def read_returned(session: Session, outcome_uri: str, maker: Maker) -> Returned:
 
 
 def _part(plain: Any, outcome_uri: str, maker: Maker) -> Returned:
-    """Return a value as the container wrote it: by itself, or the name and size of its file."""
+    """Return a value from what the container wrote: the value itself, or the name and size of its file."""
     if not (isinstance(plain, dict) and plain.get(KIND) == "file"):
         value = decode(plain)
         return Returned(value, _bytes_in_xcom(value))
@@ -239,8 +239,8 @@ def _bytes_in_xcom(value: Any) -> int:
 
 
 def rule_of_airflow(value: Any) -> str | None:
-    """Return why a value of a kind that JSON hasn't got is no XCom; None if Airflow gives the same value back."""
-    if isinstance(value, (tuple, set, frozenset)):  # what is in them is asked about by itself
+    """Return why a value that JSON can't represent can't be an XCom; None if Airflow reads back the same value."""
+    if isinstance(value, (tuple, set, frozenset)):  # their elements are checked separately
         return None
     kind = type(value).__name__
     try:
@@ -257,16 +257,16 @@ def rule_of_airflow(value: Any) -> str | None:
 def _airflow_serde() -> Any:
     try:
         return import_module("airflow.sdk.serde")
-    except ImportError:  # where it was up to Airflow 3.1
+    except ImportError:  # its place up to Airflow 3.1
         return import_module("airflow.serialization.serde")
 
 
 def read_raised(session: Session, outcome_uri: str, *, hosts: int) -> Raised | None:
-    """Return what failed a job, of the first host that left an error; None if no host did.
+    """Return the error that failed a job, from the first host that wrote one; None if no host did.
 
     Raises:
         ServiceError: S3 refused or couldn't be reached.
-        ValueError: Something else wrote what is there.
+        ValueError: The file was written by something else.
     """
     for number in range(1, min(hosts, _MOST_HOSTS) + 1):
         uri = below(outcome_uri, f"error-algo-{number}.json")
@@ -308,9 +308,9 @@ def returned_value(
         is_mapped_over: Returns whether a task is mapped over the result.
 
     Raises:
-        UnusableReturnError: It left nothing, or something else wrote what is there; it left what no XCom can carry or
-            more than `max_xcom_bytes`, a key that is an XCom of the task already, or in S3 what a task is to be mapped
-            over.
+        UnusableReturnError: There is no result, or something else wrote it; or the result can't be an XCom, is larger
+            than `max_xcom_bytes`, has a key that is already an XCom of the task, or is in S3 while a task is mapped
+            over it.
         ServiceError: S3 refused or couldn't be reached.
     """
     job = ended.job
@@ -340,13 +340,13 @@ def returned_value(
     _check_size(found, max_xcom_bytes, job)
     if multiple_outputs:
         _check_keys(found.value, job)
-    elif ti.map_index in {None, -1}:  # what instances of a mapped task return are the elements
+    elif ti.map_index in {None, -1}:  # with a mapped task, each instance's result is one element
         _check_can_be_mapped_over(found.value, max_xcom_bytes, is_mapped_over)
     return found.value
 
 
 def _check_size(found: Returned, max_xcom_bytes: int, job: ProcessingJob) -> None:
-    """Refuse what is too large for XCom: many small values, or what another writer than the container left."""
+    """Refuse a result that is too large for XCom: many small values, or one that the container didn't write."""
     if found.bytes > max_xcom_bytes:
         raise UnusableReturnError(
             f"Processing job {job.job_name} completed, but what the function returned has {found.bytes:,} bytes in "
@@ -366,7 +366,7 @@ def _check_can_be_mapped_over(value: Any, max_xcom_bytes: int, is_mapped_over: C
 def function_failure(
     ended: EndedJob, error: JobFailedError, *, function: str, skip_on_exit_code: Any, fail_on_exit_code: Any, log: Any
 ) -> Exception:
-    """Return what the task raises for a failed job: the function's error, or the job's own if it left none.
+    """Return what the task raises for a failed job: the function's error, or the job's own if there is none.
 
     Args:
         ended: The function's job.
@@ -374,7 +374,7 @@ def function_failure(
         function: The function's name.
         skip_on_exit_code: The task's parameter.
         fail_on_exit_code: The task's parameter.
-        log: The task's.
+        log: The task's logger.
     """
     from airflow_sm_processing.airflow_compat import AirflowSkipException
 
@@ -396,7 +396,7 @@ def _raised(ended: EndedJob, log: Any) -> Raised | None:
         read = partial(read_raised, job.sagemaker_session, place, hosts=description.instance_count or 1)
         return retry(read, max_seconds=ended.max_transient_seconds)
     except (ServiceError, UnusableReturnError, ValueError) as error:
-        # Not raised: the job's own error says what is known without it.
+        # Not raised: the job's own error is still useful without it.
         text = printable(job.sagemaker_session.secrets.hide(str(error)))
         log.warning("What the function raised can't be read: %s", text)
         return None

@@ -1,4 +1,4 @@
-"""A function's source and its call, as files that the container gets as the job's code."""
+"""A function's source and its call, as files that are the job's code in the container."""
 
 from __future__ import annotations
 import __future__
@@ -31,7 +31,7 @@ _ELSEWHERE = "import or define it in the function, or pass it as an argument"
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionSource:
-    """The text of a function, with its decorators, as it stands in its file."""
+    """The text of a function, with its decorators, as it is in its file."""
 
     name: str
     text: str
@@ -40,7 +40,7 @@ class FunctionSource:
     first_line: int
     """The line of the first decorator, counted from 1."""
     future: tuple[str, ...]
-    """What the file imports from `__future__`."""
+    """The names that the file imports from `__future__`."""
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> FunctionSource:
@@ -85,7 +85,7 @@ def _problems(function: Callable[..., Any]) -> Iterator[Problem]:
 
 
 def _missing(function: FunctionType) -> Iterator[Problem]:
-    """Yield the names that the function uses, and wouldn't have in the container; its own it has."""
+    """Yield the names that the function uses without defining them, and that don't exist in the container."""
     code, name = function.__code__, function.__name__
     for outer in sorted({*code.co_freevars} - {name}):
         yield Problem("function", outer, f"belongs to a function around it, which stays behind: {_ELSEWHERE}")
@@ -94,7 +94,7 @@ def _missing(function: FunctionType) -> Iterator[Problem]:
 
 
 def _globals_of(code: CodeType) -> set[str]:
-    """Return the global names that a function needs, and doesn't make itself; type hints aren't evaluated."""
+    """Return the global names that a function uses and doesn't define itself; type hints aren't evaluated."""
     needed, made = set(), set()
     for each in _with_inner(code):
         for instruction in dis.get_instructions(each):
@@ -135,7 +135,7 @@ main()
 
 @dataclass(frozen=True, kw_only=True)
 class FunctionCall:
-    """Everything that the container needs to know."""
+    """A call of a function, with everything that the container needs for it."""
 
     source: FunctionSource
     arguments: dict[str, Any]
@@ -146,7 +146,7 @@ class FunctionCall:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """Write the call to a folder that nobody else can read, and remove it after the block."""
+        """Yield a folder with the call, which no other user can read and which is removed after the block."""
         with TemporaryDirectory(prefix="sm-processing-call-") as name:
             folder = Path(name)
             shutil.copytree(CONTAINER, folder / _PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))

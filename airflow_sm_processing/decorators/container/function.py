@@ -1,4 +1,4 @@
-"""The function, from its source in the DAG file: with that file's line numbers, so that a traceback leads there."""
+"""Compile the function from its source, with the DAG file's line numbers, so that tracebacks point to that file."""
 
 from __future__ import annotations
 import __future__
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["load_function"]
 
 _MODULE = "airflow_task_function"
-_WRAPPER = "if True:\n"  # an indented function stays as it is: dedenting would change strings of several lines
+_WRAPPER = "if True:\n"  # keeps an indented function indented: dedenting would change multi-line strings
 
 
 def load_function(call: Mapping[str, Any]) -> Callable[..., Any]:
-    """Compile the function without its decorators, type hints and defaults: those name what only the DAG file has.
+    """Compile the function without its decorators, type hints and defaults: they use names that only the DAG file has.
 
-    Every argument is handed over with the call, those at their defaults too.
+    The call brings every argument, including those with default values.
     """
     source, file, first_line = call["source"], call["file"], call["first_line"]
     wrapper = _WRAPPER if source[:1].isspace() else ""
@@ -35,7 +35,7 @@ def load_function(call: Mapping[str, Any]) -> Callable[..., Any]:
         flags |= getattr(__future__, feature).compiler_flag
     linecache.cache[file] = (len(source), None, ["\n"] * (first_line - 1) + source.splitlines(keepends=True), file)
     namespace = types.ModuleType(_MODULE)
-    sys.modules[_MODULE] = namespace  # where what the function defines is looked up, by dataclasses for instance
+    sys.modules[_MODULE] = namespace  # dataclasses, for instance, look up the function's definitions there
     exec(compile(module, file, "exec", flags=flags, dont_inherit=True), namespace.__dict__)  # noqa: S102  # its purpose
     function: Callable[..., Any] = getattr(namespace, call["function"])
     return function

@@ -1,4 +1,4 @@
-"""What a call came to, left in files that SageMaker uploads, whether the job fails or not."""
+"""Write a call's result or error to files that SageMaker uploads, whether the job fails or not."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome"]
 
-_MESSAGE_BYTES = 1024  # SageMaker keeps the first of /opt/ml/output/message
-_WORTH_A_FILE = 1024  # bytes; a tenth of that says where a file is
-_BYTES_OF_A_KIND = 50  # that `airflow.sdk.serde` writes about a tuple, a date and the like, beyond those here
-_BYTES_OF_A_ZONE = 130  # and about a datetime's zone
+_MESSAGE_BYTES = 1024  # SageMaker keeps this many of the first bytes of /opt/ml/output/message
+_WORTH_A_FILE = 1024  # bytes; a reference to a file takes a tenth of that
+_BYTES_OF_A_KIND = 50  # `airflow.sdk.serde` adds to a tuple, date etc., beyond what this module writes
+_BYTES_OF_A_ZONE = 130  # and for a datetime's time zone
 _TRACEBACK_CHARACTERS = 60_000
-_MAX_DEPTH = 200  # Airflow's messages between task and supervisor end at some 255 levels
+_MAX_DEPTH = 200  # messages between Airflow's task and supervisor allow about 255 levels
 _RESERVED_KEYS = frozenset({"__classname__", "__id__", "__type"})  # of `airflow.sdk.serde`
 _HERE = str(pathlib.Path(__file__).parent)
 
 
 class Outcome:
-    """The folder of one host."""
+    """Writes one host's result or error to its folder."""
 
     def __init__(self, folder: pathlib.Path, host: str) -> None:
         self._folder = folder
         self._host = host
 
     def put_result(self, value: Any, *, multiple_outputs: bool, max_xcom_bytes: int) -> None:
-        """Leave what the function returned: in `result.json`, but what is large in files of its own."""
+        """Write what the function returned to `result.json`, and large values to files of their own."""
         if not multiple_outputs:
             parts = {"value": _encoded(value, "the returned value")}
             self._put_large_ones_apart(parts, {"value": "value.json"}, max_xcom_bytes)
@@ -51,9 +51,9 @@ class Outcome:
         self._write("result.json", {"each": parts})
 
     def _put_large_ones_apart(self, parts: dict[str, Any], files: Mapping[str, str], most_bytes: int) -> None:
-        """Move the largest values to their files, until the rest is small: together, they are an XCom too.
+        """Move the largest values to their own files until the rest is small enough for one XCom.
 
-        Many small ones stay together, however large that makes them: each file is an upload, and stands for one value.
+        Small values stay together, even if they are large in total: each file holds one value and is one upload.
         """
         sizes = {key: _bytes_in_xcom(json.dumps(part)) for key, part in parts.items()}
         left = sum(sizes.values())
@@ -65,7 +65,7 @@ class Outcome:
             left -= sizes[key]
 
     def put_error(self, error: BaseException, message_file: pathlib.Path) -> str:
-        """Leave an error in `error-<host>.json`, and in short in SageMaker's ExitMessage; return its traceback."""
+        """Write an error to `error-<host>.json`, and in short to SageMaker's ExitMessage; return its traceback."""
         found = traceback.TracebackException(type(error), error, _from_the_function_on(error.__traceback__))
         text = "".join(found.format())
         head = "".join(found.format_exception_only()).strip()
@@ -78,7 +78,7 @@ class Outcome:
             "refused": isinstance(error, EncodeError),
         }
         self._write(f"error-{self._host}.json", content)
-        if not message_file.exists():  # the function may have said something itself
+        if not message_file.exists():  # the function may have written a message itself
             message_file.parent.mkdir(parents=True, exist_ok=True)
             message_file.write_bytes(_short(head, "".join(found.stack.format())))
         return text
@@ -91,7 +91,7 @@ class Outcome:
 
 
 def _bytes_in_xcom(written: str) -> int:
-    """Return at most how many bytes a value has in XCom, where values that JSON can't represent take more."""
+    """Return an upper bound of a value's bytes in XCom, where values that JSON can't represent take more."""
     return (
         len(written)
         + _BYTES_OF_A_KIND * written.count(f'{{"{KIND}": "')
@@ -100,14 +100,14 @@ def _bytes_in_xcom(written: str) -> int:
 
 
 def _encoded(value: Any, where: str) -> Any:
-    """Return a returned value as JSON, or say at once what no XCom can carry: a retry would return the same."""
+    """Return a returned value as JSON; raise at once if no XCom can hold it, since a retry would return the same."""
     plain = encode(value, where, refuse=_rule_of_xcom)
     _check_depth(plain, where)
     return plain
 
 
 def _rule_of_xcom(value: Any) -> str | None:
-    """Return the rule that a value breaks which arguments may hold, but an XCom may not."""
+    """Return the rule that makes a value unusable in an XCom, although arguments may have it; None if it is usable."""
     if isinstance(value, (bytes, bytearray, dt.time, uuid.UUID)):
         name = type(value).__name__
         return f"holds {name}, which not every Airflow's XCom can: return another form of it, or write it to an output"
@@ -148,7 +148,7 @@ def _check_depth(plain: Any, where: str) -> None:
 
 
 def _from_the_function_on(trace: types.TracebackType | None) -> types.TracebackType | None:
-    """Leave out this package's own frames, which the user knows nothing of."""
+    """Return a traceback without this package's own frames, which mean nothing to the user."""
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith(_HERE):
         trace = trace.tb_next
     return trace
@@ -162,7 +162,7 @@ def _cut(text: str) -> str:
 
 
 def _short(head: str, frames: str) -> bytes:
-    """Return the error and the frames nearest to it, in as many bytes as SageMaker keeps."""
+    """Return the error and as many of the innermost frames as fit in the bytes that SageMaker keeps."""
     first = head.encode()[:_MESSAGE_BYTES]
     room = _MESSAGE_BYTES - len(first) - 1
     lines = frames.encode().splitlines(keepends=True)

@@ -1,4 +1,4 @@
-"""Installs what the function imports."""
+"""Install what the function imports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["RequirementsError", "install"]
 
 _SHOWN_LINES = 15
-# The container is the job's own, whatever its image says of its environment. The user's PIP_… variables go first.
+# The container belongs to the job alone, whatever its image says about its environment. The user's PIP_… variables
+# take precedence.
 _PIP = {
     "PIP_BREAK_SYSTEM_PACKAGES": "1",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
@@ -34,7 +35,7 @@ def install(requirements: Sequence[str]) -> None:
     """Install the lines of a requirements file into this interpreter's environment.
 
     Raises:
-        RequirementsError: That failed, or there is no pip.
+        RequirementsError: The installation failed, or there is no pip.
     """
     print("Installing the task's requirements with pip", flush=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Reads the call, installs what it needs, runs the function, and leaves what it came to."""
+"""Read the call, install what it needs, run the function, and write its result or error."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _result_of(call: Mapping[str, Any]) -> Any:
 
 
 def _here(text: str) -> str:
-    """Return a text with the container's own `/opt/ml`, which may be another folder on the local SageMaker."""
+    """Return a text with the real path in place of `/opt/ml`, which is another folder on the local SageMaker."""
     return text.replace("/opt/ml/", f"{_ML}/")
 
 
@@ -80,11 +80,11 @@ _SPECIAL: dict[str, Callable[[Any], Any]] = {
 def _host() -> str:
     try:
         config = json.loads((_ML / "config" / "resourceconfig.json").read_text(encoding="utf-8"))
-    except OSError:  # not SageMaker: somebody tries the call out
+    except OSError:  # not on SageMaker: somebody runs the call by hand
         return _FIRST_HOST
     return str(config["current_host"])
 
 
 def _end(number: int, _: object) -> None:
-    """End on SIGTERM as on an error: the first process of a container would pass it over, and `finally` is run."""
+    """Exit on SIGTERM as on an error: a container's first process would ignore it, and so `finally` blocks run."""
     sys.exit(_KILLED + number)

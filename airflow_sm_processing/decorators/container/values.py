@@ -1,6 +1,6 @@
-"""Values as JSON, and exactly the same values back.
+"""Encode values as JSON, and decode exactly the same values.
 
-Values that JSON can't represent are written as `{"$": kind, "value": …}`. Nothing that is read can run code.
+Values that JSON can't represent are written as `{"$": kind, "value": …}`. Decoding never runs code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STRUCTURES: dict[str, Callable[[Any], Any]] = {"tuple": tuple, "set": set, "fro
 
 
 class EncodeError(TypeError):
-    """A value can't be carried; `where` it stands, such as `options['sizes'][0]`, and the `rule` it breaks."""
+    """A value can't be encoded; `where` it is, such as `options['sizes'][0]`, and the `rule` it breaks."""
 
     def __init__(self, where: str, rule: str) -> None:
         self.where = where
@@ -45,12 +45,12 @@ def encode(
     Args:
         value: Of the kinds that JSON has; a tuple, set, frozenset, bytes, datetime, date, time, timedelta, Decimal or
             UUID; or a dict with any such keys. Other sequences and mappings become lists and dicts.
-        where: What an error calls the value; it never quotes it.
-        special: Gives what is written for a value of another kind; None if it is none of those either.
+        where: How an error refers to the value; it never quotes the value itself.
+        special: Returns what to write for a value of another kind; None if it doesn't know the kind.
         refuse: Called with every value and key; returns the rule that it breaks, or None.
 
     Raises:
-        CarryError: Something in it can't be carried.
+        EncodeError: Something in it can't be encoded.
     """
     try:
         return _Encoder(special, refuse).encode(value, where)
@@ -104,10 +104,10 @@ class _Encoder:
 
 
 def decode(plain: Any, special: Mapping[str, Callable[[Any], Any]] = _NOTHING) -> Any:
-    """Return the value that `encode` wrote; `special` reads the kinds that its `special` wrote.
+    """Return the value that `encode` wrote; `special` reads the kinds that `encode`'s `special` wrote.
 
     Raises:
-        ValueError: It is of no known kind: something else wrote it.
+        ValueError: Its kind isn't known: something else than `encode` wrote it.
     """
     if isinstance(plain, list):
         return [decode(item, special) for item in plain]
@@ -133,7 +133,7 @@ def _parts(value: dt.timedelta) -> list[int]:
     return [value.days, value.seconds, value.microseconds]
 
 
-# In this order: a datetime is a date, too.
+# The order matters: a datetime is also a date.
 _KINDS: dict[str, tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]] = {
     "datetime": (dt.datetime, dt.datetime.isoformat, dt.datetime.fromisoformat),
     "date": (dt.date, dt.date.isoformat, dt.date.fromisoformat),
