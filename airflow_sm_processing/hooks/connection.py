@@ -1,4 +1,4 @@
-"""Which AWS a task talks to: one value that operators, triggers and hooks share."""
+"""The AWS connection of a task: one value that operators, triggers and hooks share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["AwsConnection"]
 
 @dataclass(frozen=True, kw_only=True)
 class AwsConnection:
-    """The parameters of the amazon provider's hooks, plus where a session puts its files."""
+    """The parameters of the amazon provider's hooks, plus the bucket for a session's files."""
 
     aws_conn_id: str | None = "aws_default"
     """Airflow connection; None uses boto3's own configuration chain."""
@@ -26,12 +26,12 @@ class AwsConnection:
     botocore_config: dict[str, Any] | None = None
     """Keyword arguments of `botocore.config.Config`; the connection's if None."""
     default_bucket: str | None = None
-    """Takes local files and outputs without a destination; `sagemaker-<region>-<account>` if None."""
+    """The bucket for local files and for outputs without a destination; `sagemaker-<region>-<account>` if None."""
     default_bucket_prefix: str | None = None
 
     @property
     def watch_key(self) -> str:
-        """Identify what jobs are watched through: equal for the same credentials, region and endpoint."""
+        """Return the key of the watcher for this connection: equal for the same credentials, region and endpoint."""
         settings = (self.aws_conn_id, self.region_name, self.verify, self.botocore_config)
         return json.dumps(settings, sort_keys=True, default=str)
 
@@ -40,7 +40,7 @@ class AwsConnection:
         return asdict(self)
 
     def hook(self, secrets: JobSecrets | None = None) -> ProcessingHook:
-        """Make a hook for this connection, which hides the secrets in what its jobs say."""
+        """Return a hook for this connection that hides the secrets in its jobs' messages and logs."""
         from airflow_sm_processing.hooks.processing import ProcessingHook
 
         return ProcessingHook(**asdict(self), secrets=secrets)

@@ -75,7 +75,7 @@ class ProcessingHook(AwsGenericHook[Any]):
 
     @cached_property
     def session(self) -> Session:
-        """The core's session on this connection."""
+        """The session for this connection."""
         with aws_call("boto3.Session", f"connection {self.aws_conn_id}"):
             boto_session = self.get_session(region_name=self.region_name)
         return Session(
@@ -89,7 +89,7 @@ class ProcessingHook(AwsGenericHook[Any]):
         )
 
     def local_defaults(self) -> JobDefaults:
-        """Read the defaults of this connection's jobs, but for those in S3: neither credentials nor AWS are asked for.
+        """Read the defaults of this connection's jobs, except those in S3, without credentials or calls to AWS.
 
         Raises:
             DefinitionError: A source of defaults can't be read.
@@ -97,7 +97,7 @@ class ProcessingHook(AwsGenericHook[Any]):
         return read_defaults([*config_files(), *self._more_defaults()], None)
 
     def _more_defaults(self) -> Iterator[Source]:
-        """Yield the defaults that Airflow knows: its own option's, then the connection's, which win."""
+        """Yield the defaults from Airflow: its configuration option's, then the connection's, which take precedence."""
         place = conf.get("sm_processing", "sagemaker_config", fallback="")
         if place:
             yield Source(place)
@@ -108,11 +108,11 @@ class ProcessingHook(AwsGenericHook[Any]):
             yield Source(f"connection {self.aws_conn_id}", of_connection)
 
     def processor(self, **parameters: Any) -> Processor:
-        """Return a `Processor` on this connection; takes its parameters but the session."""
+        """Return a `Processor` on this connection; takes all its parameters except the session."""
         return Processor(sagemaker_session=self.session, **parameters)
 
     def script_processor(self, **parameters: Any) -> ScriptProcessor:
-        """Return a `ScriptProcessor` on this connection; takes its parameters but the session."""
+        """Return a `ScriptProcessor` on this connection; takes all its parameters except the session."""
         return ScriptProcessor(sagemaker_session=self.session, **parameters)
 
     def submit(
@@ -134,9 +134,9 @@ class ProcessingHook(AwsGenericHook[Any]):
         return ProcessingJob(self.session, job_name, inputs=None, outputs=None)
 
     def single_attempt_client(self, service_name: str) -> Any:
-        """Return a client that tries each call once and doesn't wait long, for a caller that tries again by itself.
+        """Return a client that tries each call once, with short time-outs, for a caller that retries by itself.
 
-        The time-outs that the user has set stay as they are.
+        Time-outs that the user has set are kept.
         """
         once = Config(retries={"total_max_attempts": 1, "mode": "standard"})
         with aws_call("boto3.client", service_name):
@@ -160,5 +160,5 @@ def _config(settings: dict[str, Any] | None) -> Config | None:
     try:
         return Config(**settings)
     except (TypeError, ValueError, BotoCoreError) as error:
-        problem = Problem("botocore_config", hidden(settings), str(error))  # a proxy's address may have its password
+        problem = Problem("botocore_config", hidden(settings), str(error))  # a proxy's address may contain a password
         raise DefinitionError([problem], subject="the connection") from error

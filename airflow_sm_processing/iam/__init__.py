@@ -1,4 +1,4 @@
-"""What a job would ask of AWS: the request, the S3 keys and the permissions, without a call to AWS.
+"""Determine a job's request, S3 keys and permissions without a call to AWS.
 
-It knows SageMaker and IAM, but not Airflow.
+This package knows SageMaker and IAM, but not Airflow.
 """

@@ -43,24 +43,24 @@ __all__ = ["JobPlan", "create_operation", "plan_job", "upload_prefix"]
 
 _HIDDEN = "***"
 _NOT_SECRET = ("repo", "branch", "commit")
-"""What a plan shows of a repository."""
+"""The fields of a repository that a plan shows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobPlan:
-    """A task instance's first job, before anything of it was uploaded or made."""
+    """A task instance's first job, before anything is uploaded or created."""
 
     submission: SubmissionPlan
     needs: JobNeeds
     defaults: Mapping[str, str]
-    """Where the parameters come from that the task doesn't have."""
+    """The sources of the parameters that the task doesn't set itself."""
     unresolved_image: str | None = None
-    """The short form of an image that has another URI in each region, where the region isn't known."""
+    """The image's short form, if its URI can't be determined because the region isn't known."""
     repository: Mapping[str, str]
-    """Where the code is that is cloned when the job is created: its URL, branch and commit."""
+    """The repository that is cloned for the code when the job is created: its URL, branch and commit."""
 
     def to_plain(self, *, show_env: bool = False) -> dict[str, Any]:
-        """Return the plan as JSON; what the environment holds is hidden unless it is asked for."""
+        """Return the plan as JSON; the values of the environment are hidden unless `show_env` is set."""
         request = dict(self.submission.request)
         if "Environment" in request and not show_env:
             request["Environment"] = dict.fromkeys(request["Environment"], _HIDDEN)
@@ -89,13 +89,13 @@ class JobPlan:
                     yield item | _packed(upload, file.name)
 
     def _left_out(self) -> Iterator[dict[str, Any]]:
-        """Yield what ignore rules keep back."""
+        """Yield the files that ignore rules exclude."""
         for upload in self.submission.uploads:
             for item in upload.content.left_out if upload.content else ():
                 yield {"path": item.path, "bytes": _size(Path(item.path)), "why": item.reason}
 
     def _open_uris(self) -> Iterator[str]:
-        """Yield the inputs' URIs that S3 is asked about before the job is created."""
+        """Yield the inputs' URIs that are looked up in S3 before the job is created."""
         uploaded = tuple(f"{upload.s3_uri}/" for upload in self.submission.uploads)
         for item in self.submission.unmerged or self.submission.inputs:
             uri = open_uri(item)
@@ -137,13 +137,13 @@ def plan_job(
 
     Args:
         definition: What the user defined.
-        asking: Whose job it is.
+        asking: The task's try that would create the job.
         place: Where it runs.
         ways: How the task waits for it.
         bucket: The default bucket that the user chose.
         prefix: The beginning of each key in the default bucket.
         reads: The names of outputs that the task itself reads when the job has ended.
-        defaults: Where the parameters come from that the task itself doesn't have.
+        defaults: The sources of the parameters that the task doesn't set itself.
         is_excused: Returns whether a problem comes from a placeholder.
 
     Raises:
@@ -195,13 +195,13 @@ def plan_job(
 
 
 def upload_prefix(prefix: str | None, upload_key: str) -> str:
-    """Return the key prefix that a task instance's local files go to."""
+    """Return the key prefix for a task instance's local files."""
     return S3Location.parse(join("", prefix, upload_key, "input")).key
 
 
 @cache
 def create_operation() -> OperationModel:
-    """Return botocore's model of CreateProcessingJob, for which no credentials are needed."""
+    """Return botocore's model of CreateProcessingJob; this needs no credentials."""
     import botocore.session
 
     return botocore.session.Session().get_service_model("sagemaker").operation_model("CreateProcessingJob")
@@ -217,14 +217,14 @@ def _check(definition: JobDefinition, extra: Sequence[Problem], is_excused: Call
 
 
 def _packed(upload: Upload, name: str) -> dict[str, Any]:
-    """Return the list of an archive's files, where the uploaded file is one."""
+    """Return the list of an archive's files, if the uploaded file is an archive."""
     if name != SOURCE_ARCHIVE or upload.package is None or upload.content is None:
         return {}
     return {"files": [{"path": item.path, "name": item.name, "bytes": item.size} for item in upload.content.files]}
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a file, or of all in a folder, as far as they can be seen."""
+    """Return the size in bytes of a file, or of all readable files in a folder."""
     paths = path.rglob("*") if path.is_dir() else (path,)
     return sum(item.lstat().st_size for item in paths if item.is_file() and not item.is_symlink())
 

@@ -1,4 +1,4 @@
-"""The statements of IAM policies that jobs need: actions, and the jobs, S3 prefixes and KMS keys they name."""
+"""The IAM policy statements that jobs need: actions on jobs, S3 prefixes, KMS keys and other resources."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ __all__ = [
 
 
 ANY = "*"
-"""Stands in a policy for what isn't known when it is written."""
+"""Used in a policy for what isn't known when the policy is written."""
 UNKNOWN_ACCOUNT, UNKNOWN_REGION = "<account>", "<region>"
-"""Stand in a plan for what only AWS, or the worker's configuration, knows."""
+"""Used in a plan for what only AWS, or the worker's configuration, knows."""
 _ROLE_ARN = re.compile(r"arn:[\w-]+:iam::(\d{12}):role/")
 _PARTITION = re.compile(r"arn:([\w-]+):")
 
@@ -59,15 +59,15 @@ class Place:
 
     @property
     def bucket(self) -> str:
-        """The default bucket where the user chose none."""
+        """The name of the account's default bucket, used if the user chose none."""
         return f"sagemaker-{self.region}-{self.account}"
 
     def arn(self, service: str, resource: str) -> str:
-        """Return the ARN of something that has a region and an account."""
+        """Return the ARN of a resource in this region and account."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
     def job_arns(self, names: str) -> tuple[str, ...]:
-        """Return the ARNs of the processing jobs of a name, or of a pattern: SageMaker writes them in lower case."""
+        """Return the ARNs of the jobs with this name or pattern; SageMaker writes names in ARNs in lower case."""
         spellings = sorted({names, names.lower()})
         return tuple(self.arn("sagemaker", f"processing-job/{name}") for name in spellings)
 
@@ -84,18 +84,18 @@ class Place:
 
 
 def place_of_jobs(*, account: str | None, region: str | None) -> Place:
-    """Return the place of jobs that are started elsewhere; what isn't known of it may be any."""
+    """Return the place of jobs that are started elsewhere, with `ANY` for what isn't known."""
     return Place(account=account or ANY, region=region or ANY, partition=partition_of(region=region))
 
 
 def account_in(role: str) -> str | None:
-    """Return the account of a role's ARN, which is that of the jobs too: no role is passed to another account."""
+    """Return the account in a role's ARN; it is the jobs' account too, as a role can't be passed to another account."""
     found = _ROLE_ARN.match(role)
     return found and found[1]
 
 
 def partition_of(*, region: str | None, role: str = "", image_uri: str = "") -> str:
-    """Return the partition of a region, or of a role or an image if the region isn't known; AWS's main one else."""
+    """Return the partition of a region, else of a role or an image, else AWS's main partition."""
     if region is not None:
         import botocore.session
         from botocore.exceptions import UnknownRegionError
@@ -103,7 +103,7 @@ def partition_of(*, region: str | None, role: str = "", image_uri: str = "") -> 
         try:
             name: str = botocore.session.Session().get_partition_for_region(region)
         except UnknownRegionError:
-            pass  # a new one, of the partition that the rest tells
+            pass  # a new region: use the role's or the image's partition
         else:
             return name
     found = _PARTITION.match(role)
@@ -114,20 +114,20 @@ def partition_of(*, region: str | None, role: str = "", image_uri: str = "") -> 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """What is allowed, on what, and for what."""
+    """A policy statement: actions, resources and its purpose."""
 
     sid: str
-    """Tells what for, in letters and digits."""
+    """The purpose, in letters and digits."""
     actions: tuple[str, ...]
     resources: tuple[str, ...]
     condition: Mapping[str, Mapping[str, Any]] | None = None
     prefixes: tuple[str, ...] = ()
-    """Of the keys that may be listed in the bucket that is the resource; all if none is given."""
+    """The prefixes of the keys that may be listed in the resource's bucket; all keys if empty."""
     optional: bool = False
     """Whether a task works without it, with more calls, by guessing which task owns a job, or by showing less."""
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the statement as a policy has it."""
+        """Return the statement as a dict for a policy."""
         plain: dict[str, Any] = {
             "Sid": self.sid,
             "Effect": "Allow",
@@ -140,7 +140,7 @@ class Statement:
 
 
 def listing(place: Place, data: S3Location, sid: str, *, optional: bool = False) -> Statement:
-    """Return what it takes to list the keys that begin as a place in S3."""
+    """Return the statement that allows listing the keys with an S3 location's prefix."""
     prefix = beginning(data.key)
     return Statement(
         sid=sid,
@@ -152,12 +152,12 @@ def listing(place: Place, data: S3Location, sid: str, *, optional: bool = False)
 
 
 def beginning(key: str) -> str:
-    """Return the pattern of all that begins with a key, which may be a pattern itself."""
+    """Return the pattern for everything that begins with a key; the key may be a pattern itself."""
     return f"{key.rstrip('*')}*"
 
 
 def grouped(statements: Iterable[Statement]) -> list[Statement]:
-    """Put together what differs in its resources or prefixes alone; what stays apart of one purpose gets numbers."""
+    """Merge statements that differ only in resources or prefixes; number those that remain with the same purpose."""
     by_rule: dict[str, Statement] = {}
     for item in statements:
         bucket = item.resources if item.prefixes else ()
@@ -178,7 +178,7 @@ def policy_document(statements: Iterable[Statement], *, minimal: bool = False) -
 
 
 def _without_covered(resources: Iterable[str]) -> tuple[str, ...]:
-    """Leave out what a shorter resource that ends with a star allows already."""
+    """Return the resources without those that a shorter one ending with a star already covers."""
     kept: list[str] = []
     for resource in sorted(set(resources)):
         if not any(other.endswith("*") and resource.startswith(other[:-1]) for other in kept):
@@ -202,7 +202,7 @@ def _numbered(statements: list[Statement]) -> list[Statement]:
 def key_statements(
     place: Place, key: object, sid: str, *actions: str, condition: dict[str, Any] | None = None
 ) -> Iterator[Statement]:
-    """Yield what allows actions on a key, which the user has given as its id, its ARN, or an alias of it."""
+    """Yield the statements that allow actions on a KMS key, given by its id, its ARN or an alias."""
     if not isinstance(key, str) or not key.strip(ANY):
         return
     alias = key.rpartition(":")[2]
@@ -221,12 +221,12 @@ class Ways(NamedTuple):
     waits: bool
     defers: bool
     follows_log: bool
-    """Whether the job's lines are shown while they come."""
+    """Whether the job's log lines are shown as they arrive."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobNeeds:
-    """One job, or all jobs of one task: what only a run knows is a `*` then."""
+    """What one job needs, or all jobs of a task, with `*` for what only a run knows."""
 
     place: Place
     request: Mapping[str, Any]
@@ -236,11 +236,11 @@ class JobNeeds:
     has_own_name: bool
     """Whether the user chose the job's name, so that a retry has to free it."""
     bucket: str
-    """Takes what is uploaded, and outputs without a destination."""
+    """The bucket for uploads and for outputs without a destination."""
     finds_bucket: bool
-    """Whether that is the account's default bucket, which is looked for and created."""
+    """Whether `bucket` is the account's default bucket, which is looked up and created if missing."""
     upload_prefix: str | None
-    """The key prefix that local files go to; None if there are none."""
+    """The key prefix for local files; None if there are none."""
     upload_kms_key: str | None
     ways: Ways
     reads: tuple[str, ...] = ()
@@ -248,7 +248,7 @@ class JobNeeds:
     codeartifact_repo_arn: str | None = None
     """The CodeArtifact repository that the job's pip installs from."""
     command: tuple[str, ...] = ()
-    """What the job's container runs, if the user says it."""
+    """The command of the job's container, if the user sets it."""
     listed: tuple[str, ...] = ()
     """The S3 URIs of inputs whose objects go by manifests."""
 
@@ -264,7 +264,7 @@ class JobNeeds:
 
 
 def locations(request: Mapping[str, Any]) -> Iterator[tuple[str, S3Location]]:
-    """Yield the places in S3 that a job reads (`in`) and writes (`out`) by itself."""
+    """Yield the S3 locations that the job itself reads (`in`) and writes (`out`)."""
     for item in request.get("ProcessingInputs", ()):
         uri = item.get("S3Input", {}).get("S3Uri")
         if isinstance(uri, str) and is_s3_uri(uri):
@@ -280,7 +280,7 @@ def locations(request: Mapping[str, Any]) -> Iterator[tuple[str, S3Location]]:
 
 
 def caller_statements(needs: JobNeeds) -> Iterator[Statement]:
-    """Yield what a task may have to call in any of its tries; sts:GetCallerIdentity needs no permission."""
+    """Yield the permissions for what any try of a task may call; sts:GetCallerIdentity needs none."""
     yield from _job(needs)
     yield from _role(needs)
     yield from _files(needs)
@@ -298,18 +298,18 @@ def _job(needs: JobNeeds) -> Iterator[Statement]:
     jobs = needs.place.job_arns(needs.job_name)
     actions = ["CreateProcessingJob", "DescribeProcessingJob", "StopProcessingJob"]
     yield Statement(sid="RunJobs", actions=_sagemaker(*actions), resources=jobs)
-    named = needs.has_own_name  # such a name doesn't say whose the job is that a retry finds: only its tags do
+    named = needs.has_own_name  # from such a name a retry can't see which task owns the job: only its tags say
     tagged = named or _has_users_tags(needs)
     yield Statement(sid="TagJobs", actions=_sagemaker("AddTags"), resources=jobs, optional=not tagged)
     yield Statement(sid="TellWhoseAJobIs", actions=_sagemaker("ListTags"), resources=jobs, optional=not named)
     if named:
         yield Statement(sid="FreeAChosenName", actions=_sagemaker("DeleteProcessingJob"), resources=jobs)
-    # Of jobs of earlier tries, and of many jobs' ends at once; IAM knows no narrower resource for it.
+    # Finds jobs of earlier tries, and sees many jobs end with one call; IAM has no narrower resource for it.
     yield Statement(sid="SeeManyJobsAtOnce", actions=_sagemaker("ListProcessingJobs"), resources=(ANY,), optional=True)
 
 
 def _has_users_tags(needs: JobNeeds) -> bool:
-    """Return whether the user gives tags: without these no job is made, but without its owner's it is."""
+    """Return whether the user sets tags: no job is created without these, but one is without the owner's tags."""
     return any(not str(tag.get("Key")).startswith("airflow:") for tag in needs.request.get("Tags", ()))
 
 
@@ -319,7 +319,7 @@ def _sagemaker(*operations: str) -> tuple[str, ...]:
 
 def _role(needs: JobNeeds) -> Iterator[Statement]:
     if needs.role == ANY:
-        return  # left out, and said so: a policy that lets any role be passed is none
+        return  # left out, and reported: a policy must not allow passing any role
     roles = tuple(needs.place.role_arns(needs.role))
     to_sagemaker = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     yield Statement(sid="GiveTheJobItsRole", actions=("iam:PassRole",), resources=roles, condition=to_sagemaker)
@@ -353,7 +353,7 @@ def _files(needs: JobNeeds) -> Iterator[Statement]:
 
 
 def _folders(needs: JobNeeds) -> Iterator[Statement]:
-    """Yield what it takes to distinguish an input's folder from a prefix, whose neighbours SageMaker would read too."""
+    """Yield the permissions to check whether an input is a folder: for a prefix, SageMaker reads its neighbours too."""
     for item in needs.request.get("ProcessingInputs", ()):
         s3_input = item.get("S3Input", {})
         is_prefix = s3_input.get("S3DataType", "S3Prefix") == "S3Prefix" and not item.get("AppManaged")
@@ -386,7 +386,7 @@ def _log(needs: JobNeeds) -> Iterator[Statement]:
 
 
 def _sizes(needs: JobNeeds) -> Iterator[Statement]:
-    """Yield what it takes to measure how much the job read and wrote."""
+    """Yield the permissions to measure how much the job read and wrote."""
     for _, data in locations(needs.request):
         if data.bucket.strip(ANY):
             yield listing(needs.place, data, "MeasureData", optional=True)
@@ -408,7 +408,10 @@ _NETWORK = (
 
 
 def job_role_statements(needs: JobNeeds) -> Iterator[Statement]:
-    """Yield what SageMaker does with the job's role: read, write, pull the image, log; not what the script does."""
+    """Yield the permissions that SageMaker needs in the job's role: read, write, pull the image, log.
+
+    They don't include what the script itself calls.
+    """
     yield from _data(needs)
     yield from _keys(needs)
     yield from _image(needs)
@@ -422,7 +425,7 @@ def job_role_statements(needs: JobNeeds) -> Iterator[Statement]:
 def _data(needs: JobNeeds) -> Iterator[Statement]:
     for direction, place in locations(needs.request):
         if not place.bucket.strip("*"):
-            continue  # `left_out` tells of it
+            continue  # `left_out` reports it
         yield from _read(needs, place) if direction == "in" else _written(needs, place)
     for place in map(S3Location.parse, submitted_uris(needs.command)):
         yield from _read(needs, place)
@@ -434,7 +437,7 @@ def _data(needs: JobNeeds) -> Iterator[Statement]:
 
 
 def _read(needs: JobNeeds, place: S3Location) -> Iterator[Statement]:
-    prefix = beginning(place.key)  # SageMaker reads all keys that begin so
+    prefix = beginning(place.key)  # SageMaker reads all keys with this prefix
     objects = needs.place.s3_arn(place.bucket, prefix)
     yield Statement(sid="ReadInputs", actions=("s3:GetObject",), resources=(objects,))
     yield listing(needs.place, place, "ListInputs")
@@ -472,7 +475,7 @@ def _image(needs: JobNeeds) -> Iterator[Statement]:
 
 
 def _packages(needs: JobNeeds) -> Iterator[Statement]:
-    """Yield what `aws codeartifact login`, and pip after it, need."""
+    """Yield the permissions for `aws codeartifact login`, and for pip after it."""
     arn = needs.codeartifact_repo_arn
     if not arn or not arn.strip(ANY):
         return
@@ -498,7 +501,7 @@ def _reports(needs: JobNeeds) -> Iterator[Statement]:
 
 
 def watching_statements(place: Place, job_filter: JobFilter) -> Iterator[Statement]:
-    """Yield what a triggerer has to call for the jobs that a watcher means; a pattern's names can't be told in IAM."""
+    """Yield the permissions of a triggerer for the jobs that match a filter; IAM can't restrict them to a pattern."""
     prefix = job_filter.job_name_prefix or ""
     jobs = place.job_arns(beginning(prefix))
     yield Statement(sid="SeeWhichJobsComplete", actions=("sagemaker:ListProcessingJobs",), resources=(ANY,))
@@ -508,13 +511,13 @@ def watching_statements(place: Place, job_filter: JobFilter) -> Iterator[Stateme
 
 
 def sensing_statements(place: Place, names: str, *, listed: bool, defers: bool) -> Iterator[Statement]:
-    """Yield what a sensor has to call.
+    """Yield the permissions that a sensor needs.
 
     Args:
         place: Where the job is.
-        names: Its name, or a pattern of what it may be.
+        names: Its name, or a pattern that the name matches.
         listed: Whether the job is looked for in listings, because only its name's beginning is known.
-        defers: Whether the triggerer waits, which lists rather than describe many jobs.
+        defers: Whether the triggerer waits; it lists jobs rather than describing many.
     """
     yield Statement(sid="ReadSoughtJobs", actions=("sagemaker:DescribeProcessingJob",), resources=place.job_arns(names))
     listing = ("sagemaker:ListProcessingJobs",)
