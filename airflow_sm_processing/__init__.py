@@ -1,7 +1,7 @@
 """Amazon SageMaker Processing for Apache Airflow.
 
-Everything that a DAG author needs is importable from here, and is loaded when it is first used: a DAG file pays for
-what it names, and for neither boto3 nor the amazon provider.
+Everything that a DAG author needs can be imported from here. Names are loaded on first use, so that a DAG file loads
+only what it names, and neither boto3 nor the amazon provider.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Names of Airflow whose module depends on its version, which moved from `airflow` to `airflow.sdk`; and an option.
+"""Airflow names that moved from `airflow` to `airflow.sdk`, by version, and a configuration option.
 
-Each is looked up when it is imported, so that this module itself loads nothing of Airflow. The common.compat provider
-does the same, but the one that Airflow 3.1.0's own constraints pin has none of these names.
+Each name is looked up when it is imported, so that this module itself loads no part of Airflow. The common.compat
+provider does the same, but the version that Airflow 3.1.0's own constraints pin has none of these names.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _EXCEPTIONS = ("airflow.sdk.exceptions", "airflow.exceptions")
-_MODULES = {  # the newest first: an older one may warn
+_MODULES = {  # newest first: importing an older one may warn
     "AirflowFailException": _EXCEPTIONS,
     "AirflowSensorTimeout": _EXCEPTIONS,
     "AirflowSkipException": _EXCEPTIONS,
@@ -48,7 +48,7 @@ _MODULES = {  # the newest first: an older one may warn
 
 
 def __getattr__(name: str) -> Any:
-    """Return what the installed Airflow has under a name."""
+    """Return the installed Airflow's object of that name."""
     for module in _MODULES.get(name, ()):
         try:
             return getattr(import_module(module), name)
@@ -58,13 +58,13 @@ def __getattr__(name: str) -> Any:
 
 
 def configured_poll_interval(otherwise: float) -> float:
-    """Return `[sm_processing] poll_interval` in seconds, which holds where a DAG file says nothing of it.
+    """Return `[sm_processing] poll_interval` in seconds, the default for DAG files that don't set it.
 
     Args:
-        otherwise: Where the option isn't set.
+        otherwise: Returned if the option isn't set.
 
     Raises:
-        ValueError: It is no number of seconds.
+        ValueError: The option isn't a number of seconds.
     """
     text = str(__getattr__("conf").get("sm_processing", "poll_interval", fallback="") or "")
     try:

@@ -19,7 +19,7 @@
         ├── JobFailedError
         └── JobStoppedError
 
-Exceptions carry data; their text says what was wrong, where, and what to do.
+Exceptions have data attributes; their text says what was wrong, where, and what to do.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ __all__ = [
 class ProcessingError(Exception):
     """The base of all errors of this package; all of them can be copied and pickled.
 
-    Their messages never have the query of a presigned URL.
+    Their messages never contain the query string of a presigned URL.
     """
 
     def __init__(self, message: str) -> None:
@@ -69,7 +69,7 @@ class ProcessingError(Exception):
 
 
 def _restored(cls: type[ProcessingError], args: tuple[Any, ...], state: dict[str, Any]) -> ProcessingError:
-    error = cls.__new__(cls, *args)  # BaseException keeps the arguments of __new__; __init__ would make another text
+    error = cls.__new__(cls, *args)  # BaseException keeps the arguments of __new__; __init__ would build another text
     error.__dict__.update(state)
     return error
 
@@ -81,7 +81,7 @@ class Problem(NamedTuple):
     """The parameter as its user writes it, such as `inputs[0].destination`."""
     value: object
     rule: str
-    """What the value breaks, such as `must be at most 63 characters, has 70`."""
+    """The rule that the value breaks, such as `must be at most 63 characters, has 70`."""
 
     def __str__(self) -> str:
         return f"{self.parameter}={_shortened(self.value)}: {self.rule}"
@@ -165,7 +165,7 @@ class MalformedResponseError(TransientError):
 
 
 class JobExistsError(ProcessingError):
-    """There is a job already where the task needs a new one: an earlier try's, or another one with that name."""
+    """A job exists already where the task needs a new one: an earlier try's, or another job with that name."""
 
     def __init__(self, job_name: str, message: str) -> None:
         self.job_name = job_name
@@ -173,7 +173,7 @@ class JobExistsError(ProcessingError):
 
 
 class WaitTimeoutError(ProcessingError, TimeoutError):
-    """The job hadn't ended when the time to wait was over."""
+    """The job hadn't ended when the maximum wait was over."""
 
     def __init__(self, job_name: str, *, waited_seconds: float) -> None:
         self.job_name = job_name

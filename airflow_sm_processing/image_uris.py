@@ -42,12 +42,12 @@ _FORM_RULE = (
     "must be a framework, a colon and a version, such as sklearn:1.4-2 or pytorch:2.3-gpu-py311, or an image's URI; "
     "airflow-sm-processing images lists them"
 )
-_SURELY_MEANT = 0.8  # of difflib's ratio: `sklern` is sklearn, and `python` isn't pytorch
+_SURELY_MEANT = 0.8  # difflib's ratio: with it, `sklern` is taken for sklearn, but `python` not for pytorch
 _FAMILY = re.compile(r"ml[._]([a-z\d-]+)\.?\w*")
 _OTHER_PROCESSOR = re.compile(r"(inf|trn)\d|[a-z]+\d+g")  # Inferentia, Trainium and Graviton, as AWS names them
-_LOCAL_CPU, _LOCAL_GPU = "local", "local_gpu"  # the SDK's instance types that say no more than the processor
+_LOCAL_CPU, _LOCAL_GPU = "local", "local_gpu"  # the SDK's instance types that only name the processor
 _HUGGING_FACE, _SPARK = "huggingface", "spark"
-_HUGGING_FACE_CONTAINER = "cu110-ubuntu18.04"  # what the SDK's processor asks for; where the tables name one, that goes
+_HUGGING_FACE_CONTAINER = "cu110-ubuntu18.04"  # the SDK's default; a version in the tables takes precedence
 
 
 class NamedImage(NamedTuple):
@@ -59,7 +59,7 @@ class NamedImage(NamedTuple):
 
 
 class ImageVersion(NamedTuple):
-    """A version that a framework has images of."""
+    """A version of a framework for which there are images."""
 
     image: str
     """Its short form."""
@@ -69,11 +69,11 @@ class ImageVersion(NamedTuple):
 
 
 class _Release(NamedTuple):
-    """What the tables have of one version, for one Python."""
+    """The tables' entry for one version and one Python."""
 
     framework: str
     version: str
-    """As it was asked for: 2.3 may stand for 2.3.0."""
+    """The version as it was asked for: 2.3 may mean 2.3.0."""
     base: str | None
     python: str | None
     processors: Sequence[str]
@@ -81,7 +81,7 @@ class _Release(NamedTuple):
 
     @property
     def name(self) -> str:
-        """How messages name it."""
+        """Its name in messages."""
         return f"{self.framework} {self.version}".rstrip()
 
 
@@ -96,13 +96,13 @@ def _tables() -> dict[str, Any]:
 
 @cache
 def _accounts(registries: int) -> dict[str, str]:
-    """Return the account of each region that has an image."""
+    """Return the registry's account in each region that has the image."""
     by_account = _tables()["registries"][registries]
     return {region: account for account, regions in by_account.items() for region in regions}
 
 
 def tables_origin() -> str:
-    """Return whose the tables are, and of which day."""
+    """Return the source and date of the tables."""
     return f"SageMaker SDK {_tables()['sdk']}, read on {_tables()['date']}"
 
 
@@ -112,7 +112,7 @@ def frameworks() -> list[str]:
 
 
 def _table(framework: object, scope: object = None) -> Mapping[str, Any]:
-    """Return a framework's table of a scope; if None, that of the images that processing jobs use."""
+    """Return a framework's table for a scope; for None, that of the images that processing jobs use."""
     known: dict[str, dict[str, Any]] = _tables()["frameworks"]
     if not isinstance(framework, str) or framework not in known:
         raise _refusal("framework", framework, f"there is no such framework: {_nearest(framework, known)}")
@@ -125,14 +125,14 @@ def _table(framework: object, scope: object = None) -> Mapping[str, Any]:
 
 
 def _version_names(table: Mapping[str, Any]) -> dict[str, str]:
-    """Return how a table's versions are best called, and each one's entry: `2.3` and 2.3.0; the oldest first."""
+    """Return the shortest name of each version in a table, such as `2.3`, with its full one, 2.3.0; oldest first."""
     aliases = {version: alias for alias, version in table.get("version_aliases", {}).items() if alias != "latest"}
     names = {aliases.get(version, version): version for version in table["versions"]}
     return dict(sorted(names.items(), key=lambda item: _numbers(item[1])))
 
 
 def _entries(entry: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield what the tables have of a version: one entry, or one for each Python or base framework."""
+    """Yield a version's entries in the tables: one, or one for each Python or base framework."""
     if "repository" in entry:
         yield entry
     else:
@@ -166,10 +166,10 @@ def retrieve(
         version: The framework's version; if None, the one that the SDK takes for the latest.
         py_version: Such as `py39`; needed where a version has images for several Pythons.
         instance_type: Needed where the images for CPUs and GPUs differ.
-        accelerator_type: None, for processing jobs have no Elastic Inference.
+        accelerator_type: Must be None, since processing jobs have no Elastic Inference.
         image_scope: `training`, `inference`, `processing` or `monitoring`; what processing jobs use if None.
         container_version: The end of the tag, for Spark and Hugging Face.
-        distribution: Of distributed training, for which some old versions have images of their own.
+        distribution: The kind of distributed training, for which some old versions have separate images.
         base_framework_version: For Hugging Face, such as `pytorch2.8`.
 
     Raises:
@@ -201,7 +201,7 @@ def _release(framework: Any, scope: Any, version: Any, base: Any, python: Any) -
 
 
 def _version(framework: str, table: Mapping[str, Any], version: object) -> str:
-    """Return the version that is meant. The SDK doesn't look at it where there is but one."""
+    """Return the version that is meant. Like the SDK, ignore what was asked for if there is only one version."""
     versions, aliases = table["versions"], table.get("version_aliases", {})
     if len(versions) == 1 and version not in list(aliases):
         return next(iter(versions))  # type: ignore[no-any-return]  # it is JSON
@@ -223,7 +223,7 @@ def _no_version(framework: str, table: Mapping[str, Any], version: object) -> De
 
 
 def _of_base(image: str, entry: Mapping[str, Any], base: object) -> Mapping[str, Any]:
-    """Return the entry of a Hugging Face version for the version of PyTorch or TensorFlow below it."""
+    """Return a Hugging Face version's entry for the PyTorch or TensorFlow version that it is based on."""
     aliases: dict[str, str] = entry["version_aliases"]
     if isinstance(base, str) and base in {*aliases, *aliases.values()}:
         return entry[aliases.get(base, base)]  # type: ignore[no-any-return]  # it is JSON
@@ -232,7 +232,7 @@ def _of_base(image: str, entry: Mapping[str, Any], base: object) -> Mapping[str,
 
 
 def _python(image: str, entry: Mapping[str, Any], python: object, *, is_optional: bool) -> str | None:
-    """Return the Python that is meant; None where the tag names none."""
+    """Return the Python that is meant; None if the tag has none."""
     known: Sequence[str] = entry.get("py_versions", ()) if "repository" in entry else list(entry)
     if not known or (python is None and is_optional):
         return None
@@ -255,7 +255,7 @@ def _repository(release: _Release, region: object) -> str:
 
 
 def _processor(release: _Release, instance_type: object) -> str | None:
-    """Return `cpu` or `gpu`; None where the tag names none."""
+    """Return `cpu` or `gpu`; None if the tag has neither."""
     family, known = _family(instance_type), release.processors
     refused = _family_rule(release, family)
     if refused:
@@ -273,7 +273,7 @@ def _processor(release: _Release, instance_type: object) -> str | None:
 
 
 def _family_rule(release: _Release, family: str) -> str | None:
-    """Return why a family of instances is out of the question."""
+    """Return why an instance family can't be used; None if it can."""
     if _OTHER_PROCESSOR.match(family):
         return "no processing job runs on Graviton, Inferentia or Trainium: choose another instance type"
     first = _tables()["without_p2"].get(release.framework)
@@ -283,7 +283,7 @@ def _family_rule(release: _Release, family: str) -> str | None:
 
 
 def _family(instance_type: object) -> str:
-    """Return `m5` of `ml.m5.xlarge`; an empty text of what is no instance type."""
+    """Return the family of an instance type, `m5` for `ml.m5.xlarge`; an empty string for anything else."""
     found = _FAMILY.fullmatch(instance_type) if isinstance(instance_type, str) else None
     return found[1] if found else ""
 
@@ -313,8 +313,8 @@ def _joined(*parts: str | None) -> str:
 def is_short_form(text: str, parameter: str) -> bool:
     """Return whether an image is a short form, and not a URI.
 
-    In `image`, all is that has no slash. In `image_uri`, which the SDK sends as it is, only what begins with a
-    framework and a colon, or with what is surely a misspelt one.
+    In `image`, everything without a slash is a short form. In `image_uri`, which the SDK sends unchanged, only a text
+    that begins with a framework, or with an obvious misspelling of one, and a colon.
     """
     if "/" in text:
         return False
@@ -324,7 +324,7 @@ def is_short_form(text: str, parameter: str) -> bool:
 
 
 def short_form_problems(text: str, parameter: str) -> Iterator[Problem]:
-    """Yield what is wrong with the form of an image, which needs no look into the tables."""
+    """Yield what is wrong with an image's form, without reading the tables."""
     if "/" not in text and not _SHORT_FORM.fullmatch(text):
         yield Problem(parameter, text, _FORM_RULE)
 
@@ -335,7 +335,7 @@ def resolve(text: str, region: str, instance_types: Collection[str] = ()) -> Nam
     Args:
         text: Such as `sklearn:1.4-2`, `spark:3.5-py312`, `pytorch:2.3-gpu` or `huggingface:4.56-pytorch2.8`.
         region: Where the job runs.
-        instance_types: Those that the job may run on, which say whether the image is one for GPUs.
+        instance_types: Those that the job may run on; they decide whether the image is one for GPUs.
 
     Raises:
         DefinitionError: There is no such image. The error names the nearest ones.
@@ -365,7 +365,7 @@ def resolve(text: str, region: str, instance_types: Collection[str] = ()) -> Nam
 
 
 def _short_version(framework: str, version: str | None) -> str:
-    """Return a short form's version, which must be right even where the SDK wouldn't look at it."""
+    """Return a short form's version, which must be right even where the SDK would ignore it."""
     table = _table(framework)
     if version is None and len(table["versions"]) > 1:
         raise _refusal(
@@ -416,7 +416,7 @@ def _image_version(image: str, entry: Mapping[str, Any], processors: Iterable[st
     return ImageVersion(image, tuple(pythons), tuple(chosen), tuple(sorted(regions)))
 
 
-# What errors say
+# Error messages
 
 
 def _refusal(parameter: str, value: object, rule: str) -> DefinitionError:
@@ -424,7 +424,7 @@ def _refusal(parameter: str, value: object, rule: str) -> DefinitionError:
 
 
 def _nearest(word: object, known: Iterable[str]) -> str:
-    """Return the names that are meant in all likelihood, or all there are."""
+    """Return the most similar names, or all names if none is similar."""
     names = list(known)
     near = difflib.get_close_matches(word[:50], names, n=3) if isinstance(word, str) else []
     return f"did you mean {_listed(near, 'or')}?" if near else f"there are {_listed(names)}"

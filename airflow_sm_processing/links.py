@@ -1,7 +1,7 @@
 """A task's links to the AWS console, in Airflow's UI.
 
-Airflow's API server reads a link from an XCom of the task instance, and only that: so its address is pushed as soon as
-there is a job, and shows while the task runs or is deferred.
+Airflow's API server reads a link only from an XCom of the task instance. So the address is pushed as soon as the job
+exists, and the link works while the task is running or deferred.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class ConsoleLink(BaseOperatorLink):
 
     @property
     def xcom_key(self) -> str:
-        """The XCom that has the address; a reserved name for outputs."""
+        """The key of the XCom with the address; outputs can't have this name."""
         return LINK_KEYS[self.page]
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002  # Airflow's signature
-        """Return the address that the task pushed; an empty one if it has no job, or one on a local endpoint."""
+        """Return the address that the task pushed; an empty string if it has no job, or one on a local endpoint."""
         from airflow_sm_processing.xcoms import xcom_if_any
 
         return xcom_if_any(ti_key, self.xcom_key) or ""
@@ -65,6 +65,6 @@ JOB_LINKS: Collection[ConsoleLink] = (SageMakerLink(), CloudWatchLink(), Outputs
 
 
 def push_links(ti: Any, pages: Mapping[str, str]) -> None:
-    """Push the address of each page that there is."""
+    """Push the address of each available page."""
     for title, url in pages.items():
         ti.xcom_push(key=LINK_KEYS[title], value=url)

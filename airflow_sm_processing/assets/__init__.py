@@ -1,1 +1,1 @@
-"""What Airflow's assets have to do with processing jobs."""
+"""Support for Airflow's assets: a listener that acknowledges stored asset events."""

@@ -1,8 +1,8 @@
 """Acknowledge asset events: record that Airflow has stored an event of a trigger.
 
-A triggerer that dies between sending an event and its being stored leaves no trace of how far it came. So a listener
-writes an acknowledgement into the asset's state store, in the database transaction that stores the event: there are
-both, or neither, whenever the triggerer is killed. Airflow 3.3 is the first with such a store.
+If a triggerer dies after sending an event, nothing shows whether the event was stored. So a listener writes an
+acknowledgement into the asset's state store, in the same database transaction that stores the event: either both
+exist or neither does, whenever the triggerer is killed. Airflow 3.3 is the first version with such a store.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["ACKNOWLEDGEMENT", "on_asset_event_emitted"]
 log = logging.getLogger(__name__)
 
 ACKNOWLEDGEMENT = "sm_processing_receipt"
-"""Of an event's payload: the key, in the asset's state store, under which the receipt is to be."""
+"""A key of an event's payload; its value is the key in the asset's state store to write the receipt to."""
 
 
 @hookimpl
 def on_asset_event_emitted(asset_event: AssetEvent) -> None:
-    """Write the receipt that an event asks for (Airflow's listener; in the triggerer's supervisor)."""
+    """Write the receipt that an event asks for. Airflow calls this listener in the triggerer's supervisor."""
     payload = (asset_event.extra or {}).get("payload")
     key = payload.get(ACKNOWLEDGEMENT) if isinstance(payload, dict) else None
     if not isinstance(key, str) or not asset_event.extra.get("from_trigger"):
@@ -40,7 +40,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
 
 
 def _write(name: str, uri: str, key: str) -> None:
-    """Write within the transaction that is open: Airflow's own session of this thread, in which it adds the event."""
+    """Write in the open transaction, that of the thread's Airflow session, in which the event is added too."""
     from airflow import settings
     from airflow.models.asset import AssetModel
     from airflow.state import AssetScope, get_state_backend

@@ -1,4 +1,4 @@
-"""The plugin that brings Airflow the listener; an entry point in pyproject.toml names it."""
+"""The plugin that registers the listener with Airflow; an entry point in pyproject.toml names it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ __all__ = ["AssetsPlugin", "listeners_of"]
 
 
 def listeners_of(command: Sequence[str]) -> list[Any]:
-    """Return the listeners of a process, by its command line: the receipts in a triggerer, which stores the events.
+    """Return the listeners of the process with this command line.
 
-    None in the others: where DAGs are parsed, Airflow refuses `end_from_trigger` if there is any listener.
+    Only a triggerer, which stores the events, gets the listener that writes receipts. Other processes get none: where
+    DAGs are parsed, Airflow refuses `end_from_trigger` if there is any listener.
     """
     return [listener] if "triggerer" in command[1:2] else []
 
 
 class AssetsPlugin(AirflowPlugin):
-    """Airflow's processes load it when they start."""
+    """The plugin, which Airflow's processes load when they start."""
 
     name = "airflow_sm_processing_assets"
     listeners = listeners_of(sys.argv)
