@@ -1,4 +1,4 @@
-"""A SageMaker on loopback that really runs processing and training jobs; S3, STS, IAM and CloudWatch Logs by moto.
+"""A SageMaker on loopback that really runs processing and training jobs, with moto's S3, STS, IAM and CloudWatch Logs.
 
     with LocalSageMaker() as sagemaker:
         s3 = sagemaker.client("s3")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_PAGE = 10
-"""The page of a call without MaxResults; the service's model gives no default, its console shows ten."""
+"""The page size without MaxResults; the service's model has no default, its console shows ten."""
 
 _SORT_KEYS: Mapping[str, Callable[[Job], str]] = {
     "Name": lambda job: job.name,
@@ -43,7 +43,7 @@ _FILTERS: Mapping[str, Callable[[Job, Any], bool]] = {
     "LastModifiedTimeBefore": lambda job, when: job.modified.timestamp() < when,
     "NameContains": lambda job, text: text.lower() in job.name.lower(),
     "StatusEquals": lambda job, status: job.status.value == status,
-    # No instance is kept for another job, and none is bought in advance.
+    # Instances are neither kept for another job nor reserved in advance.
     "WarmPoolStatusEquals": lambda job, status: False,  # noqa: ARG005  # as of the others
     "TrainingPlanArnEquals": lambda job, arn: False,  # noqa: ARG005  # as of the others
 }
@@ -60,7 +60,7 @@ class Listing:
         """Return one page, after the job that the token names.
 
         Raises:
-            ServiceError: ValidationException, when the token isn't one of this query's.
+            ServiceError: ValidationException, when the token isn't from this query.
         """
         found = [
             job for job in jobs if all(test(job, request[name]) for name, test in _FILTERS.items() if name in request)
@@ -127,12 +127,12 @@ class JobApi:
             }
 
     def answers(self, operation: str, request: Request) -> bool:
-        """Whether the operation is ours; the tags of anything but jobs aren't."""
+        """Return whether this API handles the operation; it handles tags of jobs only."""
         arn = request.get("ResourceArn")
         return operation in self._operations and (arn is None or any(part in str(arn) for part in _BY_ARN))
 
     def call(self, operation: str, request: Request, caller: Caller) -> str:
-        """Carry an operation out and return its answer as JSON, times as seconds of the epoch.
+        """Carry out an operation and return its response as JSON, with times in seconds since the epoch.
 
         Raises:
             ServiceError: as the real operation would.
@@ -145,12 +145,12 @@ class JobApi:
         return json.dumps(self._operations[operation](request, caller), default=_wire_time)
 
     def _modelled(self, operation: str) -> str:
-        """Return an operation of the same input that the installed boto3 has."""
+        """Return the operation, or one with the same input if the installed boto3 doesn't have it."""
         known = not operation.startswith("Delete") or operation in self._model.operation_names
         return operation if known else operation.replace("Delete", "Stop", 1)
 
     def jobs(self, caller: Caller, kind: type[Job]) -> Jobs:
-        """Return the jobs of a kind of the caller's account and region."""
+        """Return the jobs of one kind in the caller's account and region."""
         return self._jobs[caller.key.account_id, caller.region, kind]
 
     def _create(self, kind: type[Job], request: Request, caller: Caller) -> Request:

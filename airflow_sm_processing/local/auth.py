@@ -1,7 +1,7 @@
-"""Access keys: AWS Signature Version 4 verified as AWS does, and the server's own clients, which sign with a key.
+"""Access keys: verify AWS Signature Version 4 as AWS does, and make the server's own clients, which sign with a key.
 
-Signatures may be in headers and in presigned URLs, in any payload mode. Of the clients, nothing of the user's AWS
-configuration or proxies takes part.
+Signatures may be in headers and in presigned URLs, in any payload mode. The clients ignore the user's AWS configuration
+and proxies.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """An access key pair and the account that it speaks for."""
+    """An access key pair and its account."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
     account_id: str
     session_token: str | None = field(default=None, repr=False)
     internal: bool = False
-    """The server's own calls to itself: no fault applies to them."""
+    """Whether the key is for the server's calls to itself, which no fault applies to."""
 
     @classmethod
     def generate(
@@ -58,7 +58,7 @@ class Key:
         secret_access_key: str | None = None,
         internal: bool = False,
     ) -> Key:
-        """Make a new pair in AWS's form, 20 capitals and digits and 40 characters, but for what is given."""
+        """Return a key pair, generated in AWS's form (20 capitals and digits, and 40 characters) unless given."""
         alphabet = string.ascii_uppercase + string.digits
         return cls(
             access_key_id=access_key_id or "AKIA" + "".join(secrets.choice(alphabet) for _ in range(16)),
@@ -76,11 +76,11 @@ class Keyring:
         self._keys = {key.access_key_id: key}
 
     def find(self, access_key_id: str) -> Key | None:
-        """Find a key of the server's own, or one that sts:AssumeRole or iam:CreateAccessKey issued."""
+        """Return the server's own key, or one that sts:AssumeRole or iam:CreateAccessKey issued; None if unknown."""
         return self._keys.get(access_key_id) or self._issued(access_key_id)
 
     def of_account(self, account_id: str, *, internal: bool) -> Key:
-        """Return the key that speaks for an account, made when it is first asked for."""
+        """Return an account's key, generated on first use."""
         with self._lock:
             for key in self._keys.values():
                 if (key.account_id, key.internal) == (account_id, internal):
@@ -90,7 +90,7 @@ class Keyring:
             return key
 
     def accounts(self) -> set[str]:
-        """Return every account that a key speaks for."""
+        """Return every account that has a key."""
         return {key.account_id for key in self._keys.values()}
 
     def _issued(self, access_key_id: str) -> Key | None:
@@ -129,7 +129,7 @@ MAX_SKEW = timedelta(minutes=15)
 MAX_EXPIRY = timedelta(days=7)
 """The longest life of a presigned URL: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html"""
 
-# What a refusal is called differs by protocol; clients and users know these names.
+# Error codes differ by protocol; clients and users know these names.
 _UNKNOWN_KEY = {"s3": "InvalidAccessKeyId", "sts": "InvalidClientTokenId", "iam": "InvalidClientTokenId"}
 WRONG_SIGNATURE = {"sagemaker": "InvalidSignatureException", "logs": "InvalidSignatureException"}
 
@@ -192,7 +192,7 @@ def verify(request: Request, keyring: Keyring) -> Caller:
 
     Raises:
         ServiceError: 403 and AWS's own code, when the key is unknown, the signature isn't the one that the
-            key gives, the body isn't the signed one, or the signature is too old.
+            key produces, the body isn't the signed one, or the signature is too old.
     """
     claim = _Claim.of(request)
     key = keyring.find(claim.access_key_id)
@@ -217,7 +217,7 @@ def _signature(request: Request, claim: _Claim, key: Key) -> str:
     aws_request.context["timestamp"] = claim.timestamp
     headers = HTTPHeaders()
     for name in claim.signed_headers:
-        # WSGI gives the wire's bytes as Latin-1; they were signed as UTF-8.
+        # WSGI decodes the request's bytes as Latin-1; they were signed as UTF-8.
         headers[name] = request.headers.get(name, "").encode("latin-1").decode("utf-8", "replace")
     canonical = "\n".join(
         [
@@ -262,7 +262,7 @@ def _payload_hash(request: Request, *, presigned: bool) -> str:
 
 
 def body(request: Request) -> bytes:
-    """Read the whole body and leave it readable for who comes next.
+    """Read the whole body, and keep it readable for later readers.
 
     Raises:
         ServiceError: IncompleteBody.
@@ -276,7 +276,7 @@ def body(request: Request) -> bytes:
 
 
 def replace_body(request: Request, data: bytes) -> None:
-    """Make `data` the body that whoever reads the request finds."""
+    """Replace the request's body by `data` for later readers."""
     request.environ["wsgi.input"] = BytesIO(data)
     request.environ["CONTENT_LENGTH"] = str(len(data))
     request.environ.pop("HTTP_TRANSFER_ENCODING", None)
@@ -306,7 +306,7 @@ def _check_time(claim: _Claim) -> None:
 
 # The server's own clients
 
-# Like botocore's own table of where settings come from, with the user's files and profile taken out of it.
+# Like botocore's own table of the sources of settings, without the user's files and profile.
 _NOTHING_OF_THE_USERS = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
@@ -316,7 +316,7 @@ _NOTHING_OF_THE_USERS = {
 
 
 def core_session() -> botocore.session.Session:
-    """Make a botocore session that knows nothing of the user's profile and files."""
+    """Return a botocore session that ignores the user's profile and files."""
     return botocore.session.Session(session_vars=_NOTHING_OF_THE_USERS)
 
 
@@ -324,8 +324,8 @@ def core_session() -> botocore.session.Session:
 def ignoring(code: str) -> Iterator[None]:
     """Suppress a client error with this code.
 
-    `client.exceptions` won't do here: botocore makes its classes at first use, and two threads that come first
-    together get different ones.
+    `client.exceptions` isn't safe here: botocore creates its classes on first use, and two threads that use it first at
+    the same time get different classes.
     """
     try:
         yield
@@ -351,7 +351,7 @@ class Clients:
             return self._clients[name]
 
     def _make(self, service: str, key: Key, region: str) -> Any:
-        session: Any = boto3.Session(  # Any: the service's name is no literal here
+        session: Any = boto3.Session(  # Any: the service's name isn't a literal here
             aws_access_key_id=key.access_key_id,
             aws_secret_access_key=key.secret_access_key,
             region_name=region,

@@ -141,7 +141,7 @@ def _server(options: argparse.Namespace) -> LocalSageMaker:
     from airflow_sm_processing.local.server import LocalSageMaker
 
     if options.data_dir:
-        # moto keeps large objects in temporary files: they belong into the data folder too.
+        # moto keeps large objects in temporary files: they belong in the data folder too.
         tempfile.tempdir = str(temporary_files(options.data_dir))
     return LocalSageMaker(
         port=options.port,
@@ -183,7 +183,7 @@ def _serve(server: LocalSageMaker, options: argparse.Namespace) -> int:
 
 
 def _write_ready_file(path: Path, server: LocalSageMaker) -> None:
-    """Write the file whole or not at all, for its owner's eyes only: it has the secret."""
+    """Write the file atomically, readable for its owner only: it contains the secret key."""
     ready = {"endpoint_url": server.endpoint_url, "pid": os.getpid(), "environment": server.environment()}
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     with os.fdopen(descriptor, "w") as file:
@@ -203,7 +203,7 @@ def _run(server: LocalSageMaker, options: argparse.Namespace) -> int:
 
 
 def _exit_code(child: _Child, command: list[str], environment: Mapping[str, str], stdout: TextIO | None = None) -> int:
-    """Run a command and return its exit code as a shell has it."""
+    """Run a command and return its exit code as a shell would."""
     try:
         code = child.run(command, environment, stdout)
     except OSError as error:
@@ -213,9 +213,9 @@ def _exit_code(child: _Child, command: list[str], environment: Mapping[str, str]
 
 
 def _wants_database(command: Sequence[str]) -> bool:
-    """Ask whether to create Airflow's database, if the command needs one and there is none.
+    """Return whether to create Airflow's database: ask, if the command needs one and there is none.
 
-    Where nobody can be asked, write how to create it.
+    Without a terminal to ask on, write how to create it instead.
     """
     name, first = Path(command[0]).name, next((word for word in command[1:] if not word.startswith("-")), "")
     if name != "airflow" or not first or first in _WITHOUT_DATABASE:
@@ -237,7 +237,7 @@ def _wants_database(command: Sequence[str]) -> bool:
 
 
 def _airflow(command: Sequence[str]) -> str:
-    """Return the program that migrates: the command's own Airflow, or the one on PATH."""
+    """Return the `airflow` program to migrate with: the command's own, or the one on PATH."""
     return command[0] if Path(command[0]).name == "airflow" else "airflow"
 
 
@@ -248,7 +248,7 @@ def _sqlite_database(environment: Mapping[str, str]) -> Path | None:
     try:
         configured.read(environment.get("AIRFLOW_CONFIG") or home / "airflow.cfg")
     except (configparser.Error, UnicodeDecodeError):
-        return None  # Airflow itself says what is wrong with the file
+        return None  # Airflow itself reports what is wrong with the file
     name = "sql_alchemy_conn"
     for key in (name, f"{name}_cmd", f"{name}_secret"):
         value = environment.get(f"AIRFLOW__DATABASE__{key.upper()}") or configured.get("database", key, fallback="")
@@ -259,18 +259,18 @@ def _sqlite_database(environment: Mapping[str, str]) -> Path | None:
 
 
 def _has_tables(database: Path) -> bool:
-    """Return whether `airflow db migrate` has been there: a command that failed leaves a file without tables."""
+    """Return whether `airflow db migrate` was run: a command that failed leaves a file without tables."""
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             return connection.execute("SELECT version_num FROM alembic_version").fetchone() is not None
     except sqlite3.OperationalError:
         return False
     except sqlite3.DatabaseError:
-        return True  # it isn't SQLite's: not ours to say
+        return True  # not an SQLite file: leave it to Airflow to complain
 
 
 class _Child:
-    """The commands of `run`, one after the other, which get the signals that we get; early ones wait for a command."""
+    """Runs commands one after the other, and forwards signals to them; a signal between two goes to the next one."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -294,5 +294,5 @@ class _Child:
     def _forward(self, number: int, _frame: object) -> None:
         if self._process is None:
             self._early.append(number)
-        elif number != signal.SIGINT or not sys.stdin.isatty():  # a terminal's Ctrl-C reaches the command by itself
+        elif number != signal.SIGINT or not sys.stdin.isatty():  # a terminal sends Ctrl-C to the command too
             self._process.send_signal(number)

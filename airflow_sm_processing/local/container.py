@@ -38,7 +38,7 @@ _MAX_FILES, _MAX_BYTES, _MAX_SHOWN = 500, 1024 * 1024, 5
 
 
 def find(ml: Path, arguments: Iterable[str]) -> list[str]:
-    """Find the scripts that a command starts, and those beside them, that say /opt/ml.
+    """Find the scripts that mention /opt/ml, among those that a command starts and those beside them.
 
     Args:
         ml: The real folder behind /opt/ml.
@@ -92,7 +92,7 @@ import os, runpy
 os.environ[{variable!r}] = {ml!r}
 runpy.run_path({program!r}, run_name="__main__")
 """
-# What AWS's images have, and the variable that says to it which folder is behind /opt/ml.
+# Programs in AWS's images, each with its replacement here and the variable that names the folder behind /opt/ml.
 _SPARK = "smspark-submit"
 _PROGRAMS = {
     _SPARK: ("smspark_submit.py", "SMSPARK_SUBMIT_ML"),
@@ -102,21 +102,21 @@ _PROGRAMS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Interpreter:
-    """A Python, and what is installed for it."""
+    """A Python interpreter and its installed packages."""
 
     python: Path
     base: Path
-    """The interpreter that a virtual environment of it must start."""
+    """The interpreter that a virtual environment based on it must start."""
     sites: tuple[str, ...]
     version: str
     """Major and minor, such as 3.11."""
 
     def layer(self, folder: Path, ml: str, ours: Iterable[str]) -> Path:
-        """Make a virtual environment in `folder` that sees the image's packages and takes its own `pip install`s.
+        """Make a virtual environment that sees the image's packages, and into which `pip install` installs.
 
         Args:
-            folder: Where.
-            ml: Where the container's programs find /opt/ml.
+            folder: Where to make it.
+            ml: The real folder behind /opt/ml.
             ours: Which programs of AWS's images to add.
 
         Returns:
@@ -145,7 +145,7 @@ class Interpreter:
 
 @cache
 def interpreter(python: str) -> Interpreter:
-    """Ask a Python what it is.
+    """Run a Python to find out its version and folders.
 
     Raises:
         ValueError: it can't be run.
@@ -172,7 +172,7 @@ class Images:
         """Find the interpreter for an image.
 
         Raises:
-            ServiceError: ValidationException, for an image URI that is no image's name.
+            ServiceError: ValidationException, for an image URI that can't be the name of an image.
         """
         if not image_uri or image_uri != image_uri.strip() or " " in image_uri:
             raise validation_error(f"Invalid image URI {image_uri!r}. Please provide a valid Amazon ECR image path.")
@@ -183,19 +183,19 @@ class Images:
 
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# What AWS's own images set.
+# Variables that AWS's own images set.
 _IMAGE_ENVIRONMENT = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "UTF-8"}
-# Of the server's own environment only what says where certificates and the time zone are: nothing secret.
+# Variables passed on from the server's own environment: certificates and the time zone, nothing secret.
 _INHERITED = ("CURL_CA_BUNDLE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE", "TZ")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What all instances of a server have in common."""
+    """The settings that all instances of a server share."""
 
     mode: sandbox.Mode
     aws_environment: Mapping[str, str]
-    """What leads an AWS client in the script to this server."""
+    """Variables that point an AWS client in the script to this server."""
     endpoint: Endpoint
     network: NetworkMode = "auto"
     pass_environment: tuple[str, ...] = ()
@@ -227,7 +227,7 @@ class Instance:
         return self.ml / PurePosixPath(container_path).relative_to(ML)
 
     def prepare(self) -> None:
-        """Make the folders and files that the container contract promises."""
+        """Make the folders and files that a SageMaker container has."""
         hosts = [f"algo-{number}" for number in range(1, self.job.instance_count + 1)]
         addresses = "".join(f"{self._network.address(number)} {host}\n" for number, host in enumerate(hosts, start=1))
         sandbox.make_root(self._root, hosts=addresses)
@@ -235,7 +235,7 @@ class Instance:
             make_private(self._root / name)
         for path in [source.path for source in self.job.sources()] + [target.path for target in self.job.targets()]:
             make_private(self.folder(path))
-        # Relative to a container's root folder, which we can't give, `opt/ml/…` leads there too.
+        # In a container that works in its root folder, `opt/ml/…` works too. Here it needs a link in the work folder.
         (self._root / "work" / "opt").symlink_to(self._root / "opt" if self._is_rewritten else "/opt")
         if self._is_rewritten:
             make_private(self._root / "opt")
@@ -267,7 +267,7 @@ class Instance:
         self._pump.start()
 
     def _remarks(self, image: Interpreter) -> list[str]:
-        """Return what differs from the service: the first host says what is true of all."""
+        """Return remarks on differences from the service; those that concern all hosts are made by the first."""
         remarks = self._remarks_on_job(image) if self.number == 1 else []
         if self._is_rewritten:
             remarks += self._remarks_on_paths()
@@ -319,7 +319,7 @@ class Instance:
         return inherited | _IMAGE_ENVIRONMENT | own | dict(self._setting.aws_environment) | asked
 
     def _layer(self, image: Interpreter) -> Path:
-        ours = [] if (image.python.parent / _SPARK).exists() else [_SPARK]  # the image's own goes first
+        ours = [] if (image.python.parent / _SPARK).exists() else [_SPARK]  # the image's own is preferred
         ours += [self.job.program] if self.job.program else []
         return image.layer(self._root / "python", self._rewritten(str(ML)), ours)
 
@@ -337,7 +337,7 @@ class Instance:
         """Wait until every process has ended and every log line is shipped; return the exit code.
 
         Raises:
-            OSError: the sandbox couldn't be made.
+            OSError: The sandbox couldn't be created.
         """
         assert self._sandbox is not None  # noqa: S101  # start() comes first
         assert self._pump is not None  # noqa: S101  # start() comes first
@@ -349,7 +349,7 @@ class Instance:
         return self.exit_code
 
     def said_in(self, file: str | None) -> bytes:
-        """Read a file in /opt/ml/output, nothing if the script wrote none, or put a link or no file there."""
+        """Read a file in /opt/ml/output; return nothing if the script didn't write it as a regular file."""
         if file is None:
             return b""
         try:

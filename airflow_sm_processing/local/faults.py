@@ -1,4 +1,4 @@
-"""Faults on demand: what goes wrong, how often, and in which order, the same for the same seed.
+"""Faults on demand: what fails, how often and in which order; the same seed gives the same faults.
 
 A fault is written `OPERATION:KEY=VALUE,KEY=VALUE,…`:
 
@@ -10,8 +10,8 @@ A fault is written `OPERATION:KEY=VALUE,KEY=VALUE,…`:
     RunProcessingJob:error=CapacityError                the job fails before it starts
     RunProcessingJob:latency=5,job=slow-*               the job starts 5 s late
 
-OPERATION is a glob over `Operation` and `service:Operation`; `RunProcessingJob` and `RunTrainingJob` are the start of a
-job on its instances, which is no API call.
+OPERATION is a glob over `Operation` and `service:Operation`. `RunProcessingJob` and `RunTrainingJob` mean the start of
+a job on its instances, which isn't an API call.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _KEYS: Mapping[str, Callable[[str], Any]] = {
     "job": str,
     "role": str,
 }
-# What the numbers may be: a fault may come as JSON, with anything in it.
+# The ranges of the numbers; they are checked because a fault may come as JSON, with anything in it.
 _BOUNDS: Mapping[str, tuple[type, float, float]] = {
     "status": (int, 400, 599),
     "throttle": (float, 0, 1_000_000),
@@ -57,7 +57,7 @@ def _is_within(value: object, kind: type, low: float, high: float) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One thing that goes wrong with the operations that it matches."""
+    """A fault in the operations that it matches."""
 
     operation: str = "*"
     """A glob over the operation's name, or over `service:operation`."""
@@ -67,15 +67,15 @@ class Fault:
     status: int = 400
     """The HTTP status of `error`."""
     throttle: float | None = None
-    """Calls a second that pass; the rest get ThrottlingException."""
+    """The number of calls per second that succeed; the others get ThrottlingException."""
     latency: float = 0.0
-    """Seconds to wait first."""
+    """The delay before the call is handled, in seconds."""
     drop: str | None = None
     """`before` or `after`: close the connection without an answer, before or after the call is carried out."""
     rate: float = 1.0
     """The share of matching calls that it applies to."""
     times: int | None = None
-    """Apply to so many calls, then no more."""
+    """The number of calls that the fault applies to; None for all."""
     job: str = "*"
     """A glob over the job's name in the call; calls without one match `*` only."""
     role: str = "*"
@@ -100,13 +100,13 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """Read a fault as the command line writes it.
+        """Parse a fault in the command line's form.
 
         Raises:
-            ValueError: what is wrong, and the form.
+            ValueError: It isn't valid; the message says what is wrong, and the right form.
         """
         form = "OPERATION:KEY=VALUE,… with the keys " + ", ".join(sorted(_KEYS))
-        # The operation may have a colon, and so may values: the settings begin with the first key.
+        # Both the operation and values may contain colons: the settings begin with the first key.
         found = re.fullmatch(r"(.+?):(\w+=.*)", text)
         if found is None:
             raise ValueError(f"Fault {text!r} isn't understood. The form is {form}.")
@@ -124,7 +124,7 @@ class Fault:
 
     @classmethod
     def denied_role(cls, pattern: str) -> Fault:
-        """Refuse to create jobs for the roles whose ARN or name matches, as for one that can't be assumed."""
+        """Return a fault that refuses jobs with a role whose ARN or name matches, as if it couldn't be assumed."""
         return cls(
             operation="Create*Job",
             error="ValidationException",
@@ -134,7 +134,7 @@ class Fault:
         )
 
     def matches(self, call: Call) -> bool:
-        """Whether the fault is meant for this call; its rate and count aside."""
+        """Return whether the fault matches this call, regardless of its rate and count."""
         names = (call.operation, f"{call.service}:{call.operation}")
         return (
             any(fnmatchcase(name, self.operation) for name in names)
@@ -145,7 +145,7 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """What a fault is matched against."""
+    """The properties of a call that a fault is matched against."""
 
     service: str
     operation: str
@@ -159,7 +159,7 @@ class _Armed:
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
         self._left = fault.times
-        # One call may always pass at once, also where less than one a second is permitted.
+        # The first call always passes, even where less than one per second is permitted.
         self._capacity = max(1.0, fault.throttle or 0.0)
         self._tokens = self._capacity
         self._filled = time.monotonic()
@@ -192,7 +192,7 @@ class Faults:
         self._random = random.Random(0)  # noqa: S311  # repeatable on purpose; nothing secret
 
     def set(self, faults: Iterable[Fault | str], *, seed: int = 0) -> None:
-        """Replace all faults; counts and chances start anew."""
+        """Replace all faults, and reset counts and random numbers."""
         armed = [_Armed(fault if isinstance(fault, Fault) else Fault.parse(fault)) for fault in faults]
         with self._lock:
             self._armed = armed

@@ -1,4 +1,4 @@
-"""The server's folders: closed to other users, and rid of what servers that were killed left in them."""
+"""The server's folders: closed to other users, and cleaned of what killed servers left in them."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ TEMPORARY_PREFIX = "airflow-sm-local-"
 PROBE_PREFIX = "airflow-sm-probe-"
 _PRIVATE_FOLDER, _PRIVATE_FILE = 0o700, 0o600
 _LOCK = "lock"
-# In a job's folder until the job has ended: only what has it is ever cleaned away. A data folder may hold more.
+# Marks a job's folder until the job has ended. Only marked folders are removed: a data folder may hold other things.
 _RUNNING = "job-is-running"
 _log = logging.getLogger(__name__)
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder, and its missing parents, that only this user can open, whatever the umask is.
+    """Make a folder that only this user can open, and its missing parents, whatever the umask is.
 
     Raises:
-        ValueError: it is there already, and is another user's or a link.
+        ValueError: It exists already, and belongs to another user or is a link.
     """
     for missing in reversed([path for path in (folder, *folder.parents) if not os.path.lexists(path)]):
         missing.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
@@ -43,7 +43,7 @@ def make_private(folder: Path) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only this user can read, also where it was there before."""
+    """Write a file that only this user can read, even if it existed before."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, _PRIVATE_FILE)
     with os.fdopen(descriptor, "w") as file:
         os.fchmod(descriptor, _PRIVATE_FILE)
@@ -51,10 +51,10 @@ def write_private(path: Path, text: str) -> None:
 
 
 def open_beneath(folder: Path, *names: str, flags: int = os.O_DIRECTORY) -> int:
-    """Open what is below a folder for reading, and follow no link on the way, even one that is made meanwhile.
+    """Open a path below a folder for reading without following links, not even one that is created meanwhile.
 
     Raises:
-        OSError: it isn't there, or a link is in the way.
+        OSError: It doesn't exist, or a part of the path is a link.
     """
     always = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     opened = os.open(folder, always | os.O_DIRECTORY)
@@ -68,20 +68,20 @@ def open_beneath(folder: Path, *names: str, flags: int = os.O_DIRECTORY) -> int:
 
 
 def make_job_folder(folder: Path) -> None:
-    """Make a job's folder, marked as one to clean away if the server doesn't live to do it."""
+    """Make a job's folder, with the mark by which it is removed later if this server is killed."""
     make_private(folder)
     write_private(folder / _RUNNING, f"{os.getpid()}\n")
 
 
 def keep_job_folder(folder: Path) -> None:
-    """Remove the mark: the folder of an ended job is to stay."""
+    """Remove the mark, so that the folder of an ended job is kept."""
     (folder / _RUNNING).unlink(missing_ok=True)
 
 
 def remove(folder: Path) -> bool:
-    """Remove a folder with everything in it, closed folders too, and return whether it is gone."""
+    """Remove a folder with everything in it, including inaccessible folders, and return whether it is gone."""
     for _ in range(2):
-        with contextlib.suppress(RecursionError):  # rmtree's, of a thousand folders in each other
+        with contextlib.suppress(RecursionError):  # from rmtree, with a thousand nested folders
             shutil.rmtree(folder, ignore_errors=True)
         if not os.path.lexists(folder):
             return True
@@ -101,10 +101,10 @@ def _open_all(folder: Path) -> None:
 
 @contextmanager
 def data_folder(wanted: str | Path | None) -> Iterator[Path]:
-    """Return the server's folder, for the length of the block its alone and clean; None makes a temporary one.
+    """Yield the server's folder, cleaned and locked until the block ends; None makes a temporary one.
 
     Raises:
-        ValueError: another server uses it, or another user can change what is in it.
+        ValueError: Another server uses it, or another user can change its content.
     """
     if wanted is None:
         with _temporary_folder() as folder:
@@ -121,7 +121,7 @@ def data_folder(wanted: str | Path | None) -> Iterator[Path]:
 
 
 def temporary_files(data_dir: Path) -> Path:
-    """Return the place for temporary files in a data folder, made if it isn't there."""
+    """Return the folder for temporary files in a data folder, created if missing."""
     folder = data_dir.resolve()
     _close_to_others(folder)
     make_private(folder / "tmp")
@@ -134,7 +134,7 @@ def _make_own_folders(folder: Path) -> None:
 
 
 def _close_to_others(folder: Path) -> None:
-    """Make the data folder, or close one that is ours; a folder that holds other things too stays as open as it is."""
+    """Make the data folder, or close an existing one to others; one that also holds other things isn't changed."""
     if not os.path.lexists(folder):
         make_private(folder)
         return
@@ -151,7 +151,7 @@ def _close_to_others(folder: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Hold the folder's lock, which ends with the process however it ends; return False if another process has it."""
+    """Hold the folder's lock, and yield whether that worked; the lock ends with the process, however it ends."""
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _PRIVATE_FILE)
     with os.fdopen(descriptor, "r+b"):
         try:
@@ -163,7 +163,7 @@ def _locked(folder: Path) -> Iterator[bool]:
 
 
 def _clean(folder: Path) -> None:
-    """Remove what is left of jobs whose server was killed; whoever holds the lock knows that no server runs them."""
+    """Remove what is left of jobs whose server was killed; with the lock held, no server is running them."""
     left = [path.parent for path in (folder / "jobs").glob(f"*/{_RUNNING}")]
     left += (folder / "tmp").glob(f"{PROBE_PREFIX}*")
     for path in left:
@@ -179,7 +179,7 @@ def _temporary_folder() -> Iterator[Path]:
     draft = folder / "lock-in-the-making"
     try:
         with draft.open("w") as lock:
-            # The lock has its name only once it is held: nobody takes this folder for abandoned meanwhile.
+            # Give the lock its name only when it is held, so that nobody takes this folder for abandoned meanwhile.
             fcntl.flock(lock, fcntl.LOCK_EX)
             draft.rename(folder / _LOCK)
             _make_own_folders(folder)
@@ -190,7 +190,7 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    """Remove the temporary folders of this user's servers that were killed."""
+    """Remove the temporary folders of this user's killed servers."""
     for path in parent.glob(f"{TEMPORARY_PREFIX}*/{_LOCK}"):
         folder = path.parent
         try:

@@ -1,8 +1,8 @@
-"""Give an instance a network of its own, joined to those of its job's other instances, by rtnetlink.
+"""Create a network namespace for an instance, connected to those of the job's other instances, with rtnetlink.
 
-Part of the helper `launch.py`, which loads it by its path where it is needed (standard library only). A switch is a
-network namespace with a bridge. Each host's namespace has a loopback, which leads to the server, and `eth0`, a pair of
-virtual interfaces' one end; the other is in the bridge. So hosts reach each other and the server, and nothing else.
+This is part of the helper `launch.py`, which loads it by its path when needed (standard library only). A switch is a
+network namespace with a bridge. Each host's namespace has a loopback, which leads to the server, and `eth0`, one end of
+a pair of virtual interfaces whose other end is in the bridge. So hosts reach each other and the server, nothing else.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HEADER = struct.Struct("=IHHII")
 
 
 def make_switch(channel: int, *, has_own_user: bool) -> None:
-    """Make a bridge in the network namespace that we are in, and send the descriptors of our namespaces."""
+    """Make a bridge in the current network namespace, and send the descriptors of the current namespaces."""
     with _netlink() as sender:
         _request(sender, _NEWLINK, _link(name=_BRIDGE, kind="bridge"), flags=_CREATE | _EXCLUSIVE)
     kinds = ["net", "user"] if has_own_user else ["net"]
@@ -43,7 +43,7 @@ class Host:
     """The place of an instance in its job's network."""
 
     def __init__(self, spec: dict[str, Any], libc: Callable[..., None]) -> None:
-        """Join the switch's namespaces, to be left for an own one of the network."""
+        """Join the switch's namespaces; the caller then unshares the network namespace."""
         self._spec = spec
         network, *user = spec["namespaces"]
         if user:
@@ -55,7 +55,7 @@ class Host:
         self._bridge = socket.if_nametoindex(_BRIDGE)
 
     def attach(self) -> None:
-        """Join the network namespace that we are in now to the switch, and send the server a socket to serve."""
+        """Connect the current network namespace to the switch, and send the server a socket to serve."""
         own = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         peer = (
             _link_header(flags=0)
@@ -91,10 +91,10 @@ def _netlink() -> socket.socket:
 
 
 def _request(sender: socket.socket, kind: int, body: bytes, *, flags: int = 0) -> None:
-    """Ask the kernel for something.
+    """Send the kernel a request.
 
     Raises:
-        OSError: what it answers.
+        OSError: The kernel's error.
     """
     header = _HEADER.pack(_HEADER.size + len(body), kind, _REQUEST | _ACK | flags, 1, 0)
     sender.send(header + body)
@@ -105,7 +105,7 @@ def _request(sender: socket.socket, kind: int, body: bytes, *, flags: int = 0) -
 
 
 def _link_header(index: int = 0, *, flags: int = _IFF_UP) -> bytes:
-    """Name an interface, and say whether it is to be up. A pair's second end can't be, before the first is there."""
+    """Return an interface's header; `flags` bring it up. A pair's second end can't be up before the first exists."""
     return struct.pack("=BxHiII", socket.AF_UNSPEC, 0, index, flags, flags)
 
 

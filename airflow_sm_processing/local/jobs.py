@@ -1,7 +1,7 @@
 """A job as the service sees it, of either kind, and all jobs of a kind by name.
 
-What differs between the kinds is described by the subclasses in `processing.py` and `training.py`: what of the request
-means what, and what the container finds. One runner runs them all.
+The subclasses in `processing.py` and `training.py` have what differs between the kinds: the meaning of the request's
+fields, and what the container finds. One runner runs jobs of both kinds.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from airflow_sm_processing.local.validation import ServiceError, validation_erro
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Of the request, Describe gives back all but these; ListTags gives the tags.
+# Fields of the request that Describe doesn't return; ListTags returns the tags.
 _NOT_DESCRIBED = frozenset({"Tags"})
-_DEFAULT_COUNT = 1  # of InstanceCount, as the API reference says
+_DEFAULT_COUNT = 1  # InstanceCount's default in the API reference
 
 
 class Status(str, Enum):
@@ -34,12 +34,12 @@ class Status(str, Enum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether nothing will happen to the job any more."""
+        """Whether the job has ended."""
         return self in {Status.STOPPED, Status.COMPLETED, Status.FAILED}
 
 
 class Stage(str, Enum):
-    """What is being done for a job, as a training job's SecondaryStatus names it."""
+    """The phase of a job, in the words of a training job's SecondaryStatus."""
 
     STARTING = "Starting"
     DOWNLOADING = "Downloading"
@@ -50,42 +50,42 @@ class Stage(str, Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What a job's hosts get from S3 before their commands start."""
+    """Data that is downloaded from S3 to a job's hosts before their commands start."""
 
     uri: str
     path: str
-    """The container's folder that it is for."""
+    """The container's folder to download to."""
     is_manifest: bool = False
     is_sharded: bool = False
     """Whether each host gets its share of the objects, instead of all."""
     is_optional: bool = False
-    """Whether nothing may be there."""
+    """Whether the data may be missing."""
     is_looked_for: bool = False
-    """Whether a job is refused at once if nothing is there."""
+    """Whether the creation of the job is refused if the data is missing."""
     is_object: bool = False
-    """Whether the URI is one object's, and no prefix."""
+    """Whether the URI is that of one object, not a prefix."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A folder of each host whose content goes to S3."""
+    """A folder of each host whose content is uploaded to S3."""
 
     uri: str
-    """A prefix, or of an archive the object."""
+    """A prefix; for an archive, the object."""
     path: str
     """The container's folder."""
     is_archive: bool = False
     """Whether the folders of all hosts become one gzipped tar file."""
     is_continuous: bool = False
-    """Whether it is uploaded while the commands run, and then however the job ends."""
+    """Whether it is uploaded while the commands run, and at the end whatever the job's status is."""
     is_restored: bool = False
-    """Whether what is there before the commands start came from the same place."""
+    """Whether the folder's content before the commands start was downloaded from the same URI."""
     kms_key: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where one host is among a job's hosts."""
+    """The position of one host among a job's hosts."""
 
     host: str
     hosts: Sequence[str]
@@ -95,16 +95,16 @@ class Place:
 
 @dataclass(eq=False)
 class Job(ABC):
-    """One job: what was asked for, and what became of it."""
+    """One job: its request and its state."""
 
     kind: ClassVar[str]
     """The word in the API's names, such as Processing in CreateProcessingJob."""
     fixed_folders: ClassVar[Sequence[str]]
-    """What the container has below /opt/ml, whatever was asked for."""
+    """The folders that every container of this kind has below /opt/ml."""
     message_file: ClassVar[str | None] = None
     """The file in /opt/ml/output that becomes the ExitMessage."""
     failure_file: ClassVar[str | None] = None
-    """The file in /opt/ml/output that says in the FailureReason why a command failed."""
+    """The file in /opt/ml/output whose text becomes part of the FailureReason when a command fails."""
 
     request: Mapping[str, Any]
     account_id: str
@@ -117,7 +117,7 @@ class Job(ABC):
     exit_message: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     stages: list[tuple[Stage, datetime]] = field(default_factory=list)
-    """What was done for the job, and from when on."""
+    """The job's phases so far, each with its start."""
     wake: threading.Condition = field(default_factory=threading.Condition, repr=False)
     """Guards every field, and is notified when the job's runner has something to look at."""
 
@@ -137,10 +137,10 @@ class Job(ABC):
 
     @classmethod
     def not_found(cls, name: str) -> str:
-        """Return what the service says of a job that there isn't."""
+        """Return the service's message for a job that doesn't exist."""
         return f"Could not find requested job with name: {name}"
 
-    # What of the request means what
+    # The meaning of the request's fields
 
     @property
     def name(self) -> str:
@@ -183,7 +183,7 @@ class Job(ABC):
 
     @property
     def max_runtime(self) -> int | None:
-        """How many seconds the commands may take; None for any."""
+        """The number of seconds that the commands may take; None for no limit."""
         limit: int | None = self.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds")
         return limit
 
@@ -206,46 +206,46 @@ class Job(ABC):
 
     @property
     def program(self) -> str | None:
-        """What of AWS's images' programs the command needs."""
+        """The program of AWS's images that the command needs, if any."""
         return None
 
     @abstractmethod
     def command(self) -> list[str]:
-        """Return what each host runs."""
+        """Return the command that each host runs."""
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that the command finds beside those of every container."""
+        """Return the environment variables beyond those of every container."""
         return dict(self.request.get("Environment", {}))
 
     @abstractmethod
     def config_files(self, place: Place) -> dict[str, Mapping[str, Any]]:
-        """Return the content of the JSON files below /opt/ml that one host finds."""
+        """Return the content of one host's JSON files below /opt/ml, by path."""
 
     @abstractmethod
     def sources(self) -> list[Source]:
-        """Return what is downloaded before the commands start."""
+        """Return the data to download before the commands start."""
 
     @abstractmethod
     def targets(self) -> list[Target]:
-        """Return what is uploaded."""
+        """Return the folders to upload."""
 
     def remarks(self) -> list[str]:
-        """Return what of the request has no effect here."""
+        """Return remarks on fields of the request that have no effect here."""
         return []
 
     def note_output(self, lines: Sequence[str]) -> None:  # noqa: B027  # most jobs aren't interested
-        """Look at what the commands print."""
+        """Handle lines that the commands print."""
 
-    # What becomes of it
+    # The job's state
 
     def enter(self, stage: Stage) -> None:
-        """Note what is done for the job from now on."""
+        """Begin a phase."""
         with self.wake:
             if not self.stages or self.stages[-1][0] is not stage:
                 self.stages.append((stage, datetime.now(timezone.utc)))
 
     def start(self) -> bool:
-        """Set the start time, unless the job is to stop already."""
+        """Set the start time, unless the job is already being stopped; return whether it was set."""
         with self.wake:
             if self.status is not Status.IN_PROGRESS:
                 return False
@@ -253,10 +253,10 @@ class Job(ABC):
             return True
 
     def stop(self) -> None:
-        """Ask for the end; asking again changes nothing.
+        """Request the job's end; another request changes nothing.
 
         Raises:
-            ServiceError: ValidationException, when the job has ended, as the service says of training jobs.
+            ServiceError: ValidationException, when the job has ended, as the service does for training jobs.
         """
         with self.wake:
             if self.status.is_terminal:
@@ -283,7 +283,7 @@ class Job(ABC):
             self.wake.notify_all()
 
     def describe(self) -> dict[str, Any]:
-        """Return Describe's answer; absent fields are left out, as the service does."""
+        """Return Describe's response, without absent fields, as the service does."""
         with self.wake:
             described = {name: value for name, value in self.request.items() if name not in _NOT_DESCRIBED}
             described |= self.summary() | self.details()
@@ -291,10 +291,10 @@ class Job(ABC):
 
     @abstractmethod
     def details(self) -> dict[str, Any]:
-        """Return what Describe has beyond the request and the summary."""
+        """Return the fields of Describe's response that are neither in the request nor in the summary."""
 
     def summary(self) -> dict[str, Any]:
-        """Return the job's entry in List's answer."""
+        """Return the job's entry in List's response."""
         with self.wake:
             fields = {
                 f"{self.kind}JobName": self.name,
@@ -309,7 +309,7 @@ class Job(ABC):
 
     @abstractmethod
     def summary_details(self) -> dict[str, Any]:
-        """Return what List's answer has of this kind alone."""
+        """Return the fields of List's response that only this kind has."""
 
 
 class Jobs:
@@ -343,8 +343,8 @@ class Jobs:
         """Return the job of this name.
 
         Raises:
-            ServiceError: ValidationException when there is none. The model declares ResourceNotFound, but this is
-                what callers of the service report, and what the amazon provider's operator relies on:
+            ServiceError: ValidationException when there is none. The model declares ResourceNotFound, but callers of
+                the service report this error, and the amazon provider's operator relies on it:
                 https://github.com/apache/airflow/pull/27456 https://github.com/aws/aws-sdk/issues/165
         """
         job = self.find(name)
@@ -356,7 +356,7 @@ class Jobs:
         """Forget an ended job and free its name.
 
         Raises:
-            ServiceError: ResourceNotFound, as the model has it and no report says otherwise, or ResourceInUse
+            ServiceError: ResourceNotFound, which the model declares and no report contradicts, or ResourceInUse
                 when the job hasn't ended.
         """
         job = self.find(name)

@@ -1,18 +1,18 @@
-"""Run one instance's command in a private /opt/ml; all of its processes die with it, and with the server.
+"""Run one instance's command in a private /opt/ml; all of its processes end with it, and with the server.
 
-A program of its own (`python -I -S launch.py`, standard library only): the server has threads, and a process with
-threads can't safely fork and unshare. It reads one JSON line from stdin, which then is its lifeline: each byte means
-that the command shall get a SIGTERM, end of file that the server is gone. It writes one JSON line to the descriptor
+This is a separate program (`python -I -S launch.py`, standard library only): the server has threads, and a process with
+threads can't safely fork and unshare. It reads one JSON line from stdin. After that, each byte on stdin makes it
+send the command a SIGTERM, and end of file means that the server is gone. It writes one JSON line to the descriptor
 `report`: `{"exit_code": 3}`, or `{"error": …}` when the command couldn't be started.
 
 Isolation modes, from the strongest:
 
     namespace   mount and PID namespace: private /opt/ml, and the kernel ends all processes together
-    mount       mount namespace: private /opt/ml; processes are found by the subreaper's eye and killed
+    mount       mount namespace: private /opt/ml; as a subreaper, this program finds all processes and kills them
     folder      no namespace: /opt/ml isn't private, and the caller rewrites the paths
 
-With `network` in what it reads, the instance has a network namespace too: `host_network.py` says how. With the mode
-`switch` it makes the network that a job's instances then join, and ends.
+If the JSON line has `network`, the instance gets a network namespace too, see `host_network.py`. In the mode `switch`,
+this program only makes the network that a job's instances then join.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _COULD_NOT_EXECUTE, _NOT_FOUND, _KILLED = 126, 127, 128
 def main() -> None:
     """Run the instance that stdin describes."""
     spec, wanted = _read_spec()
-    # The command's init inherits this, and so loses no SIGTERM that comes before it can hand it on.
+    # The command's init inherits this, so that it loses no SIGTERM that arrives before it can forward it.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         if spec["mode"] == "switch":
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _read_spec() -> tuple[dict[str, Any], bytes]:
-    """Read the first line, and what came with it."""
+    """Read the first line, and return it with the bytes that were read after it."""
     data = b""
     while b"\n" not in data:
         chunk = os.read(0, 65536)
@@ -70,7 +70,7 @@ def _read_spec() -> tuple[dict[str, Any], bytes]:
 
 
 def _report(spec: dict[str, Any], **result: object) -> None:
-    # A server that is gone doesn't read any more.
+    # The server may be gone, so that nobody reads the report.
     with contextlib.suppress(BrokenPipeError):
         os.write(spec["report"], json.dumps(result).encode() + b"\n")
 
@@ -89,7 +89,7 @@ def _make_switch(spec: dict[str, Any]) -> None:
 
 
 def _host_network() -> Any:
-    """Load the module beside this file: its folder isn't on the path, as it has names of the standard library's."""
+    """Load the module by its path: this folder isn't on sys.path, as its modules would shadow the standard library."""
     found = importlib.util.spec_from_file_location("host_network", Path(__file__).with_name("host_network.py"))
     assert found is not None  # noqa: S101  # it is a file's
     assert found.loader is not None  # noqa: S101  # it is a file's
@@ -107,12 +107,12 @@ def _enter_namespaces(*, with_pids: bool, network: dict[str, Any] | None) -> Non
 
 
 def _unshare(flags: int) -> bool:
-    """Leave namespaces, and return whether it took one of users."""
+    """Unshare namespaces, and return whether a user namespace was needed for it."""
     uid, gid = os.getuid(), os.getgid()
     try:
         _libc("unshare", flags)
     except PermissionError:
-        # Nobody special: a user namespace, in which we stay who we are, permits the rest.
+        # Not privileged: a user namespace that keeps our uid and gid permits the rest.
         _libc("unshare", flags | _CLONE_NEWUSER)
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{uid} {uid} 1")
@@ -127,7 +127,7 @@ def _mount(source: str, target: str, kind: str, flags: int, data: str = "") -> N
 
 
 def _mount_private_paths(root: Path) -> None:
-    """Put `root/ml` at /opt/ml, keeping what else /opt has, and `root/hosts` at /etc/hosts."""
+    """Mount `root/ml` at /opt/ml, keeping the rest of /opt, and `root/hosts` at /etc/hosts."""
     opt, stage = Path("/opt"), root / "stage"
     _mount("tmpfs", str(stage), "tmpfs", 0, "mode=755")
     for entry in os.scandir(opt):
@@ -149,7 +149,7 @@ def _show(entry: os.DirEntry[str], place: Path) -> None:
 
 
 def _start(spec: dict[str, Any]) -> int:
-    """Start the command, behind an init of its own where there is a PID namespace; return the child's id."""
+    """Start the command, with its own init in a PID namespace; return the child's process id."""
     if spec["mode"] != "namespace":
         _adopt_orphans()
         return _fork(lambda: _execute(spec))
@@ -180,7 +180,7 @@ def _adopt_orphans() -> None:
 
 
 def _init(spec: dict[str, Any]) -> NoReturn:
-    """Be process 1: start the command, hand SIGTERM on, reap orphans, end with the command."""
+    """Act as process 1: start the command, forward SIGTERM, reap orphans, and exit when the command does."""
     _mount("proc", "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     command = _fork(lambda: _execute(spec))
     signal.signal(signal.SIGTERM, lambda *_: os.kill(command, signal.SIGTERM))
@@ -209,14 +209,14 @@ def _execute(spec: dict[str, Any]) -> None:
 
 
 def _release_stdio() -> None:
-    """Let go of the log pipe: it must end when the command's processes do."""
+    """Close the log pipe here, so that it ends when the command's processes do."""
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
 
 
 def _supervise(child: int) -> int:
-    """Wait for the child's end, or bring it about when the lifeline breaks."""
+    """Wait for the child's end, or kill it when stdin reports that the server is gone."""
     lifeline = os.dup(0)
     _release_stdio()
     woken, wake = os.pipe()
@@ -245,7 +245,7 @@ def _kill(pid: int, number: int) -> None:
 
 
 def _kill_descendants(group: int) -> None:
-    """Kill what the command left: its process group, and on Linux whoever became our child as an orphan."""
+    """Kill what the command left running: its process group, and on Linux the orphans that became our children."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGKILL)
     while children := _children():
@@ -257,10 +257,10 @@ def _kill_descendants(group: int) -> None:
 
 
 def _children() -> list[int]:
-    """Return our living children. A killed child's children become ours, so repeating this finds all."""
+    """Return our living children. A killed child's children become ours, so repeated calls find all."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # it has ended meanwhile
+        with contextlib.suppress(OSError):  # it may have ended meanwhile
             parent = stat.read_text(errors="replace").rpartition(")")[2].split()[1]
             if int(parent) == os.getpid():
                 found.append(int(stat.parent.name))
@@ -268,7 +268,7 @@ def _children() -> list[int]:
 
 
 def _exit_code(status: int) -> int:
-    """Return the exit code as Docker does: 128 and the signal's number for a killed process."""
+    """Return the exit code as Docker does: 128 plus the signal's number for a killed process."""
     return _KILLED + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 

@@ -17,30 +17,30 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 FLUSH_SECONDS = 0.25
-"""How long a line may wait for others to share a call with."""
+"""How long a line may wait, in seconds, for others to share a call with."""
 MAX_EVENT_BYTES = 256 * 1024 - 26
-"""A longer line becomes several events, as the agents of AWS and Docker's awslogs driver make of it:
+"""A longer line is split into several events, as by AWS's agents and Docker's awslogs driver:
 https://docs.docker.com/engine/logging/drivers/awslogs/"""
 MAX_BATCH_BYTES = 1024 * 1024
 """https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html"""
 EVENT_OVERHEAD = 26
-"""Bytes that each event counts beyond its text, says the same page."""
+"""The bytes that each event counts in addition to its text, according to the same page."""
 _UTF8_CONTINUATION, _UTF8_LEAD = 0x80, 0xC0
 _READ_BYTES = 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
 class LineSplitter:
-    """Bytes in, lines out: what isn't UTF-8 is replaced, what is too long is cut between characters.
+    """Splits bytes into lines; invalid UTF-8 is replaced, and long lines are cut between characters.
 
-    CloudWatch takes no empty events, so empty lines are left out, as Docker's awslogs driver does.
+    CloudWatch refuses empty events, so empty lines are left out, as by Docker's awslogs driver.
     """
 
     def __init__(self) -> None:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[str]:
-        """Add bytes and return the lines that are complete now."""
+        """Add bytes, and return the lines that this completes."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         found = [piece for line in lines for piece in _pieces(line)]
         while len(self._rest) > MAX_EVENT_BYTES:
@@ -49,7 +49,7 @@ class LineSplitter:
         return found
 
     def close(self) -> list[str]:
-        """Return what came after the last line feed."""
+        """Return the rest after the last line feed."""
         rest, self._rest = self._rest, b""
         return list(_pieces(rest))
 
@@ -62,7 +62,7 @@ def _pieces(line: bytes) -> Iterator[str]:
 
 
 def _cut(line: bytes) -> tuple[bytes, bytes]:
-    """Split at the limit, or up to three bytes before, so that no character is torn."""
+    """Split at the limit, or up to three bytes before it, so that no character is split."""
     end = MAX_EVENT_BYTES
     if len(line) <= end:
         return line, b""
@@ -83,7 +83,7 @@ class LogStream:
         self._create()
 
     def put(self, lines: list[str]) -> None:
-        """Append lines, in as many calls as the service's limits ask for."""
+        """Append lines, in as many calls as the service's limits require."""
         now = int(time.time() * 1000)
         batch: list[dict[str, Any]] = []
         size = 0
@@ -99,7 +99,7 @@ class LogStream:
                 self._put(batch)
 
     def put_if_possible(self, lines: list[str]) -> None:
-        """Append lines; a job mustn't fail for its log."""
+        """Append lines, ignoring errors: a job must not fail because of its log."""
         try:
             self.put(lines)
         except (BotoCoreError, ClientError):
@@ -112,7 +112,7 @@ class LogStream:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ResourceNotFoundException":
                 raise
-            self._create()  # somebody deleted the group or stream under a running job
+            self._create()  # somebody deleted the group or stream while the job is running
             self._client.put_log_events(**names, logEvents=events)
 
     def _create(self) -> None:
@@ -123,7 +123,7 @@ class LogStream:
 
 
 class LogPump(threading.Thread):
-    """Reads a pipe to its end and ships its lines; the script never waits longer than one call takes."""
+    """Reads a pipe to its end and ships its lines; the script never waits for longer than one call takes."""
 
     def __init__(self, output: int, stream: LogStream, note: Callable[[list[str]], None]) -> None:
         super().__init__(name=f"logs-{stream.name}", daemon=True)
@@ -153,16 +153,16 @@ class LogPump(threading.Thread):
         self._stream.put_if_possible(lines)
 
     def finish(self) -> None:
-        """Ship what is left, the command having ended."""
+        """Ship the remaining lines, after the command has ended."""
         self._ended.set()
         self.join()
 
     def _read(self, selector: selectors.BaseSelector, due: float) -> bytes | None:
-        """Return what there is, nothing if nothing came in time, None at the end."""
+        """Return the available bytes, empty if none came in time; None at the end."""
         wait = due - time.monotonic()
         # Asked first: what the command wrote before its end is found by a look after it, and by no look before it.
         has_ended = self._ended.is_set()
         if selector.select(wait if wait > 0 else FLUSH_SECONDS):
             return os.read(self._output, _READ_BYTES) or None
-        # Where no namespace holds them together, a runaway process may keep the pipe open for ever.
+        # Without a PID namespace, a runaway process may keep the pipe open for ever.
         return None if has_ended else b""

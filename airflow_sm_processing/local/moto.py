@@ -1,4 +1,4 @@
-"""moto's S3, STS, IAM and CloudWatch Logs, called in the process, with stricter checks for Logs requests."""
+"""moto's S3, STS, IAM and CloudWatch Logs, called in this process, with stricter checks of Logs requests."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from airflow_sm_processing.local.auth import Caller
 
 
-# moto takes no names for all names. A colon is in no stream's name.
+# moto takes an empty list of names for all names. A colon can't be in a stream's name.
 _NO_STREAM = ":"
 
 
 def check(operation: str, request: dict[str, Any]) -> None:
-    """Check a request against the service's model, since moto takes its types for granted.
+    """Check a request against the service's model, since moto doesn't check types.
 
     Raises:
         ServiceError: UnknownOperationException, SerializationException or InvalidParameterException.
@@ -62,10 +62,10 @@ def _input_shape(operation: str) -> Shape:
 
 
 def repair_filter(request: Request, caller: Caller, asked: dict[str, Any]) -> None:
-    """Rewrite a FilterLogEvents request into one that moto answers as CloudWatch would.
+    """Rewrite a FilterLogEvents request so that moto answers it as CloudWatch would.
 
-    moto 5.2 ignores `logStreamNamePrefix`, and without `interleaved` orders events by stream: a page token then skips
-    what earlier streams get later. CloudWatch interleaves always:
+    moto 5.2 ignores `logStreamNamePrefix`, and without `interleaved` it orders events by stream: a page token then
+    skips events that are added to earlier streams. CloudWatch always interleaves:
     https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
     """
     asked = {**asked, "interleaved": True}
@@ -90,13 +90,13 @@ _REGIONLESS = frozenset({"iam", "s3", "sts"})
 
 
 class Request(MotoRequest):
-    """A request in the form that moto's handlers take, which is werkzeug's with the raw path kept."""
+    """A request in the form that moto's handlers take: werkzeug's, with the raw path."""
 
     from_wsgi_server = True
 
 
 def backend(service: str, account_id: str, region: str) -> Any:
-    """Return moto's state of a service; S3, STS and IAM keep one per partition."""
+    """Return moto's state of a service; S3, STS and IAM have one per partition."""
     by_region = backends.get_backend(service)[account_id]  # type: ignore[call-overload]
     return by_region["aws" if service in _REGIONLESS else region]
 
@@ -116,7 +116,7 @@ def answer(request: Request, caller: Caller) -> Response:
 
 @cache
 def _handlers(service: str) -> list[tuple[re.Pattern[str], Any]]:
-    """Return moto's handlers by path; asking moto for them reloads a module, which no request should."""
+    """Return moto's handlers by path; cached, since moto reloads a module each time."""
     state = backend(service, DEFAULT_ACCOUNT_ID, DEFAULT_REGION)
     return [(re.compile(pattern), handler) for pattern, handler in state.url_paths.items()]
 
@@ -139,7 +139,7 @@ def _respond(request: Request, handler: Any) -> Response:
 
 
 def _unreadable(request: Request, error: Exception) -> ServiceError:
-    """Return an answer where moto has none: it takes for granted that a request is right, and its disk never full."""
+    """Return the error for an exception in moto, which assumes valid requests and a disk that is never full."""
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
         message = f"The local SageMaker can't keep this: {error.strerror}. Make room on its disk."
         return ServiceError("InsufficientStorage", message)
@@ -151,7 +151,7 @@ def _unreadable(request: Request, error: Exception) -> ServiceError:
 
 @cache
 def regions(service: str) -> frozenset[str]:
-    """Return the regions that moto has a service in."""
+    """Return the regions in which moto has a service."""
     return frozenset(backends.get_backend(service)[DEFAULT_ACCOUNT_ID].regions)  # type: ignore[call-overload]
 
 
@@ -170,12 +170,12 @@ def _s3_operation(request: Request) -> str:
     try:
         matched, _ = get_service_router("s3").match(request)
     except (HTTPException, NotImplementedError):
-        return ""  # no operation of S3: moto says so when it answers
+        return ""  # not an operation of S3: moto reports that when it answers
     return str(matched.name)
 
 
 def check_bucket_owner(request: Request, caller: Caller) -> None:
-    """Deny other accounts' buckets, and a bucket that isn't its expected owner's.
+    """Deny access to other accounts' buckets, and to a bucket that doesn't belong to the expected owner.
 
     Raises:
         ServiceError: AccessDenied. moto itself lets every account into every bucket.
@@ -204,7 +204,7 @@ def bucket_owner(bucket: str) -> str | None:
 
 @contextmanager
 def tenancy() -> Iterator[None]:
-    """Keep moto's state alive; the last tenant of the process to leave drops it, with the files behind it."""
+    """Keep moto's state until the block ends; the last such block in the process drops it, including its files."""
     with _tenants_lock:
         _tenants.append(None)
     try:

@@ -56,7 +56,7 @@ class ProcessingJob(Job):
         return str(self.request["AppSpecification"]["ImageUri"])
 
     def command(self) -> list[str]:
-        """Return what each host runs."""
+        """Return the command that each host runs."""
         specification = self.request["AppSpecification"]
         return [*specification["ContainerEntrypoint"], *specification.get("ContainerArguments", [])]
 
@@ -101,16 +101,16 @@ class ProcessingJob(Job):
         return f"ClientError: The job was stopped after its MaxRuntimeInSeconds of {self.max_runtime}."
 
     def details(self) -> dict[str, Any]:
-        """Return what Describe has beyond the request and the summary."""
+        """Return the fields of Describe's response that are neither in the request nor in the summary."""
         return {"ProcessingResources": {"ClusterConfig": self.cluster}, "ProcessingStartTime": self.started}
 
     def summary_details(self) -> dict[str, Any]:
-        """Return what List's answer has of processing jobs alone."""
+        """Return the fields of List's response that only processing jobs have."""
         return {"ExitMessage": self.exit_message, "FailureReason": self.failure_reason}
 
 
 def _outputs_of(request: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the request's outputs, none if it has no ProcessingOutputConfig."""
+    """Return the request's outputs; none if it has no ProcessingOutputConfig."""
     outputs: list[dict[str, Any]] = request.get("ProcessingOutputConfig", {}).get("Outputs", [])
     return outputs
 
@@ -146,7 +146,7 @@ def _outputs(request: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _shared_names(request: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names that an input and an output share: they are unique across both."""
+    """Yield the names that both an input and an output have: names must be unique across both."""
     outputs = {item["OutputName"] for item in _outputs_of(request)}
     for item in request.get("ProcessingInputs", []):
         if item["InputName"] in outputs:
@@ -162,7 +162,7 @@ def _local_path(name: str, place: Mapping[str, Any], *, app_managed: bool, may_b
 
 
 def _unsupported(request: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the real service can do and this one can't, instead of a job that isn't what was asked for."""
+    """Yield what the real service supports and this one doesn't, so that no job silently differs from its request."""
     for item in request.get("ProcessingInputs", []):
         if "DatasetDefinition" in item:
             yield f"{LOCAL} has no Athena and no Redshift (input '{item['InputName']}'). Put the data into S3."

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Dispatcher:
-    """Runs at most so many jobs at once, first come, first served."""
+    """Runs a limited number of jobs at once, first come, first served."""
 
     def __init__(self, settings: Callable[[], RunnerSettings], *, max_jobs: int, closing: threading.Event) -> None:
         self._settings = settings
@@ -36,10 +36,10 @@ class Dispatcher:
         self._closing = closing
 
     def look_for_sources(self, job: Job) -> None:
-        """Look whether a job's inputs are there, as far as its kind asks for it.
+        """Check that a job's inputs exist, where its kind of job requires it.
 
         Raises:
-            ServiceError: ValidationException, when one isn't.
+            ServiceError: ValidationException, when one doesn't.
         """
         s3 = self._settings().client("s3", job)
         try:
@@ -50,10 +50,10 @@ class Dispatcher:
             raise validation_error(str(error)) from error
 
     def submit(self, job: Job) -> None:
-        """Run a job when there is room for it.
+        """Run a job as soon as fewer than the maximum number of jobs are running.
 
         Raises:
-            ServiceError: ServiceUnavailable, when the server is about to end.
+            ServiceError: ServiceUnavailable, when the server is shutting down.
         """
         with self._lock:
             if self._closing.is_set():
@@ -68,7 +68,7 @@ class Dispatcher:
                 del self._futures[job]
 
     def stop(self, job: Job) -> None:
-        """Stop a job; one that still waits for its turn is Stopped at once."""
+        """Stop a job; one that is still queued is Stopped at once."""
         job.stop()
         with self._lock:
             future = self._futures.get(job)
@@ -78,7 +78,7 @@ class Dispatcher:
         job.end(Status.STOPPED)
 
     def close(self) -> None:
-        """Stop all jobs, without the grace that a user's stop gives, and wait for their end."""
+        """Stop all jobs, with a shorter grace than a user's stop, and wait for their end."""
         with self._lock:
             self._closing.set()
             jobs = list(self._futures)
@@ -91,13 +91,13 @@ class Dispatcher:
 
 
 CONTINUOUS_SECONDS = 1.0
-"""How often a Continuous output is looked at."""
+"""How often a Continuous output is checked for new files, in seconds."""
 CLOSING_GRACE = 1.0
 """Seconds between SIGTERM and SIGKILL when the server itself ends."""
 
 
 class JobInstances:
-    """Waits for all of a job's instances at once, on the job's own condition."""
+    """Starts a job's instances and waits for all of them at once, on the job's condition."""
 
     def __init__(self, job: Job, instances: Sequence[Instance], *, closing: threading.Event) -> None:
         self._job = job
@@ -107,7 +107,7 @@ class JobInstances:
         self._errors: list[Exception] = []
         self._running = 0
         self.failed: Instance | None = None
-        """The first whose command failed; the others were stopped because of it."""
+        """The first instance whose command failed, which made the others stop."""
 
     def start(self, image: Interpreter, logs: Any) -> None:
         """Start every instance's command."""
@@ -134,13 +134,13 @@ class JobInstances:
             self._job.wake.notify_all()
 
     def watch(self, limit: float | None, continuous: Sequence[Output]) -> bool:
-        """Upload Continuous outputs until the commands end, one fails, or the job is to stop.
+        """Upload Continuous outputs until all commands end, one fails, or the job is being stopped.
 
         Returns:
             False if `limit` seconds passed first.
 
         Raises:
-            OutputError: an output can't be uploaded.
+            OutputError: An output can't be uploaded.
         """
         deadline = time.monotonic() + min(limit, threading.TIMEOUT_MAX) if limit is not None else float("inf")
         tick = CONTINUOUS_SECONDS if continuous else threading.TIMEOUT_MAX
@@ -157,10 +157,10 @@ class JobInstances:
         return is_stopping or not self._running or self.failed is not None or bool(self._errors)
 
     def dismiss(self, grace: float) -> None:
-        """Send SIGTERM to whoever still runs, and SIGKILL after `grace` seconds.
+        """Send SIGTERM to the instances that are still running, and SIGKILL after `grace` seconds.
 
         Raises:
-            Exception: what kept an instance from running.
+            Exception: The error that kept an instance from running.
         """
         for instance in self._instances:
             instance.terminate()
@@ -191,12 +191,12 @@ class _JobFailedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerSettings:
-    """What running jobs takes."""
+    """The settings for running jobs."""
 
     folder: Path
-    """Where the jobs' folders are made."""
+    """The folder in which each job's folder is created."""
     client: Callable[[str, Job], Any]
-    """Gives a boto3 client of a service, in the job's account and region, that no fault touches."""
+    """Returns a boto3 client for a service in the job's account and region, which no fault applies to."""
     images: Images
     faults: Faults
     setting: Setting
@@ -211,8 +211,8 @@ class JobRunner:
     def __init__(self, job: Job, settings: RunnerSettings, *, closing: threading.Event) -> None:
         self._job = job
         self._settings = settings
-        # The name alone won't do: a deleted job's name may be used again while its folder is being removed.
-        # A job of the other kind may have it too, and may have been created in the same millisecond.
+        # The name alone isn't unique: a deleted job's name may be used again while its folder is being removed, and a
+        # job of the other kind may have the same name, and may have been created in the same millisecond.
         self._folder = settings.folder / f"{job.name}-{job.kind[0].lower()}{int(job.created.timestamp() * 1000)}"
         self._closing = closing
         self._network = Network()
@@ -263,7 +263,7 @@ class JobRunner:
             output.say_what_is_left_out()
 
     def _outcome(self, *, is_late: bool) -> tuple[Status, str | None]:
-        """Return the status that the commands' end means, and its FailureReason."""
+        """Return the job's terminal status after the commands have ended, and its FailureReason."""
         if self._job.status is Status.STOPPING:
             return Status.STOPPED, None
         if is_late:
@@ -317,7 +317,7 @@ class JobRunner:
             output.begin()
 
     def _execute(self) -> bool:
-        """Run the commands to their end, and say whether the time ran out."""
+        """Run the commands to their end, and return whether the time ran out."""
         if self._job.status is Status.STOPPING:
             return False
         self._job.enter(Stage.RUNNING)
@@ -344,7 +344,7 @@ class JobRunner:
 
 
 def _failure(instance: Instance, said: bytes) -> str:
-    """Return the FailureReason of a command that failed, with as much of what it said as there is room for."""
+    """Return the FailureReason of a command that failed, with as much of its message as fits."""
     code = f", exit code: {instance.exit_code}"
     head = "AlgorithmError: "
     text = said.decode("utf-8", "replace").strip()

@@ -1,4 +1,4 @@
-"""One instance's command in the strongest isolation that this machine permits, and the network of a job's hosts."""
+"""Run an instance's command in the strongest isolation that this machine permits, and the network of a job's hosts."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 Mode = Literal["namespace", "mount", "folder"]
-"""What `launch.py` says about its modes."""
+"""The isolation modes of `launch.py`."""
 
 NetworkMode = Literal["auto", "own", "shared"]
-"""`auto`: an own network for the hosts of a job that has several; `own`: for each job; `shared`: for none."""
+"""`auto`: a separate network for the hosts of each job that has several; `own`: for every job; `shared`: for none."""
 _MAX_DESCRIPTORS = 2
 _LAUNCH = Path(__file__).with_name("launch.py")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What runs, where."""
+    """A command, and its folder and environment."""
 
     root: Path
-    """The instance's folder: `ml` becomes /opt/ml, `hosts` becomes /etc/hosts, `stage` is the helper's."""
+    """The instance's folder: `ml` becomes /opt/ml, `hosts` becomes /etc/hosts, and the helper uses `stage`."""
     directory: Path
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(repr=False)
 
 
 class Sandbox:
-    """A command that runs, with the helper around it."""
+    """A running command, and the helper that runs it."""
 
     def __init__(self, command: Command, mode: Mode, network: HostNetwork | None = None) -> None:
         report, result = os.pipe()
@@ -71,7 +71,7 @@ class Sandbox:
 
     def _write(self, data: bytes) -> None:
         assert self._helper.stdin is not None  # noqa: S101  # PIPE in __init__
-        # A helper that has ended already says why in its report.
+        # A helper that has already ended says why in its report.
         with self._lifeline, contextlib.suppress(BrokenPipeError):
             if not self._helper.stdin.closed:
                 self._helper.stdin.write(data)
@@ -79,7 +79,7 @@ class Sandbox:
 
     @property
     def output(self) -> int:
-        """The descriptor that stdout and stderr of all of the command's processes are read from."""
+        """The descriptor to read stdout and stderr of all of the command's processes from."""
         assert self._helper.stdout is not None  # noqa: S101  # PIPE in __init__
         return self._helper.stdout.fileno()
 
@@ -88,7 +88,7 @@ class Sandbox:
         self._write(b"T")
 
     def kill(self) -> None:
-        """End all processes of the command, whatever they think of it."""
+        """Kill all processes of the command."""
         assert self._helper.stdin is not None  # noqa: S101  # PIPE in __init__
         with self._lifeline, contextlib.suppress(BrokenPipeError):
             self._helper.stdin.close()
@@ -97,7 +97,7 @@ class Sandbox:
         """Wait for the end of the command and all its processes, and return its exit code.
 
         Raises:
-            OSError: the sandbox couldn't be made.
+            OSError: The sandbox couldn't be created.
         """
         line = self._report.readline()
         self._helper.wait()
@@ -107,7 +107,7 @@ class Sandbox:
         return int(result["exit_code"])
 
     def close(self) -> None:
-        """Let go of the pipes; call it after wait."""
+        """Close the pipes; call it after wait."""
         assert self._helper.stdout is not None  # noqa: S101  # PIPE in __init__
         self.kill()
         self._helper.stdout.close()
@@ -129,10 +129,10 @@ def _start_helper(descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
 
 
 def make_switch() -> tuple[int, ...]:
-    """Make the network of a job's hosts, and give descriptors of its namespaces, for whoever is to join it.
+    """Make the network of a job's hosts, and return descriptors of its namespaces, which the hosts join.
 
     Raises:
-        OSError: this machine permits none.
+        OSError: This machine doesn't permit it.
     """
     ours, theirs = socket.socketpair()
     report, result = os.pipe()
@@ -153,18 +153,18 @@ def make_switch() -> tuple[int, ...]:
 
 @cache
 def strongest_mode() -> Mode:
-    """Try the modes out, and return the strongest that works here."""
+    """Try each mode, and return the strongest that works here."""
     modes: tuple[Mode, ...] = ("namespace", "mount")
     return next((mode for mode in modes if works(mode)), "folder")
 
 
 def works(mode: Mode) -> bool:
-    """Try a mode out."""
+    """Return whether a mode works here, by trying it."""
     return runs(mode, None)
 
 
 def runs(mode: Mode, network: HostNetwork | None) -> bool:
-    """Try a mode out in a network."""
+    """Return whether a mode works here with a network, by trying it."""
     with tempfile.TemporaryDirectory(prefix=PROBE_PREFIX) as folder:
         root = Path(folder)
         make_root(root)
@@ -191,7 +191,7 @@ def network_of(hosts: int, wanted: NetworkMode, mode: Mode) -> Network:
 
 @cache
 def can_be_own(mode: Mode) -> bool:
-    """Return whether this machine permits hosts a network of their own."""
+    """Return whether this machine permits a separate network for a job's hosts."""
     if mode == "folder":
         return False
     try:
@@ -208,34 +208,34 @@ def can_be_own(mode: Mode) -> bool:
 
 
 def make_root(root: Path, *, hosts: str = "") -> None:
-    """Make what `launch.py` mounts from: `ml`, `stage` and `hosts`."""
+    """Make the folders and the file that `launch.py` mounts: `ml`, `stage` and `hosts`."""
     for name in ("ml", "stage"):
         make_private(root / name)
     system = Path("/etc/hosts")
     (root / "hosts").write_text((system.read_text() if system.exists() else "") + hosts)
 
 
-# The network of a job's hosts: one of their own where the machine permits it, else this machine's
+# The network of a job's hosts: a separate one where the machine permits it, else this machine's
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where the server listens, and how it serves a listening socket of another network too."""
+    """The server's address, and a function that serves a listening socket in another network."""
 
     port: int
     serve: Callable[[socket.socket], None]
-    """Serves until the socket is shut down."""
+    """Serves a socket until it is shut down."""
 
 
 class Network:
-    """The addresses of a job's hosts, and the namespaces behind them if they have a network of their own."""
+    """The addresses of a job's hosts, and their namespaces if they have a separate network."""
 
     def __init__(self, namespaces: tuple[int, ...] = ()) -> None:
         self._namespaces = namespaces
 
     @property
     def is_own(self) -> bool:
-        """Whether hosts reach each other and the server by it, and nothing else."""
+        """Whether it is a separate network, in which hosts reach only each other and the server."""
         return bool(self._namespaces)
 
     @property
@@ -244,24 +244,24 @@ class Network:
         return "eth0" if self.is_own else "lo"
 
     def address(self, number: int) -> str:
-        """Return a host's address; those of an own network are ones that the internet never has (RFC 5737)."""
+        """Return a host's address; a separate network has addresses that aren't used in the internet (RFC 5737)."""
         return f"192.0.2.{number}" if self.is_own else f"127.0.1.{number}"
 
     def host(self, number: int, endpoint: Endpoint) -> HostNetwork | None:
-        """Make a host's place in an own network."""
+        """Return a host's place in a separate network; None in a shared one."""
         if not self.is_own:
             return None
         return HostNetwork(self._namespaces, number=number, address=self.address(number), endpoint=endpoint)
 
     def close(self) -> None:
-        """End the network, once no host uses it: nothing else keeps its namespaces."""
+        """Close the namespaces' descriptors, which ends the network once no host uses it."""
         for descriptor in self._namespaces:
             os.close(descriptor)
         self._namespaces = ()
 
 
 class HostNetwork:
-    """One host's place in its job's network, while its helper runs."""
+    """One host's place in its job's network, for as long as its helper runs."""
 
     def __init__(self, namespaces: tuple[int, ...], *, number: int, address: str, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
@@ -271,7 +271,7 @@ class HostNetwork:
         self._listener: socket.socket | None = None
         self._server = threading.Thread(target=self._serve, name=f"network-{address}", daemon=True)
         self.descriptors = [self._theirs.fileno(), *namespaces]
-        """What the helper inherits."""
+        """The descriptors that the helper inherits."""
         self.spec: dict[str, Any] = {
             "channel": self._theirs.fileno(),
             "namespaces": list(namespaces),
@@ -281,7 +281,7 @@ class HostNetwork:
         }
 
     def start(self) -> None:
-        """Serve the host, the helper having been started."""
+        """Begin to serve the host; call it after the helper was started."""
         self._theirs.close()
         self._server.start()
 
@@ -293,13 +293,13 @@ class HostNetwork:
             self._endpoint.serve(listener)
 
     def close(self) -> None:
-        """Serve no more, the helper having ended."""
+        """Stop serving the host; call it after the helper has ended."""
         with self._lock:
             self._is_closed = True
             waited_on = [self._ours, self._listener] if self._listener else [self._ours]
         for opened in waited_on:
             with contextlib.suppress(OSError):
-                opened.shutdown(socket.SHUT_RDWR)  # wakes who waits on it, as closing doesn't
+                opened.shutdown(socket.SHUT_RDWR)  # wakes a thread that waits on it; closing wouldn't
         if self._server.ident is not None:
             self._server.join()
         for opened in (*waited_on, self._theirs):
@@ -307,7 +307,7 @@ class HostNetwork:
 
 
 def receive_descriptors(channel: socket.socket) -> list[int]:
-    """Return what a helper sends, nothing if it ended first."""
+    """Return the descriptors that a helper sends; none if it ended first."""
     received = array.array("i")
     try:
         size = socket.CMSG_SPACE(_MAX_DESCRIPTORS * received.itemsize)

@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 
 
 ADMIN = "/_local/"
-"""Paths of our own; no bucket's name can begin with an underscore."""
+"""The prefix of the server's own paths; a bucket's name can't begin with an underscore."""
 SECRET_HEADER = "X-Local-SageMaker-Secret"  # noqa: S105  # the header's name, not a secret
-# Only a browser sends these, and no browser has business here.
+# Headers that only browsers send; requests from browsers are refused.
 _BROWSER_HEADERS = ("Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 
 
@@ -76,7 +76,7 @@ class Gate:
         except HTTPException as error:
             response = ServiceError("InvalidRequest", str(error), status=error.code or 400).response(service)
         except ConnectionResetError:
-            raise  # a fault's: no answer
+            raise  # a fault drops the connection without an answer
         except Exception:  # noqa: BLE001  # an answer that clients understand, whatever went wrong
             _log.exception("The local SageMaker failed to answer %s %s", request.method, request.path)
             message = "We encountered an internal error. The local SageMaker's own log has more."
@@ -107,7 +107,7 @@ class Gate:
             sent = storage.loads(body)
             faults = [Fault.parse(item) if isinstance(item, str) else Fault(**item) for item in sent["faults"]]
             self._faults.set(faults, seed=sent.get("seed", 0))
-        except (ValueError, TypeError, KeyError) as error:  # what a Fault is made of may be of any type
+        except (ValueError, TypeError, KeyError) as error:  # a Fault's fields may come with any type
             message = f'Send {{"faults": ["OPERATION:KEY=VALUE", …], "seed": 0}}: {error}'
             raise ServiceError("ValidationException", message) from error
 
@@ -146,7 +146,7 @@ class Gate:
     def _answer(self, request: moto.Request, caller: Caller, operation: str, payload: dict[str, Any]) -> Response:
         if caller.service == "sagemaker":
             if not self._api.answers(operation, payload):
-                # moto would answer, and call a transform job Completed that nobody ran.
+                # moto would answer, for example with a Completed transform job that was never run.
                 does = "The local SageMaker runs processing and training jobs only"
                 raise ServiceError("UnknownOperationException", f"{does}: it can't do {operation} for this.")
             body = self._api.call(operation, payload, caller)
@@ -159,7 +159,7 @@ class Gate:
 
 
 def _claimed_service(request: moto.Request) -> str:
-    """Guess the protocol to refuse in; nothing is granted on the strength of it."""
+    """Guess the protocol in which to refuse an unverified request; access never depends on the guess."""
     credential = request.headers.get("Authorization") or request.args.get("X-Amz-Credential", "")
     found = re.search(r"/([a-z0-9-]+)/aws4_request", credential)
     return found[1] if found else "s3"
@@ -184,7 +184,7 @@ def _text(value: object) -> str | None:
 
 
 def _drop(request: moto.Request) -> None:
-    """End the connection without a byte of an answer."""
+    """Close the connection without an answer."""
     connection: socket.socket = request.environ["werkzeug.socket"]
     connection.shutdown(socket.SHUT_RDWR)
     raise ConnectionResetError("dropped by a fault")
@@ -197,8 +197,8 @@ _LOOPBACK = ("127.0.0.1", "localhost")
 def write_aws_files(folder: Path, key: Key, region: str) -> None:
     """Write an AWS configuration and credentials, each with a default profile, for `aws_environment` to name.
 
-    An empty AWS_PROFILE is an error to botocore, and a variable can't be unset by setting others: so the
-    user's profile is replaced by one that exists.
+    An empty AWS_PROFILE is an error for botocore, and other variables can't unset it, so the user's profile is replaced
+    by one that exists in these files.
     """
     aws = folder / "aws"
     make_private(aws)
@@ -208,7 +208,7 @@ def write_aws_files(folder: Path, key: Key, region: str) -> None:
 
 
 def aws_environment(folder: Path, endpoint_url: str, key: Key, region: str) -> dict[str, str]:
-    """Return what any AWS client reads."""
+    """Return the environment variables that point any AWS client to this server."""
     no_proxy = ",".join(dict.fromkeys([*filter(None, os.environ.get("NO_PROXY", "").split(",")), *_LOOPBACK]))
     return {
         "AWS_ENDPOINT_URL": endpoint_url,
@@ -230,7 +230,7 @@ def aws_environment(folder: Path, endpoint_url: str, key: Key, region: str) -> d
 
 
 def airflow_environment(endpoint_url: str, key: Key, region: str) -> dict[str, str]:
-    """Return Airflow's connection `aws_default`, and how often jobs are polled where nobody is charged for it."""
+    """Return variables for Airflow's connection `aws_default`, and for frequent polling, as calls cost nothing here."""
     connection = {
         "conn_type": "aws",
         "login": key.access_key_id,
@@ -245,11 +245,11 @@ _log = logging.getLogger(__name__)
 
 
 class _Handler(WSGIRequestHandler):
-    # Header and body are written apart; without this the body waits for the header's acknowledgement.
+    # Header and body are written separately; without this, the body waits for the header's acknowledgement.
     disable_nagle_algorithm = True
 
     def make_environ(self) -> dict[str, Any]:
-        """Keep S3 metadata names with underscores, which werkzeug drops and moto wants spelled as sent."""
+        """Keep S3 metadata names with underscores, which werkzeug drops and moto needs as they were sent."""
         environ = super().make_environ()
         names: dict[str, str] = {}
         for name, value in self.headers.items():
@@ -261,7 +261,7 @@ class _Handler(WSGIRequestHandler):
         return environ
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002  # werkzeug's own name
-        """Log calls for who debugs; werkzeug would colour them on stderr."""
+        """Log calls at debug level; werkzeug would write them to stderr, in colour."""
         level = logging.ERROR if type == "error" else logging.DEBUG
         _log.log(level, "%s", message % args if args else message)
 
@@ -273,21 +273,21 @@ class HttpServer(ThreadedWSGIServer):
     block_on_close = True
 
     def __init__(self, port: int, application: WSGIApplication) -> None:
-        # werkzeug takes the protocol from the handler's class: 1.1 keeps connections open.
+        # werkzeug takes the protocol version from the handler's class: 1.1 keeps connections open.
         handler = type("Handler", (_Handler,), {"protocol_version": "HTTP/1.1"})
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
-        # Made here, as werkzeug ends the whole process when a port is taken.
+        # The socket is created here because werkzeug exits the process if the port is taken.
         with _listen(port) as listener:
             super().__init__(LOOPBACK, port, application, handler, fd=listener.fileno())
         self._thread = threading.Thread(target=self.serve_forever, args=[0.05], name="local-sagemaker", daemon=True)
 
     def start(self) -> None:
-        """Serve in a thread of its own."""
+        """Serve in a separate thread."""
         self._thread.start()
 
     def serve_also(self, listener: socket.socket) -> None:
-        """Serve who connects to another socket, until it is shut down."""
+        """Serve connections to another socket, until it is shut down."""
         while True:
             try:
                 connection, address = listener.accept()
@@ -296,7 +296,7 @@ class HttpServer(ThreadedWSGIServer):
             self.process_request(connection, address)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Note the connection, to be able to end it."""
+        """Remember the connection, so that `close` can end it."""
         with self._lock:
             self._connections.add(request)
         super().process_request(request, client_address)
@@ -349,30 +349,30 @@ _TRUST = json.dumps(
 class LocalSageMaker:
     """A SageMaker endpoint on loopback, with S3, STS, IAM and CloudWatch Logs, that runs processing and training jobs.
 
-    Servers in one process share what moto keeps for an account: buckets, roles, log streams. Jobs, keys and faults
-    are each server's own. The last server to end forgets everything.
+    Servers in one process share moto's state of an account: buckets, roles, log streams. Jobs, keys and faults belong
+    to each server alone. When the last server ends, all state is dropped.
 
     Args:
         port: 0 picks a free one.
-        data_dir: Where job folders are made; None makes a temporary folder and removes it at the end.
+        data_dir: The folder for job folders; None makes a temporary folder and removes it at the end.
         max_jobs: How many jobs run at once; the rest wait as InProgress, without a ProcessingStartTime.
         images: Interpreters by image URI pattern; the server's own Python runs the rest.
-        faults: What goes wrong, see `airflow_sm_processing.local.faults`.
-        account_id: The account that the keys speak for.
-        region: The region that `environment()` names; the server answers for any.
-        roles: IAM roles to make at start.
+        faults: Faults in the server's answers, see `airflow_sm_processing.local.faults`.
+        account_id: The account of the keys.
+        region: The region in `environment()`; the server answers in any region.
+        roles: IAM roles to create at the start.
         access_key_id: Generated unless given, as is `secret_access_key`.
-        secret_access_key: What signs requests; who has it can run programs as the server's user.
+        secret_access_key: Signs requests; anyone who has it can run programs as the server's user.
         stop_grace: Seconds between SIGTERM and SIGKILL.
         keep_jobs: Keep job folders after the jobs' end.
         pass_environment: Globs over names of the server's own environment that scripts may see.
         isolation: `namespace`, `mount` or `folder`; None takes the strongest that works here.
-        network: `auto` gives the hosts of a job that has several a network of their own, if that works here; `own`
-            does so for each job, `shared` for none.
-        seed: Makes chances in faults repeatable.
+        network: `auto` puts the hosts of each job that has several in a separate network, if that works here; `own`
+            does so for every job, `shared` for none.
+        seed: Makes random faults repeatable.
 
     Raises:
-        ValueError: a value isn't right, or the port or data folder is in use.
+        ValueError: A value is invalid, or the port or data folder is in use.
     """
 
     def __init__(
@@ -443,21 +443,21 @@ class LocalSageMaker:
             self._running = None
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that lead any AWS client, and Airflow's `aws_default` connection, to this server.
+        """Return the variables that point any AWS client, and Airflow's `aws_default` connection, to this server.
 
-        They put the user's own profile, configuration files and proxies out of force.
+        They override the user's own profile, configuration files and proxies.
         """
         return aws_environment(self._folder, self.endpoint_url, self.key, self.region) | airflow_environment(
             self.endpoint_url, self.key, self.region
         )
 
     def client(self, service: str, *, account_id: str | None = None, region: str | None = None) -> Any:
-        """Return a boto3 client; `account_id` makes it speak for another account."""
+        """Return a boto3 client, for another account if `account_id` is set."""
         key = self.key if account_id is None else self._key_of(account_id, internal=False)
         return self._clients.get(service, key, region or self.region)
 
     def set_faults(self, *faults: Fault | str, seed: int = 0) -> None:
-        """Replace the faults in force; none given removes them all."""
+        """Replace all faults; without arguments, remove them."""
         self._faults.set(faults, seed=seed)
 
     def _key_of(self, account_id: str, *, internal: bool) -> Key:
@@ -486,7 +486,7 @@ class LocalSageMaker:
     def _make_roles(self) -> None:
         iam = self._clients.get("iam", self._key_of(self.account_id, internal=True), self.region)
         for role in self._roles:
-            with ignoring("EntityAlreadyExists"):  # made by another server in this process
+            with ignoring("EntityAlreadyExists"):  # created by another server in this process
                 iam.create_role(RoleName=role, AssumeRolePolicyDocument=_TRUST)
 
 

@@ -1,8 +1,8 @@
-"""Be the `smspark-submit` of AWS's Spark images: run the application with the pyspark that is installed, on this host.
+"""Stand in for `smspark-submit` of AWS's Spark images: run the application on this host with the installed pyspark.
 
-A program of its own (standard library only), which runs with the image's Python inside of the sandbox. Spark runs in
-local mode, on the job's first host alone. Of the configuration, what is Spark's and Hadoop's own holds; what sets up
-YARN or Hive has no meaning here, and the log says so.
+This is a separate program (standard library only), which runs with the image's Python inside the sandbox. Spark runs in
+local mode, only on the job's first host. The configuration of Spark and Hadoop itself is used; that of YARN and Hive is
+ignored, and the log says so.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 ML_VARIABLE = "SMSPARK_SUBMIT_ML"
-"""Says which folder is behind /opt/ml."""
+"""Names the folder behind /opt/ml."""
 _OPTIONS = ("--jars", "--files", "--py-files")
 _REMOTE = ("s3://", "s3a://")
 _REFUSED = 1
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:
-    """Read the command line: what follows the application is the application's own."""
+    """Parse the command line; everything after the application is passed to the application."""
     parser = argparse.ArgumentParser(prog="smspark-submit", allow_abbrev=False)
     parser.add_argument("--class", dest="main_class")
     for option in _OPTIONS:
@@ -79,7 +79,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
 
 
 def _spark_home(ml: Path) -> Path:
-    """Return where Spark is installed."""
+    """Return the folder in which Spark is installed."""
     found = importlib.util.find_spec("pyspark")
     if found is None or found.origin is None:
         _refuse(
@@ -95,7 +95,7 @@ def _spark_home(ml: Path) -> Path:
 
 
 def _files(option: str, paths: str, ml: Path) -> list[str]:
-    """Return the files of an option: those of a folder that are directly in it, as in AWS's images."""
+    """Return the files of an option; for a folder, the files directly in it, as in AWS's images."""
     found: list[str] = []
     for path in paths.split(","):
         if path.lower().startswith(_REMOTE):
@@ -111,7 +111,7 @@ def _files(option: str, paths: str, ml: Path) -> list[str]:
 
 
 def _configuration(file: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Return Spark's properties, and variables of its environment."""
+    """Return Spark's properties and environment variables."""
     given = json.loads(file.read_text()) if file.exists() else []
     properties: dict[str, str] = {}
     environment: dict[str, str] = {}
@@ -136,7 +136,7 @@ def _text(value: Any) -> str:
 
 
 def _written(settings: dict[str, str]) -> str:
-    """Write Spark's properties to a file, for passwords among them don't belong in a list of processes."""
+    """Write Spark's properties to a file and return its path: passwords must not appear in the list of processes."""
     descriptor, name = tempfile.mkstemp(suffix=".conf")
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.writelines(f"{_escaped(key, ' :=#!')}={_escaped(value, ' ')}\n" for key, value in settings.items())
@@ -144,7 +144,7 @@ def _written(settings: dict[str, str]) -> str:
 
 
 def _escaped(text: str, marks: str) -> str:
-    """Return a text as a file of Java's properties has it."""
+    """Return a text escaped for a Java properties file."""
     text = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
     return "".join(f"\\{letter}" if letter in marks else letter for letter in text)
 
@@ -161,7 +161,7 @@ def _say(text: str) -> None:
 
 
 def _refuse(ml: Path, text: str) -> NoReturn:
-    """End with a sentence, which is the job's exit message."""
+    """Exit with a sentence, which becomes the job's exit message."""
     _say(text)
     (ml / "output").mkdir(parents=True, exist_ok=True)
     (ml / "output" / "message").write_text(text)

@@ -1,7 +1,7 @@
 """A job's inputs, downloaded from S3, and its outputs, uploaded to S3, as the real service does.
 
-What is known of the real service's downloads beyond its API reference, and what isn't, is described in
-`docs/local-sagemaker.md`.
+`docs/local-sagemaker.md` describes what is known and unknown about the real service's downloads, beyond its API
+reference.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def loads(data: bytes) -> Any:
     """Read JSON.
 
     Raises:
-        ValueError: it is none; or it has what Python takes and JSON lacks, such as NaN; or text that UTF-8 can't have;
-            or lists in lists deeper than anybody means.
+        ValueError: It isn't JSON; or it has values that Python accepts but JSON doesn't have, such as NaN; or text that
+            UTF-8 can't encode; or it is nested too deeply.
     """
     try:
         read = json.loads(data, parse_constant=_refuse)
@@ -57,18 +57,18 @@ def _refuse(constant: str) -> None:
 MAX_NAME_BYTES = 255
 """The longest name of a file on Linux's file systems."""
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024
-"""Keeps a manifest that is no manifest out of the server's memory; a real one of a million keys fits."""
+"""Protects the server's memory from files that aren't manifests; a manifest of a million keys fits."""
 _URI = re.compile(r"(s3|https)://([^/]+)/?(.*)", re.DOTALL)
 _MANIFEST_FORM = '[{"prefix": "s3://…"}, "key", …]'
 
 
 class InputError(Exception):
-    """An input can't be had; the text is the job's FailureReason."""
+    """An input can't be downloaded; the text is the job's FailureReason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """Which host of how many gets the files."""
+    """A host's number, and how many hosts share the files."""
 
     index: int
     count: int
@@ -76,7 +76,7 @@ class Shard:
 
 @dataclass(frozen=True, kw_only=True)
 class _Object:
-    """One object, and where below the input's folder it goes."""
+    """One object, and its path below the input's folder."""
 
     bucket: str
     key: str
@@ -90,16 +90,16 @@ class _Object:
 
     @property
     def marks_folder(self) -> bool:
-        """Whether it is named as consoles name the empty objects that stand for folders."""
+        """Whether its name is that of an empty object that represents a folder, as consoles create them."""
         return self.key.endswith("/")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Layout:
-    """Where an input's objects go, as paths below its folder."""
+    """The paths of an input's objects below its folder."""
 
     folders: list[str] = field(default_factory=list)
-    """Those that have an object of their own: an empty one, or one that is empty of files."""
+    """The folders that have an object of their own, so that they exist even if no file is in them."""
     files: dict[str, _Object] = field(default_factory=dict)
 
 
@@ -107,7 +107,7 @@ def download(s3: Any, source: Source, destination: Path, shard: Shard, *, role: 
     """Download one input to a host's folder and return the number of files.
 
     Raises:
-        InputError: nothing is there, or it can't be laid out as files.
+        InputError: Nothing is there, or the objects can't be stored as files.
     """
     uri = source.uri
     try:
@@ -127,7 +127,7 @@ def download(s3: Any, source: Source, destination: Path, shard: Shard, *, role: 
         if code in {"NoSuchBucket", "404"}:
             raise InputError(_nothing_found(uri, s3.meta.region_name, role)) from error
         raise InputError(f"ClientError: Data download failed: {uri}: {error}") from error
-    except (BotoCoreError, UnicodeError) as error:  # no name of a bucket, no text that UTF-8 can have
+    except (BotoCoreError, UnicodeError) as error:  # an invalid bucket name, or text that UTF-8 can't encode
         raise InputError(f"ClientError: Data download failed: {uri!r} can't be read: {error}") from error
     return len(files)
 
@@ -142,16 +142,16 @@ def _objects(s3: Any, source: Source) -> Iterator[_Object]:
 
 
 def look_for(s3: Any, source: Source, *, role: str) -> None:
-    """Look whether a job's input is there, as CreateTrainingJob does before it creates the job.
+    """Check that a job's input exists, as CreateTrainingJob does before it creates the job.
 
-    https://github.com/aws/amazon-sagemaker-examples/issues/2489 has the service's own words.
+    https://github.com/aws/amazon-sagemaker-examples/issues/2489 quotes the service's message.
 
     Raises:
-        InputError: nothing is there.
+        InputError: Nothing is there.
     """
     try:
         found = next(_prefix(s3, source.uri), None)
-    except (ClientError, BotoCoreError, UnicodeError):  # no such bucket, or no name of one
+    except (ClientError, BotoCoreError, UnicodeError):  # no such bucket, or an invalid name
         found = None
     if found is None:
         raise InputError(_missing(source.uri, s3.meta.region_name, role))
@@ -170,7 +170,7 @@ def _missing(uri: str, region: str, role: str) -> str:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Return bucket and key of an s3:// URI, or of a path-style https:// URL; empty ones if it is neither."""
+    """Return the bucket and key of an s3:// URI or a path-style https:// URL; empty strings if it is neither."""
     found = _URI.fullmatch(uri)
     if found is None:
         return "", ""
@@ -182,7 +182,7 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def _prefix(s3: Any, uri: str) -> Iterator[_Object]:
-    """Every object whose key begins so: a prefix is no folder, as in the real service."""
+    """Yield every object whose key begins with the prefix, which isn't a folder, as in the real service."""
     bucket, prefix = split_uri(uri)
     folder = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
     for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
@@ -193,7 +193,7 @@ def _prefix(s3: Any, uri: str) -> Iterator[_Object]:
 
 
 def _manifest(s3: Any, uri: str) -> Iterator[_Object]:
-    """Read `[{"prefix": "s3://bucket/some/"}, "relative/key", …]`."""
+    """Yield the objects of a manifest, `[{"prefix": "s3://bucket/some/"}, "relative/key", …]`."""
     base, names = _manifest_entries(s3, uri)
     for name in names:
         bucket, key = split_uri(base + name)
@@ -217,10 +217,10 @@ def _manifest_entries(s3: Any, uri: str) -> tuple[str, list[str]]:
 
 
 def _lay_out(s3: Any, sources: Sequence[_Object]) -> _Layout:
-    """Find each object's place, before anything is written.
+    """Determine each object's path, before anything is written.
 
     Raises:
-        InputError: an object's key is no path that a file can have, or another's place.
+        InputError: An object's key can't be a file's path, or its path conflicts with another object's.
     """
     layout = _Layout()
     above: dict[str, _Object] = {}  # each folder that an object is in, with the first such object
@@ -238,7 +238,7 @@ def _lay_out(s3: Any, sources: Sequence[_Object]) -> _Layout:
     for path in [path for path in layout.files if path in above]:
         if _size(s3, layout.files[path]):
             raise _clash(layout.files[path], above[path], path)
-        layout.folders.append(path)  # some file systems on S3 mark folders so
+        layout.folders.append(path)  # some file systems on S3 mark folders this way
         del layout.files[path]
     return layout
 
@@ -251,7 +251,7 @@ def _folders_above(path: str) -> Iterator[str]:
 def _check_path(source: _Object) -> None:
     failed = "ClientError: Data download failed"
     if "//" in f"{source.bucket}/{source.key}":
-        # The service's own words, https://github.com/aws-samples/generative-ai-on-amazon-sagemaker/pull/242
+        # The service's own message, https://github.com/aws-samples/generative-ai-on-amazon-sagemaker/pull/242
         raise InputError(
             f"{failed}:Failed to download data. S3 key: {source.uri} has an illegal char sub-sequence '//' in it"
         )
@@ -266,10 +266,10 @@ def _check_path(source: _Object) -> None:
 
 
 def _check_empty(s3: Any, source: _Object) -> None:
-    """Refuse a folder's mark that has content, which would be lost.
+    """Refuse an object that marks a folder and has content, since the content would be lost.
 
     Raises:
-        InputError: how to name the object.
+        InputError: The object has content; the message says how to name it instead.
     """
     if size := _size(s3, source):
         raise InputError(
@@ -310,11 +310,11 @@ def _fetch(s3: Any, source: _Object, destination: Path, path: str) -> None:
         ) from error
 
 
-# One job's upload needs no threads of its own: client and server share one process and its lock.
+# Threads wouldn't make a job's upload faster: client and server share one process and its lock.
 _TRANSFER = TransferConfig(use_threads=False)
 _LINKS_SHOWN = 10
 _GONE = -1
-# What opening says of a link, or of a link where a folder is expected.
+# The errors of opening a link, or a link where a folder is expected.
 _NO_FOLDER = frozenset({errno.ELOOP, errno.ENOTDIR})
 
 
@@ -325,8 +325,8 @@ class OutputError(Exception):
 class _Folder:
     """A folder of one host, read while its script may still run.
 
-    Links are neither uploaded nor followed, at any level. A script that still runs may put one anywhere at any time,
-    so each folder and file is opened from its parent, which is open already.
+    Links are neither uploaded nor followed, at any level. A script that is still running may create one anywhere at any
+    time, so each folder and file is opened relative to its parent, which is already open.
     """
 
     def __init__(self, instance: Instance, path: str) -> None:
@@ -335,10 +335,10 @@ class _Folder:
         self._links: set[PurePosixPath] = set()  # left out; paths below /opt/ml
 
     def files(self) -> Iterator[tuple[PurePosixPath, BinaryIO, os.stat_result]]:
-        """Open each file in turn; yield its path in the folder, the file and what it is.
+        """Open each file in turn; yield its path in the folder, the open file and its status.
 
         Raises:
-            OutputError: something can't be read.
+            OutputError: Something can't be read.
         """
         self._links.clear()
         folders = [PurePosixPath()]
@@ -353,7 +353,7 @@ class _Folder:
                         yield from self._file(folder / entry.name, opened)
 
     def say_what_is_left_out(self) -> None:
-        """Log the links in the host's log, which the service would leave out without a word."""
+        """Report the links in the host's log; the service would leave them out silently."""
         if not self._links:
             return
         shown = ", ".join(str(ML / link) for link in sorted(self._links)[:_LINKS_SHOWN])
@@ -362,7 +362,7 @@ class _Folder:
 
     @contextmanager
     def _opened(self, folder: PurePosixPath) -> Iterator[int]:
-        """Open one of the output's folders; `_GONE` for one that is gone, or that a link stands in for."""
+        """Open one of the output's folders; yield `_GONE` if it is gone or was replaced by a link."""
         path = self._path / folder
         try:
             opened = open_beneath(self.instance.ml, *path.parts)
@@ -382,11 +382,11 @@ class _Folder:
 
     def _file(self, path: PurePosixPath, folder: int) -> Iterator[tuple[PurePosixPath, BinaryIO, os.stat_result]]:
         try:
-            # Nothing is waited for: not for a writer either, should it have become a pipe.
+            # Opening must not block, not even on a writer, should the file have been replaced by a pipe.
             descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
         except OSError as error:
             if error.errno in {errno.ENOENT, errno.ELOOP}:
-                return  # the script, still running, took it away again
+                return  # the script, which is still running, removed it
             raise OutputError(
                 f"ClientError: Failed to read output {ML / self._path / path}: {error.strerror}"
             ) from error
@@ -397,7 +397,7 @@ class _Folder:
 
 
 class Output:
-    """What of a job's hosts goes to one place in S3: their files one by one, or all in one archive."""
+    """Uploads a folder of a job's hosts to one place in S3: as single files, or as one archive."""
 
     def __init__(self, s3: Any, target: Target, instances: Sequence[Instance]) -> None:
         self._s3 = s3
@@ -410,7 +410,7 @@ class Output:
         self.is_continuous = target.is_continuous
 
     def begin(self) -> None:
-        """Count what is there as uploaded, if it came from where it would go."""
+        """Treat existing files as uploaded, if they were downloaded from where they would be uploaded to."""
         if self._target.is_restored:
             for folder in self._folders:
                 for path, _, found in folder.files():
@@ -420,7 +420,7 @@ class Output:
         """Upload every file that is new or changed since the last call.
 
         Raises:
-            OutputError: S3 refuses it, or it can't be read.
+            OutputError: S3 refuses a file, or it can't be read.
         """
         if self._target.is_archive:
             self._upload_archive()
@@ -433,12 +433,12 @@ class Output:
                     self._uploaded[folder, path] = seen
 
     def say_what_is_left_out(self) -> None:
-        """Log what isn't uploaded in the hosts' logs."""
+        """Report in the hosts' logs what isn't uploaded."""
         for folder in self._folders:
             folder.say_what_is_left_out()
 
     def _upload_archive(self) -> None:
-        """Upload the files of all hosts in one archive, none if there are none; of two of a name, the first host's."""
+        """Upload the files of all hosts in one archive, if there are any; the first host with a file of a name wins."""
         with tempfile.TemporaryFile(dir=self._folders[0].instance.ml.parent) as draft:
             packed: dict[PurePosixPath, str] = {}
             with tarfile.open(fileobj=draft, mode="w:gz") as archive:
@@ -457,12 +457,12 @@ class Output:
         try:
             self._s3.upload_fileobj(file, self._bucket, key, ExtraArgs=self._encryption, Config=_TRANSFER)
         except (S3UploadFailedError, ClientError, BotoCoreError, OSError, UnicodeError) as error:
-            # UnicodeError: a name that is no UTF-8
+            # UnicodeError: a name that isn't UTF-8
             raise OutputError(f"ClientError: Failed to upload output to s3://{self._bucket}/{key}: {error}") from error
 
 
 def _pack(archive: tarfile.TarFile, path: PurePosixPath, file: BinaryIO, found: os.stat_result) -> None:
-    """Add a file as it is now: what a script that still runs adds to it meanwhile is cut off."""
+    """Add a file with its present size: what a script that is still running appends meanwhile is left out."""
     entry = tarfile.TarInfo(path.as_posix())
     entry.size, entry.mtime, entry.mode = found.st_size, int(found.st_mtime), stat.S_IMODE(found.st_mode)
     try:

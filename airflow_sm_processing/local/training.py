@@ -26,13 +26,13 @@ from airflow_sm_processing.local.validation import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-_TOOLKIT = "train"  # which runs script mode in AWS's framework images: see `training_toolkit.py`
+_TOOLKIT = "train"  # runs script mode in AWS's framework images, see `training_toolkit.py`
 _ML = PurePosixPath("/opt/ml")
 _CODE, _DATA = "/opt/ml/code", "/opt/ml/input/data"
 _CHECKPOINTS, _TENSORBOARD = "/opt/ml/checkpoints", "/opt/ml/output/tensorboard"
-_GROUP = "homogeneousCluster"  # what SageMaker calls the hosts of a job without InstanceGroups
-_DEFAULT_RUNTIME = 24 * 60 * 60  # of MaxRuntimeInSeconds, as the API reference says
-_MAX_HOSTS = 254  # that have an address in the network of a job's hosts
+_GROUP = "homogeneousCluster"  # SageMaker's name for the hosts of a job without InstanceGroups
+_DEFAULT_RUNTIME = 24 * 60 * 60  # MaxRuntimeInSeconds' default in the API reference
+_MAX_HOSTS = 254  # as many as the network of a job's hosts has addresses
 _MESSAGES: Mapping[str, str] = {
     "Starting": "Preparing the instances for training",
     "Downloading": "Downloading input data",
@@ -53,7 +53,7 @@ _WITHOUT_EFFECT = (
     "RemoteDebugConfig",
     "RetryStrategy",
 )
-# Of script mode: what starts the script by another program, such as sagemaker_mpi_enabled.
+# Hyperparameters of script mode that start the script with another program, such as sagemaker_mpi_enabled.
 _LAUNCHER = re.compile(r"sagemaker_\w+_enabled")
 
 
@@ -89,7 +89,7 @@ class TrainingJob(Job):
 
     @classmethod
     def not_found(cls, name: str) -> str:  # noqa: ARG003  # the service doesn't say the name
-        """Return what the service says of a job that there isn't."""
+        """Return the service's message for a job that doesn't exist."""
         return "Requested resource not found."
 
     @property
@@ -100,7 +100,7 @@ class TrainingJob(Job):
 
     @property
     def max_runtime(self) -> int:
-        """How many seconds the commands may take."""
+        """The number of seconds that the commands may take."""
         return super().max_runtime or _DEFAULT_RUNTIME
 
     @property
@@ -110,18 +110,18 @@ class TrainingJob(Job):
 
     @property
     def program(self) -> str | None:
-        """What runs script mode."""
+        """The program that runs script mode, if the job uses it."""
         return None if "ContainerEntrypoint" in self.request["AlgorithmSpecification"] else _TOOLKIT
 
     def command(self) -> list[str]:
-        """Return what each host runs."""
+        """Return the command that each host runs."""
         specification = self.request["AlgorithmSpecification"]
         if self.program:
             return [self.program]
         return [*specification["ContainerEntrypoint"], *specification.get("ContainerArguments", [])]
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that the command finds beside those of every container."""
+        """Return the environment variables beyond those of every container."""
         return {"TRAINING_JOB_NAME": self.name, "TRAINING_JOB_ARN": self.arn, **super().environment()}
 
     def config_files(self, place: Place) -> dict[str, Mapping[str, Any]]:
@@ -157,7 +157,7 @@ class TrainingJob(Job):
         return found
 
     def targets(self) -> list[Target]:
-        """Return the model, the other output, the checkpoints and TensorBoard's files."""
+        """Return the folders of the model, the other output, the checkpoints and TensorBoard's files."""
         kms_key = self.request["OutputDataConfig"].get("KmsKeyId")
         found = [
             Target(uri=self._output(name), path=path, is_archive=self._is_packed, kms_key=kms_key)
@@ -182,13 +182,13 @@ class TrainingJob(Job):
         return f"{base}/{'data' if name == 'output' else name}/"
 
     def remarks(self) -> list[str]:
-        """Return what of the request has no effect here."""
+        """Return remarks on fields of the request that have no effect here."""
         ignored = [name for name in _WITHOUT_EFFECT if self.request.get(name)]
         ignored += ["KeepAlivePeriodInSeconds"] * bool(self.resources.get("KeepAlivePeriodInSeconds"))
         return [f"Without effect here: {', '.join(ignored)}."] if ignored else []
 
     def note_output(self, lines: Sequence[str]) -> None:
-        """Look for metrics in what the commands print; of each, the last value counts."""
+        """Look for metrics in lines that the commands print; the last value of each metric counts."""
         now = datetime.now(timezone.utc)
         for name, pattern in self._patterns.items():
             found = [match for line in lines for match in pattern.finditer(line)]
@@ -198,18 +198,18 @@ class TrainingJob(Job):
                     self._metrics[name] = {"MetricName": name, "Value": values[-1], "Timestamp": now}
 
     def enter(self, stage: Stage) -> None:
-        """Note what is done for the job from now on, which its description shows."""
+        """Begin a phase; the job's description shows it."""
         with self.wake:
             super().enter(stage)
             self.modified = self.stages[-1][1]
 
     def run_out(self) -> str | None:
-        """Note that the job is stopped because its time ran out, which SecondaryStatus says."""
+        """Remember that the job's time ran out, which SecondaryStatus shows; there is no FailureReason for it."""
         self._is_late = True
         return None
 
     def summary_details(self) -> dict[str, Any]:
-        """Return what List's answer has of training jobs alone."""
+        """Return the fields of List's response that only training jobs have."""
         return {"SecondaryStatus": self._secondary_status()}
 
     def _secondary_status(self) -> str:
@@ -218,7 +218,7 @@ class TrainingJob(Job):
         return "MaxRuntimeExceeded" if self._is_late and self.status is Status.STOPPED else self.status.value
 
     def details(self) -> dict[str, Any]:
-        """Return what Describe has beyond the request and the summary."""
+        """Return the fields of Describe's response that are neither in the request nor in the summary."""
         has_model = self.started and self.status in {Status.COMPLETED, Status.STOPPED}
         seconds = int((self.ended - self.started).total_seconds()) if self.started and self.ended else None
         return {
@@ -250,7 +250,7 @@ _SWITCHES = ("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", 
 
 
 def _number(match: re.Match[str]) -> float | None:
-    """Return a metric's value; None for what JSON can't represent."""
+    """Return a metric's value; None for one that JSON can't represent."""
     try:
         value = float(match[1] if match.re.groups else match[0])
     except (TypeError, ValueError):
@@ -285,7 +285,7 @@ def _channel_source(channel: Mapping[str, Any]) -> Source:
 
 
 def _script_setting(request: Mapping[str, Any], name: str) -> str:
-    """Return a setting of script mode: a hyperparameter, JSON or plain, or a variable; empty if there is none."""
+    """Return a setting of script mode from a hyperparameter, JSON or plain, or a variable; empty if not set."""
     value = request.get("HyperParameters", {}).get(name)
     if value is None:
         return str(request.get("Environment", {}).get(name.upper(), ""))
@@ -299,7 +299,7 @@ def _decoded(value: str) -> Any:
         return value
 
 
-# What a request may not be
+# The rules of a request
 
 
 def _algorithm(request: Mapping[str, Any]) -> Iterator[str]:
@@ -352,7 +352,7 @@ def _stopping(request: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _paths(request: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the folders to upload that aren't the container's own to choose."""
+    """Yield what is wrong with the folders that the user chose for uploads."""
     for name in ("CheckpointConfig", "TensorBoardOutputConfig"):
         path = request.get(name, {}).get("LocalPath")
         if path is None:
@@ -365,7 +365,7 @@ def _paths(request: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _unsupported(request: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what the real service can do and this one can't, instead of a job that isn't what was asked for."""
+    """Yield what the real service supports and this one doesn't, so that no job silently differs from its request."""
     for item in request.get("InputDataConfig", []):
         yield from _unsupported_channel(f"channel '{item['ChannelName']}'", item, request)
     if "AlgorithmName" in request["AlgorithmSpecification"]:
@@ -392,7 +392,7 @@ def _unsupported_channel(name: str, channel: Mapping[str, Any], request: Mapping
 
 
 def _program(request: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what keeps a job without ContainerEntrypoint from being one in script mode."""
+    """Yield why a job without ContainerEntrypoint can't run in script mode."""
     specification = request["AlgorithmSpecification"]
     if specification.get("ContainerEntrypoint"):
         return

@@ -1,8 +1,8 @@
-"""Be the `train` of AWS's framework images: run a training job's script as sagemaker-training-toolkit does.
+"""Stand in for `train` of AWS's framework images: run a training job's script as sagemaker-training-toolkit does.
 
-A program of its own (standard library only), which runs with the image's Python inside of the sandbox. It unpacks the
-code, installs its requirements, and runs the script with the hyperparameters as options and what is known of the job as
-variables, SM_…. A script that fails is described in /opt/ml/output/failure.
+This is a separate program (standard library only), which runs with the image's Python inside the sandbox. It unpacks
+the code, installs its requirements, and runs the script with the hyperparameters as options and the job's properties in
+variables SM_…. If the script fails, the error is written to /opt/ml/output/failure.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from pathlib import Path
 from typing import Any
 
 ML_VARIABLE = "TRAINING_TOOLKIT_ML"
-"""Says which folder is behind /opt/ml."""
+"""Names the folder behind /opt/ml."""
 _OWN = frozenset({"_tuning_objective_metric", "default_user_module_name"})
-_OWN_PREFIX = "sagemaker_"  # of hyperparameters that the script doesn't get
+_OWN_PREFIX = "sagemaker_"  # hyperparameters with this prefix aren't passed to the script
 _GROUP = "homogeneousCluster"
 _FAILED = 1
-_INFO = 20  # as `logging` counts
-_TAIL_BYTES = 16 * 1024  # of stderr, of which the service shows 1 KiB at most
-_PIPE_BYTES = 64 * 1024  # that a pipe holds
-_LOOK_SECONDS = 0.1  # whether the script has ended, while it writes nothing
+_INFO = 20  # the level's number in `logging`
+_TAIL_BYTES = 16 * 1024  # of stderr; the service shows 1 KiB at most
+_PIPE_BYTES = 64 * 1024  # a pipe's capacity
+_LOOK_SECONDS = 0.1  # how often to check whether the script has ended, while it writes nothing
 _TRACEBACK = "Traceback (most recent call last):"
 
 
 class ScriptError(Exception):
-    """Something of the user's failed; the text is for /opt/ml/output/failure."""
+    """The user's script or requirements failed; the text is for /opt/ml/output/failure."""
 
 
 def main() -> None:
-    """Run the script, and end as it does."""
+    """Run the script, and exit with its exit code."""
     ml = Path(os.environ.pop(ML_VARIABLE, "/opt/ml"))
     try:
         job = TrainingEnvironment(ml)
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 class TrainingEnvironment:
-    """A training job as its files in /opt/ml/input/config describe it."""
+    """A training job, read from its files in /opt/ml/input/config."""
 
     def __init__(self, ml: Path) -> None:
         self._ml = ml
@@ -73,10 +73,10 @@ class TrainingEnvironment:
         return self._own.get(name, os.environ.get(name.upper(), ""))
 
     def unpack(self) -> None:
-        """Put the code into /opt/ml/code; what is in S3 has been downloaded to there.
+        """Copy or unpack the code into /opt/ml/code, where code from S3 has already been downloaded to.
 
         Raises:
-            ScriptError: it is no archive.
+            ScriptError: It isn't a valid archive.
         """
         self._code.mkdir(exist_ok=True)
         is_remote = self._submitted.startswith("s3://")
@@ -97,11 +97,11 @@ class TrainingEnvironment:
         """Run the script to its end.
 
         Raises:
-            ScriptError: it failed, or its requirements couldn't be installed.
+            ScriptError: The script failed, or its requirements couldn't be installed.
         """
         try:
             os.environ.update(self._variables())
-        except ValueError as error:  # a null character, or half of one, or = in a name
+        except ValueError as error:  # a null character, a surrogate, or `=` in a name
             raise ScriptError(f"A hyperparameter or channel can't be a variable: {error}") from error
         is_package = (self._code / "setup.py").exists()
         has_requirements = (self._code / "requirements.txt").exists()
@@ -135,10 +135,10 @@ class TrainingEnvironment:
         return found
 
     def _call(self, failure: str, command: list[str]) -> None:
-        """Run a command to its end; what it writes to stderr is the message of its failure.
+        """Run a command to its end.
 
         Raises:
-            ScriptError: it failed.
+            ScriptError: It failed; the message has what it wrote to stderr.
         """
         code, said = _run(command, self._code)
         if code:
@@ -147,7 +147,7 @@ class TrainingEnvironment:
             raise ScriptError(f'{failure}:\nExitCode {code}\nErrorMessage "{message}"\nCommand "{shlex.join(command)}"')
 
     def _variables(self) -> dict[str, str]:
-        """Return what the toolkit tells a script of its job."""
+        """Return the variables with which the toolkit describes the job to a script."""
         ml, resources = self._ml, self._resources
         groups = resources.get("instance_groups", [])
         found: dict[str, Any] = {
@@ -212,7 +212,7 @@ _SETTINGS = frozenset(
 
 
 def _extract(archive: tarfile.TarFile, folder: Path) -> None:
-    """Unpack an archive, and nothing of it to elsewhere."""
+    """Unpack an archive into a folder, and nothing outside of it."""
     if hasattr(tarfile, "data_filter"):
         archive.extractall(folder, filter="data")
         return
@@ -231,21 +231,21 @@ def _decoded(value: str) -> Any:
 
 
 def _option(value: Any) -> str:
-    """Return a hyperparameter as a script's option has it."""
+    """Return a hyperparameter as the value of a script's option."""
     if isinstance(value, dict):
         return ",".join(f"{name}={item}" for name, item in sorted(value.items()))
     return "" if value is None else str(value)
 
 
 def _text(value: Any) -> str:
-    """Return a value as a variable has it."""
+    """Return a value as text for an environment variable."""
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def _run(command: list[str], folder: Path) -> tuple[int, bytes]:
-    """Run a command, which gets our SIGTERM, and return its exit code and the end of what it wrote to stderr."""
+    """Run a command, forwarding SIGTERM, and return its exit code and the end of what it wrote to stderr."""
     early: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: early.append(number))
     try:
@@ -262,10 +262,10 @@ def _run(command: list[str], folder: Path) -> tuple[int, bytes]:
 
 
 def _pass_on(child: subprocess.Popen[bytes], stream: int) -> bytes:
-    """Write a script's stderr to ours while it runs, and return its end.
+    """Copy a script's stderr to ours while it runs, and return its end.
 
-    What the script left running may keep its stderr open: of what comes after the script's own end, no more is read
-    than the pipe may have had in it then.
+    Processes that the script left running may keep its stderr open. So after the script has ended, no more is read than
+    the pipe could hold at that moment.
     """
     tail = bytearray()
     left = _PIPE_BYTES

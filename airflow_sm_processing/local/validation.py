@@ -1,4 +1,4 @@
-"""Validate requests against botocore's service model and the rules beyond it, and answer errors as AWS does."""
+"""Validate requests against botocore's service model and further rules, and return errors as AWS does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JSON_SERVICES = frozenset({"sagemaker", "logs"})
 
 
 class ServiceError(Exception):
-    """An error that the caller gets as an AWS client would: `code`, `message`, HTTP `status`."""
+    """An error that is sent to the client as AWS would: `code`, `message`, HTTP `status`."""
 
     def __init__(self, code: str, message: str, *, status: int = 400) -> None:
         self.code = code
@@ -33,7 +33,7 @@ class ServiceError(Exception):
         super().__init__(f"{code}: {message}")
 
     def response(self, service: str) -> Response:
-        """Write the error in the protocol of `service`: JSON 1.1, S3's XML or the query protocol's XML."""
+        """Return the error in the protocol of `service`: JSON 1.1, S3's XML or the query protocol's XML."""
         request_id = secrets.token_hex(16)
         headers = {"x-amzn-RequestId": request_id, "x-amz-request-id": request_id}
         if service in JSON_SERVICES:
@@ -50,7 +50,7 @@ class ServiceError(Exception):
 
 
 def validation_error(message: str) -> ServiceError:
-    """Make SageMaker's error for a request that can't be right."""
+    """Return SageMaker's error for an invalid request."""
     return ServiceError("ValidationException", message)
 
 
@@ -69,21 +69,21 @@ _CURRENT_BOTO3 = (1, 44)  # its model has every instance type that this package 
 _INSTANCE_TYPE_SHAPES = frozenset({"ProcessingInstanceType", "TrainingInstanceType"})
 _INSTANCE_TYPE = re.compile(r"ml\.[a-z]+[0-9]+[a-z]*(-[a-z]+)?\.(medium|large|[0-9]*xlarge)")
 
-# What the model's patterns have and Python's `re` lacks.
+# Replacements for what the model's patterns use and Python's `re` doesn't support.
 _REGEX_DIALECT = (
     (r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff"),
     (r"\p{L}", r"\w"),
-    (r"\p{N}", r"\w"),  # \d alone is without numbers such as ²
+    (r"\p{N}", r"\w"),  # \d alone doesn't match numbers such as ²
     (r"\p{Z}", "\u0020\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"),
 )
 
 
 def check_shape(value: Mapping[str, Any], shape: Shape) -> None:
-    """Check a request.
+    """Check a request against its shape.
 
     Raises:
-        ServiceError: SerializationException for a wrong JSON type, as the service can't even read it;
-            ValidationException with every violated constraint otherwise.
+        ServiceError: SerializationException for a wrong JSON type, which the service can't even read; otherwise
+            ValidationException with every violated constraint.
     """
     _check_types(value, shape, "")
     violations = list(_violations(value, shape, ""))
@@ -93,7 +93,7 @@ def check_shape(value: Mapping[str, Any], shape: Shape) -> None:
 
 
 def known(value: Any, shape: Shape) -> Any:
-    """Leave out what the service doesn't see: members that its model lacks, and null ones."""
+    """Return a value without what the service ignores: members that its model doesn't have, and null members."""
     if shape.type_name == "structure":
         structure: StructureShape = shape  # type: ignore[assignment]  # type_name says so
         members = structure.members
@@ -137,7 +137,7 @@ def _children(value: Any, shape: Shape) -> Iterator[tuple[str, Any, Shape]]:
 
 
 def _violations(value: Any, shape: Shape, path: str) -> Iterator[str]:
-    if value is None:  # in a list: a structure's null members are absent ones
+    if value is None:  # in a list; a structure's null members count as absent
         yield _sentence("null", path, "Member must not be null")
         return
     for constraint in _constraints(value, shape):
@@ -158,7 +158,7 @@ def _missing(value: Mapping[str, Any], shape: Any, path: str) -> Iterator[str]:
 
 
 def _scalar_member_violations(value: Any, shape: Any, path: str) -> Iterator[str]:
-    """The service reports all constraints of scalar members at the list or map that holds them."""
+    """Yield violations by scalar members of a list or map; the service reports them at the list or map itself."""
     groups: list[tuple[str, list[Any], Shape]] = []
     if shape.type_name == "list" and shape.member.type_name != "structure":
         groups = [("Member", value, shape.member)]
@@ -183,7 +183,7 @@ def _shown(value: Any) -> str:
 
 
 def _constraints(value: Any, shape: Shape) -> Iterator[str]:
-    """Return the constraints of a shape that a value breaks."""
+    """Yield the constraints of a shape that a value violates."""
     low, high, pattern = (shape.metadata.get(name) for name in ("min", "max", "pattern"))
     size = value if shape.type_name in {"integer", "long"} else len(value) if hasattr(value, "__len__") else None
     broken = {
@@ -200,7 +200,7 @@ def _constraints(value: Any, shape: Shape) -> Iterator[str]:
 
 
 def _may_be_newer_instance_type(value: Any, shape: Shape) -> bool:
-    """Return whether the service may have a value that an older boto3's model lacks; botocore sends it anyway."""
+    """Return whether a value may be an instance type that this older boto3's model lacks; botocore sends it anyway."""
     installed = tuple(int(part) for part in re.findall(r"\d+", boto3.__version__)[:2])
     is_old = shape.name in _INSTANCE_TYPE_SHAPES and installed < _CURRENT_BOTO3
     return is_old and _INSTANCE_TYPE.fullmatch(value) is not None
@@ -226,20 +226,20 @@ def _named_rules(shape: Shape) -> Iterator[tuple[str, str]]:
 
 @cache
 def regex(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern of the model, which is written for Java."""
+    """Compile a pattern from the model, which is written for Java."""
     for theirs, ours in _REGEX_DIALECT:
         pattern = pattern.replace(theirs, ours)
     return re.compile(pattern)
 
 
-# Rules across fields that jobs of both kinds share
+# Rules across fields that apply to jobs of both kinds
 
 LOCAL = "The local SageMaker"
 _MAX_NAME_BYTES = 255  # of a file or folder, on Linux's file systems
 
 
 def raise_all(problems: Iterable[str]) -> None:
-    """Refuse a request for everything that is wrong with it.
+    """Raise one error for all problems of a request.
 
     Raises:
         ServiceError: ValidationException with every broken rule, if there is one.
@@ -249,14 +249,14 @@ def raise_all(problems: Iterable[str]) -> None:
 
 
 def reserved_tags(tags: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the tags that only AWS itself may set."""
+    """Yield problems with tags that only AWS itself may set."""
     for tag in tags:
         if tag["Key"].lower().startswith("aws:"):
             yield f"Tag key '{tag['Key']}' can't begin with 'aws:'. This prefix is reserved for AWS use."
 
 
 def check_preferences_known(request: Mapping[str, Any], model: ServiceModel) -> None:
-    """Refuse InstancePreferences where the installed boto3's model has none, so that nobody wonders why.
+    """Refuse InstancePreferences with a clear message if the installed boto3's model doesn't have them.
 
     Raises:
         ServiceError: ValidationException.
@@ -273,14 +273,14 @@ def check_preferences_known(request: Mapping[str, Any], model: ServiceModel) -> 
 
 
 def empty_words(specification: Mapping[str, Any]) -> Iterator[str]:
-    """Yield which of the command's lists has an empty string in it."""
+    """Yield a problem for each of the command's lists that has an empty string in it."""
     for name in ("ContainerEntrypoint", "ContainerArguments"):
         if "" in specification.get(name, []):
             yield f"{name} can't have an empty string in it."
 
 
 def path_problems(name: str, local_path: str, *, under: PurePosixPath, may_be_root: bool) -> Iterator[str]:
-    """Yield what keeps a LocalPath from being a folder of the container below another one."""
+    """Yield why a LocalPath can't be a container's folder below `under`."""
     if "\0" in local_path:
         yield f"{name}: LocalPath {local_path!r} has a null character, which no path can have."
         return
@@ -293,7 +293,7 @@ def path_problems(name: str, local_path: str, *, under: PurePosixPath, may_be_ro
 
 
 def resource_problems(config: Mapping[str, Any], name: str) -> Iterator[str]:
-    """Yield what the API reference rules out for a ClusterConfig or ResourceConfig."""
+    """Yield what the API reference doesn't allow in a ClusterConfig or ResourceConfig."""
     preferences = config.get("InstancePreferences")
     if ("InstanceType" in config) == (preferences is not None):
         yield f"{name} must have exactly one of InstanceType and InstancePreferences."
@@ -313,7 +313,7 @@ def _preferences(preferences: Sequence[Mapping[str, Any]], name: str, *, one_for
 
 
 def duplicates(where: str, what: str, values: Iterable[str]) -> Iterator[str]:
-    """Yield the values that are there more than once."""
+    """Yield a problem for each value that occurs more than once."""
     for value, count in Counter(values).items():
         if count > 1:
             yield f"{where}: {what} '{value}' is used {count} times. It must be unique."
