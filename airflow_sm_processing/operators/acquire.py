@@ -69,16 +69,16 @@ log = logging.getLogger(__name__)
 
 
 BACKSTOP = timedelta(seconds=30)
-"""After a trigger's deadline Airflow itself ends the deferral: no triggerer may be running."""
+"""How long after a trigger's deadline Airflow itself ends the deferral, in case no triggerer is running."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
-_NO_CAPACITY = "CapacityError"  # as SageMaker's FailureReason begins when there are no such instances
+_NO_CAPACITY = "CapacityError"  # the beginning of FailureReason when AWS has no such instances
 
 
-# What a task hands to a run of its job
+# What a task passes to a run of its job
 
 
 class EndedJob(NamedTuple):
-    """A job that has ended, for the operator to read what it left."""
+    """A job that has ended, whose results the operator reads."""
 
     job: ProcessingJob
     description: JobDescription
@@ -87,11 +87,11 @@ class EndedJob(NamedTuple):
 
 
 class JobTask(Protocol):
-    """What a run asks of its operator."""
+    """What a run needs from its operator."""
 
     @property
     def connection(self) -> AwsConnection:
-        """Which AWS the task talks to."""
+        """The task's AWS connection."""
 
     @property
     def hook(self) -> ProcessingHook:
@@ -100,24 +100,24 @@ class JobTask(Protocol):
     def job_definition(
         self, context: Context, option_problems: Sequence[Problem] = ()
     ) -> AbstractContextManager[JobDefinition]:
-        """Return the job's definition, for the block in which the job is created."""
+        """Return a context manager for the job's definition; the job is created in its block."""
 
     def job_result(self, context: Context, ended: EndedJob) -> Any:
-        """Return the task's result, of a job that has ended well or was stopped."""
+        """Return the task's result for a job that completed or was stopped."""
 
     def job_failure(self, ended: EndedJob, error: JobFailedError) -> Exception:
-        """Return what the task raises for a job that failed."""
+        """Return the exception that the task raises for a failed job."""
 
     def ends_from_trigger(self, options: WaitOptions) -> bool:
-        """Return whether the trigger may end the task of a job that completes."""
+        """Return whether the trigger may end the task when its job completes."""
 
     def defer(self, *, trigger: Any, method_name: str, timeout: timedelta | None = None) -> NoReturn:
-        """End this stay in a worker, until a trigger fires."""
+        """Leave the worker until a trigger fires."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """What a run needs to know of its task, read once from the rendered parameters."""
+    """A task's settings for a run, read once from the rendered parameters."""
 
     task_id: str
     dag_id: str
@@ -126,9 +126,9 @@ class RunSettings:
     """What is wrong with the parameters that `options` was read from."""
     execution_timeout: timedelta | None
     trigger_mask: Callable[[], bool | list[str]]
-    """Returns which variables of the job's environment a trigger has to hide; defaults may have added some."""
+    """Returns which environment variables of the job a trigger has to hide; defaults may have added some."""
     result_files: Any
-    """The files by the names of their XComs; nothing if there are none."""
+    """The result files by the names of their XComs; empty if there are none."""
     max_result_file_bytes: int | str
     asset_outlets: AssetOutlets
 
@@ -140,7 +140,7 @@ class RunSettings:
 
 
 def trigger_connection(task: JobTask) -> dict[str, Any]:
-    """Return the connection as a trigger takes it, with the region that the worker found."""
+    """Return the connection as a trigger's argument, with the region that the worker uses."""
     return {**task.connection.serialize(), "region_name": task.hook.session.boto_region_name}
 
 
@@ -152,24 +152,24 @@ class Acquired(NamedTuple):
 
     job: ProcessingJob
     found: JobDescription | None
-    """As an earlier try, or a process beside this one, left it; None if it was made now."""
+    """The job as an earlier try, or a concurrent process, left it; None if it was created now."""
     since: float
-    """When the job was created, at the earliest, in seconds since the epoch."""
+    """The earliest time at which the job may have been created, in seconds since the epoch."""
     queue: str
-    """The capacity queue of jobs of its kind."""
+    """The key of the job's capacity queue."""
 
 
 class JobAcquisition:
-    """Acquires the one job of a task instance, in one stay in a worker."""
+    """Acquires the one job of a task instance, during one period in a worker."""
 
     def __init__(
         self, task: JobTask, context: Context, settings: RunSettings, attempt: Attempt, guard: JobGuard
     ) -> None:
-        """Prepare it; for the arguments, see `JobRun`."""
+        """Store the arguments, which `JobRun` describes."""
         self.refusals: Refusals | None = None
-        """That AWS had no capacity for the job, until now."""
+        """The times so far that AWS had no capacity for the job; None if there were none."""
         self.stays_in_worker = False
-        """Whether to wait for capacity in this worker in any case: the trigger that did has failed."""
+        """Whether to wait for capacity in this worker even if deferrable, because the trigger failed."""
         self._task = task
         self._context = context
         self._settings = settings
@@ -226,7 +226,7 @@ class JobAcquisition:
         )
 
     def _await_capacity(self, error: TransientError, queue: str) -> None:
-        """Wait until it is worth trying again: in this worker, or deferred."""
+        """Wait before the next attempt to create the job: in this worker, or deferred."""
         options = self._options
         refusals = self.refusals = _count_refusal(error, self.refusals, bound=options.max_capacity_wait)
         deadline = self._settings.deadline(self._context["ti"].start_date, max_wait=None)
@@ -262,10 +262,10 @@ class JobAcquisition:
 
 
 def _claim_job(claim: JobClaim, guard: JobGuard) -> Claimed:
-    """Return the claim's job; if that breaks off, leave none behind that was made unseen."""
+    """Return the claim's job; if that fails, stop a job that may have been created without our knowing."""
     try:
         claimed = claim.job()
-    except BaseException as error:  # Airflow's time-out is no Exception
+    except BaseException as error:  # Airflow's time-out isn't an Exception
         will_try_again = isinstance(error, TransientError) and is_pressure(error)
         if isinstance(error, MalformedResponseError) and not guard.killed:
             log.warning("%s A job may have been created; if so, it keeps running.", error)
@@ -279,23 +279,23 @@ def _claim_job(claim: JobClaim, guard: JobGuard) -> Claimed:
 def _stop_unseen(claim: JobClaim, guard: JobGuard) -> None:
     try:
         job = claim.unseen_job()
-    except ProcessingError as error:  # not raised: the task is ending already, and its own reason must not be hidden
+    except ProcessingError as error:  # not raised: the reason why the task is ending must not be hidden
         log.error("A job may have been created, and looking for it failed: %s", error)  # noqa: TRY400  # the message has it all
         return
     if job is not None:
         guard.stop(job)
 
 
-# Capacity: AWS was asked for too much at once
+# Capacity: AWS refused the job because of throttling, a quota or missing instances
 
 
 def _count_refusal(error: Exception, refusals: Refusals | None, *, bound: float) -> Refusals:
-    """Return the refusals with one more, or raise its error if the time to wait for capacity is over.
+    """Return the refusals with this one added, or raise the error if the time to wait for capacity is over.
 
     Args:
         error: Why there is no capacity.
-        refusals: Those until now; None if it is the first.
-        bound: The longest to wait, in seconds.
+        refusals: The refusals so far; None if this is the first.
+        bound: The maximum time to wait, in seconds.
     """
     now = time.time()
     counted = Refusals(since=now) if refusals is None else Refusals(since=refusals.since, count=refusals.count + 1)
@@ -308,24 +308,24 @@ def _count_refusal(error: Exception, refusals: Refusals | None, *, bound: float)
 
 
 def _pause_after(refusals: Refusals) -> float:
-    """Return the seconds to wait in a worker before trying again: with full jitter, for many may be waiting."""
+    """Return the seconds to wait in a worker before trying again: with full jitter, since many may be waiting."""
     return backoff(refusals.count, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE, shortest=_FIRST_PAUSE / 2)
 
 
 def _capacity_queue(definition: JobDefinition) -> str:
-    """Return the key of the capacity queue that a job waits in: its instance type, or its types in order."""
+    """Return the key of a job's capacity queue: its instance type, or its preferred types in order."""
     if definition.instance_type is not None:
         return str(definition.instance_type)
     return ",".join(str(preference.instance_type) for preference in definition.instance_preferences)
 
 
 def _is_quota_used_up(error: TransientError) -> bool:
-    """Return whether a quota is used up: then nothing but the end of another job of the account leaves capacity."""
+    """Return whether a quota is used up, so that only the end of another job in the account frees capacity."""
     return error.code == "ResourceLimitExceeded"
 
 
 def lacked_capacity(description: JobDescription) -> CapacityError | None:
-    """Return the error of a job that failed before it began, for there were no instances; None for any other job."""
+    """Return the error of a job that couldn't start because there were no instances; None for any other job."""
     reason = description.failure_reason or ""
     if description.status.is_success or description.started_at is not None or not reason.startswith(_NO_CAPACITY):
         return None
@@ -334,11 +334,11 @@ def lacked_capacity(description: JobDescription) -> CapacityError | None:
 
 
 PLACEHOLDER = re.compile(r"<[^<>]+>")
-"""Stands in a plan for what isn't known yet."""
+"""Matches the placeholders in a plan for what isn't known yet."""
 
 
 class PlannedTask(Protocol):
-    """What a plan asks of a processing operator."""
+    """What a plan needs from a processing operator."""
 
     task_id: str
     own_outputs: Sequence[str]
@@ -346,14 +346,14 @@ class PlannedTask(Protocol):
 
     @property
     def connection(self) -> AwsConnection:
-        """Which AWS the task talks to."""
+        """The task's AWS connection."""
 
     @property
     def hook(self) -> ProcessingHook:
         """The hook of that connection."""
 
     def read_wait_options(self) -> tuple[WaitOptions, list[Problem]]:
-        """Return how the task waits, and what is wrong with the parameters that say so."""
+        """Return the wait options, and what is wrong with their parameters."""
 
 
 def plan_task(
@@ -368,8 +368,8 @@ def plan_task(
 
     Args:
         task: The rendered task.
-        context: Whose run it would be.
-        job_definition: The task's own `job_definition`, or one that gives another definition.
+        context: The context of the planned run.
+        job_definition: The task's own `job_definition`, or a replacement for it.
         account: The account of the jobs, if it is known.
         region: Their region; the connection's if None.
 
@@ -404,7 +404,7 @@ def plan_task(
 
 
 def ways_of(options: WaitOptions) -> Ways:
-    """Return how a task waits, for the permissions that this takes."""
+    """Return those wait options that determine a task's permissions."""
     return Ways(
         waits=options.wait_for_completion,
         defers=options.wait_for_completion and options.is_deferrable,
@@ -413,14 +413,14 @@ def ways_of(options: WaitOptions) -> Ways:
 
 
 def outputs_read(own: Sequence[str], result_files: Any) -> tuple[str, ...]:
-    """Return the outputs that a task itself reads when its job has ended: those of its kind, and result files."""
+    """Return the outputs that a task itself reads when its job has ended: its own ones, and those of result files."""
     named = read_result_files(result_files)
     places = named.values() if isinstance(named, Mapping) else ()
     return tuple(dict.fromkeys([*own, *(str(place).partition("/")[0] for place in places)]))
 
 
 def _configured_region(task: PlannedTask) -> str | None:
-    """Return the region that a task's session would have, from Airflow's connection or boto3's own configuration."""
+    """Return the region of a task's session, from Airflow's connection or boto3's own configuration."""
     import botocore.session
 
     region: str | None = task.hook.conn_config.region_name

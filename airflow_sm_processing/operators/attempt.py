@@ -1,4 +1,4 @@
-"""What Airflow says of this try of a task, and the errors with which a try ends in a way of Airflow's own."""
+"""Airflow's information on this try of a task, and the errors that fail a task without a retry."""
 
 from __future__ import annotations
 
@@ -46,47 +46,47 @@ _SILENCE = "Airflow didn't report why this task's process has to end: %r"
 
 
 class TaskDefinitionError(DefinitionError, AirflowFailException):
-    """A `DefinitionError` that fails the task without a retry, which couldn't help."""
+    """A `DefinitionError` that fails the task without a retry, since a retry couldn't help."""
 
     @classmethod
     def of(cls, error: DefinitionError, *, task_id: str) -> TaskDefinitionError:
-        """Return the same problems as a task's error."""
+        """Return an error with the same problems that names the task."""
         return cls(error.problems, subject=f"task {task_id}")
 
 
 class UnwantedJobError(JobExistsError, AirflowFailException):
-    """A `JobExistsError` that fails the task without a retry: the job will be there then, too."""
+    """A `JobExistsError` that fails the task without a retry, since the job would still exist."""
 
 
 class UnusableResultError(ResultFileError, AirflowFailException):
-    """A `ResultFileError` that fails the task without a retry, which would find the same job's files."""
+    """A `ResultFileError` that fails the task without a retry, since a retry would find the same job's files."""
 
 
 class WorkerShutdownError(ProcessingError):
-    """A try that ends because its worker does: its job goes on, and the next try waits for it."""
+    """The try ends because its worker does; the job goes on, and the next try waits for it."""
 
 
 _INTENT_KEY = "processing_job"
-_LONGEST_ID = 250  # of Airflow's own ids
-_PAUSE_SECONDS = 1.0  # between questions to an Airflow that gives none but errors
+_LONGEST_ID = 250  # the limit of Airflow's own ids
+_PAUSE_SECONDS = 1.0  # between requests to Airflow while it answers with errors
 _BETWEEN_TRIES = frozenset({"up_for_retry", "scheduled", "queued", "deferred"})
 
 
 class Termination(Enum):
-    """Why a task's process is told to end, as far as Airflow's state of the task says."""
+    """Why a task's process is told to end, according to the task's state in Airflow."""
 
     SHUTDOWN = "shutdown"
-    """The task still runs: not it, but the worker, its pod or its machine is to end."""
+    """The task is still running, so it is the worker, its pod or its machine that ends."""
     ENDED = "ended"
     """Somebody ended the task: a user who marked or cleared it, or the end of its DAG run."""
     SUPERSEDED = "superseded"
-    """A later try has the task already, and its job with it."""
+    """A later try has already taken over the task and its job."""
     UNKNOWN = "unknown"
-    """Airflow can't be asked: its API server is away, or this host is cut off."""
+    """Airflow can't be reached: its API server is down, or this host is disconnected."""
 
 
 class Attempt:
-    """Who asks for a job, what the task instance remembers, and whether this process still speaks for it."""
+    """This try of a task instance: its identity, its stored intents, and its state in Airflow."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -97,7 +97,7 @@ class Attempt:
         self._supervisor_pid = os.getppid() if _has_supervisor() else None
 
     def asking(self) -> Try:
-        """Return the task instance's identity, generation and try."""
+        """Return the task instance's identity, generation and try number."""
         from airflow_sm_processing.ownership.claim import Try
 
         ti, run = self._ti, self._run
@@ -120,7 +120,7 @@ class Attempt:
 
     @property
     def is_orphaned(self) -> bool:
-        """Whether the supervisor of this process has died: Airflow will take the try for dead too."""
+        """Whether the supervisor of this process has died, so that Airflow will consider the try dead too."""
         return self._supervisor_pid is not None and os.getppid() != self._supervisor_pid
 
     @property
@@ -129,7 +129,7 @@ class Attempt:
         return bool(self._ti.try_number <= self._ti.max_tries)
 
     def check_supervisor(self) -> None:
-        """Raise if this process doesn't speak for its task instance any more."""
+        """Raise if this process no longer acts for its task instance, because its supervisor has died."""
         if self.is_orphaned:
             raise ProcessingError(
                 "No job was created: this process lost its supervisor, so Airflow takes the try for dead, and another "
@@ -151,7 +151,7 @@ class Attempt:
         return bool(decision.action.value != "fail")
 
     def termination(self, *, within: float) -> Termination:
-        """Ask Airflow why this process is told to end; `UNKNOWN` if there is no answer in that many seconds."""
+        """Ask Airflow why this process is told to end; return `UNKNOWN` without an answer within that many seconds."""
         answers: queue.SimpleQueue[Termination] = queue.SimpleQueue()
         asking = threading.Thread(target=lambda: self._ask_why(answers, within), daemon=True, name="termination")
         asking.start()
@@ -168,7 +168,7 @@ class Attempt:
             return Termination.SHUTDOWN if self.is_orphaned else self._termination()  # a signal may end both processes
 
         tries = Retrying(
-            retry=retry_if_exception_type(Exception),  # of Airflow's many kinds: none says that the task was ended
+            retry=retry_if_exception_type(Exception),  # Airflow raises many kinds; none means that the task was ended
             stop=stop_after_delay(within),
             wait=wait_fixed(_PAUSE_SECONDS),
             before_sleep=lambda state: log.warning(_SILENCE, state.outcome and state.outcome.exception()),
@@ -182,9 +182,9 @@ class Attempt:
             return Termination.SUPERSEDED
         if state != "running":
             return Termination.ENDED
-        # It is this try, or the next one, to which Airflow has given the task's notes.
+        # Airflow lets only the running try read the task's notes: either this try, or already the next one.
         note = self.intents.read()
-        is_next = self.intents.available and note is None  # asked afterwards: it may have failed
+        is_next = self.intents.available and note is None  # `available` is checked after the read, which may fail
         return Termination.SUPERSEDED if is_next else Termination.SHUTDOWN
 
     def _state(self) -> str | None:
@@ -192,7 +192,7 @@ class Attempt:
         place = {"dag_id": ti.dag_id, "task_ids": [ti.task_id], "run_ids": [ti.run_id], "map_index": ti.map_index}
         try:
             states = ti.get_task_states(**place).get(ti.run_id, {})
-        except AttributeError:  # of an answer that has no states: there is no such task instance any more
+        except AttributeError:  # the response has no states: the task instance no longer exists
             return None
         mapped = ti.map_index is not None and ti.map_index >= 0
         state = states.get(f"{ti.task_id}_{ti.map_index}" if mapped else ti.task_id)
@@ -207,7 +207,7 @@ class TaskIntents:
         self.available = True
 
     def read(self) -> Intent | None:
-        """Return the last intent; None also if Airflow can't say."""
+        """Return the last intent; None if there is none or Airflow can't be read."""
         try:
             fields = self._store.get(_INTENT_KEY)
             return None if fields is None else Intent.from_plain(fields)
@@ -231,7 +231,7 @@ class TaskIntents:
 
 
 def _has_supervisor() -> bool:
-    """Return whether a process of its own supervises this one; `airflow dags test` has none."""
+    """Return whether a separate process supervises this one; `airflow dags test` has none."""
     from airflow.sdk.execution_time.comms import CommsDecoder
 
     return isinstance(supervisor_comms(), CommsDecoder)
@@ -245,16 +245,17 @@ def deployment() -> str:
     return str(name or "airflow")[:_LONGEST_ID]
 
 
-# Questions to the supervisor: each gets its own answer, whatever interrupts the task
+# Requests to the supervisor: each gets its own response, whatever interrupts the task
 
-_ANSWER_SECONDS = 5.0  # in which a time-out waits for an answer; after that, the question goes on without the task
+_ANSWER_SECONDS = 5.0  # how long an interrupted caller waits for the response, before it goes on without it
 
 
 def make_comms_signal_safe() -> None:
-    """From now on, give each question of this process its own answer: the package's, Airflow's own, and any code's.
+    """From now on, make sure that each request of this process to its supervisor gets its own response.
 
-    Airflow matches an answer to a question by their order alone. Its `execution_timeout` is an exception that a signal
-    raises anywhere, so also between the two: then each later question gets the answer to the one before.
+    Airflow matches responses to requests only by their order. Its `execution_timeout` is an exception that a signal
+    raises anywhere, even between the two: then each later request gets the response to the one before. This applies to
+    requests by this package, by Airflow itself and by any other code.
     """
     from airflow.sdk.execution_time import task_runner
 
@@ -265,7 +266,7 @@ def make_comms_signal_safe() -> None:
 
 
 def supervisor_comms() -> Any:
-    """Return what Airflow itself asks this process's supervisor by; None where there is none."""
+    """Return Airflow's own object for requests to this process's supervisor; None without a supervisor."""
     from airflow.sdk.execution_time import task_runner
 
     comms: Any = getattr(task_runner, "SUPERVISOR_COMMS", None)
@@ -273,18 +274,18 @@ def supervisor_comms() -> Any:
 
 
 class SignalSafeComms:
-    """Replaces Airflow's `SUPERVISOR_COMMS`, and asks in threads, which no signal's handler interrupts."""
+    """Replaces Airflow's `SUPERVISOR_COMMS`, and sends requests in threads, which signal handlers don't interrupt."""
 
     def __init__(self, comms: Any) -> None:
         self.comms = comms
-        self._turn = threading.RLock()  # Airflow 3.1 has none: two threads' answers could be swapped
+        self._turn = threading.RLock()  # Airflow 3.1 has no lock: two threads' responses could be swapped
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.comms, name)
 
     def send(self, msg: Any) -> Any:
-        """Ask, and return the answer. A question that was begun is finished, even if the caller is interrupted."""
-        if threading.current_thread() is not threading.main_thread():  # the only one that handles signals
+        """Send a request, and return the response; a request is completed even if the caller is interrupted."""
+        if threading.current_thread() is not threading.main_thread():  # signals interrupt only the main thread
             return self._ask(msg)
         answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
         ask = contextvars.copy_context().run
@@ -293,7 +294,7 @@ class SignalSafeComms:
             asking.start()
             answer, error = answers.get()
         except BaseException:
-            with suppress(queue.Empty):  # a supervisor that hangs doesn't keep the task
+            with suppress(queue.Empty):  # a hanging supervisor must not hold up the task
                 answers.get(timeout=_ANSWER_SECONDS)
             raise
         if error is not None:

@@ -88,7 +88,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.secrets import JobSecrets
     from airflow_sm_processing.processing.values import Late
 
-    # What editors and type checkers know of `**kwargs`; nothing of it exists when a DAG file is parsed.
+    # The types of `**kwargs`, only for editors and type checkers: none of this is loaded when a DAG file is parsed.
 
     class AirflowParameters(TypedDict, total=False):
         """The parameters of every operator of Airflow."""
@@ -199,7 +199,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_MAX_RESULT_FILE_BYTES", "BaseProcessingOperator"]
 
 DEFAULT_MAX_RESULT_FILE_BYTES = 256 * 1024
-"""More than most results, and little enough for a row of Airflow's database."""
+"""More than most result files have, and small enough for a row of Airflow's database."""
 _OWN_XCOM = "airflow.sdk.execution_time.xcom.BaseXCom"
 
 
@@ -274,13 +274,13 @@ class BaseProcessingOperator(BaseOperator):
     own_outputs: Sequence[str] = ()
     """The names of outputs that a task of this kind reads itself when its job has ended."""
     processor_parameters: Sequence[str] = ()
-    """What a processor of this kind keeps from job to job beside what every processor does."""
+    """The parameters that a processor of this kind keeps from job to job, besides those of every processor."""
     needs_worker: str | None = None
-    """Why a task of this kind can't be ended by its trigger, if it can't."""
+    """Why a task of this kind can't be ended by its trigger; None if it can."""
     written: Mapping[str, Any] = MappingProxyType({})
-    """The templated fields as they stand in the DAG file, once they are rendered."""
+    """The templated fields as written in the DAG file; set when the fields are rendered."""
     _run: JobRun | None = None
-    _killed = False  # told to end before there was a run
+    _killed = False  # whether the process was told to end before there was a run
 
     def __init__(  # noqa: PLR0915  # each parameter is an attribute: Airflow's templating asks for it
         self,
@@ -456,11 +456,11 @@ class BaseProcessingOperator(BaseOperator):
 
     @classmethod
     def from_processor(cls, processor: Any, **parameters: Any) -> Self:
-        """Make a task that runs what a processor of this kind runs: this package's, or the SageMaker SDK's, v2 or v3.
+        """Return a task for a processor of this kind: this package's, or the SageMaker SDK's, v2 or v3.
 
         Args:
-            processor: Its parameters are used, but not its session or its credentials.
-            parameters: The operator's own, such as `task_id` and `inputs`, which win over the processor's.
+            processor: The processor, whose parameters are used, but not its session or its credentials.
+            parameters: The operator's own parameters, such as `task_id` and `inputs`, which override the processor's.
         """
         from airflow_sm_processing.processing.definition import PROCESSOR_PARAMETERS  # few tasks have one
 
@@ -484,20 +484,20 @@ class BaseProcessingOperator(BaseOperator):
         """Refuse parameters that have another name here, or are misspelt, and say which was meant.
 
         Raises:
-            DefinitionError: There are some: all at once.
+            DefinitionError: There are such parameters; it names them all.
         """
         refuse_misnamed(cls, given, task_id=task_id)
 
     @property
     def output(self) -> PlainXComArg:
-        """The task's result to come; `output["train"]` is the S3 URI of the output `train`."""
+        """A reference to the task's result; `output["train"]` refers to the S3 URI of the output `train`."""
         return TaskOutput(self)
 
     # The parameters, read
 
     @property
     def connection(self) -> AwsConnection:
-        """Which AWS the task talks to."""
+        """The task's AWS connection."""
         return read_connection(
             subject=f"task {self.task_id}",
             aws_conn_id=self.aws_conn_id,
@@ -515,7 +515,7 @@ class BaseProcessingOperator(BaseOperator):
 
     @cached_property
     def secrets(self) -> JobSecrets:
-        """What must not be shown of the task's job; to be asked for when the parameters are rendered."""
+        """The secrets of the task's job, which must not be shown; available once the parameters are rendered."""
         return job_secrets(self.env, self.mask_env)
 
     def definition_parameters(self) -> dict[str, Any]:
@@ -525,11 +525,11 @@ class BaseProcessingOperator(BaseOperator):
         return with_base_name(own, dag_id=self.dag_id, task_name=legal_name(self.task_id))
 
     def wait_parameters(self) -> dict[str, Any]:
-        """Return the parameters that say how the task waits, by the names of `WaitOptions`' fields."""
+        """Return the parameters of the wait, by the names of `WaitOptions`' fields."""
         return {name: getattr(self, name) for name in WAIT_PARAMETERS}
 
     def read_wait_options(self) -> tuple[WaitOptions, list[Problem]]:
-        """Return how the task waits, and what is wrong with the parameters that say so."""
+        """Return the wait options, and what is wrong with their parameters."""
         from airflow_sm_processing.airflow_compat import configured_poll_interval
 
         given = self.wait_parameters()
@@ -544,12 +544,12 @@ class BaseProcessingOperator(BaseOperator):
         definition_parameters: Mapping[str, Any] | None = None,
         is_excused: Callable[[Problem], bool] = lambda _: False,
     ) -> JobDefinition:
-        """Return the job's definition from the rendered parameters; local files are beside the DAG file.
+        """Return the job's definition from the rendered parameters; local paths are relative to the DAG file's folder.
 
         Args:
-            option_problems: What is wrong with how the task waits, to be reported along with the rest.
-            definition_parameters: Instead of the task's own.
-            is_excused: Returns which problems are passed over.
+            option_problems: What is wrong with the wait options, to be reported along with the rest.
+            definition_parameters: Replaces the task's own parameters.
+            is_excused: Returns whether to ignore a problem.
 
         Raises:
             DefinitionError: A parameter can't be read.
@@ -563,12 +563,12 @@ class BaseProcessingOperator(BaseOperator):
         )
 
     def early_problems(self) -> list[Problem]:
-        """Return what is wrong with the parameters whatever a run brings."""
+        """Return the problems with the parameters that don't depend on a run."""
         problems = early_problems(self._parameters(), self._folder())
         return with_misnamed(self.misnamed, [*self._template_problems(), *problems])
 
     def _template_problems(self) -> Iterator[Problem]:
-        # An instance of a mapped task is made in the worker, of data too, in which Airflow renders nothing.
+        # A mapped task's instance is made in the worker, partly from data, in which Airflow doesn't render templates.
         if getattr(self, "_BaseOperator__from_mapped", False):
             return
         dag = self.get_dag()
@@ -577,13 +577,13 @@ class BaseProcessingOperator(BaseOperator):
         yield from template_problems(fields, settings, secret=("env", "git_config"))
 
     def _check_early(self) -> None:
-        """Report what is wrong whatever a run brings; called at the end of the outermost `__init__`."""
+        """Report problems that don't depend on a run; called at the end of the outermost `__init__`."""
         problems = self.early_problems()
         if problems:
             raise DefinitionError(problems, subject=f"task {self.task_id}")
 
     def _folder(self) -> Path:
-        """Return what relative paths of local files are relative to: the DAG file's folder."""
+        """Return the DAG file's folder, which local paths are relative to."""
         dag = self.get_dag()
         return Path(dag.fileloc).parent if dag is not None and dag.fileloc else Path.cwd()
 
@@ -609,21 +609,21 @@ class BaseProcessingOperator(BaseOperator):
         *,
         is_excused: Callable[[Problem], bool] = lambda _: False,
     ) -> Iterator[JobDefinition]:
-        """Yield the job's definition, for the block in which the job is created; see `read_definition`."""
+        """Yield the job's definition, see `read_definition`; the job is created in the block."""
         yield self.read_definition(option_problems, is_excused=is_excused)
 
     def job_result(self, context: Context, ended: EndedJob) -> Any:  # noqa: ARG002  # others need it
-        """Return the task's result, of a job that has ended well or was stopped."""
+        """Return the task's result for a job that completed or was stopped."""
         from airflow_sm_processing.xcoms import ended_result
 
         return ended_result(ended.description)
 
     def job_failure(self, ended: EndedJob, error: JobFailedError) -> Exception:  # noqa: ARG002  # others need it
-        """Return what the task raises for a job that failed."""
+        """Return the exception that the task raises for a failed job."""
         return error
 
     def ends_from_trigger(self, options: WaitOptions) -> bool:
-        """Return whether the trigger may end the task; log why not where the user asked for it."""
+        """Return whether the trigger may end the task; if the user asked for that and it can't, log why."""
         if not options.end_from_trigger:
             return False
         reasons = list(self._reasons_for_worker(options))
@@ -632,15 +632,15 @@ class BaseProcessingOperator(BaseOperator):
         return not reasons
 
     def plan(self, context: Context, *, show_env: bool = False) -> dict[str, Any]:
-        """Return what the task would ask of AWS, without asking: plain JSON.
+        """Return the task's requests to AWS as plain JSON, without sending them.
 
-        `request` is CreateProcessingJob's, with the task instance's first name and its owner's tags but the claim;
-        `uploads` has the S3 URI of each local file; `permissions` what the `caller` and the `job_role` need;
-        `defaults` the sources of parameters that the task doesn't set; `unknown` what stands for something that
-        only AWS knows.
+        `request` is that of CreateProcessingJob, with the name of the task instance's first job and all its owner's
+        tags except the claim. `uploads` has the S3 URI of each local file, `permissions` what the `caller` and the
+        `job_role` need, `defaults` the sources of parameters that the task doesn't set, and `unknown` the placeholders
+        for what only AWS knows.
 
         Args:
-            context: Of the task instance; the task's parameters must be rendered.
+            context: The task instance's context; the task's parameters must be rendered.
             show_env: Whether the values of `env` are shown.
 
         Raises:
@@ -654,12 +654,12 @@ class BaseProcessingOperator(BaseOperator):
     # What Airflow calls
 
     def pre_execute(self, context: Context) -> None:
-        """Remove the links from the worker's copy of the task: a worker would push them again, even those not there."""
+        """Remove the links from the worker's copy of the task: Airflow would push them again, even empty ones."""
         self.operator_extra_links = ()
         super().pre_execute(context)
 
     def execute(self, context: Context) -> Any:
-        """Acquire the job of this task instance, made now or by an earlier try; then wait for it, defer, or be done."""
+        """Acquire this task instance's job, created now or by an earlier try; then wait for it, defer, or return."""
         return self._begin(context).start()
 
     def execute_after_capacity_wait(self, context: Context, event: dict[str, Any]) -> Any:
@@ -671,7 +671,7 @@ class BaseProcessingOperator(BaseOperator):
         return self._begin(context).resume(event)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume after a deferral; if Airflow ended it, see to the job before the task fails."""
+        """Resume after a deferral; if Airflow ended the deferral, handle the job before the task fails."""
         if next_method != TRIGGER_FAIL_REPR:
             return super().resume_execution(next_method, next_kwargs, context)
         return self._begin(context).resume_without_trigger(next_kwargs or {})
@@ -689,7 +689,7 @@ class BaseProcessingOperator(BaseOperator):
         jinja_env: Environment | None = None,
         seen_oids: set[int] | None = None,
     ) -> Any:
-        """Render what has a template in it, at any depth; other text reaches the job as it was written."""
+        """Render texts that have a template in them, at any depth; other texts reach the job unchanged."""
         if isinstance(content, str):
             jinja_env = jinja_env or self.get_template_env()
             if not has_template(content, jinja_env, self.template_ext):
@@ -697,14 +697,14 @@ class BaseProcessingOperator(BaseOperator):
         return super().render_template(content, context, jinja_env, seen_oids)
 
     def _render(self, template: Template, context: Any, dag: DAG | None = None) -> Any:
-        """Render by Airflow's own means; a number that a native DAG makes of text keeps that text."""
+        """Render as Airflow does; a number that a native DAG makes of a text keeps that text."""
         recorded = RecordedTemplate(template)
         return recorded.value(super()._render(recorded, context, dag))
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], *args: Any, **kwargs: Any
     ) -> None:
-        """Render, and tell Airflow's masker: Airflow shows the fields right after that, or earlier if it fails."""
+        """Render the fields, and register secrets with Airflow's masker, before Airflow shows the fields."""
         names = [*template_fields]
 
         def render(fields: Sequence[str]) -> None:
@@ -717,7 +717,7 @@ class BaseProcessingOperator(BaseOperator):
         self._mask_in_airflow(known=hide_unresolved)
         render_fields(self, [name for name in names if name != MASK_PARAMETER], render)
         self._mask_in_airflow(known=lambda rendered: rendered)
-        # Airflow shows what the rendered task calls its template fields: of some fifty, most tasks set a handful.
+        # Airflow shows all template fields of the rendered task. There are about fifty, and most tasks set a handful.
         self.template_fields = [name for name in names if getattr(self, name, None) is not None]
 
     def _mask_in_airflow(self, *, known: Callable[[Any], Any]) -> None:
@@ -725,14 +725,14 @@ class BaseProcessingOperator(BaseOperator):
         mask_in_airflow(known(self.env), self.mask_env, fields, known(getattr(self, "git_config", None)))
 
     def get_openlineage_facets_on_start(self) -> Any:
-        """Return the places in S3 that the task itself names; others are known when the job is made."""
+        """Return the S3 locations that the task itself names; others are known when the job is created."""
         from airflow_sm_processing.operators.lineage import lineage_of_definition
 
         _, problems = self.read_wait_options()
         return lineage_of_definition(self.read_definition(problems), self.secrets.hide)
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
-        """Return what the job read and wrote, with sizes, and the job."""
+        """Return the job, and what it read and wrote, with sizes."""
         del task_instance
         seen = None if self._run is None else self._run.last_seen
         if seen is None:
@@ -742,11 +742,11 @@ class BaseProcessingOperator(BaseOperator):
         return lineage_of_job(seen, self.get_openlineage_facets_on_start)
 
     def get_openlineage_facets_on_failure(self, task_instance: Any) -> Any:
-        """Return the same, as far as the job came."""
+        """Return the same as on completion, as far as the job came."""
         return self.get_openlineage_facets_on_complete(task_instance)
 
     def _begin(self, context: Context) -> JobRun:
-        """Return the run of this stay in a worker, which needs what a DAG file's parse does not."""
+        """Return a new run, for this period in a worker; import here what a DAG file's parse doesn't need."""
         from airflow_sm_processing.operators.attempt import make_comms_signal_safe
         from airflow_sm_processing.operators.job_run import JobRun
 
@@ -775,7 +775,7 @@ class BaseProcessingOperator(BaseOperator):
         )
 
     def _reasons_for_worker(self, options: WaitOptions) -> Iterator[str]:
-        """Yield what Airflow does at the task's end only in a worker."""
+        """Yield the reasons for ending the task in a worker: things that Airflow does only there."""
         from airflow_sm_processing.airflow_compat import conf
 
         has_hook = type(self).post_execute is not BaseOperator.post_execute or getattr(self, "_post_execute_hook", None)

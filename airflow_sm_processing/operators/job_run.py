@@ -60,16 +60,16 @@ log = logging.getLogger(__name__)
 
 
 class JobRun:
-    """Runs the one job of a task instance, in one stay in a worker: from its start, or after a deferral, on."""
+    """Runs the one job of a task instance during one period in a worker: from the start, or after a deferral."""
 
     def __init__(self, task: JobTask, context: Context, settings: RunSettings, log: Any) -> None:
-        """Begin a stay in a worker, without a job yet.
+        """Begin a period in a worker, without a job yet.
 
         Args:
             task: The operator.
-            context: Of the task instance.
-            settings: What the operator's parameters say.
-            log: The operator's own.
+            context: The task instance's context.
+            settings: The settings from the operator's parameters.
+            log: The operator's logger.
         """
         self.last_seen: SeenJob | None = None
         """The job as it was last seen, for lineage."""
@@ -86,13 +86,13 @@ class JobRun:
     def _records(self) -> JobRecorder:
         return JobRecorder(self._context, self._options, aws_conn_id=self._task.connection.aws_conn_id)
 
-    # Where a stay in a worker begins
+    # The beginning of a period in a worker
 
     def start(self, refusals: Refusals | None = None, *, lacking: CapacityError | None = None) -> Any:
-        """Acquire the job, made now or by an earlier try; then wait for it, defer, or be done.
+        """Acquire the job, created now or by an earlier try; then wait for it, defer, or return.
 
         Args:
-            refusals: That AWS had no capacity for the job, until now.
+            refusals: The times so far that AWS had no capacity for the job; None if there were none.
             lacking: Why the last job could not start.
         """
         self._acquisition.refusals = refusals
@@ -107,7 +107,7 @@ class JobRun:
             self._records.submission(job, found)
             for title, url in job.links().items():
                 self._log.info("%s in the AWS console: %s", title, url)
-            if self._guard.killed:  # the submission went on
+            if self._guard.killed:  # during the submission, which was completed first
                 self._guard.release(job)
             self._guard.settle()
             if not options.wait_for_completion:
@@ -129,9 +129,9 @@ class JobRun:
 
         arrived = JobEvent.from_payload(event)
         job = self._take_up(arrived.job_name)
-        if arrived.position_kept or self._options.logs is True:  # which began one
+        if arrived.position_kept or self._options.logs is True:  # `logs=True` began a position
             forget_log_position(self._context)
-        if arrived.outcome in {JobOutcome.TROUBLE, JobOutcome.UNKNOWN}:  # the triggerer may look with older credentials
+        if arrived.outcome in {JobOutcome.TROUBLE, JobOutcome.UNKNOWN}:  # the triggerer's credentials may be older
             self._log.warning("The triggerer could not watch the job, so this worker waits: %s", arrived.message)
         self._acquisition.refusals = None if arrived.refused_since is None else Refusals(since=arrived.refused_since)
         gave_up = arrived.outcome is JobOutcome.DEADLINE
@@ -142,7 +142,7 @@ class JobRun:
         from airflow.sdk.bases.operator import TriggerFailureReason
 
         is_over = details.get("error") == TriggerFailureReason.TRIGGER_TIMEOUT
-        if is_over:  # of a wait for capacity: one more try, and no other wait
+        if is_over:  # if it was waiting for capacity: try once more, without another wait
             self._acquisition.refusals = Refusals(since=time.time() - self._options.max_capacity_wait)
         job_name = xcom_if_any(self._context["ti"], xcoms.JOB_NAME_KEY)
         if job_name is None:  # it waited for capacity
@@ -157,7 +157,7 @@ class JobRun:
             return self._end(job, self._passed_deadline(), shown=shown)
         trace = "".join(details.get("traceback") or ())
         self._log.warning("The trigger failed (%s), so this worker waits.\n%s", details.get("error"), trace)
-        deadline = self._deadline(max_wait=self._options.max_wait)  # anew: the trigger's is lost with it
+        deadline = self._deadline(max_wait=self._options.max_wait)  # a new one: the trigger's is lost
         return self._end(job, deadline, shown=shown)
 
     def stop(self) -> None:
@@ -165,7 +165,7 @@ class JobRun:
         self._guard.kill()
 
     def _take_up(self, job_name: str) -> ProcessingJob:
-        """Return the job that the task waits for, in the worker that it resumes in."""
+        """Return the job that the task was deferred for, and guard it in this worker."""
         job = self._guard.job = self._task.hook.job(job_name)
         return job
 
@@ -206,9 +206,9 @@ class JobRun:
         shown: dict[str, Any] | None = None,
         gave_up: bool = False,
     ) -> Any:
-        """Wait for the job's end in this worker, and finish; start anew if there was no capacity for the job."""
+        """Wait for the job's end in this worker, and finish; start again if there was no capacity for the job."""
         self._guard.hands_on = False
-        if self._guard.killed:  # before it was known what job this stay waits for
+        if self._guard.killed:  # before the job to wait for was known
             self._guard.release(job)
         description = self.wait(job, deadline, shown=shown, gave_up=gave_up)
         lacking = lacked_capacity(description)
@@ -228,12 +228,12 @@ class JobRun:
         shown: dict[str, Any] | None = None,
         gave_up: bool = False,
     ) -> JobDescription:
-        """Wait in this worker, to show the log from where the trigger left off, and return the job at its end.
+        """Wait in this worker, showing the log from where the trigger left off, and return the job at its end.
 
         Args:
-            job: What to wait for.
+            job: The job to wait for.
             deadline: When to give up.
-            shown: The position that the trigger left in the log.
+            shown: The position in the log that the trigger has reached.
             gave_up: Whether the trigger has stopped the job at its deadline.
         """
         from airflow_sm_processing.processing.log_events import LogPosition
@@ -262,7 +262,7 @@ class JobRun:
         return description
 
     def finish(self, job: ProcessingJob, description: JobDescription) -> Any:
-        """Return the task's result of a job that has ended, or raise: the same in every mode."""
+        """Return the task's result for a job that has ended, or raise; this is the same in every mode."""
         sizes = self._note_end(job, description)
         self._guard.job = None
         ended = EndedJob(job, description, self._options.max_transient_seconds)
@@ -273,7 +273,7 @@ class JobRun:
             _skip(f"Processing job {job.job_name} ended with exit code {description.exit_code}.")
         if not is_stopped or self._options.on_stopped != "succeed":
             self._raise_unless_completed(ended)
-        result = self._task.job_result(self._context, ended)  # before anything is pushed: it may be refused
+        result = self._task.job_result(self._context, ended)  # before anything is pushed, as it may raise
         if description.status.is_success:
             self._push_result_files(description)
             emit_asset_events(self._settings.asset_outlets, self._context, description, sizes)
@@ -320,19 +320,19 @@ class JobRun:
             raise AirflowTaskTimeout(f"execution_timeout was reached: processing job {job.job_name} {what}.") from None
         raise WaitTimeoutError(job.job_name, waited_seconds=self._options.max_wait or 0.0) from None
 
-    # What these need
+    # Helpers
 
     def _deadline(self, *, max_wait: float | None) -> Deadline | None:
         """Return when the wait ends: `max_wait` seconds from now, or with the task's `execution_timeout`."""
         return self._settings.deadline(self._context["ti"].start_date, max_wait=max_wait)
 
     def _passed_deadline(self) -> Deadline:
-        """Return the deadline that ended a deferral: one more look at the job, and the wait is over."""
+        """Return the deadline that ended a deferral, so that the job is described once more and the wait ends."""
         execution = self._deadline(max_wait=None)
         return execution if execution is not None and execution.seconds_left <= 0 else Deadline(0.0, "max_wait")
 
     def _warn_of_what_needs_the_end(self) -> None:
-        """Warn of what `default_args` ask for, and a task that doesn't wait can't do."""
+        """Warn of parameters from `default_args` that have no effect, because the task doesn't wait."""
         asked = {"result_files": self._settings.result_files, "emit_assets": self._settings.asset_outlets.alias}
         names = [name for name, value in asked.items() if value and as_bool(value) is not False]
         if names:
@@ -352,7 +352,7 @@ def _unawaited_result(acquired: Acquired) -> dict[str, Any]:
     return xcoms.submitted_result(job.job_name, job.job_arn, job.output_uris)
 
 
-_MOST_HOSTS = 10  # whose last lines are recorded: up to 20 kB of each, in a row of Airflow's database
+_MOST_HOSTS = 10  # whose last lines are recorded: up to 20 kB per host, in one row of Airflow's database
 
 
 class SeenJob(NamedTuple):
@@ -360,11 +360,11 @@ class SeenJob(NamedTuple):
 
     description: JobDescription
     sizes: Mapping[str, Size | None] = MappingProxyType({})
-    """Of its inputs and outputs, by S3 URI, when it has ended."""
+    """The sizes of its inputs and outputs by S3 URI, when it has ended."""
 
     @classmethod
     def just_made(cls, job: ProcessingJob) -> SeenJob:
-        """Return a job as its request has it."""
+        """Return a new job as described by its request."""
         from airflow_sm_processing.processing.description import JobDescription, JobStatus
 
         response = {
@@ -377,7 +377,7 @@ class SeenJob(NamedTuple):
 
 
 class JobRecorder:
-    """Records a task's job, for the pages that Airflow's UI shows of it."""
+    """Records a task's job for this package's pages in Airflow's UI."""
 
     def __init__(self, context: Context, options: WaitOptions, *, aws_conn_id: str | None) -> None:
         from airflow_sm_processing.xcoms import Circumstances
@@ -392,12 +392,12 @@ class JobRecorder:
         )
 
     def submission(self, job: ProcessingJob, found: JobDescription | None) -> None:
-        """Record a job that the task just got; as it was `found`, if an earlier try had made it."""
+        """Record a job that the task has acquired; `found` describes one that an earlier try created."""
         self._record(job, found, is_new=True)
 
     def progress(self, job: ProcessingJob, description: JobDescription) -> None:
         """Record a job whose container has started, or that is being stopped."""
-        job.learn(description)  # a worker that the task resumes in knows its name alone
+        job.learn(description)  # after a deferral, the worker knows only the job's name
         self._record(job, description, with_details=False)
 
     def end(self, job: ProcessingJob, description: JobDescription, sizes: Mapping[str, Size | None]) -> None:
@@ -407,7 +407,7 @@ class JobRecorder:
         self._record(job, description, sizes=sizes, with_log=with_log)
 
     def as_left(self, job: ProcessingJob) -> None:
-        """Record a job that the task doesn't wait for any more, as it is now: nobody will see its end."""
+        """Record the present state of a job that the task no longer waits for, since the task won't see its end."""
         try:
             description = job.description()
         except ProcessingError as error:
@@ -448,14 +448,14 @@ class JobRecorder:
 
 
 def _shows_a_later_try(context: Context) -> bool:
-    """Return whether the task was cleared and tried again, and the new try has a job, while this one still ends."""
+    """Return whether the task was cleared, and a new try already has a job, while this try is still ending."""
     found = own_xcom(context, xcoms.RECORD_KEY)
     number = found.get("try_number") if isinstance(found, dict) else None
     return isinstance(number, int) and number > context["ti"].try_number
 
 
 def measured(hook: ProcessingHook, description: JobDescription) -> dict[str, Size | None]:
-    """Measure what an ended job read and wrote, by its S3 URIs; nothing where `[sm_processing] measure_data` is off."""
+    """Return the sizes of what an ended job read and wrote; empty if `[sm_processing] measure_data` is off."""
     from airflow_sm_processing.airflow_compat import conf
     from airflow_sm_processing.processing.s3 import measure_all
 
@@ -474,26 +474,26 @@ def measured(hook: ProcessingHook, description: JobDescription) -> dict[str, Siz
 
 
 def publish(context: Context, job: ProcessingJob) -> None:
-    """Push what is known of the job as soon as there is one, so that a failed task keeps it."""
+    """Push the job's name, ARN, outputs and links as soon as it exists, so that a failed task has them too."""
     ti = context["ti"]
     ti.xcom_push(key=xcoms.JOB_NAME_KEY, value=job.job_name)
     ti.xcom_push(key=xcoms.JOB_ARN_KEY, value=job.job_arn)
     for name, uri in job.output_uris.items():
-        if name not in xcoms.RESERVED_KEYS:  # as an output of somebody else's job may be called
+        if name not in xcoms.RESERVED_KEYS:  # an output of somebody else's job may have such a name
             ti.xcom_push(key=name, value=uri)
     push_links(ti, job.links())
 
 
 def own_xcom(context: Context, key: str) -> Any:
-    """Return what an earlier stay of the task instance, or its trigger, left under a key that it always has."""
+    """Return the XCom that the task instance, before a deferral, or its trigger pushed under a fixed key."""
     ti = context["ti"]
     return ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index)
 
 
 def begin_log_position(context: Context) -> None:
-    """Push a position at the log's start, for triggers to ask for and to move on.
+    """Push a position at the log's start, which triggers read and advance.
 
-    It is written past XCom backends, as triggers write theirs.
+    It bypasses XCom backends, as triggers do.
     """
     from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.comms import SetXCom
@@ -508,7 +508,7 @@ def begin_log_position(context: Context) -> None:
 
 
 def forget_log_position(context: Context) -> None:
-    """Delete the position in the job's log, which a worker goes on from."""
+    """Delete the position in the job's log, once a worker continues from it."""
     from airflow_sm_processing.airflow_compat import XCom
 
     ti = context["ti"]

@@ -1,6 +1,6 @@
 """The OpenLineage events of a task: the data that its job reads and writes, and the job itself.
 
-Loaded only where OpenLineage's provider asks, for it imports OpenLineage. Nothing here calls AWS.
+This module is loaded only when OpenLineage's provider needs it, because it imports OpenLineage. It doesn't call AWS.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 
 @define(kw_only=True)
 class ProcessingDefinitionJobFacet(JobFacet):
-    """What the task's jobs have in common: `sagemakerProcessing`."""
+    """The properties that the task's jobs share: `sagemakerProcessing`."""
 
     imageUri: str | None = None  # noqa: N815  # OpenLineage's spelling, as of all facets' fields
     instanceType: str | None = None  # noqa: N815  # the same
@@ -57,10 +57,10 @@ class ProcessingJobRunFacet(RunFacet):
 
 
 def lineage_of_definition(definition: JobDefinition, hide: Callable[[str], str]) -> Any:
-    """Return the lineage of a task before it has a job: the places in S3 that the task itself names.
+    """Return the lineage of a task before it has a job: the S3 locations that the task itself names.
 
     Args:
-        definition: The job's.
+        definition: The job's definition.
         hide: Returns a text without the secrets in it.
     """
     place = definition.code if definition.source_dir is None else definition.source_dir
@@ -76,10 +76,10 @@ def lineage_of_definition(definition: JobDefinition, hide: Callable[[str], str])
 
 
 def lineage_of_job(seen: SeenJob, of_definition: Callable[[], Any]) -> Any:
-    """Return the lineage of a job: what it read and wrote, with sizes, and the job.
+    """Return the lineage of a job: the job, and what it read and wrote, with sizes.
 
     Args:
-        seen: The job, and what was measured.
+        seen: The job, and what was measured of it.
         of_definition: Returns the lineage that the task had before, for inputs that manifests stand in for.
     """
     from openlineage.client.facet_v2 import external_query_run
@@ -114,9 +114,9 @@ def lineage_of_job(seen: SeenJob, of_definition: Callable[[], Any]) -> Any:
 
 
 def dataset_name(uri: str) -> tuple[str, str]:
-    """Return the namespace and name that OpenLineage has for a place in S3.
+    """Return OpenLineage's namespace and name for an S3 location.
 
-    A prefix is the same dataset with and without a slash at its end, and as it is for an Airflow asset of that URI.
+    A prefix is the same dataset with and without a slash at its end, and the same as an Airflow asset of that URI.
     """
     bucket, key = S3Location.parse(uri)
     return f"s3://{bucket}", key.rstrip("/") or "/"
@@ -142,7 +142,7 @@ def _output_uris(items: Iterable[ProcessingOutput]) -> Iterator[str]:
 
 
 def _unique(uris: Iterable[str], shown: Callable[[str], str], make: Callable[[str], Any]) -> list[Any]:
-    """Return one dataset for each place, in order."""
+    """Return one dataset for each location, in order."""
     return list({dataset_name(shown(uri)): make(shown(uri)) for uri in uris}.values())
 
 
@@ -172,7 +172,7 @@ def _output_dataset(uri: str, size: Size | None) -> Any:
 
 
 def _statistics(name: str, make: Any, size: Size | None) -> dict[str, Any]:
-    """Return the size as a facet; none of what was counted in part, for there the field has no way to say so."""
+    """Return the size as a facet; none for an incomplete count, which the facet can't express."""
     return {name: make(size=size.bytes, fileCount=size.objects)} if size is not None and size.complete else {}
 
 

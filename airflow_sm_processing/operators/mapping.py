@@ -1,7 +1,7 @@
 """Definition objects in `.partial()` and `.expand()`.
 
-Airflow serialises, counts and resolves plain structures by itself; of other objects it sees neither the references
-inside nor the fields. So the objects become plain dicts before Airflow gets them.
+Airflow serialises, counts and resolves plain structures by itself, but sees neither the fields of other objects nor the
+references inside of them. So the objects become plain dicts before Airflow gets them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ __all__ = ["ProcessingPartial", "wrap_references"]
 
 
 class ProcessingPartial(OperatorPartial):
-    """What `.partial()` of our operators returns: it takes definition objects wherever a value can be."""
+    """The result of `.partial()` of our operators, which accepts definition objects wherever a value can be."""
 
     @classmethod
     def of(cls, partial: OperatorPartial) -> ProcessingPartial:
-        """Return one in place of a partial of Airflow's own."""
+        """Return a `ProcessingPartial` in place of Airflow's own partial."""
         partial._expand_called = True  # noqa: SLF001  # it is this one now that warns if it is never expanded
         return cls(operator_class=partial.operator_class, kwargs=partial.kwargs, params=partial.params)
 
@@ -46,7 +46,7 @@ class ProcessingPartial(OperatorPartial):
 
     def _check_names(self, given: Mapping[str, Any]) -> None:
         operator: Any = self.operator_class  # one of ours
-        self._expand_called = True  # an error is enough: Airflow needn't warn of a task that is never mapped
+        self._expand_called = True  # in case of an error below, Airflow needn't also warn that the task is never mapped
         operator.check_names(given, task_id=self.kwargs["task_id"])
 
 
@@ -55,14 +55,14 @@ def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _mappable(plain: Any) -> Any:
-    """Return what is mapped over; the value itself may be an XComArg."""
+    """Return the value to map over, with its elements' references wrapped; the value itself may be an XComArg."""
     if isinstance(plain, dict):
         return {key: wrap_references(item) for key, item in plain.items()}
     return [wrap_references(item) for item in plain] if isinstance(plain, list) else plain
 
 
 def wrap_references(value: Any) -> Any:
-    """Return what is mapped over, or a part of it, with its references in a form that may be inside an element."""
+    """Return an element to map over, or a part of one, with its references in a form that Airflow accepts there."""
     if isinstance(value, XComArg):
         return ElementReference(value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Outputs: references to those of other tasks, and the assets and the result files of a task's own."""
+"""Outputs: references to other tasks' outputs, and the assets and result files of a task's own outputs."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 
 _PARAMETERS = frozenset({"inputs", "code", "source_dir"})
-"""What a job reads: a variable of `env` that is called `source` is text like any other."""
+"""The parameters that name what a job reads. In others, a key such as `source` has no meaning: `env` may have one."""
 
 _PACKAGE = "airflow_sm_processing."
 _MAY_PUSH = (
@@ -65,46 +65,46 @@ _MAY_PUSH = (
     "on_execute_callback",
     "on_success_callback",
 )
-"""The parameters of tasks that may push XComs of other keys than those of their outputs."""
+"""The parameters with which a task may push XComs under other keys than those of its outputs."""
 _HOOKS = {True: ("pre_execute", "post_execute"), False: ("_pre_execute_hook", "_post_execute_hook")}
-"""The same, as a mapped task has them and as another does."""
+"""Further such parameters: their names in a mapped task, and in a task that isn't mapped."""
 
 _PLACES = frozenset({"source", "s3_uri", "code", "source_dir"})
-"""The fields that say where data is."""
+"""The fields that have the place of data."""
 
 
 class PlaceReference(PlainXComArg):
-    """A reference to an XCom that resolves to what the XCom says of a place in S3."""
+    """A reference to an XCom that resolves to the S3 location in it."""
 
     __slots__ = ()
 
     def resolve(self, context: Mapping[str, Any]) -> Any:
-        """Return the place; of a mapped task, those of its instances."""
+        """Return the location; for a mapped task, those of its instances."""
         return self.read(super().resolve(context))
 
     def read(self, value: Any) -> Any:
-        """Return the place that an XCom names, or those that several do; None for None."""
+        """Return the location in an XCom, or those in a list of XComs; None for None."""
         raise NotImplementedError
 
 
 class FolderReference(PlaceReference):
     """A reference to an output's URI that resolves with a slash at its end.
 
-    The XCom has none, for paths are joined to it; as an input, it would take what begins alike along.
+    The XCom has no such slash, so that paths can be appended to it; as an input without one, it would also match keys
+    beside the folder that begin alike.
     """
 
     __slots__ = ()
 
     def read(self, value: Any) -> Any:
-        """Return the URI as an input's place."""
+        """Return the URI of the folder, for an input."""
         return as_folders(value)
 
 
 class ElementReference(ResolveMixin):
     """An XComArg inside a mapped element, such as `task.output["train"]`.
 
-    Airflow refuses to map *over* an XCom with a key of its own, and takes one that only stands inside an element for
-    such a case.
+    Airflow refuses to map *over* an XCom with a custom key, and mistakes one inside an element for such a case.
     """
 
     def __init__(self, reference: XComArg) -> None:
@@ -123,7 +123,7 @@ class ElementReference(ResolveMixin):
 
 
 class TaskOutput(PlainXComArg):
-    """A task's result to come, in which only outputs that there are can be named."""
+    """A reference to a task's result, which only accepts the names of existing outputs."""
 
     __slots__ = ()
 
@@ -131,17 +131,17 @@ class TaskOutput(PlainXComArg):
         """Return the reference to an output.
 
         Raises:
-            DefinitionError: The task has no such output, as far as its outputs are known.
+            DefinitionError: The task's outputs are known, and this isn't one of them.
         """
         check_reference(self.operator, item)
         return super().__getitem__(item)
 
 
 def check_reference(operator: Any, key: object) -> None:
-    """Refuse a reference to an output that a processing task surely won't have.
+    """Refuse a reference to an output that a processing task can't have.
 
     Raises:
-        DefinitionError: Each run would find out only when the job that makes the output had ended.
+        DefinitionError: There is no such output. Otherwise a run would notice that only after the upstream job's end.
     """
     known = _known_keys(operator)
     if known is None or key in known or not isinstance(key, str):
@@ -171,11 +171,11 @@ def _known_keys(operator: Any) -> frozenset[str] | None:
 
 
 def _parameters_of(operator: Any) -> Callable[[str], Any]:
-    """Return how a parameter of an operator, or of a mapped one, is read; what it is mapped over is late."""
+    """Return a function that reads a parameter of a plain or mapped operator; it returns LATE for mapped parameters."""
     if not operator.is_mapped:
         return lambda name: getattr(operator, name, None)
     mapped = getattr(operator.expand_input, "value", None)
-    over = mapped if isinstance(mapped, dict) else None  # whole dicts of arguments may hold any
+    over = mapped if isinstance(mapped, dict) else None  # whole dicts of arguments may have any parameter
 
     def parameter(name: str) -> Any:
         return LATE if over is None or name in over else operator.partial_kwargs.get(name)
@@ -184,7 +184,7 @@ def _parameters_of(operator: Any) -> Callable[[str], Any]:
 
 
 def _output_names(operator: Any) -> set[Any] | None:
-    """Return the names of a processing task's outputs, as far as they are known; None for a task of another kind."""
+    """Return the names of a processing task's outputs, LATE for unknown ones; None for a task of another kind."""
     own = getattr(getattr(operator, "operator_class", operator), "own_outputs", None)
     if own is None:
         return None
@@ -196,7 +196,7 @@ def _output_names(operator: Any) -> set[Any] | None:
 
 
 def with_folder_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a task's plain parameters in which each reference to an output that the job reads is one to a folder."""
+    """Return a task's plain parameters, with folder references for the outputs that the job reads."""
     return {
         name: with_folder_references(value, name) if name in _PARAMETERS else value
         for name, value in parameters.items()
@@ -204,15 +204,15 @@ def with_folder_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_folder_references(value: Any, field: str = "") -> Any:
-    """Return plain parameters in which each reference to an output, where data is named, is one to a folder.
+    """Return plain parameters with a folder reference in place of each reference to an output in a field for a place.
 
-    What has none in it is returned as it is.
+    A value without such references is returned unchanged, as the same object.
     """
     if isinstance(value, PlainXComArg):
         is_folder = field in _PLACES and not isinstance(value, PlaceReference) and _is_to_an_output(value)
         return FolderReference(value.operator, value.key) if is_folder else value
     if isinstance(value, dict):
-        # The user's own JSON isn't looked at, whatever its keys are called.
+        # The user's own JSON is left alone, whatever its keys are.
         converted = {key: item if key == "json" else with_folder_references(item, key) for key, item in value.items()}
         return converted if any(converted[key] is not item for key, item in value.items()) else value
     if type(value) in {list, tuple}:
@@ -222,7 +222,7 @@ def with_folder_references(value: Any, field: str = "") -> Any:
 
 
 def _is_to_an_output(reference: PlainXComArg) -> bool:
-    """Return whether a reference is to an output of a processing task, as far as its outputs are known.
+    """Return whether a reference is to a known output of a processing task.
 
     Raises:
         DefinitionError: The task has no such output.
@@ -232,28 +232,28 @@ def _is_to_an_output(reference: PlainXComArg) -> bool:
 
 
 def as_folders(value: Any) -> Any:
-    """Return an output's URI, or those of a mapped task's instances, as an input's place."""
+    """Return an output's URI, or those of a mapped task's instances, as URIs of folders, for inputs."""
     plain = resolved(value)
     if isinstance(plain, str):
         return as_folder(plain) if is_s3_uri(plain) else plain
     return [as_folders(item) for item in plain] if isinstance(plain, (list, tuple)) else plain
 
 
-# References of optional inputs: to a task that may be skipped
+# References of optional inputs, to tasks that may be skipped
 
 _DID_NOT_RUN = frozenset({"skipped", "upstream_failed", "removed", "None"})
 
 
 class OptionalReference(ResolveMixin):
-    """A reference that resolves to None if the task that it is to was skipped.
+    """A reference that resolves to None if the referenced task was skipped.
 
-    Airflow is asked for the task's state: a task that skipped itself has left XComs, and one that is skipped by a
-    branch now may have left some before it was cleared.
+    The task's state decides, not its XComs: a task that skipped itself has pushed XComs, and one that a branch skips
+    now may have pushed some before it was cleared.
     """
 
     def __init__(self, reference: Any) -> None:
         self.reference = getattr(reference, "reference", reference)
-        """Airflow's own, without what wraps it where tasks are mapped."""
+        """Airflow's own reference, without the wrapper for mapped tasks."""
 
     def __repr__(self) -> str:
         return repr(self.reference)
@@ -263,12 +263,12 @@ class OptionalReference(ResolveMixin):
         yield from self.reference.iter_references()
 
     def resolve(self, context: Mapping[str, Any]) -> Any:
-        """Return the XCom; of a mapped task, those of the instances that ran; None if there is nothing."""
+        """Return the XCom; for a mapped task, those of the instances that ran; None if there are none."""
         return _if_ran(self.reference, context)
 
 
 def _if_ran(reference: Any, context: Mapping[str, Any]) -> Any:
-    """Return what a reference resolves to: of `.concat()` the parts that ran, of `.map()` what it makes of them."""
+    """Return what a reference resolves to; `.concat()` and `.map()` apply to the parts that ran."""
     from airflow.sdk.definitions.xcom_arg import ConcatXComArg, MapXComArg
 
     if isinstance(reference, ConcatXComArg):
@@ -314,7 +314,7 @@ def _pulled_if_ran(reference: Any, context: Mapping[str, Any]) -> Any:
 
 
 def with_optional_references(inputs: Any) -> Any:
-    """Return inputs, plain, whose optional ones refer to tasks that may be skipped."""
+    """Return plain inputs, with references that allow skipped tasks in the optional ones."""
     if not isinstance(inputs, (list, tuple)):
         return inputs
     fields = [_with_optional_references(item) for item in inputs]
@@ -337,7 +337,7 @@ def _wrapped(fields: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _states(ti: Any, operator: Any) -> dict[int, bool]:
-    """Return whether each instance of a task that this one may refer to ran; nothing if Airflow doesn't say."""
+    """Return, by map index, whether each instance ran that this task may refer to; empty if Airflow can't be read."""
     try:
         answer = ti.get_task_states(dag_id=ti.dag_id, task_ids=[operator.task_id], run_ids=[ti.run_id])
         states = answer.get(ti.run_id) or {}
@@ -359,16 +359,16 @@ def _has_run(state: Any) -> bool:
 
 
 def plain_parameter(name: str, value: Any) -> Any:
-    """Return an operator's parameter as plain dicts and lists; inputs and outputs with their fields' names here."""
+    """Return an operator's parameter as plain dicts and lists; inputs and outputs with this package's field names."""
     plain = to_plain(value)
     return own_names(name, plain) if name in {"inputs", "outputs"} else plain
 
 
 def with_uris(value: Any) -> Any:
-    """Put an asset's URI in place of each asset.
+    """Return a value with its URI in place of each asset.
 
-    Airflow takes a slash off a URI's end, which says of a prefix that the keys go on below it, and what follows a `#`.
-    Where the asset has no name of its own, its name is the URI as it was written.
+    Airflow strips from an asset's URI the slash at its end, which distinguishes a folder from a prefix, and everything
+    after a `#`. An asset without a name of its own has the URI as it was written for its name.
     """
     if isinstance(value, Asset):
         as_written = is_s3_uri(value.name) and Asset(value.name).uri == value.uri
@@ -381,11 +381,11 @@ def with_uris(value: Any) -> Any:
 
 
 def declare(task: Any, inputs: Any) -> None:
-    """Make the assets that a task's inputs name its inlets, and add an outlet for what its outputs turn out to be.
+    """Add the assets in a task's inputs to its inlets, and the alias for its outputs to its outlets.
 
     Args:
         task: An operator, or the arguments of a mapped one as an object with attributes.
-        inputs: The task's inputs, plain.
+        inputs: The task's plain inputs.
     """
     task.inlets.extend(asset for asset in _assets_in(inputs) if asset not in task.inlets)
     if task.emit_assets:
@@ -394,7 +394,7 @@ def declare(task: Any, inputs: Any) -> None:
 
 
 def declare_partial(arguments: dict[str, Any]) -> None:
-    """Do what `declare` does for a task that will be mapped, by the arguments that all its instances share."""
+    """Do the same as `declare` for a task that will be mapped, with the arguments that all its instances share."""
     declared = SimpleNamespace(
         get_dag=lambda: arguments.get("dag"),
         task_id=arguments["task_id"],
@@ -419,7 +419,7 @@ def emit_assets_problems(emit_assets: Any, *, is_unawaited: bool) -> Iterator[Pr
 
     Args:
         emit_assets: The parameter.
-        is_unawaited: Whether the task says itself that it doesn't wait for its job's end.
+        is_unawaited: Whether the task itself is set not to wait for its job's end.
     """
     if hide_unresolved(emit_assets) is LATE:
         return
@@ -433,25 +433,25 @@ def emit_assets_problems(emit_assets: Any, *, is_unawaited: bool) -> Iterator[Pr
 
 @value_object
 class AssetOutlets(Value):
-    """What of a task becomes asset events."""
+    """Determines which of a task's outputs become asset events."""
 
     outlets: Collection[Any]
-    """The task's."""
+    """The task's outlets."""
     own_outputs: Collection[str]
-    """The names of outputs that are the task's own business."""
+    """The names of outputs that are internal to the task and never become events."""
     alias: AssetAlias | None
-    """The one for all outputs, of a task with `emit_assets=True`."""
+    """The alias for all outputs, if the task has `emit_assets=True`."""
 
 
 def emit_asset_events(
     emitted: AssetOutlets, context: Context, description: JobDescription, sizes: Mapping[str, Size | None]
 ) -> None:
-    """Add to the asset events of a task's success the job, the output's URI and its size.
+    """Add the job, the output's URI and its size to the asset events of a successful task.
 
-    An outlet is an output's if it is an alias or asset of the output's name, or an asset of its URI.
+    An outlet belongs to an output if it is an alias or asset with the output's name, or an asset with its URI.
     """
     outputs = {name: uri for name, uri in description.output_uris.items() if name not in emitted.own_outputs}
-    places = {str(item.output_name): str(item.destination) for item in description.outputs}  # as their user wrote them
+    places = {str(item.output_name): str(item.destination) for item in description.outputs}  # as the user wrote them
     extras = {name: _extra(description, name, uri, sizes.get(places[name])) for name, uri in outputs.items()}
     for outlet in emitted.outlets:
         if isinstance(outlet, AssetAlias):
@@ -467,7 +467,7 @@ def emit_asset_events(
 def _add(context: Context, alias: AssetAlias, uri: str, extra: dict[str, Any]) -> None:
     try:
         asset = Asset(uri)
-    except ValueError as error:  # such as of a letter that isn't in ASCII, where Airflow's database is MySQL
+    except ValueError as error:  # for example a non-ASCII letter, if Airflow's database is MySQL
         log.warning("No asset event was created for %s: %s", uri, error)
     else:
         context["outlet_events"][alias].add(asset, extra=extra)
@@ -507,19 +507,19 @@ def _as_list(value: Any) -> list[Any]:
     return [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-# Result files: small files that a job writes, and other tasks want as values
+# Result files: small files that a job writes, and whose values become XComs
 
 
 def result_files_problems(
     result_files: Any, max_bytes: Any, *, output_names: Collection[object], is_unawaited: bool
 ) -> Iterator[Problem]:
-    """Yield what is wrong with a task's `result_files`, as far as it is known.
+    """Yield what is wrong with the known parts of a task's `result_files`.
 
     Args:
         result_files: The parameter.
         max_bytes: The task's `max_result_file_bytes`.
         output_names: The names of the job's outputs; empty if they aren't all known.
-        is_unawaited: Whether the task says itself that it doesn't wait for its job's end.
+        is_unawaited: Whether the task itself is set not to wait for its job's end.
     """
     plain = read_result_files(hide_unresolved(result_files))
     if not plain or plain is LATE:
@@ -534,7 +534,7 @@ def result_files_problems(
 
 
 def read_result_files(value: Any) -> Any:
-    """Return the files by their names, which a template may have written as JSON; what isn't that, as it is."""
+    """Return the result files by name, parsed if a template wrote them as JSON; anything else is returned unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -562,17 +562,17 @@ def result_file_values(
     max_bytes: int,
     max_transient_seconds: float,
 ) -> dict[str, Any]:
-    """Read each file of a completed job: all, or none if one can't be read.
+    """Read all result files of a completed job.
 
     Args:
         named: The files by the names of their XComs.
-        session: Where to read.
-        output_uris: The places of the job's outputs by their names.
-        max_bytes: The largest file's size.
+        session: The session to read them with.
+        output_uris: The S3 URIs of the job's outputs by name.
+        max_bytes: The maximum size of a file, in bytes.
         max_transient_seconds: How long to retry while S3 can't be reached.
 
     Raises:
-        UnusableResultError: One isn't there, is too large, or doesn't parse.
+        UnusableResultError: A file is missing, too large, or doesn't parse.
         ServiceError: S3 refused or couldn't be reached.
     """
     from airflow_sm_processing.exceptions import ResultFileError

@@ -1,7 +1,8 @@
-"""A task's parameters: read from the DAG file and at run time, with the secret ones masked; and how it waits.
+"""Read a task's parameters from the DAG file and at run time, its wait options included; mask the secret ones.
 
 Parameters are kept as plain dicts and lists, which Airflow templates, resolves, serialises and shows by itself. They
-become definition objects twice: when the DAG is parsed, as far as they are known, and when the task runs.
+are read into definition objects twice: when the DAG is parsed, except for what only a run knows, and when the task
+runs.
 """
 
 from __future__ import annotations
@@ -98,28 +99,28 @@ _LARGEST_EXIT_CODE = 255
 
 @value_object
 class WaitOptions(Value):
-    """The parameters of the wait; times in seconds."""
+    """The parameters of a task's wait; times are in seconds."""
 
     deferrable: bool | None = None
     """None leaves it to Airflow's `[operators] default_deferrable`."""
     wait_for_completion: bool = True
-    """False goes before `deferrable`, which then only says where to wait for capacity for the job."""
+    """If False, `deferrable` only decides where to wait for capacity for the job."""
     poll_interval: float = DEFAULT_POLL_INTERVAL
     max_wait: float | None = None
     max_transient_seconds: float = DEFAULT_MAX_TRANSIENT_SECONDS
     max_capacity_wait: float = DEFAULT_MAX_CAPACITY_WAIT
-    """How long a task waits for capacity for its job: for the end of throttling, a free quota, free instances."""
+    """How long to wait for capacity for the job: the end of throttling, a free quota, or free instances."""
     on_existing_job: str = "reattach"
     """What to do with a job that an earlier try left running or completed."""
     logs: bool | Literal["tail"] = True
-    """True shows the job's lines as they come, `"tail"` the last of each host at the end."""
+    """True shows the job's log lines as they arrive, `"tail"` the last lines of each host at the end."""
     on_stopped: str = "fail"
     stop_on_kill: bool = True
-    """Whether the job is stopped when nobody waits for it any more."""
+    """Whether the job is stopped when the task stops waiting for it."""
     end_from_trigger: bool = False
     """Whether a deferred task whose job completes ends without a worker."""
     skip_on_exit_code: frozenset[int] = frozenset()
-    """Of a job that failed, the exit codes that skip the task."""
+    """The exit codes of a failed job that skip the task."""
 
     @property
     def is_deferrable(self) -> bool:
@@ -139,7 +140,7 @@ class WaitOptions(Value):
 
 
 def read_wait_options(parameters: Mapping[str, Any]) -> tuple[WaitOptions, list[Problem]]:
-    """Return the options, and what is wrong with them; a parameter that can't be read stays at its default."""
+    """Return the options, and what is wrong with them; a parameter that can't be read gets its default."""
     problems: list[Problem] = []
     values: dict[str, Any] = {}
     for name, reader in _READERS.items():
@@ -154,10 +155,10 @@ def read_wait_options(parameters: Mapping[str, Any]) -> tuple[WaitOptions, list[
 
 
 def read_exit_codes(value: Any) -> frozenset[int]:
-    """Return the exit codes of one, several or none, which a template may have written as text or JSON.
+    """Return the exit codes in a value: one, several or none, possibly written by a template as text or JSON.
 
     Raises:
-        ValueError: There is something else among them.
+        ValueError: Something in it isn't an exit code.
     """
     plain = json_or_as_is(value)
     if plain is None or plain == "":
@@ -194,7 +195,7 @@ def _logs(value: object) -> bool | Literal["tail"]:
 
 def _seconds(value: Any) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else _number(value)
-    if not seconds > 0:  # nor is it nan
+    if not seconds > 0:  # also refuses nan
         raise ValueError("must be more than 0 seconds")
     if seconds > _LONGEST:
         raise ValueError(f"must be at most {_LONGEST:.0f} seconds, which is ten years")
@@ -232,7 +233,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "skip_on_exit_code": read_exit_codes,
 }
 WAIT_PARAMETERS = tuple(_READERS)
-"""The parameters of a task that say how it waits; each is an attribute of the operator."""
+"""The parameters of a task's wait; each is an attribute of the operator."""
 
 
 CONTRADICTABLE = (
@@ -252,35 +253,35 @@ CONTRADICTABLE = (
 
 @value_object
 class TaskParameters(Value):
-    """The parameters of a task that are checked together, as they stand in the DAG file or as a run rendered them."""
+    """The parameters of a task that are checked together, as written in the DAG file or as rendered by a run."""
 
     definition: Mapping[str, Any]
-    """Those that define the job, by the names of `JobDefinition`'s fields."""
+    """The parameters that define the job, by the names of `JobDefinition`'s fields."""
     wait: Mapping[str, Any]
-    """Those that say how the task waits, by the names of `WaitOptions`' fields."""
+    """The parameters of the wait, by the names of `WaitOptions`' fields."""
     mask_env: Any
     result_files: Any
     max_result_file_bytes: Any
     emit_assets: Any
     inherited: frozenset[str]
-    """The parameters that the task has from `default_args`, of those that may contradict others."""
+    """Of the parameters that may contradict others, those that the task has from `default_args`."""
     written: Mapping[str, Any]
-    """Once they are rendered, the templated ones as they stand in the DAG file."""
+    """The templated parameters as written in the DAG file; empty before they are rendered."""
 
     def needs_unawaited_end(self, name: str) -> bool:
-        """Return whether the task itself says not to wait for its job's end, which a parameter of its own needs.
+        """Return whether a parameter needs the job's end, although the task itself is set not to wait for it.
 
-        One DAG's `default_args` serve tasks of many kinds, so a contradiction with them is no mistake.
+        A DAG's `default_args` apply to tasks of many kinds, so a contradiction with them isn't a mistake.
         """
         is_own = not self.inherited & {name, "wait_for_completion"}
         return is_own and as_bool(self.wait["wait_for_completion"]) is False
 
 
 class TaskDefinitionReader(DefinitionReader):
-    """Reads a definition from a task's parameters, in which assets stand for their URIs."""
+    """Reads a definition from a task's parameters, with assets replaced by their URIs."""
 
     def read(self, parameters: Mapping[str, Any]) -> JobDefinition:
-        """Return the definition; a parameter that can't be read is left out and noted in `problems`."""
+        """Return the definition; a parameter that can't be read is left out and added to `problems`."""
         inputs = with_uris(to_plain(parameters.get("inputs")))
         return super().read({**parameters, "inputs": self._one_for_each_source(inputs)})
 
@@ -293,24 +294,24 @@ class TaskDefinitionReader(DefinitionReader):
         ]
 
 
-_DAG_CHARACTERS = 24  # of a name's beginning, of which a job's name has some forty characters: the task's ID counts too
+_DAG_CHARACTERS = 24  # of the about forty that a job's name has for its base, so that some are left for the task's ID
 
 
 def with_base_name(parameters: Mapping[str, Any], *, dag_id: str, task_name: str) -> dict[str, Any]:
-    """Return a definition's parameters that name the job after its DAG and task where they don't name it at all.
+    """Return a definition's parameters with a base name from the DAG and the task, unless they name the job.
 
     Args:
-        parameters: By the names of `JobDefinition`'s fields.
-        dag_id: As it is.
-        task_name: What a job's name has of the task.
+        parameters: The parameters by the names of `JobDefinition`'s fields.
+        dag_id: The DAG's ID.
+        task_name: The part of the job's name for the task.
     """
     if any(parameters.get(name) not in (None, "") for name in ("base_job_name", "job_name")):
         return dict(parameters)
     return {**parameters, "base_job_name": f"{legal_name(dag_id)[:_DAG_CHARACTERS].rstrip('-')}-{task_name}"}
 
 
-# Names of the amazon provider's operator and sensor, of the SageMaker SDK and of CreateProcessingJob for what has
-# another name here. None of them is a parameter of ours: those never come here.
+# Parameters of the amazon provider's operator and sensor, of the SageMaker SDK and of CreateProcessingJob that have
+# another name here. None of them is also a parameter of this package's operators.
 
 _PROVIDER, _SDK, _REQUEST = "the amazon provider's name", "the SageMaker SDK's name", "CreateProcessingJob's name"
 _NO_NAME = "is no parameter: here it is"
@@ -365,31 +366,31 @@ _FOREIGN_TO_SENSORS = {
 }
 _SECRET = frozenset({"config", "Environment", "environment", "env", "git_config"})
 _STANDS_FOR_REQUIRED = frozenset({"config", "estimator_cls", "framework_version"})
-_SURELY_MEANT = 0.75  # of difflib's ratio: `volume_size` is volume_size_in_gb, and `timeout` isn't execution_timeout
-_NEARLY_THE_SAME = 0.85  # `deferable` is deferrable, and the amazon provider's `config` isn't git_config
-_LONGEST_NAME = 50  # of a name that is compared
+_SURELY_MEANT = 0.75  # difflib's ratio: `volume_size` suggests volume_size_in_gb, but `timeout` not execution_timeout
+_NEARLY_THE_SAME = 0.85  # `deferable` suggests deferrable, but the amazon provider's `config` not git_config
+_LONGEST_NAME = 50  # only so many characters of a name are compared
 
 
 @value_object
 class Misnamed(Value):
-    """A parameter that was given and that the operator hasn't got under that name."""
+    """A given parameter whose name the operator doesn't have."""
 
     problem: Problem
     meant: str | None
-    """The parameter whose name is so near that it was surely meant."""
+    """The parameter that was most likely meant, judging by its similar name."""
 
 
 def misnamed_parameters(
     operator: type[Any], given: Mapping[str, Any], *, to_sensors: bool = False
 ) -> dict[str, Misnamed]:
-    """Return by their names the parameters that an operator hasn't got: those of others, and misspelt ones."""
+    """Return, by name, the parameters that an operator doesn't have: other operators' parameters, and misspelt ones."""
     foreign = _FOREIGN_TO_SENSORS if to_sensors else _FOREIGN
     known = parameter_names(operator)  # type: ignore[arg-type]  # mypy looks at the __hash__ of instances
     found = {}
     for name, value in given.items():
         if name in foreign:
             found[name] = Misnamed(Problem(name, _shown(name, value), foreign[name]), None)
-        elif name not in known and not name.startswith("_"):  # Airflow's own ways to make a task
+        elif name not in known and not name.startswith("_"):  # Airflow itself passes names with an underscore
             meant = _surely_meant(name, known)
             hint = f": did you mean {meant}?" if meant else ""
             rule = f"is no parameter of {operator.__name__}{hint}"
@@ -399,7 +400,7 @@ def misnamed_parameters(
 
 @cache
 def parameter_names(operator: Any) -> frozenset[str]:
-    """Return the names of an operator class's parameters, its own and those of the classes that it derives from."""
+    """Return the names of an operator class's parameters, including those of its base classes."""
     names: set[str] = set()
     for cls in operator.__mro__:
         code = getattr(inspect.unwrap(vars(cls).get("__init__", object.__init__)), "__code__", None)
@@ -409,23 +410,23 @@ def parameter_names(operator: Any) -> frozenset[str]:
 
 
 def _surely_meant(name: str, known: Collection[str]) -> str | None:
-    """Return the name that is near enough, or else the only one that begins with the whole of it."""
+    """Return the known name that is similar enough, or else the only one that begins with this name."""
     near = _nearest(name, known, _SURELY_MEANT)
     begun = [other for other in known if other.startswith(f"{name}_")]
     return near or (begun[0] if len(begun) == 1 else None)
 
 
 def _nearest(name: str, known: Collection[str], likeness: float) -> str | None:
-    import difflib  # only for what is wrong
+    import difflib  # only needed for errors
 
     near = difflib.get_close_matches(name[:_LONGEST_NAME], known, n=1, cutoff=likeness)
     return near[0] if near else None
 
 
 def warn_of_misspelt_defaults(operator: type[Any], default_args: Mapping[Any, Any] | None) -> None:
-    """Warn of a name in `default_args` that is nearly a parameter's, which Airflow passes over without a word.
+    """Warn of a name in `default_args` that is nearly a parameter's; Airflow silently ignores it.
 
-    It is no error: one DAG's `default_args` serve tasks of many kinds, of which one may have it.
+    It isn't an error, since a DAG's `default_args` apply to tasks of many kinds, and one of them may have it.
     """
     known = parameter_names(operator)  # type: ignore[arg-type]  # mypy looks at the __hash__ of instances
     for name in default_args or ():
@@ -439,7 +440,7 @@ def warn_of_misspelt_defaults(operator: type[Any], default_args: Mapping[Any, An
 
 
 def with_misnamed(misnamed: Mapping[str, Misnamed], problems: Iterable[Problem]) -> list[Problem]:
-    """Return all problems; without those of what is missing perhaps only because it was given by another name."""
+    """Return all problems, except missing parameters that may have been given under another name."""
     found = [item.problem for item in misnamed.values()]
     if any(name in _STANDS_FOR_REQUIRED or name[0].isupper() for name in misnamed):
         return found
@@ -448,10 +449,10 @@ def with_misnamed(misnamed: Mapping[str, Misnamed], problems: Iterable[Problem])
 
 
 def refuse_misnamed(operator: type[Any], given: Mapping[str, Any], *, task_id: Any, to_sensors: bool = False) -> None:
-    """Refuse the parameters that the operator hasn't got.
+    """Refuse parameters that the operator doesn't have.
 
     Raises:
-        DefinitionError: There are some: all at once.
+        DefinitionError: There are such parameters; it names them all.
     """
     misnamed = misnamed_parameters(operator, given, to_sensors=to_sensors)
     if misnamed:
@@ -464,11 +465,11 @@ def _shown(name: str, value: Any) -> Any:
 
 
 def early_problems(parameters: TaskParameters, folder: Path) -> list[Problem]:
-    """Return what is wrong with a task as it stands in the DAG file; what only a run knows is passed over.
+    """Return what is wrong with a task as written in the DAG file; values that only a run knows aren't checked.
 
     Args:
-        parameters: The task's.
-        folder: What relative paths of local files are relative to.
+        parameters: The task's parameters.
+        folder: The folder for relative paths of local files.
     """
     reader = TaskDefinitionReader()
     definition = reader.read({name: hide_unresolved(value) for name, value in parameters.definition.items()})
@@ -483,7 +484,7 @@ def early_problems(parameters: TaskParameters, folder: Path) -> list[Problem]:
 
 
 def _number_problems(definition: JobDefinition) -> Iterator[Problem]:
-    """Yield the numbers that can't be right; how large they may be, only the service model says, which a run has."""
+    """Yield the numbers that can't be right; their upper limits are in the service model, which only a run loads."""
     for name in ("instance_count", "volume_size_in_gb", "max_runtime_in_seconds"):
         value = getattr(definition, name)
         if isinstance(value, int) and value < 1:
@@ -501,11 +502,11 @@ def read_definition(
     """Return the job's definition from parameters that are rendered.
 
     Args:
-        parameters: The task's.
-        option_problems: What is wrong with how the task waits, to be reported along with the rest.
-        folder: What relative paths of local files are relative to.
-        subject: Names the task in an error.
-        is_excused: Returns which problems are passed over.
+        parameters: The task's parameters.
+        option_problems: What is wrong with the wait options, to be reported along with the rest.
+        folder: The folder for relative paths of local files.
+        subject: How an error refers to the task.
+        is_excused: Returns whether to ignore a problem.
 
     Raises:
         DefinitionError: A parameter can't be read.
@@ -532,7 +533,7 @@ def _problems_beside_the_definition(
         yield from _result_files_problems(parameters, definition)
     yield from emit_assets_problems(parameters.emit_assets, is_unawaited=parameters.needs_unawaited_end("emit_assets"))
     yield from option_problems
-    # In `default_args`, `mask_env` may name variables that this task's own env hasn't.
+    # In `default_args`, `mask_env` may name variables that this task's own env doesn't have.
     is_for_others = "mask_env" in parameters.inherited and "env" not in parameters.inherited
     yield from mask_problems(parameters.mask_env, None if is_for_others else parameters.definition.get("env"))
 
@@ -556,22 +557,22 @@ def _below(folder: Path, definition: JobDefinition) -> JobDefinition:
     return placed if definition.git_config is not None else with_code_below(placed, folder)
 
 
-# The parameters that a task has from `default_args`: where they contradict what the task says itself, its own word
-# counts. Such a contradiction is no mistake of the task's author, and must not keep the DAG file from being loaded.
+# Parameters from `default_args`: if they contradict the task's own parameters, the latter take precedence. Such a
+# contradiction isn't a mistake, and must not keep the DAG file from being loaded.
 
 
 def inherited(values: Mapping[str, Any], default_args: Mapping[str, Any] | None) -> frozenset[str]:
-    """Return the names of those values that are what `default_args` say."""
+    """Return the names of the values that come from `default_args`."""
     defaults = default_args or {}
     return frozenset(name for name, value in values.items() if name in defaults and _is(value, defaults[name]))
 
 
 def own_over_inherited(parameters: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Return a definition's parameters without the inherited ones that the task's own rule out.
+    """Return a definition's parameters without inherited ones that contradict the task's own.
 
     Args:
-        parameters: By the names of `JobDefinition`'s fields.
-        names: Those that are inherited.
+        parameters: The parameters by the names of `JobDefinition`'s fields.
+        names: The names of the inherited ones.
     """
     given = dict(parameters)
     preferences = "instance_preferences"
@@ -597,10 +598,10 @@ def _have_counts(preferences: Any) -> bool:
 
 
 def read_connection(*, subject: str, verify: Any, botocore_config: Any, **others: Any) -> AwsConnection:
-    """Return the connection that a task's parameters describe, which templates may have written as strings.
+    """Return the connection from a task's parameters, which templates may have written as strings.
 
     Raises:
-        DefinitionError: One of them can't be right.
+        DefinitionError: One of them is invalid.
     """
     from airflow_sm_processing.hooks.connection import AwsConnection
 
@@ -627,12 +628,12 @@ MASK_PARAMETER = "mask_env"
 
 
 def job_secrets(env: Any, mask_env: Any) -> JobSecrets:
-    """Return what must not be shown of a job whose parameters are rendered."""
+    """Return the secrets of a job whose parameters are rendered."""
     return JobSecrets(_environment(env), mask=_mask(mask_env))
 
 
 def trigger_mask(mask_env: Any, secrets: JobSecrets) -> bool | list[str]:
-    """Return which variables a trigger has to hide, not what they hold; False if there is nothing to hide."""
+    """Return the names of the variables whose values a trigger has to hide; False if there are none."""
     mask = _mask(mask_env) if secrets.forms else False
     return mask if isinstance(mask, bool) else list(mask)
 
@@ -641,13 +642,13 @@ _GIT_SECRETS = ("password", "token")
 
 
 def mask_in_airflow(env: Any, mask_env: Any, fields: Iterable[Any], git_config: Any = None) -> None:
-    """Register with Airflow's masker what is secret.
+    """Register a task's secrets with Airflow's masker.
 
     Args:
         env: The job's environment.
         mask_env: Which of its variables are secret.
-        fields: The rendered parameters, of which presigned queries are secret.
-        git_config: The repository of the job's code, of which the password and the token are.
+        fields: The rendered parameters, in which the query strings of presigned URLs are secret.
+        git_config: The repository of the job's code, whose password and token are secret.
     """
     found = {
         *secret_forms(_environment(env), _mask(mask_env)),
@@ -661,7 +662,7 @@ def mask_in_airflow(env: Any, mask_env: Any, fields: Iterable[Any], git_config: 
 
 
 def mask_problems(mask_env: Any, env: Any) -> Iterator[Problem]:
-    """Yield what is wrong with `mask_env`; a name that isn't in `env` would leave the one that was meant unmasked."""
+    """Yield what is wrong with `mask_env`; a name that isn't in `env` would leave the intended variable unmasked."""
     mask_env, env = hide_unresolved(mask_env), hide_unresolved(env)
     if not is_resolved(mask_env):
         return
@@ -679,10 +680,10 @@ def mask_problems(mask_env: Any, env: Any) -> Iterator[Problem]:
 
 
 def read_mask(value: Any) -> Mask:
-    """Return which variables are secret, from what a template may have written as a string.
+    """Return which variables are secret; a template may have written the value as a string.
 
     Raises:
-        ValueError: It can't be read.
+        ValueError: The value can't be read.
     """
     if value is None or value == "":
         return True
@@ -706,7 +707,7 @@ def _mask(value: Any) -> Mask:
     try:
         return read_mask(value)
     except ValueError:
-        return True  # it is reported as a problem of the definition, whose values aren't shown meanwhile
+        return True  # the definition reports it as a problem; until then, hide all values
 
 
 def _environment(env: Any) -> Any:

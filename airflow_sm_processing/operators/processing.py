@@ -1,4 +1,4 @@
-"""The operators: a container image as a processing job, a script in one, and a Spark application."""
+"""The operators, for a container image as a processing job, a script in one, and a Spark application."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a task's job when its process fails, or gets SIGTERM."""
+"""Stop a task's job, or leave it to the next try, when the task's process fails or gets SIGTERM."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ __all__ = ["JobGuard", "Release"]
 
 log = logging.getLogger(__name__)
 
-_HANDLER_SECONDS = 3.0  # Airflow kills a task 5 s after the SIGTERM that follows a user's act
+_HANDLER_SECONDS = 3.0  # Airflow kills a task 5 s after the SIGTERM that a user's action causes
 _LONGEST_SECONDS = 20.0
-_ANSWER_SECONDS = 15.0  # for an Airflow that doesn't answer; Kubernetes kills a pod 30 s after SIGTERM
-_ANSWER_SECONDS_WITHOUT_NEXT_TRY = 2.0  # then the job is stopped, while there is time
+_ANSWER_SECONDS = 15.0  # how long to wait for Airflow's answer; Kubernetes kills a pod 30 s after SIGTERM
+_ANSWER_SECONDS_WITHOUT_NEXT_TRY = 2.0  # shorter, so that there is time to stop the job
 
 
 class JobGuard:
-    """Lets no job run on unseen when its process ends first: it is stopped, or left to the task's next try."""
+    """Makes sure that no job runs on unseen when its process ends: stops it, or leaves it to the task's next try."""
 
     def __init__(self, attempt: Attempt, options: WaitOptions, log: Any) -> None:
-        """Guard no job yet.
+        """Begin without a job.
 
         Args:
-            attempt: The try that this process makes.
-            options: How the task waits.
-            log: The task's own.
+            attempt: This process's try.
+            options: The task's wait options.
+            log: The task's logger.
         """
         self.job: ProcessingJob | None = None
-        """What the task waits for; None while there is none, and when it has ended."""
+        """The job that the task waits for; None before there is one, and when it has ended."""
         self.killed = False
-        """Whether this process was told to end, by SIGTERM: which alone doesn't end a task."""
+        """Whether this process was told to end by SIGTERM, which by itself doesn't end the task."""
         self.hands_on = False
-        """Whether this process only submits the job, and hands it on to a trigger or to nobody."""
+        """Whether this process only submits the job, and then leaves it to a trigger or doesn't wait at all."""
         self._attempt = attempt
         self._options = options
         self._log = log
@@ -63,7 +63,7 @@ class JobGuard:
 
     def release(self, job: ProcessingJob) -> None:
         """Stop the job, or leave it to the next try: this process got SIGTERM."""
-        if self._release is not None:  # the signal came twice: to the supervisor, which passes it on, and to all
+        if self._release is not None:  # a second signal, since the supervisor forwards its own
             return
         self._release = Release(
             self._attempt,
@@ -75,7 +75,7 @@ class JobGuard:
         self._release.begin()
 
     def settle(self) -> None:
-        """Wait until it is settled what becomes of the job, if this process was told to end: it must not end before."""
+        """If this process was told to end, wait until the job is stopped or left to others."""
         if self._release is not None:
             self._release.wait()
 
@@ -88,13 +88,13 @@ class JobGuard:
             job.stop()
             self._is_stopping = True
         except ProcessingError as error:
-            # Not raised: the task is ending already, and its own reason must not be hidden by this one.
+            # Not raised: the task is already ending, and the reason for that must not be hidden by this error.
             self._log.error(  # the message has it all
                 "Processing job %s could not be stopped and may still run: %s", job.job_name, error
             )
 
     def check_may_create(self) -> None:
-        """Raise if this process must not create a job any more."""
+        """Raise if this process must no longer create a job."""
         self._attempt.check_supervisor()
         self._check_not_killed()
 
@@ -104,21 +104,21 @@ class JobGuard:
         self._check_not_killed()
 
     def _check_not_killed(self) -> None:
-        if self.killed:  # SIGTERM alone doesn't end a task
+        if self.killed:  # SIGTERM by itself doesn't end a task
             raise ProcessingError("The task was ended from outside before its job was created.")
 
     def is_stopping(self) -> bool:
-        """Return whether the job is being stopped, for the task was ended.
+        """Return whether the job is being stopped because the task was ended.
 
         Raises:
-            WorkerShutdownError: The job is left to the next try, which ends this one.
+            WorkerShutdownError: The job is left to the next try, so this try has to end.
         """
         if self._release is not None and self._release.error is not None:
             raise self._release.error
         return self._is_stopping
 
     def is_for_next_try(self) -> bool:
-        """Return whether the next try looks for a job that this one may have made unseen."""
+        """Return whether the next try will look for a job that this one may have created without knowing."""
         if not self.killed or not self._attempt.is_followed:
             return self._attempt.is_followed
         is_ended = self._attempt.termination(within=_ANSWER_SECONDS_WITHOUT_NEXT_TRY) is Termination.ENDED
@@ -128,9 +128,10 @@ class JobGuard:
     def released_on_failure(
         self, job: ProcessingJob, *, record_as_left: Callable[[ProcessingJob], None]
     ) -> Iterator[None]:
-        """Leave the job to the task's next try when the block fails; if there is none, stop the job.
+        """Leave the job to the task's next try when the block fails; if there is no next try, stop the job.
 
-        A job that couldn't be seen may be well: it isn't stopped in either case. Nor is one whose worker shuts down.
+        A job whose status couldn't be read may be fine, so it isn't stopped in either case. Neither is one whose worker
+        shuts down.
         """
         try:
             yield
@@ -152,12 +153,12 @@ class JobGuard:
             raise
 
     def _is_left(self) -> bool:
-        """Return whether the job was left to others, when that is settled."""
+        """Wait until the release is finished, and return whether it left the job to others."""
         self.settle()
         return self._release is not None and self._release.is_left
 
     def _is_left_to_next_try(self, error: Exception) -> bool:
-        """Return whether Airflow will start another try, which takes the job over."""
+        """Return whether Airflow will start another try, which then takes over the job."""
         from airflow_sm_processing.airflow_compat import AirflowFailException
 
         if not self._attempt.is_followed or self._is_stopping:
@@ -167,17 +168,17 @@ class JobGuard:
 
 
 def _is_timeout() -> bool:
-    """Return whether Airflow is handling the end of an `execution_timeout`."""
+    """Return whether Airflow is ending the task because of its `execution_timeout`."""
     from airflow_sm_processing.airflow_compat import AirflowTaskTimeout
 
     return isinstance(sys.exc_info()[1], AirflowTaskTimeout)
 
 
 class Release:
-    """Releases a job: stops it if somebody ended the task, leaves it to the next try if the worker is to end.
+    """Releases a job: stops it if somebody ended the task, leaves it to the next try if the worker shuts down.
 
-    Both bring the same signal, and Airflow's state of the task distinguishes them. That is asked in a thread: the
-    signal's handler may have interrupted a question to Airflow, or something that holds a lock.
+    Both cases send the same signal, but the task's state in Airflow differs. A thread asks for it, because the signal's
+    handler may have interrupted a request to Airflow, or code that holds a lock.
     """
 
     def __init__(
@@ -189,17 +190,17 @@ class Release:
         is_taken_next: bool,
         stop: Callable[[], None],
     ) -> None:
-        """Prepare it.
+        """Prepare the release.
 
         Args:
-            attempt: Of the process that is to end.
-            job_name: The job's.
-            hands_on: Whether this process doesn't wait for the job, but leaves it to a trigger, or to no one.
-            is_taken_next: Whether a next try, if there is one, waits for the job.
+            attempt: The try of the process that has to end.
+            job_name: The job's name.
+            hands_on: Whether this process only submits the job, and leaves it to a trigger or doesn't wait at all.
+            is_taken_next: Whether the next try, if there is one, takes over the job.
             stop: Stops the job.
         """
         self.error: WorkerShutdownError | None = None
-        """What the try is to end with, as soon as it is known that its worker ends and the job is left."""
+        """The error to end the try with; set once it is known that its worker shuts down and the job is left."""
         self.is_left = False
         """Whether somebody else waits for the job."""
         self._attempt = attempt
@@ -210,12 +211,12 @@ class Release:
         self._thread = threading.Thread(target=self._run, daemon=True, name="release")
 
     def begin(self) -> None:
-        """Begin, and return when it is done, or after three seconds, in which case it goes on."""
+        """Begin, and return when the release is done, or after three seconds; it then continues in its thread."""
         self._thread.start()
         self._thread.join(_HANDLER_SECONDS)
 
     def wait(self) -> None:
-        """Wait until it is done: the process must not end before."""
+        """Wait until the release is done; the process must not end earlier."""
         self._thread.join(_LONGEST_SECONDS)
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""Render templates: text without one stays as written, other values keep their types, unknown ones are left out."""
+"""Render templates: texts without one are kept, other values keep their types, and missing values are found."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
 def is_resolved(value: Any) -> bool:
-    """Return whether all of a value is known before a run."""
+    """Return whether a value is entirely known before a run."""
     plain = hide_unresolved(value)
     return plain is not LATE and not (isinstance(plain, list) and LATE in plain)
 
 
 def hide_unresolved(value: Any) -> Any:
-    """Return a value with LATE in place of templates, XComArgs and whatever else only a run knows."""
+    """Return a value with LATE in place of templates, XComArgs and anything else that only a run knows."""
     if isinstance(value, str):
         return LATE if any(mark in value for mark in _TEMPLATE_MARKS) else value
     if isinstance(value, dict):
@@ -61,19 +61,19 @@ def hide_unresolved(value: Any) -> Any:
 
 
 def as_bool(value: object) -> bool | None:
-    """Return a truth value, or the one that a template wrote as text; None for anything else."""
+    """Return a bool, also from text that a template wrote; None for anything else."""
     return BOOLEANS.get(str(value).lower())
 
 
 def template_problems(
     fields: Mapping[str, Any], settings: Mapping[str, Any] | None, secret: Collection[str] = ()
 ) -> Iterator[Problem]:
-    """Yield the templates that Jinja can't read, which a run would find out only once it renders them.
+    """Yield the templates that Jinja can't parse, which would otherwise fail only when a run renders them.
 
     Args:
-        fields: The templated parameters, plain.
+        fields: The plain templated parameters.
         settings: The DAG's `jinja_environment_kwargs`.
-        secret: The names of those whose values aren't shown.
+        secret: The names of the parameters whose values aren't shown.
     """
     environment = _syntax() if not settings else _environment(**settings)
     marks = _marks(environment)
@@ -103,13 +103,13 @@ def _environment(**settings: Any) -> Environment:
 
 @cache
 def _syntax() -> Environment:
-    """Return what reads templates as Airflow's environment does, which each DAG makes anew."""
+    """Return an environment that parses templates like Airflow's; cached, while Airflow creates one per DAG."""
     return _environment()
 
 
 @lru_cache(maxsize=1024)
 def _usual_syntax_error(text: str, environment: Environment) -> str | None:
-    """Return the same for an environment that all DAGs share: most of their tasks' templates are alike."""
+    """Return the syntax error in an environment that all DAGs share; cached, as most tasks' templates are alike."""
     return _syntax_error(text, environment)
 
 
@@ -123,21 +123,21 @@ def _syntax_error(text: str, environment: Environment) -> str | None:
     return None
 
 
-# Rendering: Airflow hands each string to Jinja, with or without a template in it. In a native DAG
-# (`render_template_as_native_obj=True`) that makes numbers, lists and truth values of what looks like one: `"1.10"`
-# is 1.1 then. And in every DAG it takes the last line's end.
+# Rendering: Airflow passes each string to Jinja, with or without a template in it. In a native DAG
+# (`render_template_as_native_obj=True`), strings that look like numbers, lists or bools then become such values:
+# `"1.10"` becomes 1.1. And in every DAG, the newline at the string's end is lost.
 
 
 def has_template(text: str, environment: Environment, extensions: Iterable[str]) -> bool:
-    """Return whether a text has a template in it, or names a file that is one by its extension."""
+    """Return whether a text has a template in it, or names a template file by its extension."""
     return text.endswith(tuple(extensions)) or any(mark in text for mark in _marks(environment))
 
 
 def render_fields(task: Any, names: Sequence[str], render: Callable[[Sequence[str]], None]) -> None:
-    """Render a task's fields, and fetch what they refer to, before anything asks what kind of value they have.
+    """Render a task's fields and fetch what they refer to, so that they have plain values afterwards.
 
     Args:
-        task: The operator; its `written` keeps the fields as they stand in the DAG file.
+        task: The operator; its `written` keeps the fields as written in the DAG file.
         names: The fields.
         render: Renders the fields as Airflow does.
     """
@@ -150,9 +150,9 @@ def render_fields(task: Any, names: Sequence[str], render: Callable[[Sequence[st
 def resolved(value: Any) -> Any:
     """Return a rendered value with lists and dicts in place of other sequences, iterators and mappings in it.
 
-    Airflow resolves what mapped tasks left, and `.map()`, `.zip()` and `.concat()` of references, to sequences of its
-    own that ask for their elements one by one. A list, tuple or dict without such a thing in it is returned as it is,
-    whatever its class.
+    Airflow resolves mapped tasks' XComs, and `.map()`, `.zip()` and `.concat()` of references, to its own sequences,
+    which fetch their elements one by one. A list, tuple or dict without such values is returned unchanged, as the same
+    object, whatever its class.
     """
     if value is None or isinstance(value, (str, bytes, bytearray)):
         return value
@@ -173,11 +173,11 @@ def _elements(value: Any) -> list[Any]:
     from airflow.sdk.execution_time.lazy_sequence import LazyXComSequence
 
     is_lazy = isinstance(value, LazyXComSequence)
-    return list(value[:] if is_lazy else value)  # one question to Airflow instead of one for each element
+    return list(value[:] if is_lazy else value)  # one request to Airflow instead of one per element
 
 
 class RecordedTemplate:
-    """A template that records what it is rendered to, for Airflow to render."""
+    """A template that records its rendered parts while Airflow renders it."""
 
     def __init__(self, template: Template) -> None:
         self._template = template
@@ -187,27 +187,27 @@ class RecordedTemplate:
         return getattr(self._template, name)
 
     def root_render_func(self, context: Any) -> Iterator[Any]:
-        """Yield what Jinja makes of each part of the template."""
+        """Yield each rendered part of the template."""
         for node in self._template.root_render_func(context):
             self._nodes.append(node)
             yield node
 
     def value(self, rendered: Any) -> Any:
-        """Return the value that Airflow rendered; a number that a native DAG made of text keeps that text."""
+        """Return Airflow's rendered value; a number that a native DAG made of a text keeps that text."""
         if isinstance(rendered, str):
-            return _without_surrogates(str.__str__(rendered))  # not Markup, which escapes what it meets
+            return _without_surrogates(str.__str__(rendered))  # not Markup, which would escape what it is joined with
         text = self._text()
         return rendered if text is None else _as_written(rendered, text)
 
     def _text(self) -> str | None:
-        """Return the text that the template was rendered to; None if it is one expression whose value is no text."""
+        """Return the rendered text; None if the template is a single expression whose value isn't text."""
         if len(self._nodes) == 1 and not isinstance(self._nodes[0], str):
             return None
         return "".join(str(node) for node in self._nodes)
 
 
 def _marks(environment: Environment) -> tuple[str, ...]:
-    """Return what begins a template in this environment, which a DAG may have changed."""
+    """Return the marks that begin a template in this environment; a DAG may have changed them."""
     prefixes = (environment.line_statement_prefix, environment.line_comment_prefix)
     return (
         environment.variable_start_string,
@@ -218,11 +218,11 @@ def _marks(environment: Environment) -> tuple[str, ...]:
 
 
 def _as_written(value: Any, text: str) -> Any:
-    """Return what Jinja made of a text, its numbers with the text of each that Python writes otherwise."""
+    """Return Jinja's value of a text; numbers keep their text where Python would write them differently."""
     try:
         expression = ast.parse(text, mode="eval").body
         return _number(value, text) if _is_number(value) else _literal(expression, text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):  # it isn't what Jinja read
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # Jinja's value isn't from this text
         return value
 
 
@@ -252,7 +252,7 @@ def _number(value: float, text: str) -> float:
 
 
 def _without_surrogates(text: str) -> str:
-    """Return a text whose characters beyond the first plane JSON wrote as two, which Python reads as two."""
+    """Return a text with surrogate pairs, as JSON escapes characters beyond the first plane, joined to characters."""
     if text.isascii():
         return text
     try:
@@ -278,7 +278,7 @@ _PLACES = frozenset(
         "submit_files",
     }
 )
-"""What has to be something: of another text parameter, an empty one is as good as none."""
+"""The fields that can't be empty; in other text fields, an empty text means that there is no value."""
 _TEXTS = (
     "role",
     "image",
@@ -303,17 +303,17 @@ _TEXTS = (
     "outputs",
     "network_config",
 )
-"""The parameters whose texts, at any depth, are places and names: `None` in `arguments` or `env` may be meant."""
+"""The parameters whose texts, at any depth, are places and names. In others, such as `env`, `None` may be intended."""
 _LEADING = r"(?s)\s*\{\{(?:(?!\}\}).)*\}\}"
 _OPTIONAL = "optional"
 
 
 def gave_nothing(written: Any, rendered: Any) -> bool:
-    """Return whether a template or reference gave None or an empty text, or a text that is `None` or begins with it.
+    """Return whether a template or reference has no value: it rendered to None, to nothing, or to `None` as a text.
 
     Args:
-        written: As it stands in the DAG file.
-        rendered: What a run made of it.
+        written: The value in the DAG file.
+        rendered: The rendered value.
     """
     if hide_unresolved(written) is not LATE:
         return False
@@ -323,7 +323,7 @@ def gave_nothing(written: Any, rendered: Any) -> bool:
 
 
 def _begins_with_nothing(written: str, rendered: str) -> bool:
-    """Return whether the template that a text begins with has no value: `{{ none }}/a.csv` is no path."""
+    """Return whether the template at a text's beginning has no value: `{{ none }}/a.csv` isn't a path."""
     found = re.match(_LEADING, written)
     if found is None:
         return False
@@ -356,8 +356,8 @@ def missing_value_problems(written: Mapping[str, Any], rendered: Mapping[str, An
     """Yield the places and names for which a template or reference has no value.
 
     Args:
-        written: The task's parameters as they stand in the DAG file.
-        rendered: As a run made them.
+        written: The task's parameters as written in the DAG file.
+        rendered: The rendered parameters.
     """
     for name in _TEXTS:
         if name in written and name in rendered:
@@ -386,7 +386,7 @@ def _way_out(path: str) -> str:
 
 
 def described(written: Any) -> str:
-    """Return a template as its author wrote it, or a reference by what it refers to."""
+    """Return the description of a template or reference for an error: its text, or the XComs it refers to."""
     if isinstance(written, ResolveMixin):
         named = [f"XCom {key!r} of task {operator.task_id}" for operator, key in written.iter_references()]
         return f"the reference to {' and '.join(named)}"
@@ -394,23 +394,23 @@ def described(written: Any) -> str:
 
 
 def _part(value: Any, key: Any) -> Any:
-    """Return what stands at a place of the DAG file's value; None where it is a template or reference as a whole."""
+    """Return an item of a value in the DAG file; None if the value is itself a template or reference."""
     try:
         return value[key] if isinstance(value, (dict, list, tuple)) else None
     except (KeyError, IndexError):
         return None
 
 
-# Inputs whose source is a list of places, such as an output of a mapped task: each place is an input of its own
+# Inputs whose source is a list of places, such as an output of a mapped task: each place becomes a separate input
 
 
 def one_for_each_source(path: str, item: Any, problems: list[Problem]) -> list[Any]:
-    """Return the fields of an input, or of one for each place that its source lists, in numbered folders.
+    """Return an input's fields, or, if its source is a list, those of one input per place, in numbered folders.
 
     Args:
         path: The input as its user writes it, such as `inputs[0]`.
         item: Its fields.
-        problems: Where to note a list that no inputs can be made of.
+        problems: The list to which problems with the source are added.
     """
     nested = item.get("s3_input") if isinstance(item, dict) else None
     fields, field = (nested, "s3_uri") if isinstance(nested, dict) else (item, "source")
@@ -441,7 +441,7 @@ def one_for_each_source(path: str, item: Any, problems: list[Problem]) -> list[A
 
 
 def _listed_places(source: Any) -> Any:
-    """Return the places that JSON text lists, such as a template makes of a list; anything else as it is."""
+    """Return the list in a JSON text, such as a template makes of a list of places; anything else unchanged."""
     if not isinstance(source, str) or source.lstrip()[:1] != "[":
         return source
     try:
@@ -449,11 +449,11 @@ def _listed_places(source: Any) -> Any:
     except (ValueError, RecursionError):
         return source
     are_texts = isinstance(places, list) and all(isinstance(place, str) for place in places)
-    return places if are_texts else source  # `[1]` is a folder
+    return places if are_texts else source  # `[1]` is the name of a folder
 
 
 def _is_pythons_text(source: Any) -> bool:
-    """Return whether a place is the text that Python has for a list of texts."""
+    """Return whether a place is the `str` of a Python list of texts."""
     return isinstance(source, str) and source.lstrip()[:2] == "['" and source.rstrip()[-2:] == "']"
 
 

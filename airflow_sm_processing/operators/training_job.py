@@ -1,4 +1,4 @@
-"""Training jobs of the amazon provider: their channels, and the models that they make."""
+"""Training jobs of the amazon provider: channels that read outputs, and references to trained models."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["channel", "model_artifacts"]
 
-# The names are the SDK's, of its TrainingInput. botocore's model has these rules too, but a DAG file's parse doesn't
-# load it; a test compares them.
+# The names are those of the SDK's TrainingInput. botocore's model has these rules too, but isn't loaded when a DAG file
+# is parsed; a test compares the two.
 _ENUMS = {
     "distribution": ("FullyReplicated", "ShardedByS3Key"),
     "compression": ("None", "Gzip"),
@@ -55,8 +55,8 @@ def channel(
         channel_name: The script finds the data in `/opt/ml/input/data/<channel_name>`; in script mode, the variable
             `SM_CHANNEL_<CHANNEL_NAME>` has the path.
         s3_data: Where the data is: `task.output["train"]`, which makes the task upstream, `model_artifacts(task)`, an
-            asset, an S3 URI or a template of one. A reference to an output reads what is in the output's folder, and
-            nothing beside it; to a URI as text no slash is added.
+            asset, an S3 URI or a template of one. A reference to an output reads only the output's folder; to a URI
+            given as text, no slash is added.
         distribution: `FullyReplicated` (all on each instance) or `ShardedByS3Key` (each object on one instance).
         compression: `None` or `Gzip`; Gzip only in Pipe mode.
         content_type: The data's MIME type, such as `text/csv`.
@@ -66,7 +66,7 @@ def channel(
         attribute_names: With `AugmentedManifestFile`, the attributes to read.
 
     Raises:
-        DefinitionError: A value is wrong, or the upstream task has no such output; it has all problems at once.
+        DefinitionError: A value is wrong, or the upstream task has no such output; it lists all problems.
     """
     chosen = {
         "distribution": distribution,
@@ -101,7 +101,7 @@ def _given(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 class _ChannelData(ElementReference):
-    """A reference to where a channel's data is."""
+    """A reference to the place of a channel's data."""
 
     def __init__(self, reference: XComArg, channel_name: str) -> None:
         super().__init__(reference)
@@ -148,12 +148,12 @@ def _enum_problems(chosen: Mapping[str, Any]) -> Iterator[Problem]:
 def model_artifacts(train: Any) -> Any:
     """Return the reference to the model of a training task: the S3 URI of its `model.tar.gz`.
 
-    It makes the task upstream, and fits wherever a value fits: as the `source` of a `ProcessingInput`, in `channel`, or
-    in the configuration of another operator. The URI of an uncompressed model is that of its folder.
+    It makes the task upstream, and can be used wherever a value can: as the `source` of a `ProcessingInput`, in
+    `channel`, or in the configuration of another operator. The URI of an uncompressed model is that of its folder.
 
     Args:
         train: The amazon provider's `SageMakerTrainingOperator`, waiting or deferrable; or another task whose result is
-            a response of DescribeTrainingJob. Of a mapped task, it is a list with the model of each instance.
+            a response of DescribeTrainingJob. For a mapped task, the reference is to a list with each instance's model.
 
     Raises:
         DefinitionError: It is a processing task. When the task runs: the upstream task's result isn't that of a
@@ -167,7 +167,7 @@ def model_artifacts(train: Any) -> Any:
 
 
 class _ModelReference(PlaceReference):
-    """A reference to what a training operator returns that resolves to the model's URI."""
+    """A reference to a training operator's result that resolves to the model's URI."""
 
     __slots__ = ()
 
