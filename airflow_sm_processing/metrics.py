@@ -1,13 +1,13 @@
-"""Metrics, through Airflow's own `Stats`: StatsD, OpenTelemetry or Datadog, as Airflow's `[metrics]` says.
+"""Metrics, through Airflow's own `Stats`: StatsD, OpenTelemetry or Datadog, as configured in Airflow's `[metrics]`.
 
-    sm_processing.jobs.completed, .failed, .stopped    jobs that a task saw the end of
+    sm_processing.jobs.completed, .failed, .stopped    jobs whose end a task saw
     sm_processing.jobs.queue_duration                  from a job's creation to its container's start
-    sm_processing.jobs.run_duration                    from there to its end
-    sm_processing.jobs.instance_seconds                the latter, on all instances together: what is paid for
-    sm_processing.polls                                calls that look at jobs, each attempt of them
-    sm_processing.throttles                            answers of AWS that there were too many calls
+    sm_processing.jobs.run_duration                    from its container's start to its end
+    sm_processing.jobs.instance_seconds                the run duration summed over all instances, which AWS bills
+    sm_processing.polls                                calls that read jobs' status, including retries
+    sm_processing.throttles                            responses of AWS that there were too many calls
 
-Those of jobs have the tags `dag_id`, `task_id` and `instance_type`, the others `operation`.
+Metrics of jobs have the tags `dag_id`, `task_id` and `instance_type`, the others have `operation`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def job_ended(description: JobDescription, *, dag_id: str, task_id: str) -> None
 
 
 def count_calls(client: Any) -> None:
-    """Count what a boto3 client asks SageMaker, botocore's own retries included."""
+    """Count a boto3 client's calls to SageMaker, including botocore's own retries."""
     client.meta.events.register("response-received", _count)
 
 
@@ -64,7 +64,7 @@ def _count(event_name: str, parsed_response: dict[str, Any] | None = None, **_: 
 
 
 def _stats() -> Any:
-    """Return Airflow's `Stats` of this process: since Airflow 3.2 a task's and a triggerer's are two."""
+    """Return Airflow's `Stats` of this process; since Airflow 3.2, tasks and triggerers have different ones."""
     if _is_triggerer():
         try:
             from airflow.observability.stats import Stats

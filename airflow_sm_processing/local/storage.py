@@ -99,7 +99,7 @@ class _Layout:
     """The paths of an input's objects below its folder."""
 
     folders: list[str] = field(default_factory=list)
-    """The folders that have an object of their own, so that they exist even if no file is in them."""
+    """The folders that an object marks: one whose key ends with a slash, or an empty one with other keys below it."""
     files: dict[str, _Object] = field(default_factory=dict)
 
 
