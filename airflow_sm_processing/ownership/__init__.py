@@ -1,4 +1,4 @@
 """Exactly one job: which task owns a job, what earlier tries of a task left, and what to do about it.
 
-It knows SageMaker and what a task instance is called, but not Airflow: the rule is tested without it.
+This package knows SageMaker and the identity of a task instance, but not Airflow: the rule is tested without it.
 """

@@ -1,9 +1,9 @@
 """The rule of exactly one job: at most one for a task instance, whichever process dies while creating it.
 
 A job's name is known before the job exists, and follows from the task instance alone: `<base>-<digest>-<number>`. So
-two processes that create a task instance's job at once contend for one name, which SageMaker gives to one of them; and
-a process that comes later finds what was created. The number counts up when a job has failed, was stopped, or was
-created before a user cleared the task.
+two processes that create a task instance's job at the same time compete for one name, and SageMaker lets only one of
+them have it; and a process that comes later finds what was created. The number is increased when a job has failed, was
+stopped, or was created before a user cleared the task.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ __all__ = ["Account", "Claimed", "Found", "JobClaim", "JobCreator", "Try", "find
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-_PAUSE = 5.0  # between two looks at a job that is stopping: that takes it up to some minutes
+_PAUSE = 5.0  # between two checks of a job that is stopping, which may take some minutes
 _STOP_SECONDS = 1800.0
 
 
 class Account:
-    """Asks until there is an answer: transient errors are retried for a bounded time."""
+    """The AWS account's jobs; calls are retried on transient errors for a bounded time."""
 
     def __init__(
         self, session: Session, *, max_transient_seconds: float = 0.0, sleep: Callable[[float], None] = time.sleep
@@ -85,14 +85,14 @@ class Account:
         self._sleep = sleep
 
     def description(self, job_name: str) -> JobDescription | None:
-        """Return a job as it is now; None if there is none of that name."""
+        """Return the job's current description; None if there is no job of that name."""
         try:
             return self._answered(self._job(job_name).description)
         except JobNotFoundError:
             return None
 
     def tags(self, job_arn: str) -> dict[str, str] | None:
-        """Return a job's tags; None if they may not be read."""
+        """Return a job's tags; None if reading them is denied."""
 
         def ask() -> dict[str, str]:
             client = self.session.sagemaker_client
@@ -118,7 +118,7 @@ class Account:
             return None
 
     def names_with(self, text: str) -> list[str] | None:
-        """Return the names of the last jobs that have the text in their names; None if jobs may not be listed."""
+        """Return the names of the latest jobs that have the text in their names; None if listing jobs is denied."""
 
         def ask() -> list[str]:
             client = self.session.sagemaker_client
@@ -134,10 +134,10 @@ class Account:
             return None
 
     def end(self, job_name: str) -> JobDescription | None:
-        """Stop a job, and return it as it is when it has ended.
+        """Stop a job, wait for its end, and return its description; None if it no longer exists.
 
         Raises:
-            TransientError: It has not ended after half an hour.
+            TransientError: It hasn't ended after half an hour.
         """
         job = self._job(job_name)
         try:
@@ -178,14 +178,14 @@ class Account:
 
 
 def _upload_may_pass(error: BaseException) -> bool:
-    """Return whether to upload again; the claim answers throttling and quotas."""
+    """Return whether to repeat the upload; throttling and quotas are left to the claim's caller."""
     if isinstance(error, UploadError):
         return error.may_pass
     return isinstance(error, TransientError) and not is_pressure(error)
 
 
 class JobCreator:
-    """Makes jobs of one definition."""
+    """Creates jobs of one definition."""
 
     def __init__(
         self,
@@ -206,20 +206,20 @@ class JobCreator:
         self._tags_are_forbidden = False
         self._image_is_logged = False
         self.unanswered: str | None = None
-        """The name of a job that was asked for and never refused: there may be one."""
+        """The name of a job whose creation was requested and not clearly refused, so that it may exist."""
 
     @cached_property
     def _definition(self) -> JobDefinition:
-        """The definition with the session's defaults, which an existing job needs no more."""
+        """The definition with the session's defaults; cached, and not needed if a job exists already."""
         return with_defaults(self._given, self._session)
 
     def make(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> ProcessingJob:
-        """Upload what is local, and create the job.
+        """Upload local files, and create the job.
 
         Args:
-            name: The job's.
-            tags: Its owner's, which go beside the user's; without them where a policy forbids it.
-            repeated: Whether an earlier try may have uploaded some of it.
+            name: The job's name.
+            tags: The owner's tags, which are added to the user's; left out if a policy forbids them.
+            repeated: Whether an earlier try may have uploaded some of the files.
         """
         plan = self._uploaded(name, tags, repeated=repeated)
         if not self._image_is_logged:
@@ -230,7 +230,7 @@ class JobCreator:
         return ProcessingJob.from_plan(self._session, plan, arn, output_kms_key=self._definition.output_kms_key)
 
     def _uploaded(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> SubmissionPlan:
-        """Resolve the definition and upload what is local, through lost connections and 5xx."""
+        """Resolve the definition and upload local files, retrying on lost connections and 5xx errors."""
         uploads = 0
 
         def upload() -> SubmissionPlan:
@@ -283,18 +283,18 @@ class JobCreator:
 
 
 class Found(NamedTuple):
-    """A job that bears a name of ours."""
+    """A job under one of the task instance's names."""
 
     description: JobDescription
     relation: JobRelation
     owner: str | None
-    """In words, as its tags say; None if they say nothing."""
+    """The owner according to its tags, in words; None if they don't name one."""
     try_number: int | None
-    """Of the try that made it; None if its tags don't tell."""
+    """The number of the try that created it; None if its tags don't have it."""
 
 
 def find(account: Account, name: str, claimant: Claimant) -> Found | None:
-    """Return the job of that name, and whose it is; None if there is none."""
+    """Return the job of that name and its owner; None if there is none."""
     description = account.description(name)
     if description is None:
         return None
@@ -309,9 +309,9 @@ def find(account: Account, name: str, claimant: Claimant) -> Found | None:
 
 
 def newest(account: Account, stem: str, digest: str) -> int | None:
-    """Return the highest number that a job of the owner with that digest has; None if there is none.
+    """Return the highest number of the jobs of the owner with that digest; None if there is no such job.
 
-    For an Airflow that keeps no intents. Where jobs may not be listed, those of the stem are asked for one by one.
+    It is needed for an Airflow that keeps no intents. If listing jobs is denied, the names are described one by one.
     """
     names = account.names_with(f"-{digest}-")
     if names is not None:
@@ -322,20 +322,20 @@ def newest(account: Account, stem: str, digest: str) -> int | None:
     return number or None
 
 
-_LONGEST_BASE = 40  # of 63 characters, the rest for the run's time and a map index
-_MOST_STRANGERS = 100  # jobs of others on names of ours, which only another Airflow of the same name makes
+_LONGEST_BASE = 40  # of 63 characters; the rest is for the run's time and a map index
+_MOST_STRANGERS = 100  # jobs of other owners under our names, which only another Airflow of the same name creates
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Try:
-    """Who asks for a job."""
+    """The try of a task instance that needs a job."""
 
     owner: Owner
     generation: Generation
     number: int
-    """Airflow's try number: nothing is left by earlier tries of the first."""
+    """Airflow's try number; before the first try, there is nothing that an earlier try left."""
     run_started: float | None = None
-    """When the DAG run began or was begun anew, in seconds since the epoch."""
+    """When the DAG run was started or restarted, in seconds since the epoch."""
 
 
 class Claimed(NamedTuple):
@@ -343,11 +343,11 @@ class Claimed(NamedTuple):
 
     job: ProcessingJob
     found: JobDescription | None
-    """As an earlier try, or a process beside this one, left it; None if it was made now."""
+    """The job as an earlier try, or a concurrent process, left it; None if it was created now."""
 
 
 class JobClaim:
-    """Gets a task instance its job: an earlier try's, or a new one."""
+    """Claims a task instance's job: an earlier try's, or a new one."""
 
     def __init__(
         self,
@@ -362,20 +362,21 @@ class JobClaim:
         may_create: Callable[[], None] = lambda: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Accept what to create, for which owner, and how to call AWS.
+        """Set what to create, for which owner, and how to call AWS.
 
         Args:
-            definition: What the user defined; its `job_name`, if it has one, is used as it is.
-            session: Where to.
-            asking: Who asks.
-            intents: What the task instance noted, and where to note more.
+            definition: What the user defined; its `job_name`, if it has one, is used unchanged.
+            session: The session to create the job with.
+            asking: The try that needs the job.
+            intents: The store of the task instance's intents.
             on_existing_job: What to do with a job that an earlier try left running or completed: `reattach`, `fail`
                 or `new`, which stops it first.
-            is_end: Tells of a job that failed whether that is how the task ends, so that it is taken as a completed
-                one is.
-            max_transient_seconds: How many seconds to retry 5xx, lost connections, and throttling but at the creation.
-            may_create: Called right before a job is made, noted or stopped; what it raises ends the claim.
-            sleep: Waits so many seconds; what it raises ends the claim.
+            is_end: Returns whether a failed job ends the task, so that it is taken over like a completed one.
+            max_transient_seconds: How many seconds to retry 5xx errors, lost connections and throttling; throttling of
+                the creation isn't retried.
+            may_create: Called right before a job is created or stopped, or an intent stored; its exceptions end the
+                claim.
+            sleep: Waits for a number of seconds; its exceptions end the claim.
         """
         self._fixed_name = None if definition.job_name is None else str(definition.job_name)
         self._stem = stem(definition, asking.owner.digest)
@@ -400,14 +401,14 @@ class JobClaim:
         self._repeated = asking.number > 1 or self._last is not None
 
     def job(self) -> Claimed:
-        """Return the task instance's one job; may be called again when there was no room for it, or too many calls.
+        """Return the task instance's one job; may be called again after a lack of capacity or throttling.
 
         Raises:
             DefinitionError: Something is wrong with the definition; nothing was uploaded.
             UploadError: A local file didn't reach S3; no job was created.
-            CapacityError: There is no room for the job; none was created.
+            CapacityError: AWS has no capacity for the job; none was created.
             JobExistsError: An earlier try left a job, and `on_existing_job` is `fail`; or the name that the user
-                chose is somebody else's.
+                chose belongs to somebody else's job.
             ServiceError: AWS refused or couldn't be reached.
         """
         if not self._looked:
@@ -425,7 +426,7 @@ class JobClaim:
         raise JobExistsError(self._name, f"Names like {self._name} were in use {_MOST_STRANGERS} times, by other jobs.")
 
     def _met(self, error: JobNameInUseError | MalformedResponseError) -> Claimed | None:
-        """Return the job that a creation met, or made though its answer can't be read; None to try again."""
+        """Return the job that has the name already, or was created though the response can't be read; None to retry."""
         is_taken = isinstance(error, JobNameInUseError)
         met = self._find(self._name) if is_taken else self._asked_for(self._account)
         if met is not None and self._is_to_be_taken(met):
@@ -433,15 +434,15 @@ class JobClaim:
             return self._attached(met.description)
         if not is_taken:
             raise error
-        if met is None:  # deleted, by us it may be, and its name isn't free yet
+        if met is None:  # it was deleted, maybe by us, and its name isn't free yet
             self._sleep(jittered(5.0, low=0.1, high=1.0))
         return None
 
     def unseen_job(self) -> ProcessingJob | None:
-        """Return a job that runs though `job` didn't give it: it broke off while a creation wasn't answered.
+        """Return a running job that `job` created but didn't return, because it was interrupted; None if there is none.
 
         Raises:
-            ServiceError: AWS doesn't say at once whether there is one.
+            ServiceError: The first call doesn't show whether there is one.
         """
         found = self._asked_for(Account(self._account.session))
         if found is None or found.relation is not JobRelation.OURS or found.description.status.is_terminal:
@@ -449,14 +450,14 @@ class JobClaim:
         return self._attached(found.description).job
 
     def _asked_for(self, account: Account) -> Found | None:
-        """Return the job whose creation wasn't answered; None if there is none."""
+        """Return the job whose creation got no response; None if there is none."""
         name = self._maker.unanswered
         return None if name is None else find(account, name, self._claimant)
 
     # What earlier tries left
 
     def _take_up(self) -> tuple[Claimant, Intent | None]:
-        """Return the intent of an earlier try, or one of this generation's own."""
+        """Return the claimant, with the claim of an earlier try or a new one, and the last intent."""
         asking, last = self._asking, self._intents.read()
         continued = last is not None and asking.generation.continues(last.generation)
         claim, noted = (last.claim, last.noted) if last is not None and continued else (uuid.uuid4().hex, time.time())
@@ -491,12 +492,12 @@ class JobClaim:
         return find(self._account, name, self._claimant)
 
     def _is_to_be_taken(self, met: Found) -> bool:
-        """Return whether a job that had the name first is this try's, or one that an earlier try left and is wanted."""
+        """Return whether to take a job that already has the name: this try's, or an earlier try's that is wanted."""
         is_this_trys = met.relation is JobRelation.OURS and met.try_number in {None, self._asking.number}
         return is_this_trys or self._is_wanted(met)
 
     def _is_wanted(self, left: Found) -> bool:
-        """Return whether to take what an earlier try left; if not, it is out of the way afterwards."""
+        """Return whether to take the job that an earlier try left; if not, stop it or free the name."""
         if left.relation is not JobRelation.OURS:
             self._leave(left)
             return False
@@ -520,7 +521,7 @@ class JobClaim:
         return True
 
     def _leave(self, found: Found) -> None:
-        """Go on to the next name; a job of our own doesn't run on beside the next one."""
+        """Go on to the next name; stop the job if it is our own, so that it doesn't run beside the next one."""
         description = found.description
         name = description.job_name
         if found.relation is JobRelation.FOREIGN:
@@ -546,7 +547,7 @@ class JobClaim:
         raise JobExistsError(name, message)
 
     def _how_to_be_unique(self, name: str) -> str:
-        """Return how the task's next run gets a name of its own."""
+        """Return advice for a name that differs in each run of the task."""
         of_run, of_instance = "-{{ ts_nodash }}", "-{{ ti.map_index }}" if self._asking.owner.map_index >= 0 else ""
         begin = name[:_LONGEST_BASE].rstrip("-")
         return (
@@ -590,7 +591,7 @@ class JobClaim:
         return self._maker.make(self._name, tags, repeated=repeated)
 
     def _note_intent(self) -> None:
-        """Note the job that is about to be made, so that a later try looks for it."""
+        """Store the intent to create the job, so that a later try looks for it."""
         self._join_process_beside()
         self._may_create()
         claimant = self._claimant
@@ -605,12 +606,12 @@ class JobClaim:
             former=claimant.former,
         )
         if intent != self._last and not self._intents.write(intent):
-            # A claim that a later try doesn't know would make the job a stranger's to it.
+            # With a claim that isn't stored, a later try would take the job for somebody else's.
             self._claimant = dataclasses.replace(claimant, claim=None, noted=None)
         self._last = intent
 
     def _join_process_beside(self) -> None:
-        """Adopt the claim of another process of this generation, if it was quicker."""
+        """Adopt the claim of a concurrent process of this generation, if it stored one first."""
         if self._claimant.claim is None:
             return
         noted = self._intents.read()

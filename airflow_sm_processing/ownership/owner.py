@@ -45,19 +45,19 @@ _NUMBER_CHARACTERS = 4  # nobody retries a task ten thousand times
 
 
 def stem(definition: JobDefinition, digest: str) -> str:
-    """Return what the names of a task instance's jobs have in common: a readable base and the owner's digest."""
+    """Return the common part of the names of a task instance's jobs: a readable base and the owner's digest."""
     base = legal_name(definition.base_name)
     room = MAX_LENGTH - len(digest) - _NUMBER_CHARACTERS - 2
     return f"{base[:room].rstrip('-')}-{digest}"
 
 
 def job_name(stem: str, number: int) -> str:
-    """Return the name of a task instance's job; numbers count from 1."""
+    """Return the name of a task instance's job; numbers start at 1."""
     return f"{stem}-{number}"
 
 
 def number_of(name: str, digest: str) -> int | None:
-    """Return the number of a job of the owner with that digest; None if the name isn't one of its."""
+    """Return the number in the name of a job of the owner with that digest; None if it isn't such a name."""
     found = re.search(rf"-{digest}-(\d+)$", name)
     return int(found[1]) if found else None
 
@@ -68,11 +68,11 @@ log = logging.getLogger(__name__)
 def with_owner_tags(
     tags: Sequence[Mapping[str, str]] | None, own: Mapping[str, str], operation: OperationModel
 ) -> list[Mapping[str, str]]:
-    """Add an owner's tags to the user's, which stay as they are; what doesn't fit is left out, the last first.
+    """Add an owner's tags to the user's, which aren't changed; beyond the limit, the owner's last tags are left out.
 
     Args:
-        tags: The user's, as the request has them.
-        own: The owner's, the most telling first.
+        tags: The user's tags in the request's form.
+        own: The owner's tags, the most important first.
         operation: CreateProcessingJob's model, which has the limit.
     """
     given = list(tags or ())
@@ -87,7 +87,7 @@ def with_owner_tags(
 
 
 def forbids_tags(error: ProcessingError) -> bool:
-    """Return whether CreateProcessingJob was refused for the tags in it."""
+    """Return whether CreateProcessingJob was refused because of its tags."""
     text = str(error).lower()
     return "addtags" in text or "tag polic" in text or "requesttag" in text
 
@@ -107,23 +107,23 @@ _ILLEGAL_IN_TAGS = re.compile(r"[^\w .:/=+\-@]")
 
 @dataclass(frozen=True)
 class Generation:
-    """What distinguishes the time between two clears of a task instance from the time before and after.
+    """Identifies the time between two clears of a task instance.
 
-    Airflow doesn't notify tasks of clears, but clears leave marks: each raises `max_tries` unless the task was
-    running, counts up the run's `clear_number`, and in newer Airflows gives the cleared tasks a new trace.
+    Airflow doesn't notify tasks of clears, but each clear leaves marks: it raises `max_tries`, unless the task was
+    running, it increases the run's `clear_number`, and in newer Airflows it gives the cleared tasks a new trace.
     """
 
     max_tries: int
     clear_number: int | None = None
-    """Clears of any tasks of the run."""
+    """The number of clears of any tasks of the run."""
     trace: str = ""
     """The task instance's W3C `traceparent`; empty where Airflow gives it none."""
 
     def continues(self, earlier: Generation) -> bool:
-        """Return whether no clear of this task instance lies between.
+        """Return whether this task instance wasn't cleared between the earlier generation and this one.
 
-        In doubt one does: on an Airflow that gives tasks no trace, a clear of this task while it runs and one of
-        another task of its run leave the same marks. Who cleared it expects a new job.
+        If that is unclear, return False: on an Airflow that gives tasks no trace, a clear of this task while it is
+        running leaves the same marks as a clear of another task of its run, and a user who clears it expects a new job.
         """
         if self.max_tries != earlier.max_tries:
             return False
@@ -132,7 +132,7 @@ class Generation:
         return self.has_trace_of(earlier)
 
     def has_trace_of(self, other: Generation) -> bool:
-        """Return whether no clear that renewed the run's trace, or the task's own, lies between."""
+        """Return whether both have the same trace, so that no clear between them renewed the run's or the task's."""
         return bool(self.trace) and self.trace == other.trace
 
     def to_plain(self) -> list[Any]:
@@ -144,17 +144,17 @@ class Generation:
 
     @classmethod
     def parse(cls, text: str) -> Generation | None:
-        """Read what `str` gave; None if it is something else."""
+        """Parse the result of `str`; return None for other text."""
         found = re.fullmatch(r"(-?\d+)/(\d*)/([\w-]*)", text, re.ASCII)
         return found and cls(int(found[1]), int(found[2]) if found[2] else None, found[3])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """A task instance, which at most one job at a time may belong to."""
+    """A task instance, which owns at most one job at a time."""
 
     deployment: str
-    """Tells this Airflow from others that use the same AWS account; at most 250 characters, like Airflow's ids."""
+    """Distinguishes this Airflow from others in the same AWS account; at most 250 characters, like Airflow's ids."""
     dag_id: str
     run_id: str
     task_id: str
@@ -168,7 +168,7 @@ class Owner:
         return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:_DIGEST_CHARACTERS]
 
     def tags(self, *, try_number: int, generation: Generation, claim: str | None) -> dict[str, str]:
-        """Return the tags of a job that belongs to this task instance, the most telling first."""
+        """Return the tags of a job that belongs to this task instance, the most important first."""
         claimed = {} if claim is None else {CLAIM_TAG: claim}
         return {
             **claimed,
@@ -202,13 +202,13 @@ def generation_of(tags: Mapping[str, str]) -> Generation | None:
 
 
 def try_of(tags: Mapping[str, str]) -> int | None:
-    """Return the number of the try that made a job, if its tags have it."""
+    """Return the number of the try that created a job, if its tags have it."""
     number = tags.get(_TRY_TAG, "")
     return int(number) if number.isdecimal() else None
 
 
 def described_owner(tags: Mapping[str, str]) -> str | None:
-    """Return in words whom a job's tags name; None if they name nobody."""
+    """Return the owner in a job's tags, in words; None if they don't name one."""
     names = {key: tags.get(f"{_PREFIX}{key}") for key in ("task-id", "dag-id", "run-id", "map-index", "deployment")}
     if not names["dag-id"]:
         return None
@@ -222,18 +222,18 @@ def _tag_value(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Intent:
-    """That a job of this name is about to be made."""
+    """A write-ahead record that a job of this name is about to be created."""
 
     job_name: str
     number: int
-    """Which of the task instance's jobs it is, counted from 1."""
+    """The job's number among the task instance's jobs, starting at 1."""
     claim: str
-    """A random word, in the job's tags as well: what has it was made on this intent."""
+    """A random word that is also in the tags of the jobs that are created with this intent."""
     generation: Generation
     noted: float
-    """When this generation's first intent was noted, in seconds since the epoch."""
+    """When this generation's first intent was stored, in seconds since the epoch."""
     former: tuple[str, ...] = ()
-    """The claims of lives before: a call that left in one may make its job in the next."""
+    """The claims of earlier generations: a call that was sent in one of them may create its job in this one."""
 
     def to_plain(self) -> dict[str, Any]:
         """Return the intent as JSON."""
@@ -248,7 +248,7 @@ class Intent:
 
     @classmethod
     def from_plain(cls, fields: Mapping[str, Any]) -> Intent:
-        """Read what `to_plain` gave."""
+        """Read the result of `to_plain`."""
         return cls(
             job_name=fields["job_name"],
             number=fields["number"],
@@ -260,26 +260,26 @@ class Intent:
 
 
 class Intents(Protocol):
-    """Where a task instance keeps its intent: it must survive the task's process, retries and clears."""
+    """The store of a task instance's intent, which must survive the task's process, retries and clears."""
 
     @property
     def available(self) -> bool:
-        """Whether what is written is there later; else the jobs' names and tags have to do."""
+        """Whether a written intent can be read later; if not, only the jobs' names and tags identify them."""
 
     def read(self) -> Intent | None:
         """Return the last intent."""
 
     def write(self, intent: Intent) -> bool:
-        """Save the intent instead of the last one; return whether that worked."""
+        """Replace the last intent; return whether that worked."""
 
 
 class NoIntents:
-    """For an Airflow that keeps nothing between tries."""
+    """The store for an Airflow that keeps nothing between tries."""
 
     available = False
 
     def read(self) -> Intent | None:
-        """Return none."""
+        """Return None."""
         return None
 
     def write(self, intent: Intent) -> bool:  # noqa: ARG002  # the protocol has it
@@ -291,14 +291,14 @@ _CLOCK_SKEW = 60.0  # between AWS and this Airflow
 
 
 class JobRelation(Enum):
-    """What a job is to a task instance that meets it."""
+    """The relation of an existing job to a task instance."""
 
     OURS = "ours"
-    """Made in this generation of the task instance, by this try or an earlier one."""
+    """Created in this generation of the task instance, by this try or an earlier one."""
     EARLIER = "earlier"
-    """Made by the task instance before a user cleared it; without notes, also in a run of the same id before this."""
+    """Created by the task instance before a user cleared it; without intents, also in an earlier run of the same id."""
     FOREIGN = "foreign"
-    """Somebody else's; with notes, also that of a run of the same id before this, or of an Airflow of the same name."""
+    """Somebody else's; with intents, also that of an earlier run of the same id, or of an Airflow of the same name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,26 +308,26 @@ class Claimant:
     owner: Owner
     generation: Generation
     run_started: float | None
-    """When the DAG run began or was begun anew, in seconds since the epoch."""
+    """When the DAG run was started or restarted, in seconds since the epoch."""
     claim: str | None
-    """The word that this generation's jobs have in their tags; None where Airflow can't keep it."""
+    """The word in the tags of this generation's jobs; None if Airflow can't store it."""
     noted: float | None = None
-    """When this generation's first intent was noted, in seconds since the epoch."""
+    """When this generation's first intent was stored, in seconds since the epoch."""
     earlier: Intent | None = None
-    """The last intent of the generation before, if it is known."""
+    """The last intent of the generation before, if known."""
     former: tuple[str, ...] = ()
-    """The claims of all lives before that are known."""
+    """The known claims of all earlier generations."""
 
     def relation(
         self, job_name: str, *, tags: Mapping[str, str] | None, created_at: datetime | None, own_name: bool
     ) -> JobRelation:
-        """Judge a job by its tags or, without them, by its name and time.
+        """Return a job's relation, from its tags or, without them, from its name and creation time.
 
         Args:
-            job_name: The job's.
-            tags: The job's; None if they can't be read.
-            created_at: When it was made, as SageMaker says.
-            own_name: Whether its name has the owner's digest in it, which nobody else's has.
+            job_name: The job's name.
+            tags: The job's tags; None if they can't be read.
+            created_at: The job's creation time in SageMaker.
+            own_name: Whether the job's name contains the owner's digest, which no other owner's names do.
         """
         tags = tags or {}
         claim = tags.get(CLAIM_TAG)
@@ -346,7 +346,7 @@ class Claimant:
         return JobRelation.OURS if is_ours else JobRelation.EARLIER
 
     def _by_claim(self, claim: str, tags: Mapping[str, str]) -> JobRelation:
-        """Judge by the word; a process beside this one may have noted another one at the same moment."""
+        """Return the relation from the claim; a concurrent process may have stored another one at the same moment."""
         if claim in self.former:
             return JobRelation.EARLIER
         is_ours = claim == self.claim or self._is_of_a_process_beside(tags)
@@ -356,7 +356,7 @@ class Claimant:
         generation = generation_of(tags)
         if generation is None or not self.owner.is_named_by(tags):
             return False
-        # Airflow renews the trace with a run: not in a clear that leaves the run as it is.
+        # Airflow renews the trace with a restarted run, but not in a clear that doesn't restart the run.
         return self.generation.has_trace_of(generation) and self.generation.continues(generation)
 
 
