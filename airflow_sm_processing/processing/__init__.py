@@ -1,6 +1,6 @@
 """Amazon SageMaker Processing on boto3: the SageMaker SDK v2's vocabulary, without Airflow.
 
-Names are loaded when they are first used: a DAG file that only defines inputs and outputs doesn't pay for the rest.
+Names are loaded on first use, so that a DAG file that only defines inputs and outputs doesn't load the rest.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ _SDK_MODULES = {
     "s3": f"{__name__}.s3",
     "session": f"{__name__}.session",
 }
-"""The SDK's modules that code names in full, for `import airflow_sm_processing.processing as sagemaker`."""
+"""The SDK's modules that code refers to by name, for `import airflow_sm_processing.processing as sagemaker`."""
 
 __all__ = [
     "AthenaDatasetDefinition",

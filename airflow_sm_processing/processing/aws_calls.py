@@ -1,6 +1,6 @@
-"""Call AWS: botocore's errors become ours, and responses are checked against the service's model.
+"""Call AWS: translate botocore's errors to this package's, and check responses against the service's model.
 
-botocore itself accepts any JSON as a response.
+The check is needed because botocore itself accepts any JSON as a response.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ log = logging.getLogger(__name__)
 _SERVER_ERRORS = 500
 _DENIED_STATUSES = frozenset({401, 403})
 _TOO_MANY_REQUESTS = 429
-# Credential troubles that are answered with status 400.
+# Credential errors that have the status 400.
 _DENIED = frozenset(
     {
         "ExpiredToken",
@@ -93,13 +93,14 @@ _DENIED = frozenset(
 _CAPACITY = frozenset({"ResourceLimitExceeded", "CapacityError"})
 _QUOTA = re.compile(r"limit '.+?' is ([\d.]+) .*request delta of ([\d.]+) ", re.DOTALL)
 _NOT_FOUND = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
-# On CreateProcessingJob, what isn't found is something that the definition names, such as its experiment.
+# With CreateProcessingJob, "not found" is about something that the definition names, such as its experiment.
 _REJECTED = frozenset({"ValidationException", "ResourceNotFound"})
-_NO_JOB = re.compile("could not find", re.IGNORECASE)  # DescribeProcessingJob may say it as a ValidationException
-# Signature errors explain themselves by quoting the request: its headers, security token and signature included.
+_NO_JOB = re.compile("could not find", re.IGNORECASE)  # DescribeProcessingJob may report it as a ValidationException
+# The messages of signature errors quote the request with its headers, security token and signature.
 _SIGNATURE = frozenset({"IncompleteSignature", "InvalidSignatureException", "SignatureDoesNotMatch"})
 _QUOTED_REQUEST = re.compile(r"\n|in Authorization header")
-# Names of botocore's own exceptions, which are looked up late: the parse law. An older botocore lacks some.
+# Names of botocore's exceptions. They are looked up late, since a DAG file's parse must not load botocore; an older
+# botocore doesn't have some of them.
 _CREDENTIAL_ERRORS = (
     "CredentialRetrievalError",
     "InvalidConfigError",
@@ -125,10 +126,10 @@ _PASSING_ERRORS = (
 )
 _PASSING_CRT_ERRORS = ("AWS_IO_", "AWS_ERROR_HTTP_", "AWS_ERROR_S3_SLOW_DOWN", "AWS_ERROR_S3_INTERNAL_ERROR")
 _LASTING_CRT_ERRORS = ("AWS_IO_TLS_",)
-# What botocore's parsers and ours raise of an answer that isn't what the service's model says.
+# What botocore's parsers and ours raise for a response that doesn't match the service's model.
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _CALL = ("botocore.client", "_make_api_call")
-# Functions of botocore, called by that one, that make the request.
+# Functions that the former calls to send the request.
 _REQUEST = frozenset(
     {"_convert_to_request_dict", "_emit_api_params", "_resolve_endpoint_ruleset", "create_request", "prepare_request"}
 )
@@ -137,22 +138,22 @@ _SHOWN_CHARACTERS = 300
 
 @contextmanager
 def aws_call(operation: str, subject: str, *, hide: Callable[[str], str] = str) -> Iterator[None]:
-    """Raise our own error for whatever botocore raises in the block.
+    """Translate botocore's errors in the block to this package's.
 
     Args:
         operation: The API's name for the call, such as `DescribeProcessingJob`.
         subject: What the call is about, such as the job's name.
-        hide: Takes out of the service's words what the request has that must not be shown.
+        hide: Removes the request's secrets from the service's message.
 
     Raises:
-        ProcessingError: The one that fits; the original is its cause.
+        ProcessingError: The translated error; the original one is its cause.
     """
     from botocore.exceptions import BotoCoreError, ClientError, PaginationError
     from botocore.parsers import ResponseParserError
 
     try:
         yield
-    except (ResponseParserError, PaginationError) as error:  # the first has no base class; the second: a token repeats
+    except (ResponseParserError, PaginationError) as error:  # the former has no base class
         raise _malformed(error, operation=operation, subject=subject) from error
     except (ClientError, BotoCoreError) as error:
         shown = _without_secrets(error, hide)
@@ -165,10 +166,10 @@ def aws_call(operation: str, subject: str, *, hide: Callable[[str], str] = str) 
 
 @contextmanager
 def answer_read(operation: str, subject: str) -> Iterator[None]:
-    """Raise `MalformedResponseError` if the block can't read an answer: to read it is part of the call.
+    """Raise `MalformedResponseError` if the block can't read a response: reading it is part of the call.
 
-    The arguments are those of `aws_call`. Whatever is taken from an answer is taken in such a block, and nothing else
-    is done there.
+    The arguments are those of `aws_call`. Everything that is taken from a response must be taken in such a block, which
+    must do nothing else.
     """
     try:
         yield
@@ -191,7 +192,7 @@ def _malformed(error: Exception, *, operation: str, subject: str) -> MalformedRe
 
 
 def _is_of_an_answer(error: Exception) -> bool:
-    """Return whether botocore raised an error of no kind of its own when it had the answer to a call."""
+    """Return whether botocore raised another kind of error than its own after it had received the response."""
     frames = set(_frames(error.__traceback__))
     return _CALL in frames and not any(module.startswith("botocore.") and name in _REQUEST for module, name in frames)
 
@@ -203,7 +204,7 @@ def _frames(trace: TracebackType | None) -> Iterator[tuple[str, str]]:
 
 
 def translated(error: ClientError | BotoCoreError, *, operation: str, subject: str) -> ProcessingError:
-    """Return our error for botocore's."""
+    """Return this package's error for one of botocore's."""
     from botocore.exceptions import ClientError
 
     if isinstance(error, ClientError):
@@ -221,7 +222,7 @@ def _from_response(error: ClientError, *, operation: str, subject: str) -> Proce
 
 
 def _never_fits(code: str, reason: str) -> bool:
-    """Return whether a quota is below what the one job asks for: then the end of others doesn't help."""
+    """Return whether a quota is too small even for this one job, so that the end of other jobs won't help."""
     quota = _QUOTA.search(reason) if code == "ResourceLimitExceeded" else None
     return quota is not None and float(quota[1]) < float(quota[2])
 
@@ -235,7 +236,7 @@ def _code_and_reason(error: ClientError) -> tuple[str, str]:
 
 
 def _without_secrets(error: ClientError | BotoCoreError, hide: Callable[[str], str]) -> ClientError | BotoCoreError:
-    """Return the error itself, or its copy without what must not be shown: tracebacks print causes too."""
+    """Return the error, or a copy of it without secrets, because tracebacks print causes too."""
     from botocore.exceptions import ClientError
 
     if not isinstance(error, ClientError):
@@ -270,7 +271,7 @@ def _service_error(error: ClientError, code: str, reason: str) -> tuple[type[Ser
 
 
 def may_pass(error: Exception) -> bool:
-    """Return whether the same may work later, of an error of botocore's, of s3transfer's or of the AWS CRT's."""
+    """Return whether the same call may work later, after an error of botocore, s3transfer or the AWS CRT."""
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
 
@@ -283,7 +284,7 @@ def may_pass(error: Exception) -> bool:
 
 
 def _is_of_an_upload(error: Exception) -> bool:
-    """Return the same for a call that s3transfer made, which takes what it needs from the answer itself."""
+    """Return whether s3transfer failed to read a response, in one of its own calls."""
     is_missing = isinstance(error, KeyError) and any(
         module.startswith("s3transfer.") for module, _ in _frames(error.__traceback__)
     )
@@ -291,14 +292,14 @@ def _is_of_an_upload(error: Exception) -> bool:
 
 
 def is_throttle(code: str) -> bool:
-    """Return whether a `ServiceError.code` says that there were too many calls."""
+    """Return whether a `ServiceError.code` means that there were too many calls."""
     from botocore.retries.standard import ThrottledRetryableChecker
 
     return code in ThrottledRetryableChecker._THROTTLED_ERROR_CODES  # type: ignore[attr-defined]  # noqa: SLF001  # botocore's list is nowhere else
 
 
 def is_pressure(error: ServiceError) -> bool:
-    """Return whether there was too much at once: too many calls, or no room for another job."""
+    """Return whether the error means too many calls, or no capacity for another job."""
     return isinstance(error, CapacityError) or is_throttle(error.code)
 
 
@@ -361,19 +362,19 @@ _MOST_PAGES = 1000
 
 
 def readable(client: Any, operation: str, answer: _Answer, *required: str) -> _Answer:
-    """Return the answer, if its fields have the types of the service's model; to be called within `answer_read`.
+    """Return the response, if its fields have the types of the service's model; call it within `answer_read`.
 
     Args:
-        client: Which gave the answer.
+        client: The client that returned the response.
         operation: The API's name for the call.
-        answer: What the client's method returned.
-        required: Fields without which nothing can be made of the answer.
+        answer: The response.
+        required: Fields that the response must have.
 
     Raises:
-        ValueError: It isn't that; the text says where, and quotes nothing of it.
+        ValueError: It doesn't match; the message says where, without quoting values.
     """
     if not isinstance(answer, dict):
-        raise ValueError(f"it is {_kind(answer)}, not an object")  # noqa: TRY004  # read like the other faults
+        raise ValueError(f"it is {_kind(answer)}, not an object")  # noqa: TRY004  # handled like the other errors
     missing = [name for name in required if answer.get(name) in (None, "")]
     if missing:
         raise ValueError(f"it has no {', '.join(missing)}{_media_type(answer)}")
@@ -385,10 +386,10 @@ def readable(client: Any, operation: str, answer: _Answer, *required: str) -> _A
 
 
 def summaries(client: Any, answer: Mapping[str, Any]) -> list[Any]:
-    """Return the jobs that ListProcessingJobs answered; each has its name and its status.
+    """Return the jobs in a response of ListProcessingJobs; each has its name and its status.
 
     Raises:
-        ValueError: What `readable` raises.
+        ValueError: As in `readable`.
     """
     jobs: list[Any] = readable(client, "ListProcessingJobs", answer, "ProcessingJobSummaries")["ProcessingJobSummaries"]
     if not all(job.get("ProcessingJobName") and job.get("ProcessingJobStatus") for job in jobs):
@@ -397,15 +398,15 @@ def summaries(client: Any, answer: Mapping[str, Any]) -> list[Any]:
 
 
 def in_utc(moment: datetime | None) -> datetime | None:
-    """Return a time with its zone; one that names none is UTC's, as all of the service's are."""
+    """Return a time with its zone; a time without one is in UTC, as all of the service's times are."""
     return moment if moment is None or moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
 
 
 def new_token(token: str | None, seen: set[str]) -> str | None:
-    """Return the token of a listing's next page, and note it; None where the listing ends.
+    """Return the token of a listing's next page, and add it to `seen`; None at the end of the listing.
 
     Raises:
-        ValueError: It has been seen, so that the listing would never end.
+        ValueError: The token has been seen, so that the listing would never end.
     """
     if not token:
         return None
@@ -453,7 +454,7 @@ def _kind_of_shape(shape: Shape) -> str:
 
 
 def _media_type(answer: Mapping[str, Any]) -> str:
-    """Return what came instead, if its headers do: a proxy's page, say."""
+    """Return a remark on the response's content type if it isn't JSON, which may show that it is a proxy's page."""
     metadata = answer.get("ResponseMetadata")
     media_type = metadata.get("HTTPHeaders", {}).get("content-type", "") if isinstance(metadata, dict) else ""
     return f" (its content-type is {media_type})" if media_type and "json" not in media_type else ""
@@ -465,24 +466,24 @@ _MOST_DOUBLINGS = 30
 
 
 def jittered(seconds: float, *, low: float = 0.9, high: float = 1.1) -> float:
-    """Return about so many seconds: many who wait for the same don't call at the same time."""
+    """Return about that many seconds, so that many waiting processes don't all call at the same time."""
     return seconds * random.uniform(low, high)  # noqa: S311  # no secret
 
 
 def backoff(failures: int, *, first: float, longest: float, shortest: float = 0.0) -> float:
-    """Return the seconds to wait after so many failures: full jitter over a bound that doubles with each.
+    """Return the seconds to wait after a failure: full jitter up to a bound that doubles with each failure.
 
     Args:
-        failures: How many there were before the last one.
+        failures: The number of failures before the last one.
         first: The bound after the first failure, in seconds.
-        longest: Where the bound stops growing, in seconds.
-        shortest: The least to wait, in seconds.
+        longest: The maximum of the bound, in seconds.
+        shortest: The minimum time to wait, in seconds.
     """
     return random.uniform(shortest, min(first * 2.0 ** min(failures, _MOST_DOUBLINGS), longest))  # noqa: S311  # no secret
 
 
 class RetryBudget:
-    """The seconds for which transient errors are retried: they count from the first error until a success."""
+    """The time for which transient errors are retried; it runs from the first error until a success."""
 
     def __init__(self, bound: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._bound = bound
@@ -495,7 +496,7 @@ class RetryBudget:
             raise error
 
     def __call__(self, state: RetryCallState) -> bool:
-        """Return whether to stop, as tenacity asks it."""
+        """Return whether to stop retrying, for tenacity."""
         return self._is_spent(error_of(state))
 
     def _is_spent(self, error: BaseException | None) -> bool:
@@ -508,14 +509,14 @@ class RetryBudget:
         return now - self._since >= self._bound
 
     def reset(self) -> None:
-        """Note a success."""
+        """Start over after a success."""
         if self._since is not None:
             log.info("The service answers again after %.0f s.", self._clock() - self._since)
         self._since = None
 
 
 def error_of(state: RetryCallState) -> BaseException | None:
-    """Return what the last try raised."""
+    """Return the exception of the last try."""
     return None if state.outcome is None else state.outcome.exception()
 
 
@@ -531,24 +532,24 @@ def retrying(
     longest_pause: float | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Retrying:
-    """Return tenacity's retry loop for calls to AWS, which raises the last error as it was.
+    """Return tenacity's retry loop for calls to AWS, which finally raises the last error itself.
 
     Args:
         stop: Returns whether to give up, as a `RetryBudget` does.
         retry_if: Returns whether an error is retried.
-        longest_pause: Where the bound of pauses stops growing that doubles from one second, with full jitter; if None,
-            each pause takes half a second to five.
-        sleep: Waits so many seconds; what it raises ends the loop.
+        longest_pause: The longest pause, in seconds: pauses have full jitter, with a bound that doubles from one
+            second. If None, each pause takes between half a second and five.
+        sleep: Waits for a number of seconds; its exceptions end the loop.
     """
     wait = _SOON if longest_pause is None else wait_random_exponential(multiplier=1, max=longest_pause)
     return Retrying(retry=retry_if_exception(retry_if), stop=stop, wait=wait, sleep=sleep, reraise=True)
 
 
 def retry(call: Callable[[], _T], *, max_seconds: float, sleep: Callable[[float], None] = time.sleep) -> _T:
-    """Return what a call returns, which is made again through transient errors.
+    """Return a call's result, retrying it on transient errors.
 
     Raises:
-        TransientError: It lasted longer than `max_seconds`.
+        TransientError: The errors lasted longer than `max_seconds`.
     """
     budget = RetryBudget(max_seconds)
     answer = retrying(budget, sleep=sleep)(call)
@@ -562,15 +563,15 @@ async def retry_async(
     *,
     wait: wait_base | Callable[[RetryCallState], float] | None = None,
 ) -> _T:
-    """Return what a call returns in an event loop, which is made again through transient errors until `stop` is true.
+    """Return a coroutine's result, retrying the call on transient errors until `stop` returns true.
 
     Args:
         call: Makes the call.
         stop: Returns whether to give up, as a `RetryBudget` does.
-        wait: Returns the seconds until the next call, as tenacity's do; up to two, with full jitter, if None.
+        wait: Returns the seconds until the next call, as tenacity's functions do; up to two, with full jitter, if None.
 
     Raises:
-        TransientError: The last one, when it was time to give up.
+        TransientError: The last error, when it is time to give up.
     """
     tries = AsyncRetrying(
         retry=retry_if_exception(is_transient),
@@ -580,7 +581,7 @@ async def retry_async(
         reraise=True,
     )
 
-    async def attempt() -> _T:  # tenacity awaits only what a coroutine function returns
+    async def attempt() -> _T:  # tenacity only awaits coroutine functions
         return await call()
 
     return await tries(attempt)

@@ -1,4 +1,4 @@
-"""An organisation's defaults for processing jobs: the SageMaker SDK's `config.yaml` files, and documents like them.
+"""An organisation's defaults for processing jobs, from the SageMaker SDK's `config.yaml` files and similar documents.
 
 https://sagemaker.readthedocs.io/en/stable/overview.html#configuring-and-using-defaults-with-the-sagemaker-python-sdk
 """
@@ -33,7 +33,7 @@ _USER_OVERRIDE = "SAGEMAKER_USER_CONFIG_OVERRIDE"
 _FILE_NAME = "config.yaml"
 _SECTION = ("SageMaker", "ProcessingJob")
 _ENVIRONMENT = ("Environment",)
-_MAX_BYTES = 1024 * 1024  # of a document: a page of settings has some thousand
+_MAX_BYTES = 1024 * 1024  # per document; a page of settings has a few thousand
 _NETWORK = {
     ("EnableNetworkIsolation",): "enable_network_isolation",
     ("EnableInterContainerTrafficEncryption",): "encrypt_inter_container_traffic",
@@ -52,20 +52,20 @@ _KINDS: dict[tuple[str, ...], type[Any]] = {
     ("ProcessingOutputConfig", "KmsKeyId"): str,
     ("ProcessingResources", "ClusterConfig", "VolumeKmsKeyId"): str,
 }
-"""The values of the SDK's schema, by their path in the section; it allows no others."""
+"""The types of the SDK's schema, by path in the section; the schema allows no other values."""
 _SECTIONS = {path[:length] for path in _KINDS for length in range(1, len(path))}
 _WORDS = {str: "a string", dict: "a mapping of strings", list: "a list", bool: "true or false"}
 
 
 class Source(NamedTuple):
-    """Where defaults come from."""
+    """A source of defaults."""
 
     name: str
-    """What messages call it: the path of a file, an S3 URI, `connection aws_default`."""
+    """Its name in messages: the path of a file, an S3 URI, or `connection aws_default`."""
     document: Mapping[str, Any] | None = None
-    """What it says; None to read the file or the S3 object of that name."""
+    """Its content; None to read the file or the S3 object of that name."""
     may_be_absent: bool = False
-    """Whether there needn't be such a file."""
+    """Whether the file may be missing."""
 
 
 class _Default(NamedTuple):
@@ -74,7 +74,7 @@ class _Default(NamedTuple):
 
 
 def config_files() -> list[Source]:
-    """Return the SDK's own two files: the administrator's, then the user's, which wins."""
+    """Return the SDK's own two files: the administrator's, then the user's, which takes precedence."""
     from platformdirs import site_config_dir, user_config_dir
 
     places = ((_ADMIN_OVERRIDE, site_config_dir("sagemaker")), (_USER_OVERRIDE, user_config_dir("sagemaker")))
@@ -85,14 +85,14 @@ def config_files() -> list[Source]:
 
 
 def read_defaults(sources: Iterable[Source], s3_client: Callable[[], S3Client] | None) -> JobDefaults:
-    """Read all sources; a later one wins over those before it, value by value.
+    """Read all sources; each value of a later source overrides those of earlier ones.
 
     Args:
         sources: The files, S3 objects and documents, such as `config_files()`.
-        s3_client: Returns the client for those in S3; None leaves them out, and logs which.
+        s3_client: Returns the client for those in S3; if None, these are left out, and the log names them.
 
     Raises:
-        DefinitionError: A source isn't there, can't be read, or has what the SDK's schema doesn't allow.
+        DefinitionError: A source is missing, can't be read, or has something that the SDK's schema doesn't allow.
         ServiceError: S3 refused or couldn't be reached.
     """
     found: dict[tuple[str, ...], _Default] = {}
@@ -112,15 +112,16 @@ def read_defaults(sources: Iterable[Source], s3_client: Callable[[], S3Client] |
 
 
 class JobDefaults:
-    """The defaults of one connection, and where each comes from."""
+    """The defaults of one connection, and the source of each."""
 
     def __init__(self, found: Mapping[tuple[str, ...], _Default]) -> None:
         self._found = found
 
     def apply(self, definition: JobDefinition) -> tuple[JobDefinition, dict[str, str]]:
-        """Return the definition with what its author left open, and the origin of each such parameter.
+        """Return the definition with defaults for what its author didn't set, and the source of each such parameter.
 
-        Tags are added to those of the definition, which win; everything else is taken only where there is none.
+        Tags are added to those of the definition, which take precedence; any other default applies only if the
+        definition has no value.
         """
         origins: dict[str, str] = {}
         changes = dict(self._single_values(definition, origins))
@@ -191,7 +192,7 @@ def _file_text(source: Source) -> bytes | None:
 
 
 def _object_text(uri: str, s3_client: Callable[[], S3Client] | None) -> bytes:
-    if s3_client is None:  # the caller passes over those
+    if s3_client is None:  # the caller leaves those out
         raise AssertionError(uri)
     place = S3Location.parse(uri)
     key = place.key if place.key.endswith((".yaml", ".yml")) else f"{place.key.rstrip('/')}/{_FILE_NAME}".lstrip("/")
@@ -206,7 +207,7 @@ def _bounded(name: str, text: bytes) -> bytes:
 
 
 def _values(document: Any, name: str) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Yield the values of the section about processing jobs, by their paths."""
+    """Yield the values of the section about processing jobs, each with its path."""
     section: Any = document
     for length, key in enumerate(_SECTION):
         if not isinstance(section, Mapping):

@@ -1,4 +1,4 @@
-"""A job as its author defines it, read from plain values: script, local paths, names that are still to be made."""
+"""A job as its author defines it, read from plain values: with a script, local paths, and names not yet generated."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ __all__ = [
 
 @value_object
 class JobDefinition(Value):
-    """Everything that one CreateProcessingJob request is made of, under the SDK's names."""
+    """All parameters of one CreateProcessingJob request, under the SDK's names."""
 
     role: str | Late | None
     image_uri: str | Late | None
@@ -91,28 +91,28 @@ class JobDefinition(Value):
     instance_count: int | Late | None = None
     instance_type: str | Late | None = None
     instance_preferences: tuple[InstancePreference, ...] = ()
-    """Up to five types in the order of preference, instead of `instance_type`."""
+    """Up to five instance types in order of preference, instead of `instance_type`."""
     entrypoint: Sequence[str] | None = None
     code: str | Late | None = None
     """A script, or a folder with `script_name` in it: a local path, `file://` or `s3://`; runs after `command`."""
     script_name: str | Late | None = None
     source_dir: str | Late | None = None
-    """A folder, which travels as an archive with `code` in it: a local one, or in S3 as an archive or a prefix."""
+    """A folder with `code` in it, which is sent as an archive: a local one, or in S3 as an archive or a prefix."""
     dependencies: Sequence[str] | None = None
-    """Local files and folders that lie beside the source folder's own in the container."""
+    """Local files and folders that are put beside those of the source folder in the container."""
     requirements: Sequence[str] | str | None = None
     """What pip installs first: the lines of a requirements file, or the local path of one."""
     code_location: str | None = None
-    """An S3 prefix that the source folder goes below instead of the default bucket's."""
+    """The S3 prefix for the source folder, instead of the default bucket's."""
     codeartifact_repo_arn: str | Late | None = None
     """The CodeArtifact repository that pip installs from; the container's `aws` logs in to it."""
     git_config: Mapping[str, Any] | Late | None = None
-    """The repository that code, source folder and dependencies are in, under the SDK's keys; it has secrets."""
+    """The repository of code, source folder and dependencies, under the SDK's keys; it contains secrets."""
     is_framework: bool = False
-    """Whether code is packed and run as the SDK's FrameworkProcessor does it, the folder's own requirements.txt too."""
+    """Whether code is packed and run like the SDK's FrameworkProcessor does, with the folder's own requirements.txt."""
     command: Sequence[str] | None = None
     spark: SparkSubmission | None = None
-    """What `command` submits to Spark along with `code`, the application."""
+    """The options and files that `command` submits to Spark along with `code`, the application."""
     arguments: Sequence[str] | None = None
     volume_size_in_gb: int | Late = 30
     volume_kms_key: str | Late | None = None
@@ -120,7 +120,7 @@ class JobDefinition(Value):
     max_runtime_in_seconds: int | Late | None = None
     base_job_name: str | Late | None = None
     job_name: str | Late | None = None
-    """Used as it is; if None, a name is made of `base_job_name`, or of the image's."""
+    """The job's whole name; if None, one is generated from `base_job_name`, or from the image's name."""
     env: Mapping[str, str] | None = None
     tags: Sequence[Mapping[str, str]] | None = None
     network_config: NetworkConfig | None = None
@@ -128,7 +128,7 @@ class JobDefinition(Value):
     inputs: tuple[ProcessingInput, ...] = ()
     outputs: tuple[ProcessingOutput, ...] = ()
     kms_key: str | Late | None = None
-    """Encrypts what is uploaded: code and local inputs."""
+    """The KMS key that encrypts uploads: code and local inputs."""
 
     def __post_init__(self) -> None:
         if any(getattr(item, "is_left_out", False) for item in self.inputs):
@@ -142,18 +142,18 @@ class JobDefinition(Value):
 
     @property
     def base_name(self) -> str:
-        """What names that are made for the job begin with."""
+        """The beginning of generated job names."""
         return str(self.base_job_name or base_name_from_image(str(self.written_image or "")))
 
 
 def with_image(definition: JobDefinition, region: Callable[[], str]) -> tuple[JobDefinition, tuple[Problem, ...]]:
-    """Return the definition with the URI of its image, and what keeps it from having one.
+    """Return the definition with the URI of its image, and the problems if there is none.
 
-    The job's name still begins as the image was written: `sklearn`, in whatever repository the image is.
+    The job's name still begins with the image as it was written: `sklearn`, whatever the image's repository is.
 
     Args:
         definition: What the user defined.
-        region: Returns where the job runs; called only for an image that is given by its short form.
+        region: Returns the job's region; called only for an image that is given by its short form.
     """
     short = short_form(definition)
     if short is None:
@@ -170,7 +170,7 @@ def with_image(definition: JobDefinition, region: Callable[[], str]) -> tuple[Jo
 
 
 def image_line(definition: JobDefinition, region: Callable[[], str]) -> str | None:
-    """Return what the log says of an image that is given by its short form, of which there may be a newer version."""
+    """Return the log line for an image that is given by its short form, which also mentions a newer version."""
     short = short_form(definition)
     if short is None:
         return None
@@ -183,25 +183,25 @@ def image_line(definition: JobDefinition, region: Callable[[], str]) -> str | No
 
 @value_object
 class ShortForm(Value):
-    """An image's short form, and the parameter that it was given in."""
+    """An image's short form, and the name of its parameter."""
 
     parameter: str
     text: str
 
 
 def short_form(definition: JobDefinition) -> ShortForm | None:
-    """Return the short form of the image; None if there is none, or a URI."""
+    """Return the image's short form; None if there is no image, or it is a URI."""
     text = definition.written_image
     if not isinstance(text, str) or "/" in text or (definition.image and definition.image_uri):
         return None
-    from airflow_sm_processing.image_uris import is_short_form  # the parse of a DAG has no need
+    from airflow_sm_processing.image_uris import is_short_form  # not needed to parse a DAG file
 
     parameter = "image" if definition.image else "image_uri"
     return ShortForm(parameter, text) if is_short_form(text, parameter) else None
 
 
 def image_problems(definition: JobDefinition) -> Iterator[Problem]:
-    """Yield what is wrong with the image whatever images there are."""
+    """Yield what is wrong with the image, without reading the tables of images."""
     image, image_uri = definition.image, definition.image_uri
     if not image and not image_uri:
         yield Problem("image_uri", image_uri, 'is required, or image instead, such as "sklearn:1.4-2"')
@@ -211,7 +211,7 @@ def image_problems(definition: JobDefinition) -> Iterator[Problem]:
         if isinstance(text, str) and any(map(str.isspace, text)):
             yield Problem(name, text, "isn't an image URI: it has white space")
         elif name == "image" and isinstance(text, str) and text and "/" not in text:
-            from airflow_sm_processing.image_uris import short_form_problems  # the others have no need
+            from airflow_sm_processing.image_uris import short_form_problems  # not needed for a URI
 
             yield from short_form_problems(text, name)
 
@@ -223,9 +223,9 @@ def _instance_types(definition: JobDefinition) -> list[str]:
 
 CODE_INPUT_NAME = "code"
 COMMAND_INPUT_NAME = "airflow-command"
-"""Of the script that has a command whose arguments are over the bounds of a request."""
+"""The input of the script for a command whose arguments are too long for a request."""
 MANIFEST_INPUT_NAMES = "airflow-inputs-"
-"""What the names begin with of manifests that stand in for inputs over the bound of a request."""
+"""The beginning of the names of manifests, which stand in for inputs over the bound of a request."""
 CODE_CONTAINER_PATH = PurePosixPath("/opt/ml/processing/input/code")
 ENTRYPOINT_INPUT_NAME = "entrypoint"
 _ENTRYPOINT_CONTAINER_PATH = PurePosixPath("/opt/ml/processing/input/entrypoint")
@@ -247,7 +247,7 @@ def is_packed(definition: JobDefinition) -> bool:
 
 
 def source_in_s3(definition: JobDefinition) -> str | None:
-    """Return the S3 URI of code or a source folder that is there already; a prefix ends with a slash."""
+    """Return the S3 URI of code or a source folder that is already in S3; a prefix ends with a slash."""
     if definition.source_dir is None:
         return _code_source(definition) if _is_in_s3(definition.code) else None
     uri = definition.source_dir
@@ -257,16 +257,16 @@ def source_in_s3(definition: JobDefinition) -> str | None:
 
 
 def code_script(definition: JobDefinition) -> str:
-    """Return the script's path in the folder that the container has."""
+    """Return the script's path in the container's code folder."""
     if definition.source_dir is not None:
         return str(definition.code)
     return str(definition.script_name or _file_name(str(definition.code)))
 
 
 def code_inputs(definition: JobDefinition) -> tuple[ProcessingInput, ...]:
-    """Return the inputs that code takes up, after the user's own; the sources of what is packed are still to be made.
+    """Return the inputs for the code, which follow the user's own; packages still have to be made for their sources.
 
-    A folder's path in the request of the SDK's FrameworkProcessor ends with a slash, and that of a script doesn't.
+    As in the SDK's FrameworkProcessor's requests, a folder's path ends with a slash, and a script's doesn't.
     """
     if definition.code is None:
         return ()
@@ -281,13 +281,13 @@ def code_inputs(definition: JobDefinition) -> tuple[ProcessingInput, ...]:
 
 
 def submitted_uris(command: Sequence[Any]) -> Iterator[str]:
-    """Yield the places in S3 that a Spark application is given as options of its command."""
+    """Yield the S3 URIs among the options of a Spark application's command."""
     for word in command[1:-1] if command and command[0] == SPARK_COMMAND else ():
         yield from (re.sub(_S3A, "s3://", part) for part in str(word).split(",") if re.match(_S3A, part))
 
 
 def is_of_code(item: ProcessingInput) -> bool:
-    """Return whether a job's input is of its code, and not of its data."""
+    """Return whether a job's input is for code rather than data."""
     if item.input_name in {CODE_INPUT_NAME, ENTRYPOINT_INPUT_NAME, COMMAND_INPUT_NAME}:
         return True
     name = str(item.input_name)
@@ -299,7 +299,7 @@ def _code_input(source: Any, name: str, path: PurePosixPath | str) -> Processing
 
 
 def with_code(definition: JobDefinition) -> JobDefinition:
-    """Return the definition with the inputs of its code as the last ones and with the script in the entrypoint."""
+    """Return the definition with inputs for its code at the end, and with the script in the entrypoint."""
     if definition.code is None:
         return definition
     script = code_script(definition)
@@ -323,12 +323,12 @@ def with_code(definition: JobDefinition) -> JobDefinition:
 
 
 def with_code_below(definition: JobDefinition, folder: Path) -> JobDefinition:
-    """Return the definition with absolute paths in place of those of local code that are relative to a folder."""
+    """Return the definition with relative paths of local code made absolute, below a folder."""
     places: dict[str, Any] = {
         name: absolute(text, folder)
         for name in ("code", "source_dir", "requirements")
         if isinstance(text := getattr(definition, name), str)
-        if name != "code" or definition.source_dir is None  # else, it is the script's path in there
+        if name != "code" or definition.source_dir is None  # otherwise it is the script's path in the source folder
     }
     if definition.dependencies:
         places["dependencies"] = [absolute(text, folder) for text in definition.dependencies]
@@ -338,7 +338,7 @@ def with_code_below(definition: JobDefinition, folder: Path) -> JobDefinition:
 
 
 def absolute(text: str, folder: Path) -> str:
-    """Return a relative path as one below the folder; a URI or an absolute path stays as it is."""
+    """Return a relative path as an absolute one below the folder; a URI or an absolute path is returned unchanged."""
     path: Any = None if "://" in text else local_path(text)
     return text if path is None or path.is_absolute() else str(folder / path)
 
@@ -346,7 +346,7 @@ def absolute(text: str, folder: Path) -> str:
 def _code_source(definition: JobDefinition) -> Any:
     source = definition.code
     if isinstance(source, str) and is_s3_uri(source) and _file_name(source) != code_script(definition):
-        return as_folder(source)  # which the script is in
+        return as_folder(source)  # the folder of the script
     return source
 
 
@@ -355,7 +355,7 @@ def _is_in_s3(value: object) -> bool:
 
 
 def code_problems(definition: JobDefinition) -> Iterator[Problem]:
-    """Yield what is wrong with the code whatever the files on this machine are."""
+    """Yield what is wrong with the code's parameters, without looking at files."""
     code, script = definition.code, definition.script_name
     yield from definition.spark.problems() if definition.spark is not None else ()
     yield from requirements_problems(definition.requirements)
@@ -387,7 +387,7 @@ _CODEARTIFACT_ARN = (
 
 
 def codeartifact_repository(arn: str) -> Mapping[str, str] | None:
-    """Return the `region`, `owner`, `domain` and `repository` of a CodeArtifact repository's ARN; None for no such."""
+    """Return `region`, `owner`, `domain` and `repository` from a CodeArtifact repository's ARN; None for other text."""
     found = re.fullmatch(_CODEARTIFACT_ARN, arn)
     return found and found.groupdict()
 
@@ -441,7 +441,7 @@ def _source_problems(definition: JobDefinition) -> Iterator[Problem]:
 def _dependency_problems(definition: JobDefinition) -> Iterator[Problem]:
     place = "code" if definition.source_dir is None else "source_dir"
     given: Any = definition.dependencies
-    for index, item in enumerate(given if isinstance(given, list) else ()):  # not known yet, it may be
+    for index, item in enumerate(given if isinstance(given, list) else ()):  # the list may not be known yet
         name = f"dependencies[{index}]"
         if _is_in_s3(getattr(definition, place)):
             yield Problem(name, item, f"can't be added to files that are in S3 already: {place} must be local")
@@ -450,7 +450,7 @@ def _dependency_problems(definition: JobDefinition) -> Iterator[Problem]:
 
 
 def requirements_problems(requirements: Any) -> Iterator[Problem]:
-    """Yield what is no line of a requirements file, and no path of one."""
+    """Yield what is wrong with requirements that are neither lines of a requirements file nor the path of one."""
     lines = requirements if isinstance(requirements, (list, tuple)) else ()
     for index, line in enumerate(lines):
         if line is not LATE and (not isinstance(line, str) or "\n" in line or not line.strip()):
@@ -466,7 +466,7 @@ def _leads_out(path: str) -> bool:
 def _place_problems(definition: JobDefinition) -> Iterator[Problem]:
     code, script = definition.code, definition.script_name
     if definition.git_config is not None:
-        return  # it is a path in there
+        return  # it is a path in the repository
     if code == "":
         yield Problem("code", code, _REQUIRED)
     elif names_no_bucket(code):
@@ -476,7 +476,7 @@ def _place_problems(definition: JobDefinition) -> Iterator[Problem]:
 
 
 def missing_code_problems(definition: JobDefinition, folder: Path, what: str) -> Iterator[Problem]:
-    """Yield the paths of code that a repository doesn't have, which is in a folder."""
+    """Yield the paths of code that are missing in a repository, which was cloned to a folder."""
     script = definition.code
     if definition.source_dir is not None:
         script = str(PurePosixPath(str(definition.source_dir), str(script)))
@@ -490,7 +490,7 @@ def missing_code_problems(definition: JobDefinition, folder: Path, what: str) ->
 
 
 def code_file_problems(definition: JobDefinition) -> Iterator[Problem]:
-    """Yield what is wrong with code on this machine."""
+    """Yield what is wrong with the code's files on this machine."""
     code, script = definition.code, definition.script_name
     if not code or not isinstance(code, str) or is_s3_uri(code):
         return
@@ -515,11 +515,11 @@ def _folder_problems(folder: Path, script: str | None) -> Iterator[Problem]:
 
 
 def script_problems(definition: JobDefinition, folder: Path | None = None) -> Iterator[Problem]:
-    """Yield that the job's script, a local one in Python, doesn't compile; one that isn't there is passed over.
+    """Yield a problem if the job's local Python script doesn't compile; a missing script is ignored.
 
     Args:
         definition: What the user defined.
-        folder: What a relative path is relative to.
+        folder: The folder for relative paths.
     """
     path = _python_script(definition)
     reason = None if path is None else _compile_error(path if folder is None else folder / path)
@@ -534,7 +534,7 @@ def script_problems(definition: JobDefinition, folder: Path | None = None) -> It
 
 
 def _compile_error(path: Path) -> str | None:
-    """Return why a script doesn't compile; None if it does, or isn't there."""
+    """Return why a script doesn't compile; None if it does, or doesn't exist."""
     try:
         found = path.stat()
         return _compiled(path, found.st_mtime_ns, found.st_size)
@@ -544,23 +544,23 @@ def _compile_error(path: Path) -> str | None:
 
 @cache
 def _compiled(path: Path, _modified_ns: int, _size: int) -> str | None:
-    """Return why a script doesn't compile; the many tasks of a DAG that run the same one compile it once."""
+    """Return why a script doesn't compile; cached, so that it is compiled once for all tasks of a DAG that run it."""
     source = path.read_bytes()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd escapes and the like, which don't concern the job
+            warnings.simplefilter("ignore")  # about invalid escapes and the like, which don't affect the job
             compile(source, str(path), "exec", dont_inherit=True)
     except SyntaxError as error:
         return f"line {error.lineno}: {error.msg}" if error.lineno else error.msg
     except ValueError as error:
         return str(error)
     except (RecursionError, MemoryError):
-        return None  # too deep for this interpreter to judge
+        return None  # nested too deeply for this interpreter
     return None
 
 
 def _python_script(definition: JobDefinition) -> Path | None:
-    """Return the local script that this machine's Python can read as the container's does; None if there is none."""
+    """Return the local script if this machine's Python parses it like the container's does; None otherwise."""
     code, command = definition.code, definition.command or ()
     if (
         not isinstance(code, str)
@@ -576,7 +576,7 @@ def _python_script(definition: JobDefinition) -> Path | None:
         return None
     folder, script = definition.source_dir, definition.script_name
     if not all(isinstance(text, (str, type(None))) for text in (folder, script)):
-        return None  # a run knows
+        return None  # only a run knows it
     path = local_path(code if folder is None else f"{folder}/{code}")
     if path is not None and folder is None and script is not None:
         path /= script
@@ -592,10 +592,10 @@ def _file_name(code: str) -> str:
 
 DEFAULT_BASE_NAME = "processing-job"
 MAX_LENGTH = 63
-"""Of a name as a whole: the SDK's own cut, which SageMaker's pattern allows."""
+"""The maximum length of a name: the SDK's own limit, which SageMaker's pattern allows."""
 _TIMESTAMP_LENGTH = len("2000-01-31-23-59-59-999")
 LONGEST_BASE = MAX_LENGTH - _TIMESTAMP_LENGTH - 1
-"""Characters of a base that a generated name keeps."""
+"""The number of characters of a base that fit in a generated name."""
 _IMAGE = r"^(?:.+/)?([^:/@]+)(?:[:@].*)?$"
 _ILLEGAL = r"[^a-zA-Z0-9-]+"
 
@@ -609,7 +609,7 @@ def base_name_from_image(image_uri: str) -> str:
 def job_name_from_base(base: str, *, now: datetime | None = None) -> str:
     """Return a job name of at most 63 characters: the base and a UTC timestamp to the millisecond.
 
-    What SageMaker allows in no name (`_`, `.`, `@` …) becomes a hyphen; a legal base is only cut.
+    Characters that SageMaker doesn't allow in names (`_`, `.`, `@` …) become hyphens; a legal base is only cut.
     """
     moment = now or datetime.now(timezone.utc)
     timestamp = f"{moment:%Y-%m-%d-%H-%M-%S}-{moment.microsecond // 1000:03d}"
@@ -617,7 +617,7 @@ def job_name_from_base(base: str, *, now: datetime | None = None) -> str:
 
 
 def legal_name(base: str) -> str:
-    """Put hyphens in place of what SageMaker allows in no name."""
+    """Return a name with hyphens in place of characters that SageMaker doesn't allow."""
     return re.sub(_ILLEGAL, "-", base).lstrip("-") or DEFAULT_BASE_NAME
 
 
@@ -633,9 +633,9 @@ _SPARK_PARAMETERS = (
     "configuration_location",
     "dependency_location",
 )
-"""The fields of `SparkSubmission`, which only those load that have one."""
+"""The fields of `SparkSubmission`, named here so that only jobs that have one load it."""
 DEFINITION_PARAMETERS = (*_FIELDS, _APPLICATION, *_SPARK_PARAMETERS)
-"""The parameters that define a job, whoever takes them; of an application, those of `spark` are given one by one."""
+"""The parameters that define a job, of processors and operators alike; instead of `spark`, its fields one by one."""
 
 PROCESSOR_PARAMETERS = (
     "role",
@@ -653,7 +653,7 @@ PROCESSOR_PARAMETERS = (
     "tags",
     "network_config",
 )
-"""Those of them that a processor keeps from job to job."""
+"""Those of the parameters that a processor keeps from job to job."""
 
 _WHOLE_NUMBERS = frozenset({"instance_count", "volume_size_in_gb", "max_runtime_in_seconds"})
 _FIELD_READERS: dict[str, Callable[[ValueReader, str, Any], Any]] = {
@@ -666,7 +666,7 @@ _FIELD_READERS: dict[str, Callable[[ValueReader, str, Any], Any]] = {
     "security_group_ids": ValueReader.texts,
     "subnets": ValueReader.texts,
 }
-"""Of the fields of definition objects that aren't texts."""
+"""The readers of those fields of definition objects that aren't texts."""
 _TWO_FACTOR = "2FA_enabled"
 _T = TypeVar("_T")
 
@@ -675,8 +675,8 @@ class DefinitionReader(ValueReader):
     """Reads a definition from parameters and collects what is wrong with them."""
 
     def read(self, parameters: Mapping[str, Any]) -> JobDefinition:
-        """Return the definition; a parameter that can't be read is left out and noted in `problems`."""
-        # A native template, or a callable, may have made definition objects: plain again, they are read like all else.
+        """Return the definition; a parameter that can't be read is left out and added to `problems`."""
+        # A native template or a callable may have made definition objects: make them plain, to read all in one way.
         plain = {name: to_plain(parameters.get(name)) for name in DEFINITION_PARAMETERS}
         values = {name: self._value(name, plain[name]) for name in _FIELDS if name != "spark"}
         if plain[_APPLICATION] is not None or plain["spark"] is not None:
@@ -686,7 +686,7 @@ class DefinitionReader(ValueReader):
         return JobDefinition(**{**required, **given})
 
     def _application(self, plain: Mapping[str, Any], outputs: tuple[ProcessingOutput, ...]) -> dict[str, Any]:
-        """Return the fields that define an application's job; its event logs are an output like others."""
+        """Return the fields of a Spark application's job; its event logs become an output."""
         from airflow_sm_processing.processing.spark import SparkSubmission, event_logs  # few tasks have one
 
         given = {name: plain[name] for name in _SPARK_PARAMETERS} | (plain["spark"] or {})
@@ -751,7 +751,7 @@ class DefinitionReader(ValueReader):
         two_factor = items.pop(_TWO_FACTOR, None)
         texts = self.text_map(name, items, secret=True)
         if two_factor is None:
-            return texts or None  # as the SDK takes an empty one
+            return texts or None  # the SDK treats an empty one the same way
         return texts | {_TWO_FACTOR: self.boolean(f"{name}[{_TWO_FACTOR!r}]", two_factor)}
 
     def _configuration(self, name: str, value: Any) -> Any:
@@ -760,7 +760,7 @@ class DefinitionReader(ValueReader):
     def _command(self, name: str, value: Any) -> Any:
         before = len(self.problems)
         words = self.texts(name, value)
-        return words if len(self.problems) == before else LATE  # what can't be read isn't missing
+        return words if len(self.problems) == before else LATE  # what can't be read doesn't count as missing
 
     def _requirements(self, name: str, value: Any) -> Any:
         if isinstance(value, str) and not value.lstrip().startswith("["):
@@ -789,7 +789,7 @@ class DefinitionReader(ValueReader):
     }
 
     def _build(self, cls: type[_T], path: str, item: Any, unknown: _T) -> _T:
-        """Return the object that a dict has the fields of, or `unknown` where that can't be said."""
+        """Return the object with a dict's fields, or `unknown` if they can't be read."""
         if item is LATE:
             return unknown
         fields = self._parsed(path, item, secret=False) if isinstance(item, str) else item
@@ -797,7 +797,7 @@ class DefinitionReader(ValueReader):
             self.problems.append(Problem(path, item, _rule_of_object(cls, item)))
             return unknown
         fields = own_fields(cls, fields)
-        known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # they all are dataclasses
+        known = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # all are dataclasses
         strange = [key for key in fields if key not in known]
         for key in strange:
             rule = f"isn't a field of {cls.__name__}; its fields are {', '.join(known)}"
@@ -806,7 +806,7 @@ class DefinitionReader(ValueReader):
             return unknown
         try:
             return cls(**{key: self._field(f"{path}.{key}", key, value) for key, value in fields.items()})
-        except TypeError as error:  # a field that an object must have
+        except TypeError as error:  # a required field is missing
             self.problems.append(Problem(path, item, str(error)))
             return unknown
 
@@ -843,17 +843,18 @@ _REQUEST: dict[str, Any] = {
     "Tags": "tags",
     "ExperimentConfig": "experiment_config",
 }
-"""Where a request of CreateProcessingJob has each parameter."""
+"""The place of each parameter in a CreateProcessingJob request."""
 
 
 def request_parameters(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parameters of the job that a request of CreateProcessingJob defines.
+    """Return the parameters of the job that a CreateProcessingJob request defines.
 
     Args:
-        request: As boto3 takes it, or as the amazon provider does, below `Processing`. Its values aren't looked at.
+        request: The request as boto3 takes it, or below `Processing` as the amazon provider takes it. Its values aren't
+            checked.
 
     Raises:
-        DefinitionError: It has members that the request hasn't.
+        DefinitionError: It has members that CreateProcessingJob doesn't have.
     """
     nested = request.get("Processing")
     problems: list[Problem] = []
@@ -880,7 +881,7 @@ def _members(
 
 
 def _is_one_word(item: Any) -> bool:
-    """Return whether an item is its object's first field alone, and not the JSON of an object."""
+    """Return whether an item is just the value of its object's first field, rather than the JSON of an object."""
     return isinstance(item, str) and not item.lstrip().startswith("{")
 
 

@@ -38,7 +38,7 @@ class JobStatus(str, Enum):
 
     @classmethod
     def _missing_(cls, value: object) -> JobStatus | None:
-        """Return a status that the service has learnt since this version: no member, and nothing that ends a job."""
+        """Return an object for a status that the service has added since this version; it doesn't count as an end."""
         if not isinstance(value, str):
             return None
         status = str.__new__(cls, value)
@@ -48,7 +48,7 @@ class JobStatus(str, Enum):
 
     @property
     def is_known(self) -> bool:
-        """Whether this version knows what the status means."""
+        """Whether this version knows the status."""
         return self.value in JobStatus._value2member_map_
 
     @property
@@ -79,11 +79,11 @@ REQUEST_PARAMETERS = (
     "StoppingCondition",
     "ExperimentConfig",
 )
-"""Of CreateProcessingJob, but the tags: what DescribeProcessingJob gives back."""
+"""The parameters of CreateProcessingJob that DescribeProcessingJob returns: all except the tags."""
 _REQUIRED = ("ProcessingJobName", "ProcessingJobArn", "ProcessingJobStatus")
 _STATUS = re.compile("[A-Za-z]{1,64}")  # one of `JobStatus`, or of a later version of the service
 _EXIT_CODE = re.compile(r"exit code: (\d+)")
-_SELECTED = "Selected"  # begins what SageMaker adds to the cluster of a job with preferences
+_SELECTED = "Selected"  # the prefix of the members that SageMaker adds to the cluster of a job with preferences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class JobDescription:
     output_kms_key: str | None = None
     failure_reason: str | None = None
     exit_message: str | None = None
-    """What the script wrote to `/opt/ml/output/message`, at most 1 KB; what no XCom can carry of it is escaped."""
+    """What the script wrote to `/opt/ml/output/message`, at most 1 KB; characters not allowed in XComs are escaped."""
     created_at: datetime | None = None
     started_at: datetime | None = None
     """When the instances were up and the container started; None for a job that never did."""
@@ -107,12 +107,12 @@ class JobDescription:
     """The selected type where there were preferences."""
     instance_count: int = 1
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """What the container has in its environment, secrets included."""
+    """The container's environment variables, including secrets."""
     request: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """CreateProcessingJob's parameters that made the job, secrets included; DescribeProcessingJob shows no tags."""
+    """The job's CreateProcessingJob parameters, including secrets, but without tags."""
 
     def without(self, secrets: JobSecrets) -> JobDescription:
-        """Return the description with the environment and `secrets` hidden in what the script said of its end."""
+        """Return the description with the environment's values and `secrets` hidden in the texts from the script."""
         secrets.learn(self.environment)
         reason, message = self.failure_reason, self.exit_message
         return replace(
@@ -146,10 +146,10 @@ class JobDescription:
 
     @classmethod
     def of_job(cls, job_name: str, response: Mapping[str, Any], client: Any) -> JobDescription:
-        """Read what a client answered about a job; to be called within `answer_read`.
+        """Read a client's response about a job; call it within `answer_read`.
 
         Raises:
-            ValueError: The answer can't be read, or is about another job.
+            ValueError: The response can't be read, or is about another job.
         """
         readable(client, "DescribeProcessingJob", response, *_REQUIRED)
         named = response["ProcessingJobName"]
@@ -173,14 +173,14 @@ class JobDescription:
 
     @property
     def exit_code(self) -> int | None:
-        """The exit code of the container's command, as the end of FailureReason tells it; None if it doesn't."""
+        """The exit code of the container's command, from the end of FailureReason; None if it isn't there."""
         told = _EXIT_CODE.findall(self.failure_reason or "")
         return int(told[-1]) if told else None
 
     @property
     def instance_seconds(self) -> float | None:
-        """The seconds of all instances together, which you pay for; None if they aren't known."""
-        if self.instance_type is None:  # an older boto3 doesn't read what was selected of a job's preferences
+        """The total seconds of all instances, which AWS bills; None if unknown."""
+        if self.instance_type is None:  # an older boto3 doesn't return which of the preferred types was selected
             return None
         return None if self.duration_seconds is None else self.duration_seconds * self.instance_count
 

@@ -1,4 +1,4 @@
-"""The SDK's processors of frameworks: a source folder, or a Spark application, in one of AWS's images."""
+"""The SDK's processors for frameworks: a source folder, or a Spark application, in one of AWS's images."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ __all__ = [
 
 
 def _framework_image(framework: str, **asked: Any) -> str:
-    """Return the URI of AWS's image of a framework, for a processor without one.
+    """Return the URI of AWS's image for a framework, for a processor without an image of its own.
 
     Raises:
         DefinitionError: There is no such image.
     """
-    from airflow_sm_processing.image_uris import retrieve  # whoever gives an image has no need of its tables
+    from airflow_sm_processing.image_uris import retrieve  # not needed if the user gives an image
 
     return retrieve(framework, **asked)
 
@@ -64,10 +64,10 @@ class FrameworkProcessor(ScriptProcessor):
         tags: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         network_config: NetworkConfig | Mapping[str, Any] | None = None,
     ) -> None:
-        """Accept what the SDK's FrameworkProcessor takes.
+        """Set the parameters of the SDK's FrameworkProcessor.
 
         Args:
-            estimator_cls: The framework's name, such as `pytorch`; or a class of the SDK's that has one.
+            estimator_cls: The framework's name, such as `pytorch`; or one of the SDK's classes that has one.
             framework_version: The version of the image, if `image_uri` is None.
             role: The name or ARN of the IAM role that the job runs as.
             instance_count: The number of instances that run the container.
@@ -114,7 +114,7 @@ class FrameworkProcessor(ScriptProcessor):
             self.image_uri = _framework_image(framework, **self._image())
 
     def _image(self) -> dict[str, Any]:
-        """Return what the image is to be of, by the names that the SDK has for it."""
+        """Return the framework and versions of the image, by the SDK's names for them."""
         return {
             "region": self.sagemaker_session.boto_region_name,
             "version": self.framework_version,
@@ -140,24 +140,24 @@ class FrameworkProcessor(ScriptProcessor):
         *,
         requirements: str | PurePath | Sequence[str] | None = None,
     ) -> ProcessingJob:
-        """Run a script of a source folder as a job; the other parameters and the errors are `ScriptProcessor.run`'s.
+        """Run a script of a source folder as a job; the other parameters and the errors are those of `ScriptProcessor`.
 
         Args:
-            code: The script: a local path, or with a `source_dir` its path in there. An S3 URI is run by bash.
+            code: The script: a local path, or with a `source_dir`, its path in that folder. An S3 URI is run by bash.
             source_dir: The folder: a local one, or one in S3, as a `.tar.gz` or as a prefix.
-            dependencies: Local files and folders that lie beside the source folder's own in the container.
-            git_config: A repository that is cloned first, and that the paths before are in: `repo`, `branch`, `commit`;
-                and for https `username` and `password`, or `token`, which alone counts with `2FA_enabled`.
+            dependencies: Local files and folders that are put beside those of the source folder in the container.
+            git_config: A repository that is cloned first, and in which the paths above are: `repo`, `branch`, `commit`;
+                and for https `username` and `password`, or `token`, the only one that is used with `2FA_enabled`.
             inputs: What the job reads; local files are uploaded first.
             outputs: What the job writes; a string is the container path of an output in the default bucket.
-            arguments: Of the script.
+            arguments: The arguments of the script.
             wait: Whether to return only when the job has completed.
             logs: Whether to log the job's lines; only while waiting.
             job_name: Unique in the account and region; made of the base name and a timestamp if None.
             experiment_config: `ExperimentName`, `TrialName`, `TrialComponentDisplayName`, `RunName`.
             kms_key: The KMS key that encrypts uploads.
-            codeartifact_repo_arn: The ARN of the CodeArtifact repository that pip installs from, if the image has the
-                AWS CLI.
+            codeartifact_repo_arn: The ARN of the CodeArtifact repository that pip installs from; the image needs the
+                AWS CLI for it.
             requirements: What pip installs instead of the folder's own `requirements.txt`.
         """
         return super().run(
@@ -182,7 +182,7 @@ class FrameworkProcessor(ScriptProcessor):
 
 
 class _NamedFrameworkProcessor(FrameworkProcessor):
-    """A processor of one framework, whose parameters are the SDK's."""
+    """A processor for one framework, with the SDK's parameters."""
 
     framework: str
 
@@ -206,7 +206,7 @@ class _NamedFrameworkProcessor(FrameworkProcessor):
         tags: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         network_config: NetworkConfig | Mapping[str, Any] | None = None,
     ) -> None:
-        """Accept what the SDK's processor of this framework takes: see `FrameworkProcessor`."""
+        """Set the parameters of the SDK's processor for this framework: see `FrameworkProcessor`."""
         super().__init__(
             self.framework,
             framework_version,
@@ -278,7 +278,7 @@ class HuggingFaceProcessor(FrameworkProcessor):
         tags: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         network_config: NetworkConfig | Mapping[str, Any] | None = None,
     ) -> None:
-        """Accept what the SDK's HuggingFaceProcessor takes: one of the two frameworks' versions beside Transformers'.
+        """Set the parameters of the SDK's HuggingFaceProcessor: Transformers' version and one of the frameworks'.
 
         The other parameters are those of `FrameworkProcessor`.
         """
@@ -311,7 +311,7 @@ class HuggingFaceProcessor(FrameworkProcessor):
 
 
 class SKLearnProcessor(ScriptProcessor):
-    """Runs a script in an image of scikit-learn; it isn't packed, as with the SDK, unless there is a `source_dir`."""
+    """Runs a script in an image of scikit-learn; as with the SDK, it isn't packed unless there is a `source_dir`."""
 
     def __init__(
         self,
@@ -332,7 +332,7 @@ class SKLearnProcessor(ScriptProcessor):
         *,
         image_uri: str | None = None,
     ) -> None:
-        """Accept what the SDK's SKLearnProcessor takes; `command` is `["python3"]` if None.
+        """Set the parameters of the SDK's SKLearnProcessor; `command` is `["python3"]` if None.
 
         The other parameters are those of `ScriptProcessor`.
         """
@@ -381,13 +381,13 @@ class _SparkProcessor(ScriptProcessor):
         tags: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         network_config: NetworkConfig | Mapping[str, Any] | None = None,
     ) -> None:
-        """Accept what the SDK's Spark processors take.
+        """Set the parameters of the SDK's Spark processors.
 
         Args:
             role: The name or ARN of the IAM role that the job runs as.
             instance_type: The instance type, such as `ml.m5.xlarge`.
             instance_count: The number of instances that run the container.
-            framework_version: Of Spark, such as `3.5`, where `image_uri` is None.
+            framework_version: The version of Spark, such as `3.5`, where `image_uri` is None.
             py_version: The image's Python, such as `py39`; only together with `container_version`.
             container_version: The image's own version, such as `1`.
             image_uri: The container image, in Amazon ECR.
@@ -472,7 +472,7 @@ class _SparkProcessor(ScriptProcessor):
         spark_event_logs_s3_uri: str | None = None,
         **run: Any,
     ) -> JobDefinition:
-        """Return the definition of an application's job without submitting it; `run` is what `define` takes."""
+        """Return the definition of an application's job without submitting it; `run` has `define`'s parameters."""
         application = self._application(
             submit_app,
             submit_class=submit_class,
@@ -485,7 +485,7 @@ class _SparkProcessor(ScriptProcessor):
         return self._defined(self._of_run(**run) | application)
 
     def start_history_server(self, spark_event_logs_s3_uri: str | None = None) -> None:
-        """Refuse to start a container on this machine, which the SDK does, and say how to start one."""
+        """Refuse to start a container on this machine, unlike the SDK, and say how to start one."""
         place = spark_event_logs_s3_uri or "<spark_event_logs_s3_uri>"
         raise NotImplementedError(
             "A history server isn't started from here. Start it with Docker, with AWS credentials in the environment: "
@@ -503,7 +503,7 @@ class _SparkProcessor(ScriptProcessor):
 
 
 class PySparkProcessor(_SparkProcessor):
-    """Runs Spark applications that are scripts of Python."""
+    """Runs Spark applications that are Python scripts."""
 
     def run(  # type: ignore[override]  # the SDK's own order
         self,
@@ -522,22 +522,22 @@ class PySparkProcessor(_SparkProcessor):
         spark_event_logs_s3_uri: str | None = None,
         kms_key: str | None = None,
     ) -> ProcessingJob:
-        """Run an application as a job; the other parameters and the errors are `ScriptProcessor.run`'s.
+        """Run an application as a job; the other parameters and the errors are those of `ScriptProcessor.run`.
 
         Args:
             submit_app: The script: a local path, `file://`, or an S3 URI.
-            submit_py_files: Local files, or ones in S3, that Python can import: `.py`, `.zip` and `.egg`.
-            submit_jars: The same of jars, for the driver's and the executors' classpath.
-            submit_files: The same of files that go to each executor's working directory.
+            submit_py_files: Local or S3 files that Python can import: `.py`, `.zip` and `.egg`.
+            submit_jars: Local or S3 jars for the classpath of the driver and the executors.
+            submit_files: Local or S3 files for each executor's working directory.
             inputs: What the job reads; local files are uploaded first.
             outputs: What the job writes; a string is the container path of an output in the default bucket.
-            arguments: Of the script.
+            arguments: The arguments of the script.
             wait: Whether to return only when the job has completed.
             logs: Whether to log the job's lines; only while waiting.
             job_name: Unique in the account and region; made of the base name and a timestamp if None.
             experiment_config: `ExperimentName`, `TrialName`, `TrialComponentDisplayName`, `RunName`.
-            configuration: Of Hadoop, Spark and Hive: one of EMR's classifications, or a list of them.
-            spark_event_logs_s3_uri: Where Spark's event logs go.
+            configuration: The configuration of Hadoop, Spark and Hive: one of EMR's classifications, or a list of them.
+            spark_event_logs_s3_uri: The S3 URI for Spark's event logs.
             kms_key: The KMS key that encrypts uploads.
         """
         application = self._application(
@@ -579,7 +579,7 @@ class SparkJarProcessor(_SparkProcessor):
         spark_event_logs_s3_uri: str | None = None,
         kms_key: str | None = None,
     ) -> ProcessingJob:
-        """Run the class `submit_class` of the jar `submit_app` as a job; all else is as in `PySparkProcessor.run`."""
+        """Run the class `submit_class` of the jar `submit_app` as a job; the rest is as in `PySparkProcessor.run`."""
         application = self._application(
             submit_app,
             submit_class=submit_class or "",

@@ -1,4 +1,4 @@
-"""A processing job that SageMaker knows, and how one is found by name, prefix, tags and time."""
+"""A processing job in SageMaker, and how to find one by name or prefix."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ line_log = logging.getLogger(f"{__name__}.lines")
 
 
 class SupportsDefine(Protocol):
-    """What a job is started from: a `Processor`, or whatever defines a job like one."""
+    """A `Processor`, or another object that defines a job like one."""
 
     sagemaker_session: Session
 
@@ -65,7 +65,7 @@ class SupportsDefine(Protocol):
 
 
 class ProcessingJob:
-    """One job: its name, and its inputs and outputs as they were resolved."""
+    """One job: its name, and its resolved inputs and outputs."""
 
     def __init__(
         self,
@@ -86,9 +86,9 @@ class ProcessingJob:
         self.output_kms_key = output_kms_key
         self.job_arn = job_arn
         self.instance_count = instance_count
-        """How many hosts run the script; None if it isn't known."""
+        """The number of hosts that run the script; None if unknown."""
         self.request = request
-        """CreateProcessingJob's parameters that made the job, secrets included; None if they aren't known."""
+        """The job's CreateProcessingJob parameters, including secrets; None if unknown."""
 
     def __repr__(self) -> str:
         return f"ProcessingJob({self.job_name!r})"
@@ -99,7 +99,7 @@ class ProcessingJob:
 
     @property
     def name(self) -> str:
-        """The job's name, as the SDK's jobs call it too."""
+        """The job's name; the SDK's jobs have it under this name too."""
         return self.job_name
 
     @property
@@ -124,7 +124,7 @@ class ProcessingJob:
         job_name: str | None = None,
         kms_key: str | None = None,
     ) -> ProcessingJob:
-        """Upload what is local and create the job.
+        """Upload local files and create the job.
 
         Raises:
             DefinitionError: Something is wrong with the definition; nothing was uploaded.
@@ -151,14 +151,14 @@ class ProcessingJob:
         max_transient_seconds: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> ProcessingJob:
-        """Upload what is local and create the job of a definition; the errors are those of `start_new`.
+        """Upload local files and create the job of a definition; the errors are those of `start_new`.
 
         Args:
-            definition: What to run; a processor's `define` makes one.
+            definition: What to run; a processor's `define` returns one.
             session: The session of the job.
-            extra_problems: Reported together with the definition's own.
-            max_transient_seconds: How long throttling, 5xx and lost connections are retried, in seconds.
-            sleep: Waits for so many seconds.
+            extra_problems: Problems to report together with the definition's own.
+            max_transient_seconds: How long throttling, 5xx errors and lost connections are retried, in seconds.
+            sleep: Waits for a number of seconds.
         """
         reader = DefinitionReader()
         definition = reader.read({name: getattr(definition, name, None) for name in DEFINITION_PARAMETERS})
@@ -175,7 +175,7 @@ class ProcessingJob:
     def from_plan(
         cls, sagemaker_session: Session, plan: SubmissionPlan, job_arn: str, *, output_kms_key: str | None = None
     ) -> ProcessingJob:
-        """Return the job that a plan's request made; a key without outputs is in no request."""
+        """Return the job that a plan's request created; the request has no `output_kms_key` without outputs."""
         request = plan.request
         return cls(
             sagemaker_session,
@@ -199,7 +199,7 @@ class ProcessingJob:
 
     @classmethod
     def from_description(cls, sagemaker_session: Session, description: JobDescription) -> ProcessingJob:
-        """Return the job of a description."""
+        """Return the job for a description."""
         return cls(
             sagemaker_session,
             description.job_name,
@@ -221,17 +221,17 @@ class ProcessingJob:
         return _describe(self.sagemaker_session, self.job_name).response
 
     def description(self) -> JobDescription:
-        """Return the job as it is now, parsed."""
+        """Return the job's current description, parsed."""
         described = _describe(self.sagemaker_session, self.job_name).parsed
         return described.without(self.sagemaker_session.secrets)
 
     @property
     def status(self) -> JobStatus:
-        """The job's status now, which SageMaker is asked for: the `status` of its `description()`."""
+        """The job's current status, from a call to SageMaker: the `status` of its `description()`."""
         return self.description().status
 
     def stop(self) -> None:
-        """Ask SageMaker to stop the job: SIGTERM, then SIGKILL. A job that has ended stays as it is."""
+        """Ask SageMaker to stop the job, with SIGTERM, then SIGKILL; this has no effect on a job that has ended."""
         try:
             with aws_call("StopProcessingJob", self.job_name):
                 self.sagemaker_session.sagemaker_client.stop_processing_job(ProcessingJobName=self.job_name)
@@ -246,12 +246,12 @@ class ProcessingJob:
     def wait(
         self, logs: bool | Literal["tail"] = True, *, settings: WaitSettings | None = None, sink: LineSink | None = None
     ) -> JobDescription:
-        """Wait until the job has ended in success.
+        """Wait until the job has completed.
 
         Args:
-            logs: Whether to hand out the job's log lines as they come; with `tail`, only the last ones at the end.
-            settings: Intervals and bounds.
-            sink: Takes the lines; if None, they are logged.
+            logs: Whether to pass on the job's log lines as they arrive; with `tail`, only the last ones at the end.
+            settings: Intervals and time limits.
+            sink: Receives the lines; if None, they are logged.
 
         Raises:
             JobFailedError: The job failed.
@@ -275,13 +275,13 @@ class ProcessingJob:
         """Wait until the job has ended, in whatever way, and return its description.
 
         Args:
-            logs: What `wait` takes.
-            settings: Intervals and bounds.
-            sink: Takes the lines; if None, they are logged.
-            log_position: How far another reader has handed the lines out.
-            on_change: Takes the job's description when the job is first seen to run, or to be stopping.
-            is_ending: Tells whether this process is about to be killed: then it looks at once, and tells `on_change`.
-                What it raises ends the wait.
+            logs: As for `wait`.
+            settings: Intervals and time limits.
+            sink: Receives the lines; if None, they are logged.
+            log_position: The position that another reader of the log has reached.
+            on_change: Receives the job's description when the job is first seen running or stopping.
+            is_ending: Returns whether this process is about to be killed; if so, the job is described at once, for
+                `on_change`. Its exceptions end the wait.
         """
         if log_position is not None:
             self._logs = JobLogs(self.sagemaker_session.logs_client, self.job_name, position=log_position)
@@ -300,7 +300,7 @@ class ProcessingJob:
         return description
 
     def learn(self, description: JobDescription) -> None:
-        """Fill in from a description what isn't known about a job that was given by its name alone."""
+        """Fill in from a description what isn't known of a job that was created from its name alone."""
         self.inputs = self.inputs or list(description.inputs)
         self.outputs = self.outputs or list(description.outputs)
         self.output_kms_key = self.output_kms_key or description.output_kms_key
@@ -333,7 +333,7 @@ class ProcessingJob:
 
     @cached_property
     def log_tails(self) -> Mapping[str, Sequence[str]]:
-        """The last log lines of each host, to be asked for when the job has ended."""
+        """The last log lines of each host; use it when the job has ended."""
         try:
             tails = self._logs.last_tails()
         except ServiceError as error:
@@ -356,11 +356,11 @@ def _describe(session: Session, job_name: str) -> _Described:
 
 
 def _how_it_ended(description: JobDescription) -> str:
-    """Return such as `completed in 1 min 24 s.`: the time that the job itself took."""
-    from airflow_sm_processing.processing.uploads.transfer import duration_text  # a deferred task may need none of it
+    """Return a text such as `completed in 1 min 24 s.`, with the job's own run time."""
+    from airflow_sm_processing.processing.uploads.transfer import duration_text  # a deferred task may not need it
 
     how, seconds = description.status.value.lower(), description.duration_seconds
-    if seconds is None:  # it never had its instances
+    if seconds is None:  # its container was never started
         return f"{how} without having started."
     return f"{how} {'in' if description.status.is_success else 'after'} {duration_text(seconds)}."
 
@@ -368,7 +368,7 @@ def _how_it_ended(description: JobDescription) -> str:
 def _log_line(line: object) -> None:
     if line_log.hasHandlers():
         line_log.info("%s", line)
-    else:  # nobody has set up logging, as in a notebook: the SDK prints the lines, and nothing else would show them
+    else:  # without logging set up, as in a notebook, print the lines as the SDK does
         print(line, flush=True)  # noqa: T201
 
 
@@ -378,14 +378,14 @@ _PAGE = 100
 
 @dataclass(frozen=True, kw_only=True)
 class JobLookup:
-    """A job by its name, or the newest of those whose names begin alike."""
+    """Identifies a job by its name, or as the newest one whose name has a prefix."""
 
     job_name: str | None = None
     name_is_exact: bool = True
-    """Whether listings show the job under just this name; an ARN has it in lower case."""
+    """Whether the name is exact; one from an ARN is in lower case."""
     job_name_prefix: str | None = None
     created_after: float | None = None
-    """Of a prefix, in seconds since the epoch."""
+    """With a prefix: the earliest creation time, in seconds since the epoch."""
 
     def __str__(self) -> str:
         if self.job_name is not None:
@@ -397,16 +397,16 @@ class JobLookup:
 
 
 class NewestJob:
-    """Looks through ListProcessingJobs for the newest job of a prefix; whoever calls sends `request` until it is None.
+    """Looks through ListProcessingJobs for the newest job with a prefix; the caller sends `request` until it is None.
 
-    The service finds names that contain the prefix, in either case, so that it may take more than one page.
+    The service finds all names that contain the prefix, ignoring case, so more than one page may be needed.
     """
 
     def __init__(self, lookup: JobLookup) -> None:
         self._prefix = lookup.job_name_prefix or ""
         self._tokens: set[str] = set()
         self.found: str | None = None
-        """The job's name, when there is no further request."""
+        """The job's name; set when there is no further request, if there is such a job."""
         self.request: dict[str, Any] | None = {
             "NameContains": self._prefix,
             "SortBy": "CreationTime",
@@ -417,10 +417,10 @@ class NewestJob:
             self.request["CreationTimeAfter"] = datetime.fromtimestamp(lookup.created_after, timezone.utc)
 
     def take(self, answer: Mapping[str, Any]) -> None:
-        """Read the answer to the request, and make the next one.
+        """Read the response to the request, and set the next request.
 
         Raises:
-            ValueError: The listing leads back to a page that was read.
+            ValueError: The listing leads back to a page that was already read.
         """
         names = (job["ProcessingJobName"] for job in answer["ProcessingJobSummaries"])
         self.found = next((name for name in names if name.startswith(self._prefix)), None)
@@ -432,12 +432,12 @@ class NewestJob:
 
 
 def find_job(session: Session, lookup: JobLookup) -> JobDescription | None:
-    """Describe the job; return None while there is none.
+    """Return the job's description; None while there is no such job.
 
     Raises:
         ServiceError: AWS refused or couldn't be reached.
     """
-    from airflow_sm_processing.processing.job import ProcessingJob  # a triggerer looks by itself, and needs none of it
+    from airflow_sm_processing.processing.job import ProcessingJob  # not needed in a triggerer
 
     name = lookup.job_name or _newest(session, lookup)
     try:
@@ -462,7 +462,7 @@ def named_by_arn(job_arn: str, *, region_name: str | None) -> tuple[str, str]:
     """Return the region and the name, in lower case, of a job's ARN.
 
     Raises:
-        DefinitionError: It is no processing job's, or one in another region than `region_name`.
+        DefinitionError: It isn't a processing job's ARN, or its region isn't `region_name`.
     """
     match = _ARN.fullmatch(job_arn)
     if match is None:

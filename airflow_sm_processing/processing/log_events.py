@@ -1,4 +1,4 @@
-"""Log events: hosts and lines from CloudWatch's streams, the position of a reader, and what it has seen."""
+"""Log events: hosts and lines from CloudWatch's streams, a reader's position, and the lines that it has seen."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ __all__ = [
 
 
 MOST_LINES = 1000
-"""Lines that a position lists: at most about 20 KB of JSON."""
+"""The maximum number of lines in a position, which make about 20 KB of JSON."""
 COARSE_MS = 2000
 COARSE_LINES = 100
-"""Lines that a coarse position lists, if there are no more: then nothing at all is repeated."""
+"""The maximum number of lines in a coarse position; if there are no more, no line is repeated."""
 
-_DIGEST_BYTES = 6  # of two lines that differ but share their millisecond, one pair in 10^14 has the same digest
+_DIGEST_BYTES = 6  # of pairs of different lines with the same millisecond, one in 10^14 has equal digests
 _DIGEST_BITS = 8 * _DIGEST_BYTES
 
 
 def line_key(timestamp: int, message: str) -> int:
-    """Return the key of an event, the same whether GetLogEvents gave it or FilterLogEvents; keys sort by time.
+    """Return an event's key, which is the same from GetLogEvents and FilterLogEvents; keys sort by time.
 
-    GetLogEvents gives no event IDs, so the key is the time, in milliseconds since the epoch, and the text's digest.
+    GetLogEvents returns no event IDs, so the key is the time, in milliseconds since the epoch, and the text's digest.
     """
     digest = blake2b(message.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).digest()
     return timestamp << _DIGEST_BITS | int.from_bytes(digest, "big")
@@ -60,7 +60,7 @@ def time_of(key: int) -> int:
 
 
 def first_key(timestamp: int) -> int:
-    """Return the least key that a line of that time can have."""
+    """Return the smallest key that a line with that time can have."""
     return timestamp << _DIGEST_BITS
 
 
@@ -69,16 +69,19 @@ class StreamPosition:
     """How far one log stream has been read; times are CloudWatch's, in milliseconds since the epoch."""
 
     since: int
-    """The time from which to read again: lines may come late."""
+    """The time from which to read again, as lines may arrive late."""
     until: int
-    """The time of the newest line that was handed out."""
+    """The time of the newest line that was delivered."""
     lines: tuple[int, ...] = ()
-    """The keys of what was handed out at and after `since`, sorted; identical lines are listed as often."""
+    """The sorted keys of the lines delivered at and after `since`; identical lines are listed once for each."""
     skipped: int = 0
-    """How many lines of the moment `since` were handed out beyond those listed: the first ones that a reader meets."""
+    """How many more lines with the time `since` were delivered but aren't listed; a reader meets these first."""
 
     def after(self, timestamp: int) -> StreamPosition:
-        """Move nearer to the end: list lines after `timestamp` only, and if there are none, count the last moment's."""
+        """Return a position nearer to the end, with only the lines after `timestamp`.
+
+        If there are no such lines, those of the last moment are counted instead of listed.
+        """
         if not self.lines:
             return self
         kept = tuple(key for key in self.lines if time_of(key) > timestamp)
@@ -89,12 +92,12 @@ class StreamPosition:
         return StreamPosition(since=last, until=self.until, skipped=counted + self._skipped_at(last))
 
     def recent(self, milliseconds: int) -> StreamPosition:
-        """Move to that long before the newest line, if that is nearer to the end."""
+        """Return a position that long before the newest line, if that is nearer to the end."""
         since = max(self.since, self.until - milliseconds)
         return self._moved(since, tuple(key for key in self.lines if time_of(key) >= since))
 
     def joined(self, other: StreamPosition) -> StreamPosition:
-        """Return the one that is farther on, with what the other lists beyond; if both are, the one that tells more."""
+        """Return the position that is farther on, with the other's later lines; of equal ones, the more detailed."""
         nearer, farther = sorted((self, other), key=lambda position: (position.until, -position.since))
         if farther.skipped:
             return farther
@@ -102,7 +105,7 @@ class StreamPosition:
         return StreamPosition(since=farther.since, until=farther.until, lines=tuple(sorted(listed.elements())))
 
     def unlisted(self) -> StreamPosition:
-        """Forget which lines were handed out: a reader repeats them."""
+        """Return the position without its lines, so that a reader repeats them."""
         return StreamPosition(since=self.since, until=self.until)
 
     def _moved(self, since: int, lines: tuple[int, ...]) -> StreamPosition:
@@ -123,7 +126,7 @@ class StreamPosition:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> StreamPosition:
-        """Read what `to_plain` gave."""
+        """Read the result of `to_plain`."""
         since = plain["from"]
         moments = (_decoded(since + int(offset), text) for offset, text in plain.get("lines", {}).items())
         lines = tuple(sorted(chain.from_iterable(moments)))
@@ -132,15 +135,15 @@ class StreamPosition:
 
 @dataclass(frozen=True)
 class LogPosition:
-    """How far each stream of a job has been read; of a stream that isn't named, nothing has been."""
+    """How far each stream of a job has been read; streams that aren't in it haven't been read at all."""
 
     streams: Mapping[str, StreamPosition] = field(default_factory=dict)
-    """By the stream's name."""
+    """The positions by the stream's name."""
 
     def bounded(self, most_lines: int = MOST_LINES) -> LogPosition:
-        """List at most that many lines of all streams together; where there are more, move nearer to the end.
+        """Return a position with at most that many lines in all streams, moved nearer to the end if there are more.
 
-        Nothing is repeated by it, and nothing lost but a line that comes later than the position allows.
+        This repeats no lines, and loses only lines that arrive later than the position allows.
         """
         times = sorted(time_of(key) for stream in self.streams.values() for key in stream.lines)
         if len(times) <= most_lines:
@@ -149,14 +152,14 @@ class LogPosition:
         return LogPosition({name: stream.after(last_dropped) for name, stream in self.streams.items()})
 
     def coarse(self) -> LogPosition:
-        """Return a small position, to be kept every few seconds: after it, a busy job's last seconds are repeated."""
+        """Return a small position, for storing every few seconds; with it, a busy job's last seconds are repeated."""
         recent = {name: stream.recent(COARSE_MS) for name, stream in self.streams.items()}
         if sum(len(stream.lines) for stream in recent.values()) <= COARSE_LINES:
             return LogPosition(recent)
         return LogPosition({name: stream.unlisted() for name, stream in recent.items()})
 
     def joined(self, other: LogPosition) -> LogPosition:
-        """Return what two readers have handed out between them: of each stream, the position that is farther on."""
+        """Return what two readers have delivered together: for each stream, the position that is farther on."""
         both = {
             name: stream.joined(self.streams[name]) if name in self.streams else stream
             for name, stream in other.streams.items()
@@ -169,7 +172,7 @@ class LogPosition:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> LogPosition:
-        """Read what `to_plain` gave."""
+        """Read the result of `to_plain`."""
         return cls({name: StreamPosition.from_plain(stream) for name, stream in plain.items()})
 
 
@@ -186,13 +189,13 @@ def _decoded(timestamp: int, text: str) -> Iterator[int]:
 
 REMEMBERED_LINES = 500
 REMEMBERED_MS = 30_000
-"""How much of a stream's end is remembered, whichever is less: a line that comes later than that is lost."""
+"""How much of a stream's end is remembered: so many lines or milliseconds, whichever is less; later lines are lost."""
 
 
 class SeenLines:
-    """The lines of one stream that were handed out: how often each, for identical lines are lines of their own.
+    """The delivered lines of one stream, with how often each was delivered, as lines may be identical.
 
-    A reading goes through the stream in order, from `since` or any other time; `begin` opens each one.
+    Each reading of the stream starts with `begin` and goes through it in order, from `since` or another time.
     """
 
     __slots__ = (
@@ -211,9 +214,9 @@ class SeenLines:
 
     def __init__(self, start: StreamPosition) -> None:
         self.since = start.since
-        """The time, in milliseconds, at and after which every line that was handed out is remembered."""
+        """The time, in milliseconds, from which on all delivered lines are remembered."""
         self.newest = start.until
-        """The time of the newest line that was handed out."""
+        """The time of the newest line that was delivered."""
         self._counts: dict[int, int] = {}
         for key in start.lines:
             self._counts[key] = self._counts.get(key, 0) + 1
@@ -230,7 +233,7 @@ class SeenLines:
         self._skips_left = self._skipped
 
     def is_new(self, event: Mapping[str, Any]) -> bool:
-        """Return whether an event hasn't been handed out, and remember it as handed out from now on."""
+        """Return whether an event hasn't been delivered yet, and remember it as delivered."""
         timestamp: int = event["timestamp"]
         if timestamp < self._floor:
             return False
@@ -240,14 +243,14 @@ class SeenLines:
         elif self._was_handed_out(key):
             return False
         self._counts[key] = self._counts.get(key, 0) + 1
-        # A clock that is ahead must not make the stream's other lines look old: none is newer than its arrival.
+        # A host's clock that is ahead must not make the other lines look old: no line is newer than its ingestion time.
         self.newest = max(self.newest, min(timestamp, event.get("ingestionTime", timestamp)))
         if len(self._counts) > self._forget_at and key > self._known_until:
             self._forget()
         return True
 
     def position(self) -> StreamPosition:
-        """Return what is remembered."""
+        """Return the position with the remembered lines."""
         lines = sorted(self._counts)
         if len(lines) != sum(self._counts.values()):
             lines = [key for key in lines for _ in range(self._counts[key])]
@@ -266,7 +269,7 @@ class SeenLines:
         return False
 
     def _forget(self) -> None:
-        """Forget lines that are old or too many, but none of the newest moment: a page may end within it."""
+        """Forget lines that are old or too many, but keep those of the newest moment: a page may end within it."""
         since = max(self.since, self.newest - REMEMBERED_MS)
         if len(self._counts) > REMEMBERED_LINES:
             since = max(since, time_of(sorted(self._counts)[-REMEMBERED_LINES]))
@@ -278,9 +281,9 @@ class SeenLines:
 
 
 class ReplayedLines:
-    """A memory that lets spans pass which were handed out before, and otherwise only what comes after a position.
+    """Like `SeenLines`, but also delivers certain spans again, besides the lines after a position.
 
-    A span lies between two positions. Readers use it as they use a `SeenLines`, from the first span's begin.
+    A span lies between two positions. Reading starts at the beginning of the first span.
     """
 
     __slots__ = ("_met", "_resumed", "_spans")
@@ -288,18 +291,18 @@ class ReplayedLines:
     def __init__(self, start: StreamPosition, spans: Sequence[tuple[StreamPosition, StreamPosition]]) -> None:
         first = min((begin for begin, _ in spans), key=lambda begin: begin.since)
         self._met = SeenLines(StreamPosition(since=first.since, until=first.since))
-        # Each of these sees every line once, in one long reading: `_met` lets none pass again.
+        # Each of these sees every line once, in one long reading, because `_met` lets no line through twice.
         self._resumed = SeenLines(start)
         self._spans = [(SeenLines(begin), SeenLines(end)) for begin, end in spans]
 
     @property
     def since(self) -> int:
-        """The time, in milliseconds, from which the stream must be read again."""
+        """The time, in milliseconds, from which the stream has to be read again."""
         return self._met.since
 
     @property
     def newest(self) -> int:
-        """The time of the newest line that was met."""
+        """The time of the newest line that was read."""
         return self._met.newest
 
     def begin(self) -> None:
@@ -307,7 +310,7 @@ class ReplayedLines:
         self._met.begin()
 
     def is_new(self, event: Mapping[str, Any]) -> bool:
-        """Return whether an event is to be handed out, and remember that it was met."""
+        """Return whether to deliver an event, and remember that it was read."""
         if not self._met.is_new(event):
             return False
         passes = [self._resumed.is_new(event)]
@@ -317,7 +320,7 @@ class ReplayedLines:
         return any(passes)
 
     def position(self) -> StreamPosition:
-        """Return how far the stream was handed out by all its readers: a replay moves nothing back."""
+        """Return how far the stream was delivered to all its readers; a replay doesn't move this back."""
         return self._resumed.position()
 
 
@@ -333,7 +336,7 @@ class LogLine:
     host: str
     """The container's host, such as `algo-1`."""
     timestamp: datetime
-    """CloudWatch's own time of the event, UTC."""
+    """CloudWatch's time of the event, in UTC."""
     message: str
 
     def __str__(self) -> str:
@@ -343,14 +346,14 @@ class LogLine:
     def moment(self) -> str:
         """The time as text, such as `2026-01-01T00:00:00.007Z`."""
         return (
-            f"{self.timestamp.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"  # a third of strftime's time
+            f"{self.timestamp.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"  # 3 times faster than strftime
         )
 
     def log_to(self, logger: Any) -> None:
-        """Write the line into a task's log, which has a time for each line: the job's own isn't in the text.
+        """Write the line to a task's log, without its time in the text, since the log has a time for each line.
 
-        It is in the event's field `chan`, which Airflow's UI shows with a line's source only. It can't be the event's
-        time: Airflow sorts a log by it, so that a line which came late would get between those that were read already.
+        The line's own time is in the event's field `chan`, which Airflow's UI shows only with a line's source. It can't
+        be the event's time, because Airflow sorts a log by that: a late line would appear among those already read.
         """
         logger.info("[%s] %s", self.host, self.message, chan=self.moment)
 
@@ -363,10 +366,10 @@ def host_of(stream_name: str) -> str:
 
 
 def readable_events(events: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
-    """Return the events of an answer, if lines can be made of each.
+    """Return the events of a response, if each can be read.
 
     Raises:
-        ValueError: One has no text, or no time that there can be.
+        ValueError: An event has no text, or an impossible time.
     """
     for event in events:
         if event.get("message") is None or not 0 <= event.get("timestamp", -1) <= _LATEST_MS:
@@ -375,7 +378,7 @@ def readable_events(events: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str
 
 
 def event_lines(host: str, event: Mapping[str, Any]) -> list[LogLine]:
-    """Return the lines of an event of GetLogEvents or FilterLogEvents: an agent may put several into one."""
+    """Return the lines of an event of GetLogEvents or FilterLogEvents; an agent may put several into one event."""
     moment = datetime.fromtimestamp(event["timestamp"] / 1000, timezone.utc)
     message = event["message"].rstrip("\r\n")
     if "\n" not in message and "\r" not in message:
@@ -384,7 +387,7 @@ def event_lines(host: str, event: Mapping[str, Any]) -> list[LogLine]:
 
 
 EVERY_HOST = "every host"
-"""In the last lines by host, the key of why they can't be read."""
+"""The key, among the hosts of the last lines, for the reason why these can't be read."""
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):\s*$")
 _ERROR = re.compile(  # as Python and Java begin the line that names an error: `ValueError: …`, `java.io.IOException: …`
     r"(?:Exception in thread .*? |Caused by: )?(?:[A-Za-z_$][\w$]*\.)*[A-Z_][\w$]*"
@@ -396,14 +399,14 @@ _COMPLAINT = re.compile(
     re.IGNORECASE,
 )
 _TELLING_CHARACTERS = 500
-_LOCAL_REMARK = "[local] "  # the local SageMaker's own words, and none of the script
+_LOCAL_REMARK = "[local] "  # begins the local SageMaker's own remarks
 
 
 def telling_line(tails: Mapping[str, Sequence[str]]) -> str | None:
     """Return the line in the hosts' last log lines that best says why a job failed; None if there are no lines.
 
     It is the last line of a traceback; if there is none, the last line that looks like an error; else the last line.
-    Where several hosts wrote, the line names its host, and hosts that are equally good come in their order.
+    If several hosts have lines, the line names its host; of equally good lines, the first host's is used.
     """
     written = {host: lines for host, lines in tails.items() if host != EVERY_HOST and any(map(_is_text, lines))}
     if not written:
@@ -418,7 +421,7 @@ def _is_text(line: str) -> bool:
 
 
 def _most_telling(lines: Sequence[str]) -> tuple[int, str]:
-    """Return a host's most telling line, and how good it is: the less, the better."""
+    """Return the rank of a host's most telling line, where lower is better, and the line."""
     texts = [line.rstrip() for line in lines if _is_text(line)]
     headers = [number for number, text in enumerate(texts) if _TRACEBACK.search(text)]
     after = texts[headers[-1] + 1 :] if headers else []

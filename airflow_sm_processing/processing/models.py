@@ -68,17 +68,17 @@ class S3Location(NamedTuple):
 
 
 def is_s3_uri(text: str) -> bool:
-    """Return whether the text names a place in S3 rather than a local path."""
+    """Return whether the text is an S3 URI rather than a local path."""
     return text[: len(SCHEME)].lower() == SCHEME
 
 
 def names_no_bucket(value: object) -> bool:
-    """Return whether a value is an S3 URI that has nothing where the bucket should be."""
+    """Return whether a value is an S3 URI without a bucket."""
     return isinstance(value, str) and is_s3_uri(value) and not value[len(SCHEME) :].partition("/")[0]
 
 
 def as_folder(uri: str) -> str:
-    """Return the URI with a slash at its end, which keeps its neighbours out where it is a prefix."""
+    """Return the URI with a slash at its end, so that as a prefix it doesn't match the folder's neighbours."""
     return uri if uri.endswith("/") else f"{uri}/"
 
 
@@ -101,12 +101,12 @@ _DOMAINS = {
     "aws-us-gov": "console.amazonaws-us-gov.com",
 }
 CONSOLE_HOSTS = frozenset(_DOMAINS.values())
-"""Of all partitions' consoles."""
+"""The hosts of all partitions' consoles."""
 _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
 def is_aws(endpoint_url: str) -> bool:
-    """Return whether an endpoint is AWS's own, so that its console knows the jobs that are made there."""
+    """Return whether an endpoint is AWS's own, so that AWS's console shows the jobs created there."""
     return (urlsplit(endpoint_url).hostname or "").endswith(_AWS_HOSTS)
 
 
@@ -127,14 +127,14 @@ def job_links(job_name: str, *, region: str, partition: str, output_uris: Iterab
 
 
 def folder_link(uri: str, *, region: str, partition: str) -> str:
-    """Return the console page of what is below a place in S3."""
+    """Return the console page of an S3 location's folder."""
     domain = _DOMAINS.get(partition, _DOMAINS["aws"])
     bucket, prefix = (quote(part, safe="") for part in S3Location.parse(uri))
     return f"https://{domain}/s3/buckets/{bucket}?region={region}&prefix={prefix}"
 
 
 def _common_prefix(places: list[S3Location]) -> S3Location | None:
-    """Return the folder that all have in common; of those in the first one's bucket, for no page shows two buckets."""
+    """Return the common folder of the locations in the first one's bucket, since a page can't show two buckets."""
     if not places:
         return None
     bucket = places[0].bucket
@@ -144,7 +144,7 @@ def _common_prefix(places: list[S3Location]) -> S3Location | None:
 
 
 def _fragment(text: str) -> str:
-    """Encode as the CloudWatch console does in its fragment: percent-encoded twice, with `$` for the outer percent."""
+    """Return a text in the CloudWatch console's encoding: percent-encoded twice, with `$` for the outer percent."""
     return quote(quote(text, safe=""), safe="").replace("%", "$")
 
 
@@ -167,12 +167,12 @@ class S3Input(WireObject):
 
     @property
     def is_implied(self) -> bool:
-        """Whether it only repeats the input's other parameters, which then override it."""
+        """Whether this object only repeats the input's other parameters, which then override it."""
         return "_implied" in self.__dict__
 
     def as_implied(self) -> S3Input:
         """Mark this object as one that only repeats."""
-        self.__dict__["_implied"] = True  # no field: an input made with `dataclasses.replace` must not keep the mark
+        self.__dict__["_implied"] = True  # not a field, so that `dataclasses.replace` doesn't copy the mark
         return self
 
 
@@ -185,7 +185,7 @@ class RedshiftDatasetDefinition(WireObject):
     db_user: str | Late | None = None
     query_string: str | Late | None = None
     cluster_role_arn: str | Late | None = None
-    """The role of the Redshift cluster, with which it writes to `output_s3_uri`."""
+    """The role with which the Redshift cluster writes to `output_s3_uri`."""
     output_s3_uri: str | Late | None = None
     """Where the result is written before the job reads it."""
     kms_key_id: str | Late | None = None
@@ -245,14 +245,14 @@ class DatasetDefinition(WireObject):
 class ProcessingInput(Value):
     """One input of a processing job (SageMaker: ProcessingInput).
 
-    Set `source` and `destination`, or an `s3_input`, or a `dataset_definition`, or data itself: see `from_json`.
+    Set `source` and `destination`, or an `s3_input`, or a `dataset_definition`, or the data itself: see `from_json`.
     """
 
     source: str | Late | None = None
     """An S3 URI, or a local file or folder (a path or `file://`), which is uploaded when the job is submitted to
     `s3://<default bucket>/<prefix>/<job name>/input/<input name>`."""
     destination: str | Late | None = None
-    """Where the container finds it: an absolute path under `/opt/ml/processing`."""
+    """The path in the container: an absolute path under `/opt/ml/processing`."""
     input_name: str | Late | None = None
     """Unique among the job's inputs; `input-<position>` if not given."""
     s3_data_type: str | None = "S3Prefix"
@@ -264,18 +264,18 @@ class ProcessingInput(Value):
     s3_compression_type: str | None = "None"
     """`None` or `Gzip`; Gzip only in Pipe mode."""
     s3_input: S3Input | Late | None = None
-    """The same in SageMaker's own form; wins over `source`, `destination` and the `s3_…` parameters."""
+    """The same in SageMaker's own form; overrides `source`, `destination` and the `s3_…` parameters."""
     dataset_definition: DatasetDefinition | Late | None = None
     """An Athena or Redshift query whose result is the input."""
     app_managed: bool = False
-    """Whether the script fetches the data by itself; SageMaker then only hands on the description."""
+    """Whether the script fetches the data by itself; SageMaker then only passes on the description."""
     _: KW_ONLY
     optional: bool | Late = False
-    """Whether the input is left out where its source is None: in a task, where the upstream task was skipped."""
+    """Whether the input is left out if its source is None: in a task, if the upstream task was skipped."""
     json: Any = None
-    """What the file `file_name` in `destination` has, instead of a source: plain data, or JSON text."""
+    """The content of the file `file_name` in `destination`, instead of a source: plain data, or JSON text."""
     file_name: str | Late = "input.json"
-    """With `json`, the file's name."""
+    """The name of the file for `json`."""
 
     @classmethod
     def from_json(
@@ -285,13 +285,13 @@ class ProcessingInput(Value):
         input_name: str | Late | None = None,
         file_name: str | Late = "input.json",
     ) -> ProcessingInput:
-        """Return an input of settings, or of other small data, that the job reads as a JSON file.
+        """Return an input for settings or other small data, which the job reads as a JSON file.
 
         Args:
-            data: Dicts, lists, text, numbers, booleans and None; a string is JSON text already. In a task, templates in
-                it are rendered, and references to other tasks' outputs resolved.
-            destination: The folder in the container that the file is in.
-            input_name: As for every input.
+            data: Dicts, lists, text, numbers, booleans and None; a string must be JSON text. In a task, templates in
+                it are rendered, and references to other tasks' outputs are resolved.
+            destination: The file's folder in the container.
+            input_name: The input's name, as for every input.
             file_name: The file's name.
         """
         return cls(destination=destination, input_name=input_name, json=data, file_name=file_name)
@@ -309,7 +309,7 @@ class ProcessingInput(Value):
 
     @property
     def implied_fields(self) -> frozenset[str]:
-        """The fields that only repeat what others say."""
+        """The names of fields that only repeat others."""
         if not isinstance(self.s3_input, S3Input):
             return frozenset()
         if self.source is not None and self.s3_input == self._implied_s3_input():
@@ -322,7 +322,7 @@ class ProcessingInput(Value):
         return self.optional is True and self.dataset_definition is None and self.json is None and not self.source
 
     def at(self, s3_uri: str) -> ProcessingInput:
-        """Return the same input with its data at another place in S3."""
+        """Return the same input with its data at another S3 URI."""
         if not isinstance(self.s3_input, S3Input):
             return self
         return replace(self, s3_input=replace(self.s3_input, s3_uri=s3_uri))
@@ -348,9 +348,9 @@ class ProcessingInput(Value):
 
     @property
     def container_path(self) -> str | None:
-        """Where the container finds the input, whichever way it was defined."""
+        """The input's path in the container, for each kind of input."""
         if self.dataset_definition is not None:
-            path: str | None = getattr(self.dataset_definition, "local_path", None)  # one that isn't known yet has none
+            path: str | None = getattr(self.dataset_definition, "local_path", None)  # it may not be known yet
             return path
         return self.destination
 
@@ -392,7 +392,7 @@ def _mirrored(s3_input: S3Input) -> dict[str, Any]:
 
 @value_object
 class FeatureStoreOutput(WireObject):
-    """A feature group that takes an output's records (SageMaker: ProcessingFeatureStoreOutput)."""
+    """A feature group that an output's records are put in (SageMaker: ProcessingFeatureStoreOutput)."""
 
     feature_group_name: str | Late | None = None
 
@@ -457,18 +457,18 @@ def _described_feature_store(response: dict[str, Any] | None) -> FeatureStoreOut
 def output_uris(outputs: Iterable[ProcessingOutput]) -> dict[str, str]:
     """Return the S3 URI of each output that has one, by output name.
 
-    It ends in no slash, whatever the destination ends in: people join paths to it.
+    It never ends with a slash, even if the destination does, because paths are appended to it.
     """
     return {str(item.output_name): item.destination.rstrip("/") for item in outputs if item.destination}
 
 
 @value_object
 class InstancePreference(Value):
-    """One candidate of `instance_preferences` (SageMaker: ProcessingInstancePreference)."""
+    """One candidate in `instance_preferences` (SageMaker: ProcessingInstancePreference)."""
 
     instance_type: str | Late
     instance_count: int | Late | None = None
-    """Instances if this type is the one; given for each candidate, or for none and as the job's `instance_count`."""
+    """The number of instances of this type; set it for every candidate, or for none and set the job's instead."""
 
     @classmethod
     def parse(cls, value: str | Mapping[str, Any] | InstancePreference) -> InstancePreference:
@@ -488,7 +488,7 @@ class NetworkConfig(Value):
     """Network settings of a processing job (SageMaker: NetworkConfig)."""
 
     enable_network_isolation: bool | None = None
-    """Whether the containers may make no network calls at all; False if not given."""
+    """Whether the containers can't make any network calls; False if not given."""
     security_group_ids: Sequence[str] | None = None
     """With `subnets`: the VPC that the containers are attached to."""
     subnets: Sequence[str] | None = None
@@ -511,7 +511,7 @@ _NAMES_IN_REQUESTS: dict[type[Any], dict[str, str]] = {
         "enable_inter_container_traffic_encryption": "encrypt_inter_container_traffic",
     },
 }
-"""Of the fields that aren't SageMaker's in snake_case."""
+"""The names in requests of the fields that aren't SageMaker's names in snake_case."""
 _PARTS_IN_REQUESTS: dict[type[Any], tuple[tuple[str, str], dict[str, str]]] = {
     ProcessingOutput: (
         ("S3Output", "s3_output"),
@@ -519,17 +519,17 @@ _PARTS_IN_REQUESTS: dict[type[Any], tuple[tuple[str, str], dict[str, str]]] = {
     ),
     NetworkConfig: (("VpcConfig", "vpc_config"), {"security_group_ids": "security_group_ids", "subnets": "subnets"}),
 }
-"""What is a part of its own there: its names, and which fields its members are here."""
+"""The parts of a request that have no object here: their names, and their members' fields here."""
 
 
 def own_fields(cls: type[Any], fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return an object's fields under their names here, if they are written as in SageMaker's requests or the SDK v3.
+    """Return an object's fields under this package's names, from those of SageMaker's requests or the SDK v3.
 
-    What has no name here stays as it is, and so is refused by name; so is what is there under both.
+    A name that isn't known is kept, so that it is refused later; so is a field that is given under both names.
 
     Args:
         cls: The object's class in this module.
-        fields: The fields of it, but not of the objects in it.
+        fields: The object's own fields; those of nested objects aren't renamed.
     """
     field_names = list(cls.__dataclass_fields__)
     names = {camel_case(name): name for name in field_names} | _NAMES_IN_REQUESTS.get(cls, {})
@@ -544,22 +544,22 @@ def own_fields(cls: type[Any], fields: Mapping[str, Any]) -> Mapping[str, Any]:
             pairs.append((key, names.get(key, key), value))
     if all(key == name and key in fields for key, name, _ in pairs) and len(pairs) == len(fields):
         return fields
-    # What is absent from a part of a request has SageMaker's own default, not the SDK's.
+    # A member missing in such a part has SageMaker's own default, not the SDK's.
     absent = dict.fromkeys(field_names) if issubclass(cls, WireObject) else {}
     return absent | _renamed(pairs)
 
 
 def _renamed(pairs: Iterable[tuple[str, str, Any]]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for key, name, value in sorted(pairs, key=lambda pair: pair[0] != pair[1]):  # those that are named as here first
+    for key, name, value in sorted(pairs, key=lambda pair: pair[0] != pair[1]):  # this package's names first
         fields[key if name in fields else name] = value
     return fields
 
 
 def own_names(name: str, items: Any) -> Any:
-    """Return plain `inputs` or `outputs`, as `name` says, with the fields' names here, an input's place included.
+    """Return plain `inputs` or `outputs`, according to `name`, with this package's field names, also in nested objects.
 
-    What is no list of dicts stays as it is.
+    Anything but a list of dicts is returned unchanged.
     """
     if not isinstance(items, (list, tuple)):
         return items
@@ -580,9 +580,9 @@ def _own_output(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def format_tags(tags: Any) -> Any:
-    """Return `[{"Key": …, "Value": …}]` for a dict, with strings for what has one; a list of such is copied.
+    """Return `[{"Key": …, "Value": …}]` for a dict, with plain values as strings; a list of such dicts is copied.
 
-    What is neither, such as JSON text, is left to the definition's reader.
+    Anything else, such as JSON text, is left to the definition's reader.
     """
     if isinstance(tags, Mapping):
         return [{"Key": _text(key), "Value": _text(value)} for key, value in tags.items()]

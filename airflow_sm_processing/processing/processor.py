@@ -1,4 +1,4 @@
-"""The SDK's processors: what stays the same from job to job."""
+"""The SDK's processors, which keep the parameters that stay the same from job to job."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Processor:
         instance_preferences: str | Sequence[str | Mapping[str, Any] | InstancePreference] = (),
         image: str | None = None,
     ) -> None:
-        """Accept what the SDK's Processor takes, under the same names.
+        """Set the parameters of the SDK's Processor, under the same names.
 
         Args:
             role: The name or ARN of the IAM role that the job runs as.
@@ -129,7 +129,7 @@ class Processor:
         return self._run(parameters, wait=wait, logs=logs)
 
     def __repr__(self) -> str:
-        """Show what differs from a new processor's; the environment's values are hidden."""
+        """Show the parameters that aren't at their defaults; the environment's values are hidden."""
         kept = {name: getattr(self, name, None) for name in (*PROCESSOR_PARAMETERS, "entrypoint", "command")}
         told = {name: value for name, value in kept.items() if value and value != _DEFAULTS.get(name)}
         if "env" in told:
@@ -223,7 +223,7 @@ class ScriptProcessor(Processor):
         instance_preferences: str | Sequence[str | Mapping[str, Any] | InstancePreference] = (),
         image: str | None = None,
     ) -> None:
-        """Accept what the SDK's ScriptProcessor takes: `command` runs the script, such as `["python3", "-u"]`.
+        """Set the parameters of the SDK's ScriptProcessor; `command` runs the script, such as `["python3", "-u"]`.
 
         The other parameters are those of `Processor`.
         """
@@ -267,19 +267,19 @@ class ScriptProcessor(Processor):
     ) -> ProcessingJob:
         """Run a script as a job.
 
-        `code` is the script, or a folder with `script_name` in it: a local path, `file://`, or an S3 URI. What is local
-        is uploaded to `s3://<default bucket>/<prefix>/<job name>/input/code/`; the container finds it in
+        `code` is the script, or a folder with `script_name` in it: a local path, `file://`, or an S3 URI. Local code is
+        uploaded to `s3://<default bucket>/<prefix>/<job name>/input/code/`; in the container, it is in
         `/opt/ml/processing/input/code`.
 
-        With a `source_dir`, `code` is the script's path in that folder. The folder goes as one archive to
+        With a `source_dir`, `code` is the script's path in that folder. The folder is uploaded as one archive to
         `s3://<default bucket>/<prefix>/<job name>/source/`, and is unpacked in the container before the script runs in
-        it. It may be in S3 already, as a `.tar.gz` or as a prefix. `dependencies` are local files and folders that
-        lie beside the folder's own there; `requirements` is what pip installs first, as the lines of a requirements
-        file or as the path of one. What `.sagemakerignore` names isn't sent.
+        it. It may be in S3 already, as a `.tar.gz` or as a prefix. `dependencies` are local files and folders that are
+        put beside those of the folder; `requirements` is what pip installs first, as the lines of a requirements file
+        or as the path of one. Files that match `.sagemakerignore` aren't sent.
 
         With a `git_config`, the SDK's dict of `repo`, `branch`, `commit`, `username`, `password`, `token` and
         `2FA_enabled`, all of these are paths in that repository, which is cloned first. With the ARN of a CodeArtifact
-        repository, pip installs the requirements from there, if the image has the AWS CLI.
+        repository, pip installs the requirements from there; the image needs the AWS CLI for it.
 
         Args:
             code: The script, or its path in the source folder.
@@ -291,9 +291,9 @@ class ScriptProcessor(Processor):
             job_name: Unique in the account and region; made of the base name and a timestamp if None.
             experiment_config: `ExperimentName`, `TrialName`, `TrialComponentDisplayName`, `RunName`.
             kms_key: The KMS key that encrypts uploads.
-            script_name: The script's path in the folder, if `code` is one.
+            script_name: The script's path in the folder, if `code` is a folder.
             source_dir: A folder that is sent as one archive, and in which the script runs.
-            dependencies: Local files and folders that the container has beside the source folder's own.
+            dependencies: Local files and folders that are put beside those of the source folder in the container.
             requirements: The lines of a requirements file, or the path of one, which pip installs first.
             git_config: The repository that `code` and the others are paths in.
             codeartifact_repo_arn: The ARN of the CodeArtifact repository that pip uses.
@@ -334,7 +334,7 @@ class ScriptProcessor(Processor):
         codeartifact_repo_arn: str | None = None,
         **run: Any,
     ) -> JobDefinition:
-        """Return the definition of a script's job without submitting it; `run` is what `define` takes."""
+        """Return the definition of a script's job without submitting it; `run` has `define`'s parameters."""
         script = self._script(
             code=code,
             script_name=script_name,
@@ -356,5 +356,5 @@ def _preferences(value: Any) -> Any:
 
 
 def _items(value: Any) -> Any:
-    """Return a string as the only item of a list, unless it is the JSON of one."""
+    """Return a string as the only item of a list, unless it is a list in JSON."""
     return [value] if isinstance(value, str) and not value.lstrip().startswith("[") else value

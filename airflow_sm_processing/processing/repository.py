@@ -1,7 +1,7 @@
-"""A git repository that code is in: what may be asked of git, and a clone that lives as long as its block.
+"""A git repository with code: check its configuration, and clone it for the duration of a block.
 
-Credentials reach git by a credential helper that reads them from git's own environment. They are in no argument, file,
-log line or error.
+Git gets credentials from a credential helper, which reads them from git's own environment. They aren't in any argument,
+file, log line or error.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _TWO_FACTOR = "2FA_enabled"
 _SECRETS = ("username", "password", "token")
 _KEYS = ("repo", "branch", "commit", _TWO_FACTOR, *_SECRETS)
 _SECONDS = 600.0
-"""How long all of git's work on one clone may take."""
+"""The maximum time for all of git's work on one clone, in seconds."""
 _SCHEMES = "https:ssh:file"
-"""What git may speak, also after a redirect: neither `ext::`, which runs commands, nor http, which hides nothing."""
+"""The protocols that git may use, also after a redirect: not `ext::`, which runs commands, nor unencrypted http."""
 _HTTPS = re.compile(r"https://[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?/[^\s\\<>\[\]{}^`|]+")
 _SSH = re.compile(
     r"ssh://(\w[\w.-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?/\S+|\w[\w.-]*@[A-Za-z0-9][A-Za-z0-9.-]*:[^\s-]\S*"
@@ -48,13 +48,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _USERNAME, _PASSWORD = "SM_PROCESSING_GIT_USERNAME", "SM_PROCESSING_GIT_PASSWORD"
 _HELPER = f"""!f() {{ test "$1" != get || printf 'username=%s\\npassword=%s\\n' "${_USERNAME}" "${_PASSWORD}"; }}; f"""
-# What a hook of another repository leaves in the environment, and what would write requests into git's messages.
+# Variables that another repository's hook sets, and those that would make git print requests.
 _NOT_FOR_GIT = re.compile(
     "GIT_(DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|ALTERNATE_OBJECT_DIRECTORIES|COMMON_DIR|NAMESPACE|PREFIX|TRACE.*"
     "|CURL_VERBOSE)"
 )
 _NOT_ALONE = re.compile("not our ref|unadvertised object|remote branch .* not found", re.IGNORECASE)
-"""What git says of something that it can't fetch by itself, but may find in the whole repository."""
+"""Git's messages for a commit that can't be fetched by itself, but may be in the whole repository."""
 _TRANSIENT = re.compile(
     "could not resolve host|timed out|connection (refused|reset|closed)|early eof|rpc failed|remote end hung up"
     "|transfer closed|returned error: (429|5..)",
@@ -67,7 +67,7 @@ _LAST_LINES = 15
 
 
 def git_problems(config: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield what git may not be asked; what only a run knows is no string, and passed over. No secret is quoted."""
+    """Yield what is wrong with a git configuration, without quoting secrets; values not known yet are skipped."""
     for key in config:
         if key not in _KEYS:
             yield Problem(f"git_config[{key!r}]", "***", f"is unknown; known are {', '.join(_KEYS)}")
@@ -112,7 +112,7 @@ class _Credentials(NamedTuple):
 
 
 def _credentials(config: Mapping[str, Any]) -> _Credentials | None:
-    """Return what git is to log in with, by the SDK's rules, and log what is ignored; None for git's own helpers."""
+    """Return git's credentials, by the SDK's rules; log what is ignored. None means that git uses its own helpers."""
     username, password, token = (str(config.get(key) or "") for key in _SECRETS)
     repo, given = str(config["repo"]), [key for key in _SECRETS if config.get(key)]
     is_code_commit = repo.startswith(_CODE_COMMIT)
@@ -146,13 +146,13 @@ def cloned(config: Mapping[str, Any], *, seconds: float = _SECONDS) -> Iterator[
 
     Args:
         config: The SDK's `git_config`, in which `git_problems` found nothing.
-        seconds: How long git may take for all of it.
+        seconds: The maximum time for all of git's work.
 
     Yields:
-        The folder, with the files of the commit and nothing of git's own.
+        The folder, with the files of the commit and without `.git`.
 
     Raises:
-        UploadError: There is no git, or it couldn't do it.
+        UploadError: There is no git, or it failed.
     """
     with TemporaryDirectory(prefix="sm-processing-git-") as place:
         folder = Path(place, "repository").resolve()
@@ -177,7 +177,7 @@ class _Git:
         self.what = self._repo + (f" ({revision})" if revision else "")
 
     def check_out(self) -> None:
-        """Clone, and check out the branch, then the commit; without the history, if that serves."""
+        """Clone, and check out the branch, then the commit; without the history, if that is enough."""
         if self._fetch_alone():
             return
         self._output("clone", "--quiet", "--", self._repo, ".")
@@ -186,11 +186,11 @@ class _Git:
                 self._output("checkout", "--quiet", revision, "--")
 
     def commit(self) -> str:
-        """Return the hash of the commit that is checked out."""
+        """Return the hash of the checked-out commit."""
         return self._output("rev-parse", "HEAD").strip()
 
     def _fetch_alone(self) -> bool:
-        """Fetch the one commit that is wanted; return False if it takes the whole repository to find it."""
+        """Fetch only the wanted commit; return False if finding it requires the whole repository."""
         wanted = self._commit or self._branch
         try:
             if _WHOLE_HASH.fullmatch(wanted):
@@ -211,20 +211,20 @@ class _Git:
         return True
 
     def _output(self, *arguments: str) -> str:
-        """Run git in the folder, and return what it wrote.
+        """Run git in the folder, and return its output.
 
         Raises:
-            UploadError: It failed, or took too long; the error has its last words, without credentials.
+            UploadError: It failed or took too long; the error has the end of its output, without credentials.
         """
         try:
-            process = subprocess.Popen(  # noqa: S603  # no shell, and what is given is checked
-                ["git", *self._settings(), *arguments],  # noqa: S607  # the one that its user has
+            process = subprocess.Popen(  # noqa: S603  # no shell, and the arguments are checked
+                ["git", *self._settings(), *arguments],  # noqa: S607  # the user's own git
                 cwd=self._folder,
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                start_new_session=True,  # without a terminal to ask at; and git's own children end with it
+                start_new_session=True,  # so that there is no terminal to prompt on, and git's children end with it
                 encoding="utf-8",
                 errors="replace",
             )
@@ -244,11 +244,11 @@ class _Git:
         return written
 
     def _settings(self) -> list[str]:
-        """Return git's settings for this run: no secret, for each process of this machine can be listed."""
+        """Return git's settings as arguments; they have no secrets, since other users can list processes."""
         settings = ["gc.auto=0", "maintenance.auto=false", "http.lowSpeedLimit=1", "http.lowSpeedTime=60"]
         if self._credentials is not None:
             parts = urlsplit(self._repo)
-            helper = f"credential.{parts.scheme}://{parts.netloc}.helper"  # of no other host, whoever redirects there
+            helper = f"credential.{parts.scheme}://{parts.netloc}.helper"  # not for other hosts, in case of a redirect
             settings += [f"{helper}=", f"{helper}={_HELPER}"]
         return [word for setting in settings for word in ("-c", setting)]
 
@@ -258,7 +258,7 @@ class _Git:
         environment |= {
             "GIT_ALLOW_PROTOCOL": ":".join(scheme for scheme in _SCHEMES.split(":") if scheme in allowed),
             "GIT_TERMINAL_PROMPT": "0",
-            "LC_ALL": "C",  # its messages are read
+            "LC_ALL": "C",  # because its messages are matched
             "SSH_ASKPASS_REQUIRE": "never",
         }
         if self._credentials is None:
@@ -285,7 +285,7 @@ class _Git:
 
 
 def _remove_links_out_of(folder: Path) -> None:
-    """Remove the links that lead out of the clone: they would be followed to files of this machine."""
+    """Remove links to outside of the clone, which would otherwise be followed to files of this machine."""
     for path in [path for path in folder.rglob("*") if path.is_symlink()]:
         if not Path(os.path.realpath(path)).is_relative_to(folder):
             log.warning("Left out of the clone: %s is a link that leads out of it.", path.relative_to(folder))

@@ -1,8 +1,8 @@
 """Read and write objects in S3, measure what is below a prefix, and decide which S3 URIs name a folder.
 
-SageMaker takes an `S3Prefix` for every key that begins so: `s3://b/train` brings `train_labels/…` along with `train/…`.
-A slash at the end keeps the neighbours out. Users, and the SDK, name folders without it; whether a URI names a folder,
-an object or only a prefix is for S3 to say.
+For an `S3Prefix`, SageMaker reads every key that begins with it: `s3://b/train` includes `train_labels/…` as well as
+`train/…`. A slash at the end excludes such neighbours. But users, and the SDK, name folders without one, so S3 has to
+be asked whether a URI is that of a folder, an object or only a prefix.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, re
 from airflow_sm_processing.processing.models import S3Location, as_folder, is_s3_uri
 
 if TYPE_CHECKING:
-    import builtins  # S3Downloader has a `list` of its own
+    import builtins  # S3Downloader has its own `list`
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from io import BytesIO
     from pathlib import PurePath
@@ -60,7 +60,7 @@ __all__ = [
 
 
 class LargeObjectError(ValueError):
-    """An object is larger than what is read of it."""
+    """An object is larger than the limit for reading it."""
 
     def __init__(self, uri: str, size: int, max_bytes: int) -> None:
         self.size = size
@@ -71,8 +71,8 @@ def read_object(session: Session, uri: str, *, max_bytes: int) -> bytes:
     """Return the content of an object.
 
     Raises:
-        ServiceError: S3 refused, couldn't be reached, or broke off.
-        LargeObjectError: It has more than `max_bytes`.
+        ServiceError: S3 refused, couldn't be reached, or closed the connection early.
+        LargeObjectError: The object has more than `max_bytes`.
     """
     from urllib3.exceptions import HTTPError
 
@@ -87,15 +87,15 @@ def read_object(session: Session, uri: str, *, max_bytes: int) -> bytes:
             raise LargeObjectError(uri, size, max_bytes)
         with aws_call("GetObject", uri):
             try:
-                content: bytes = body.read()  # with a number, neither botocore nor urllib3 checks the length
-            except HTTPError as error:  # which botocore lets pass where a content is read
+                content: bytes = body.read()  # with an argument, neither botocore nor urllib3 checks the length
+            except HTTPError as error:  # botocore doesn't translate it when content is read
                 message = f"GetObject for {uri} was interrupted: {error}. It may work later."
                 raise TransientError(message, operation="GetObject", code=type(error).__name__) from error
     return content
 
 
 def may_be_absent(error: ServiceError) -> bool:
-    """Return whether an object may be absent: without s3:ListBucket, S3 denies access to an absent one."""
+    """Return whether an error may mean that an object is missing: without s3:ListBucket, S3 denies access to it."""
     return error.code == "NoSuchKey" or isinstance(error, AccessDeniedError)
 
 
@@ -110,7 +110,7 @@ class S3Uploader:
         sagemaker_session: Session | None = None,
         callback: Callable[[int], None] | None = None,
     ) -> str:
-        """Upload a local file, or a folder with all that is in it, below a URI, as `Session.upload_data` does."""
+        """Upload a local file, or all files in a folder, below a URI, as `Session.upload_data` does."""
         bucket, prefix = _place(desired_s3_uri)
         encryption = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else None
         return _session(sagemaker_session).upload_data(local_path, bucket, prefix, callback, encryption)
@@ -119,14 +119,14 @@ class S3Uploader:
     def upload_string_as_file_body(
         body: str, desired_s3_uri: str, kms_key: str | None = None, sagemaker_session: Session | None = None
     ) -> str:
-        """Upload a text as the object of a URI, and return the URI."""
+        """Upload a text as the object with this URI, and return the URI."""
         return _session(sagemaker_session).upload_string_as_file_body(body, *_place(desired_s3_uri), kms_key)
 
     @staticmethod
     def upload_bytes(
         b: bytes | BytesIO, s3_uri: str, kms_key: str | None = None, sagemaker_session: Session | None = None
     ) -> str:
-        """Upload bytes as the object of a URI, and return the URI."""
+        """Upload bytes as the object with this URI, and return the URI."""
         content = b if isinstance(b, bytes) else b.read()
         return _session(sagemaker_session).upload_string_as_file_body(content, *_place(s3_uri), kms_key)
 
@@ -138,9 +138,9 @@ class S3Downloader:
     def download(
         s3_uri: str, local_path: str | PurePath, kms_key: str | None = None, sagemaker_session: Session | None = None
     ) -> builtins.list[str]:
-        """Download an object, or all below a URI, as `Session.download_data` does.
+        """Download an object, or all objects below a URI, as `Session.download_data` does.
 
-        `kms_key` is what the SDK takes by that name: the customer's own key of objects that were encrypted with one.
+        `kms_key` has the same meaning as in the SDK: the customer's own key, for objects that were encrypted with one.
         """
         options = {"SSECustomerKey": kms_key} if kms_key else None
         return _session(sagemaker_session).download_data(local_path, *_place(s3_uri), options)
@@ -158,13 +158,13 @@ class S3Downloader:
 
     @staticmethod
     def list(s3_uri: str, sagemaker_session: Session | None = None) -> builtins.list[str]:
-        """Return the URIs of the objects whose URIs begin so."""
+        """Return the URIs of all objects whose URIs begin with this one."""
         bucket, prefix = _place(s3_uri)
         return [f"s3://{bucket}/{key}" for key in _session(sagemaker_session).list_s3_files(bucket, prefix)]
 
 
 def _session(given: Session | None) -> Session:
-    from airflow_sm_processing.processing.session import Session  # whoever measures needs none of it
+    from airflow_sm_processing.processing.session import Session  # not needed for measuring
 
     return given or Session()
 
@@ -177,27 +177,27 @@ def _place(uri: str) -> S3Location:
 
 log = logging.getLogger(__name__)
 
-_MOST_PAGES = 10  # of ListObjectsV2, which gives 1,000 objects in each
+_MOST_PAGES = 10  # of ListObjectsV2, with 1,000 objects each
 _SECONDS_FOR_ALL = 10.0
 
 
 @dataclass(frozen=True)
 class Size:
-    """What was counted."""
+    """The number of objects below an S3 URI, and their total size."""
 
     bytes: int
     objects: int
     complete: bool = True
-    """False: there are more objects than were counted."""
+    """Whether all objects were counted."""
 
 
 def measure(client: S3Client, uri: str, *, is_folder: bool = False) -> Size:
-    """Count the objects of a folder, or those whose keys begin so if the URI names none; at most 10,000.
+    """Count the objects of a folder or, if the URI isn't that of a folder, those with its prefix; at most 10,000.
 
     Args:
-        client: S3's.
-        uri: The place.
-        is_folder: Whether it is known to be a folder, as an output's is; else S3 is asked.
+        client: The S3 client.
+        uri: The S3 URI.
+        is_folder: Whether it is known to be a folder, as an output's URI is; if not, S3 is asked.
 
     Raises:
         ServiceError: S3 refused or couldn't be reached.
@@ -219,14 +219,15 @@ def measure(client: S3Client, uri: str, *, is_folder: bool = False) -> Size:
 
 
 def measure_all(client: S3Client, uris: Iterable[str], *, folders: Collection[str] = ()) -> dict[str, Size | None]:
-    """Measure what can be measured in a few seconds, for people to read: a place that can't be listed has None.
+    """Return the size of each URI, for display; None for what can't be listed, or not within a few seconds.
 
-    After a lost connection nothing else is tried, so the client should try nothing twice: nobody waits for a number.
+    After a lost connection, nothing else is tried. The client shouldn't retry calls either, because a size isn't worth
+    the wait.
 
     Args:
-        client: S3's.
-        uris: The places.
-        folders: Those that are known to be folders.
+        client: The S3 client.
+        uris: The S3 URIs.
+        folders: Those of them that are known to be folders.
     """
     give_up_at = time.monotonic() + _SECONDS_FOR_ALL
     sizes: dict[str, Size | None] = {}
@@ -244,25 +245,25 @@ def measure_all(client: S3Client, uris: Iterable[str], *, folders: Collection[st
     return sizes
 
 
-_MOST_KEYS = 100  # of those that begin alike, in one answer
+_MOST_KEYS = 100  # with the same prefix, in one response
 _SHOWN = 3
 
 
 class _Listed(NamedTuple):
-    """What begins as a key does."""
+    """The result of listing a key as a prefix."""
 
     object_size: int | None
-    """Bytes of the object of that very key; None if there is none."""
+    """The size in bytes of the object with exactly that key; None if there is none."""
     is_folder: bool
     """Whether there are keys below it."""
     neighbours: tuple[str, ...]
-    """Other keys and folders that begin so, some of them."""
+    """Some of the other keys and folders with that prefix."""
 
 
 def with_folders(definition: JobDefinition, session: Session) -> JobDefinition:
-    """Return the definition with a slash at the end of each input's URI that names a folder in S3.
+    """Return the definition with a slash at the end of each input's URI that is a folder in S3.
 
-    Where S3 doesn't say, such as without s3:ListBucket, URIs stay as they are: no job fails for it.
+    If S3 can't be asked, for instance without s3:ListBucket, URIs aren't changed, so that no job fails because of this.
     """
     resolved: dict[str | None, str] = {}
     uris = [open_uri(item) for item in definition.inputs]
@@ -272,7 +273,7 @@ def with_folders(definition: JobDefinition, session: Session) -> JobDefinition:
         except ProcessingError as error:
             log.warning("%s", _unresolved(uri, error))
             if isinstance(error, TransientError):
-                break  # whoever can't be reached now needn't be asked for each input
+                break  # if S3 can't be reached now, don't ask for each input
     folders = {uri: found for uri, found in resolved.items() if found != uri}
     inputs = tuple(
         item.at(folders[uri]) if uri in folders else item for item, uri in zip(definition.inputs, uris, strict=True)
@@ -360,10 +361,10 @@ def _beginning(names: list[str], key: str) -> tuple[str, ...]:
 
 
 def resolve_folder(client: S3Client, uri: str) -> str:
-    """Return the URI with a slash at its end if it names a folder, else as it is.
+    """Return the URI with a slash at its end if it is a folder, else unchanged.
 
-    An object of that very name, unless it is an empty one that only marks the folder, and a prefix that ends within
-    a name, are left as they are; what SageMaker takes besides is logged.
+    It isn't changed if there is an object with exactly that name, unless it is an empty one that marks the folder, or
+    if it is a prefix that ends within a name; the log then names what else SageMaker will read.
 
     Raises:
         ServiceError: S3 refused or couldn't be reached.
@@ -388,12 +389,12 @@ def resolve_folder(client: S3Client, uri: str) -> str:
 
 
 def may_name_folder(uri: object) -> bool:
-    """Return whether a value is an S3 URI that leaves open whether it names a folder."""
+    """Return whether a value is an S3 URI that may be a folder or not."""
     return isinstance(uri, str) and is_s3_uri(uri) and S3Location.parse(uri).key[-1:] not in {"", "/"}
 
 
 def open_uri(item: ProcessingInput) -> str | None:
-    """Return an input's URI if SageMaker would take it for a prefix that may name a folder."""
+    """Return an input's URI if SageMaker would use it as a prefix and it may be a folder."""
     s3_input = item.s3_input
     if s3_input is None or item.dataset_definition is not None or item.app_managed:
         return None
@@ -401,7 +402,7 @@ def open_uri(item: ProcessingInput) -> str | None:
 
 
 def _asked(client: S3Client, uri: str) -> str:
-    """Resolve a URI; an answer that can't be read is asked for once more."""
+    """Resolve a URI; if the response can't be read, ask once more."""
     try:
         return resolve_folder(client, uri)
     except MalformedResponseError:

@@ -1,4 +1,4 @@
-"""What of a job must not be shown: the values of its environment, and presigned URLs."""
+"""Hide a job's secrets: the values of its environment, and the query strings of presigned URLs."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.log_events import LogLine
 
     Mask: TypeAlias = bool | Collection[str]
-    """Which variables have values that must not be shown: all, none, or those of these names."""
+    """The variables whose values must not be shown: all, none, or those with these names."""
 
 __all__ = ["Hidden", "JobSecrets", "hidden", "secret_forms", "secret_queries"]
 
 _SHORTEST = 5
-"""Characters of the shortest text that is hidden, as in Airflow's masker: shorter ones stand in any text by chance."""
+"""The minimum length of a text that is hidden, as in Airflow's masker: shorter ones occur anywhere by chance."""
 _STARS = "***"
 _PLAIN_WORDS = frozenset({"true", "false"})
-# "Value '{KEY=value}' at 'environment' failed to satisfy constraint", one of several in a row, it may be.
+# "Value '{KEY=value}' at 'environment' failed to satisfy constraint", possibly one of several in a row.
 _QUOTED_ENVIRONMENT = r"(?s)Value '(?:(?!' at ').)*' at 'environment"
 
 
@@ -37,7 +37,7 @@ class Hidden:
     """Replaces a value that must not be shown in an error."""
 
     def __init__(self, what: str) -> None:
-        """Accept what may be said of the value."""
+        """Set the description to show instead."""
         self.what = what
 
     def __repr__(self) -> str:
@@ -45,15 +45,15 @@ class Hidden:
 
 
 def hidden(value: object) -> Hidden:
-    """Return what an error shows in place of a value."""
+    """Return an object that an error shows in place of a value."""
     return Hidden(f"{len(value)} characters" if isinstance(value, str) else f"a {type(value).__name__}")
 
 
 class JobSecrets:
-    """Hides the values of one job's environment, as far as that is known by then."""
+    """Hides the known values of one job's environment."""
 
     def __init__(self, environment: object = None, *, mask: Mask = True, signatures: bool = True) -> None:
-        """Accept the environment if it is known, which variables are secret, and whether presigned URLs are cut."""
+        """Set the environment, if it is known; which variables are secret; and whether to shorten presigned URLs."""
         self._mask = mask
         self._signatures = signatures
         self._forms: tuple[str, ...] = ()
@@ -68,7 +68,7 @@ class JobSecrets:
         return self._forms
 
     def learn(self, environment: object) -> None:
-        """Hide the values of this environment, too."""
+        """Hide the values of this environment too."""
         found = {*self._forms, *secret_forms(environment, self._mask)}
         self._forms = tuple(sorted(found, key=lambda form: (-len(form), form)))
 
@@ -80,19 +80,19 @@ class JobSecrets:
         return without_signatures(text) if self._signatures else text
 
     def hide_in_line(self, line: LogLine) -> LogLine:
-        """Return the line with its message hidden in part."""
+        """Return the line with the secrets in its message hidden."""
         message = self.hide(line.message)
         return line if message == line.message else dataclasses.replace(line, message=message)
 
     def hide_truncated(self, text: str) -> str:
-        """Hide a value that is cut off at the end as well: SageMaker keeps the first 1 KB of what it is told."""
+        """Hide values, also one that is cut off at the end, since SageMaker keeps only the first 1 KB of a text."""
         text = self.hide(text)
         beginnings = (form[:size] for form in self._forms for size in range(len(form) - 1, _SHORTEST - 1, -1))
         cut = next((beginning for beginning in beginnings if text.endswith(beginning)), None)
         return text if cut is None else text[: -len(cut)] + _STARS
 
     def hide_in_request(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Return CreateProcessingJob's parameters with nothing secret in them, and without the tags."""
+        """Return CreateProcessingJob's parameters with secrets hidden, and without tags."""
         shown = {key: self._hide_in(value) for key, value in request.items() if key != "Tags"}
         if "Environment" in request:
             shown["Environment"] = {
@@ -104,7 +104,7 @@ class JobSecrets:
     def _is_hidden(self, name: str) -> bool:
         if isinstance(self._mask, bool):
             return self._mask
-        # Which variables are in a piece can't be seen from its name.
+        # The name of a piece doesn't show which variables are in it.
         return name in self._mask or (bool(self._mask) and name.startswith(PIECE))
 
     def _hide_in(self, value: Any) -> Any:
@@ -117,15 +117,15 @@ class JobSecrets:
         return value
 
     def hide_in_refusal(self, text: str) -> str:
-        """Return what SageMaker says of a request, without the environment that it may quote as a whole."""
+        """Return SageMaker's message on a refused request without the environment, which it may quote as a whole."""
         return self.hide(re.sub(_QUOTED_ENVIRONMENT, f"Value '{_STARS}' at 'environment", text))
 
 
 def secret_forms(environment: object, mask: Mask = True) -> Iterator[str]:
     """Yield the texts in which an environment's secret values can show.
 
-    What isn't a mapping can't be an environment: its strings are all taken for values. Of a mapping, numbers and truth
-    values are passed over unless their names are in the mask.
+    If it isn't a mapping, it can't be an environment, and all strings in it are treated as values. Numbers and bools in
+    a mapping are skipped unless their names are in the mask.
     """
     environment = whole(environment) if isinstance(environment, Mapping) else environment
     if not mask:
@@ -142,13 +142,13 @@ def secret_forms(environment: object, mask: Mask = True) -> Iterator[str]:
 
 
 def secret_queries(values: Iterable[Any]) -> Iterator[str]:
-    """Yield the queries of the presigned URLs among values, which may be structures."""
+    """Yield the query strings of the presigned URLs in values, which may be nested."""
     for text in strings_in(values):
         yield from signed_queries(text)
 
 
 def strings_in(values: Iterable[Any]) -> Iterator[str]:
-    """Yield the strings among values, in lists and dicts too, in the JSON of such, and those of numbers and paths."""
+    """Yield the strings in values: also in lists and dicts, in JSON of these, and the `str` of numbers and paths."""
     for value in values:
         if isinstance(value, str):
             yield value
@@ -181,7 +181,7 @@ def _is_plain(text: str) -> bool:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """Yield a value as it is, as it is printed in JSON, by Python, in a URL and in our own logs, and line by line."""
+    """Yield the forms in which a value may be printed: plain, in JSON, by Python, in a URL, in our logs, by line."""
     pieces = {text, text.strip(), *(line.strip() for line in text.splitlines())}
     for piece in pieces:
         written = {piece, printable(piece), json.dumps(piece)[1:-1], repr(piece)[1:-1], quote(piece, safe="")}

@@ -1,4 +1,4 @@
-"""AWS as the core sees it: clients, the default bucket, role names."""
+"""The core's access to AWS: clients, the default bucket, role names."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ __all__ = ["ClientFactory", "Session", "get_execution_role"]
 
 log = logging.getLogger(__name__)
 
-_FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409  # HTTP's own
-_US_EAST_1 = "us-east-1"  # the one region that CreateBucket takes no LocationConstraint for
-_ALREADY_OURS = frozenset({"BucketAlreadyOwnedByYou", "OperationAborted"})  # somebody of ours is creating it as well
+_FORBIDDEN, _NOT_FOUND, _CONFLICT = 403, 404, 409  # HTTP status codes
+_US_EAST_1 = "us-east-1"  # the only region for which CreateBucket takes no LocationConstraint
+_ALREADY_OURS = frozenset({"BucketAlreadyOwnedByYou", "OperationAborted"})  # somebody in this account creates it too
 
 
 class ClientFactory(Protocol):
-    """Makes the clients of a session: the seam for endpoints, TLS settings and botocore configuration."""
+    """Makes a session's clients; this is where endpoints, TLS settings and botocore's configuration can be set."""
 
     def __call__(self, service_name: str, /) -> Any:
-        """Return a boto3 client of the service, such as `s3`."""
+        """Return a boto3 client for the service, such as `s3`."""
 
 
 class Session:
     """Clients and account-wide settings that processors and jobs share.
 
-    Clients are made on first use, once each; all methods may be called from several threads.
+    Each client is created once, on first use. All methods may be called from several threads.
     """
 
     def __init__(
@@ -68,17 +68,17 @@ class Session:
 
         Args:
             boto_session: Credentials and region.
-            sagemaker_client: Used for the processing-job calls.
-            default_bucket: Takes local inputs, code and outputs without a destination. It must exist: it is neither
-                looked for nor created, so that no ListBuckets or CreateBucket permission is needed. If not given, it
-                is `sagemaker-<region>-<account>`, created if missing.
+            sagemaker_client: The client for the calls about processing jobs.
+            default_bucket: The bucket for local inputs, code and outputs without a destination. It must exist: it is
+                neither looked up nor created, so that no ListBuckets or CreateBucket permission is needed. If not
+                given, it is `sagemaker-<region>-<account>`, created if missing.
             default_bucket_prefix: The beginning of every key that is created in the default bucket.
             verify: Whether TLS certificates are checked, or the path of a CA bundle; None leaves it to boto3.
             client_factory: Makes the other clients, `boto_session.client` if None.
-            secrets: Hidden in the log lines, messages and errors of the session's jobs; if None, nothing is.
-            sagemaker_config: Defaults of jobs, as the SDK has them; if None, they are read from its `config.yaml`
-                files when a job is first submitted.
-            more_defaults: Other sources of defaults, which win over those.
+            secrets: What to hide in the log lines, messages and errors of the session's jobs; if None, nothing is.
+            sagemaker_config: Defaults of jobs, in the SDK's form; if None, they are read from its `config.yaml` files
+                when a job is first submitted.
+            more_defaults: Other sources of defaults, which take precedence.
         """
         self._boto_session = boto_session
         self._clients: dict[str, Any] = {} if sagemaker_client is None else {"sagemaker": sagemaker_client}
@@ -94,7 +94,7 @@ class Session:
 
     @property
     def boto_session(self) -> boto3.Session:
-        """The boto3 session, made on first use."""
+        """The boto3 session, created on first use."""
         import boto3
 
         with self._lock:
@@ -108,7 +108,7 @@ class Session:
         """The region of the session.
 
         Raises:
-            DefinitionError: None is configured.
+            DefinitionError: No region is configured.
         """
         region = self.boto_session.region_name or self._region_of_given_client()
         if region is None:
@@ -117,7 +117,7 @@ class Session:
         return region
 
     def client(self, service_name: str) -> Any:
-        """Return the session's client of a service."""
+        """Return the session's client for a service."""
         with self._lock:
             if service_name not in self._clients:
                 self._clients[service_name] = self._make_client(service_name)
@@ -125,25 +125,25 @@ class Session:
 
     @property
     def sagemaker_client(self) -> SageMakerClient:
-        """The client of the processing-job calls."""
+        """The client for the calls about processing jobs."""
         client: SageMakerClient = self.client("sagemaker")
         return client
 
     @property
     def s3_client(self) -> S3Client:
-        """The client of uploads and of the default bucket."""
+        """The client for uploads and the default bucket."""
         client: S3Client = self.client("s3")
         return client
 
     @property
     def logs_client(self) -> CloudWatchLogsClient:
-        """The client of the jobs' log lines."""
+        """The client for the jobs' log lines."""
         client: CloudWatchLogsClient = self.client("logs")
         return client
 
     @cached_property
     def account_id(self) -> str:
-        """The account of the session's credentials, as STS says."""
+        """The account of the session's credentials, from STS."""
         sts: STSClient = self.client("sts")
         with aws_call("GetCallerIdentity", "the session's credentials"):
             answer = sts.get_caller_identity()
@@ -185,10 +185,10 @@ class Session:
         return read_defaults([*files, *self._more_defaults], lambda: self.s3_client)
 
     def expand_role(self, role: str) -> str:
-        """Return the ARN of a role name, as iam:GetRole says; what has a slash in it is an ARN already.
+        """Return a role's ARN from its name, by iam:GetRole; a role with a slash in it is already an ARN.
 
         Raises:
-            DefinitionError: IAM knows no such role.
+            DefinitionError: IAM has no such role.
         """
         if "/" in role:
             return role
@@ -204,7 +204,7 @@ class Session:
         with answer_read("GetRole", role):
             return answer["Role"]["Arn"]
 
-    # What notebooks do beside running jobs
+    # Methods for notebooks, besides those for jobs
 
     def upload_data(
         self,
@@ -214,17 +214,17 @@ class Session:
         callback: Callable[[int], None] | None = None,
         extra_args: Mapping[str, Any] | None = None,
     ) -> str:
-        """Upload a local file, or a folder with all that is in it, and return its S3 URI.
+        """Upload a local file, or all files in a folder, and return the S3 URI.
 
         Args:
             path: A file becomes `<key_prefix>/<its name>`, a folder's files `<key_prefix>/<their relative paths>`.
-            bucket: The default bucket if None, below `default_bucket_prefix` then.
+            bucket: The bucket; if None, the default bucket, with keys below `default_bucket_prefix`.
             key_prefix: The beginning of each key.
-            callback: Gets the number of bytes whenever some have been sent.
+            callback: Called with the number of bytes whenever some have been sent.
             extra_args: boto3's ExtraArgs for each file, such as `{"ServerSideEncryption": "aws:kms"}`.
 
         Raises:
-            UploadError: A file isn't there or can't be read, or didn't reach S3.
+            UploadError: A file is missing, can't be read, or didn't reach S3.
         """
         from boto3.exceptions import Boto3Error
 
@@ -262,12 +262,12 @@ class Session:
         key_prefix: str = "",
         extra_args: Mapping[str, Any] | None = None,
     ) -> list[str]:
-        """Download an object, or all below a prefix, and return the paths of the files.
+        """Download an object, or all objects below a prefix, and return the paths of the files.
 
         Args:
-            path: The local folder that they go to.
-            bucket: Where they are.
-            key_prefix: The object, or what their keys begin with up to a `/`; the rest of a key is its path in `path`.
+            path: The local folder to download to.
+            bucket: The bucket.
+            key_prefix: The object's key, or a prefix up to a `/`; the rest of each key is the file's path in `path`.
             extra_args: boto3's ExtraArgs for each file.
 
         Raises:
@@ -287,7 +287,7 @@ class Session:
                 raise DefinitionError(
                     [Problem("key", key, rule)], subject=f"the download of s3://{bucket}/{key_prefix}"
                 )
-            if key.endswith("/"):  # a folder, as the console makes them
+            if key.endswith("/"):  # a folder, as created by the console
                 (target / name).mkdir(parents=True, exist_ok=True)
                 continue
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -300,9 +300,9 @@ class Session:
         """Upload a text, or bytes, as an object, and return its S3 URI.
 
         Args:
-            body: What is uploaded; a text as UTF-8.
-            bucket: Where it goes.
-            key: Of the object.
+            body: The content; a text is encoded in UTF-8.
+            bucket: The bucket.
+            key: The object's key.
             kms_key: The KMS key that encrypts it.
 
         Raises:
@@ -333,9 +333,9 @@ class Session:
             return [item["Key"] for page in answers for item in page.get("Contents", ())]
 
     def get_caller_identity_arn(self) -> str:
-        """Return the ARN of the role, or of the user, whose credentials the session has.
+        """Return the ARN of the role or user whose credentials the session has.
 
-        In a SageMaker notebook or Studio that is the role of its own metadata file.
+        In a SageMaker notebook or Studio, it is the role in its metadata file.
 
         Raises:
             ServiceError: STS or SageMaker refused, or couldn't be reached.
@@ -352,7 +352,7 @@ class Session:
             return arn
         partition, account, name = assumed.groups()
         try:
-            return self.expand_role(name)  # with its path
+            return self.expand_role(name)  # the full ARN, with the role's path
         except (ServiceError, DefinitionError) as error:
             path = "service-role/" if "AmazonSageMaker-ExecutionRole" in name else ""
             log.warning("Could not read the path of role %s from IAM; assuming %r: %s", name, f"/{path}", error)
@@ -417,18 +417,18 @@ def _unusable_bucket(bucket: str, account_id: str, error: Exception) -> BucketEr
 
 
 _ASSUMED_ROLE = re.compile(r"arn:([^:]+):sts::(\d+):assumed-role/([^/]+)/.*")
-_NOTEBOOK_METADATA = Path("/opt/ml/metadata/resource-metadata.json")  # SageMaker's own place
+_NOTEBOOK_METADATA = Path("/opt/ml/metadata/resource-metadata.json")  # created by SageMaker
 
 
 def get_execution_role(sagemaker_session: Session | None = None, use_default: bool = False) -> str:
-    """Return the ARN of the role whose credentials are used: a notebook's own role, that its jobs can run as.
+    """Return the ARN of the role whose credentials are used, such as a notebook's role, so that jobs can run as it.
 
     Args:
-        sagemaker_session: Whose credentials; boto3's own configuration if None.
-        use_default: The SDK makes a role with full access to SageMaker and S3 then, and this package doesn't.
+        sagemaker_session: The session with the credentials; from boto3's own configuration if None.
+        use_default: If set, the SDK creates a role with full access to SageMaker and S3; this package doesn't.
 
     Raises:
-        DefinitionError: The credentials aren't a role's.
+        DefinitionError: The credentials aren't those of a role.
         ServiceError: AWS refused or couldn't be reached.
     """
     arn = (sagemaker_session or Session()).get_caller_identity_arn()
@@ -441,7 +441,7 @@ def get_execution_role(sagemaker_session: Session | None = None, use_default: bo
 
 
 def _notebook_role(session: Session) -> str | None:
-    """Return the role of the SageMaker notebook or Studio that this runs in; None elsewhere."""
+    """Return the role of the SageMaker notebook or Studio that this code runs in; None elsewhere."""
     try:
         found = json.loads(_NOTEBOOK_METADATA.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""A source folder on its way to the container: the archive of its files, and the script that unpacks and runs them.
+"""Pack a source folder for the container: the archive of its files, and the script that unpacks and runs them.
 
-The layout is that of the SDK's FrameworkProcessor: `sourcedir.tar.gz` and `runproc.sh`, each in an input of its own.
+The layout is that of the SDK's FrameworkProcessor: `sourcedir.tar.gz` and `runproc.sh`, each in a separate input.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ PIP_SETTINGS = {
     "PIP_PROGRESS_BAR": "off",
     "PIP_ROOT_USER_ACTION": "ignore",
 }
-"""As for functions; the user's own variables go first."""
+"""pip's settings, the same as for functions; the user's own variables take precedence."""
 
 _START = """\
 #!/bin/bash
@@ -64,7 +64,7 @@ set -e -o pipefail
 ml=$(cd "$(dirname "$0")/../../.." && pwd)
 cd "$ml/processing/input/code"
 """
-_UNPACK = "tar -xzmof {archive}\n"  # at today's time, for the archive has none, and as whoever the container's user is
+_UNPACK = "tar -xzmof {archive}\n"  # with the current time, and owned by the container's user
 _INSTALL = """
 run() {{
     local failed=$1 words status=0
@@ -96,13 +96,13 @@ _LOGIN = (
     "aws codeartifact login --tool pip --domain {domain} --domain-owner {owner} --repository {repository} "
     "--region {region}"
 )
-"""The SDK's own."""
+"""The same commands as in the SDK."""
 _FIND_PYTHON = "$(command -v python || command -v python3 || echo python3)"
 _RUN = '\nexec {command} {script} "$@"\n'
 
 
 class _Root(NamedTuple):
-    """A local file or folder, and where its files are in the archive."""
+    """A local file or folder, and the place of its files in the archive."""
 
     path: Path
     below: str
@@ -112,21 +112,21 @@ class _Root(NamedTuple):
 
 @dataclass(frozen=True)
 class SourcePackage:
-    """What a definition's source folder becomes."""
+    """The archive and the entry script for a definition's source folder."""
 
     definition: JobDefinition
-    """Whose source is to be packed: see `is_packed`."""
+    """The definition whose source is packed, see `is_packed`."""
     file_name: ClassVar[str] = SOURCE_ARCHIVE
     is_made: ClassVar[bool] = True
 
     @property
     def location(self) -> str | None:
-        """The S3 prefix that it goes below instead of the default bucket's."""
+        """The S3 prefix for the package, instead of the default bucket's."""
         return self.definition.code_location
 
     @property
     def path(self) -> Path:
-        """The local folder or script, to name the package by; the entry script's own name if all else is in S3."""
+        """The local folder or script that the package is named after; the entry script's name if the rest is in S3."""
         return self._roots[0].path if self._roots else Path(ENTRY_SCRIPT)
 
     @cached_property
@@ -144,10 +144,10 @@ class SourcePackage:
         return roots
 
     def listing(self, *, warn: bool = True) -> Listing:
-        """List the archive's files by their names in it.
+        """Return the archive's files with their names in it.
 
         Raises:
-            UploadError: Something can't be read, or two files have one name.
+            UploadError: Something can't be read, or two files have the same name.
         """
         places = [(root.path, root.below) for root in self._roots]
         return list_together(
@@ -155,7 +155,7 @@ class SourcePackage:
         )
 
     def content(self, *context: str) -> Content:
-        """Read the files; the digest tells them and the entry script, whoever packs them and when.
+        """Read the files; the digest depends only on them, the entry script and the context, not on who packs and when.
 
         Raises:
             UploadError: Something can't be read.
@@ -171,10 +171,10 @@ class SourcePackage:
         """Write the archive and the entry script to a folder, which is removed after the block.
 
         Args:
-            content: What the files held when they were read: the archive has that, or there is an error.
+            content: The files' content when they were read; if a file has changed since, there is an error.
 
         Yields:
-            The folder, and what it holds if `content` was given.
+            The folder, and its content if `content` was given.
 
         Raises:
             UploadError: A file can't be read, or has changed since.
@@ -201,7 +201,7 @@ class SourcePackage:
         """Return the text of the entry script.
 
         Raises:
-            UploadError: The file of requirements can't be read.
+            UploadError: The requirements file can't be read.
         """
         source = source_in_s3(self.definition)
         archive = SOURCE_ARCHIVE if source is None else PurePosixPath(source).name
@@ -231,14 +231,14 @@ class SourcePackage:
             if inside is not None:
                 return f"install {shlex.quote(inside)}\n"
             requirements = _lines(requirements)
-        # Beside the source, so that relative paths in it mean what they do in the folder's own file.
+        # Put beside the source, so that relative paths in it work as in the folder's own requirements file.
         return (
             "lines=$(mktemp ./requirements-XXXXXX)\n"
             f'printf \'%s\\n\' {shlex.join(requirements)} > "$lines"\ninstall "$lines"\nrm "$lines"\n'
         )
 
     def _inside(self, path: Path) -> str | None:
-        """Return the name in the archive of a file that is in the source folder."""
+        """Return the name in the archive of a file in the source folder; None for other files."""
         root = self._roots[0].path if self._roots else None
         if root is None or not root.is_dir():
             return None
@@ -249,7 +249,7 @@ class SourcePackage:
 
 
 def source_file_problems(definition: JobDefinition) -> Iterator[Problem]:
-    """Yield what is wrong on this machine with a source folder or a code folder, and with what goes along."""
+    """Yield what is wrong on this machine with a source folder or code folder, its dependencies and requirements."""
     if not is_packed(definition):
         yield from _left_out_problems(definition)
         return
@@ -328,7 +328,7 @@ def _is_executable(file: LocalFile) -> bool:
 
 
 def _write_archive(target: Path, files: list[LocalFile] | tuple[LocalFile, ...]) -> None:
-    """Write an archive that is the same for the same files: no times, owners, or name of its own."""
+    """Write an archive that is identical for identical files: without times, owners or the archive's own name."""
     with (
         target.open("wb") as raw,
         gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=raw, mtime=0) as packed,

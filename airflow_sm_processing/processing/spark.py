@@ -1,7 +1,7 @@
-"""What an application passes to Spark besides itself: the options of `smspark-submit`, and the files that they name.
+"""The options of `smspark-submit` for a Spark application, and the files that they name.
 
-The layout is that of the SDK's Spark processors: the local files of one option go to S3 below one prefix, and are one
-input of the container; the option names the input's path, after what is in S3 already.
+The layout is that of the SDK's Spark processors: the local files of one option are uploaded below one prefix, and
+become one input of the container. The option has the URIs of files that are already in S3, then the input's path.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["SparkFiles", "SparkSubmission", "event_logs"]
 _EVENT_LOGS_PATH = "/opt/ml/processing/spark-events/"
 _INPUTS_PATH = "/opt/ml/processing/input"
 _OPTIONS = {"submit_py_files": "py-files", "submit_jars": "jars", "submit_files": "files"}
-"""The option of smspark-submit that each list of files is for; the input is called as the option is."""
+"""The option of smspark-submit for each list of files; the input has the option's name."""
 _CONFIGURATION_INPUT, _CONFIGURATION_FILE = "conf", "configuration.json"
 _REMOTE = ("s3://", "s3a://")
 _GUIDE = "https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-configure-apps.html"
@@ -49,34 +49,34 @@ _CLASSIFICATIONS = (
     "yarn-site",
     "export",
 )
-"""Those that AWS's images know."""
+"""The classifications that AWS's images know."""
 
 
 @value_object
 class SparkSubmission(Value):
-    """What is submitted to Spark along with an application, under the SDK's names."""
+    """The options and files for a Spark application, under the SDK's names."""
 
     submit_class: str | Late | None = None
     """The main class of an application in a jar."""
     submit_py_files: Sequence[str] | Late | None = None
-    """Local files, or ones in S3, for `--py-files`."""
+    """Local or S3 files for `--py-files`."""
     submit_jars: Sequence[str] | Late | None = None
-    """The same for `--jars`."""
+    """Local or S3 files for `--jars`."""
     submit_files: Sequence[str] | Late | None = None
-    """The same for `--files`."""
+    """Local or S3 files for `--files`."""
     configuration: Mapping[str, Any] | Sequence[Any] | Late | None = None
     """EMR's classifications, for Hadoop, Spark and Hive."""
     spark_event_logs_s3_uri: str | Late | None = None
-    """Where Spark's event logs go while the application runs."""
+    """The S3 URI that Spark's event logs are written to while the application runs."""
     configuration_location: str | None = None
-    """An S3 prefix that the configuration goes below instead of the default bucket's."""
+    """The S3 prefix for the configuration, instead of the default bucket's."""
     dependency_location: str | None = None
-    """The same for local files."""
+    """The S3 prefix for local files, instead of the default bucket's."""
 
     # The command
 
     def options(self) -> Iterator[tuple[str, Any]]:
-        """Yield the words between `smspark-submit` and the application, each with the parameter that it is from."""
+        """Yield the words between `smspark-submit` and the application, each with the parameter that it comes from."""
         if self.submit_class:
             yield from (("submit_class", "--class"), ("submit_class", self.submit_class))
         for parameter, option in _OPTIONS.items():
@@ -101,14 +101,14 @@ class SparkSubmission(Value):
     # The inputs
 
     def input_names(self) -> list[str]:
-        """Return the names of the inputs that files and the configuration become."""
+        """Return the names of the inputs for files and the configuration."""
         names = [option for parameter, option in _OPTIONS.items() if self._local(parameter)]
         has_configuration = self.configuration and self.configuration is not LATE
         return [*names, _CONFIGURATION_INPUT] if has_configuration else names
 
     def packages(self) -> dict[str, SparkFiles | GeneratedFile]:
-        """Return what is uploaded, by the names of the inputs that it becomes."""
-        from airflow_sm_processing.processing.uploads.files import GeneratedFile  # the parse of a DAG has no need
+        """Return the uploads, by the names of their inputs."""
+        from airflow_sm_processing.processing.uploads.files import GeneratedFile  # not needed to parse a DAG file
 
         packages: dict[str, SparkFiles | GeneratedFile] = {
             option: SparkFiles(option, local, self.dependency_location)
@@ -130,14 +130,14 @@ class SparkSubmission(Value):
             return ""  # it isn't known yet, or refused: see `problems`
 
     def below(self, absolute: Callable[[str], str]) -> SparkSubmission:
-        """Return the same with other paths in place of relative ones."""
+        """Return the same options and files with relative paths made absolute."""
         lists: dict[str, Any] = {name: [*map(absolute, items)] for name in _OPTIONS if (items := self._items(name))}
         return replace(self, **lists)
 
-    # What is wrong
+    # Checks
 
     def problems(self) -> Iterator[Problem]:
-        """Yield what is wrong whatever the files on this machine are."""
+        """Yield what is wrong with the parameters, without looking at files."""
         if self.submit_class == "":
             yield Problem("submit_class", self.submit_class, "is required: the application's main class")
         for parameter in _OPTIONS:
@@ -169,7 +169,7 @@ class SparkSubmission(Value):
 
 
 def event_logs(s3_uri: Any) -> Iterator[ProcessingOutput]:
-    """Yield the output that event logs are, if they go to S3."""
+    """Yield the output for event logs, if they go to S3."""
     if s3_uri is LATE or (isinstance(s3_uri, str) and _names_bucket(s3_uri)):
         yield ProcessingOutput(source=_EVENT_LOGS_PATH, destination=s3_uri, s3_upload_mode="Continuous")
 
@@ -197,7 +197,7 @@ def _place_problems(name: str, item: object) -> Iterator[Problem]:
 
 
 def _configuration_problems(name: str, value: Any) -> Iterator[Problem]:
-    """Yield what isn't EMR's JSON; values aren't shown, for keys and passwords may be among them."""
+    """Yield what isn't valid in EMR's JSON, without showing values, which may include keys and passwords."""
     if isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             yield from _configuration_problems(f"{name}[{index}]", item)
@@ -236,26 +236,26 @@ def _json_problems(name: str, properties: Any) -> Iterator[Problem]:
 
 @dataclass(frozen=True)
 class SparkFiles:
-    """The local files of one option on their way to S3: files by their names, folders with theirs below them."""
+    """The local files of one option, for the upload: files by their names, folders with their files below them."""
 
     name: str
-    """The input's, and the option's."""
+    """The name of the input and the option."""
     paths: tuple[str, ...]
     location: str | None = None
-    """The S3 prefix that the files go below instead of the default bucket's."""
+    """The S3 prefix for the files, instead of the default bucket's."""
     file_name: ClassVar[str] = ""
     is_made: ClassVar[bool] = False
 
     @property
     def path(self) -> Path:
-        """The folder that the first of the files is in, to name them by."""
+        """The folder of the first file, after which the upload is named."""
         return _path(self.paths[0]).absolute().parent
 
     def listing(self, *, warn: bool = True) -> Listing:
-        """List the files by their names in the input.
+        """Return the files with their names in the input.
 
         Raises:
-            UploadError: Something can't be read, or two files have one name.
+            UploadError: Something can't be read, or two files have the same name.
         """
         from airflow_sm_processing.processing.uploads.files import list_together
 
@@ -275,7 +275,7 @@ class SparkFiles:
 
     @contextmanager
     def written(self, content: Content | None = None) -> Iterator[tuple[Path, Content | None]]:
-        """Yield the folder that names the files, and what they hold; they are uploaded from where they are.
+        """Yield the folder that the upload is named after, and the files' content; nothing is copied.
 
         Raises:
             UploadError: Something can't be read.

@@ -1,7 +1,7 @@
 """Shared rules for the values of a definition: wire names, plain-JSON forms, and what users may write.
 
-The SDK-like classes and Airflow's operators read values by the same rules: strings may be numbers, truth values or
-paths, and a list or dict may be JSON text, which is what a template makes of a Variable.
+The SDK-like classes and Airflow's operators read values by the same rules: strings may be numbers, bools or paths, and
+a list or dict may be JSON text, which is what a template makes of a Variable.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass_transform(**_options):  # noqa: ANN003, ANN202  # mypy sees the other branch
-        """Stand in for typing's, which Python 3.10 doesn't have; it only speaks to type checkers."""
+        """Stand in for typing's function, which Python 3.10 doesn't have and only type checkers use."""
         return lambda decorator: decorator
 
 
@@ -62,17 +62,17 @@ __all__ = [
 
 
 DEFAULT_POLL_INTERVAL = 10.0
-"""Between two looks at a job."""
+"""How often a job is polled, in seconds."""
 DEFAULT_MAX_TRANSIENT_SECONDS = 3600.0
-"""How long throttling, 5xx and lost connections are waited out."""
+"""How long throttling, 5xx errors and lost connections are retried, in seconds."""
 DEFAULT_MAX_CAPACITY_WAIT = 6 * 3600.0
-"""How long a task waits for room for its job: for the end of throttling, a free quota, free instances."""
+"""How long to wait for capacity for a job, in seconds: the end of throttling, a free quota, or free instances."""
 
 
 Late: TypeAlias = "Any"
 """A value that is known only when the task runs, such as Airflow's XComArg.
 
-`str | Late` says: a string, or what becomes one before the core uses it."""
+`str | Late` means a string, or something that becomes one before the core uses it."""
 
 
 class _Late:
@@ -86,23 +86,23 @@ class _Late:
 
 
 LATE = _Late()
-"""Stands in a definition for what isn't known yet; the checks pass over it."""
+"""Used in a definition for what isn't known yet; checks skip it."""
 
 _T = TypeVar("_T")
 
 
 @dataclass_transform(frozen_default=True)
 def value_object(cls: type[_T]) -> type[_T]:
-    """Make a `Value` a dataclass of which nothing is generated.
+    """Make a `Value` a dataclass without generating any methods.
 
-    `dataclass(frozen=True)` compiles seven functions for each class, over a millisecond, which every parse of every
-    DAG file would pay for; `__init__` alone still takes half of one.
+    `dataclass(frozen=True)` compiles seven functions for each class, which would add over a millisecond to every parse
+    of every DAG file; `__init__` alone would still take half a millisecond.
     """
     return dataclasses.dataclass(init=False, eq=False, repr=False)(cls)
 
 
 class _Signature:
-    """The signature of a value's class, which is made when somebody asks."""
+    """The signature of a value's class, created when it is needed."""
 
     def __get__(self, _value: object, owner: type[Any]) -> inspect.Signature:
         import inspect
@@ -122,7 +122,7 @@ class _Signature:
 
 
 class Value:
-    """Base of frozen value objects: each field is set once, when the object is made."""
+    """Base of frozen value objects: each field is set once, when the object is created."""
 
     __signature__ = _Signature()
 
@@ -148,7 +148,7 @@ class Value:
         self.__post_init__()
 
     def __post_init__(self) -> None:
-        """Do what a class has to do once its fields are set."""
+        """Hook for a class to do something after its fields are set."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if name in self.__dict__ or name not in self._field_names():
@@ -174,7 +174,7 @@ class Value:
         return f"{type(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in told.items())})"
 
     def _repeated(self) -> Collection[str]:
-        """Return the fields that only say again what others say, which `repr` leaves out."""
+        """Return the fields that only repeat others, which `repr` leaves out."""
         return ()
 
     @classmethod
@@ -187,7 +187,7 @@ class Value:
 
 
 class WireObject(Value):
-    """A value whose fields are SageMaker's, in snake_case.
+    """A value with SageMaker's fields in snake_case.
 
     `to_boto` returns the request form and leaves out what is None; `from_boto` reads a response.
     """
@@ -199,7 +199,7 @@ class WireObject(Value):
 
     @classmethod
     def from_boto(cls, response: dict[str, Any] | None) -> Self | None:
-        """Read the object from a response, in which what is absent is None; None returns None."""
+        """Read the object from a response; absent fields become None, and None returns None."""
         if response is None:
             return None
         names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]  # subclasses are dataclasses
@@ -207,22 +207,22 @@ class WireObject(Value):
 
 
 def as_boto(value: Any) -> Any:
-    """Return an object's request form; what isn't one stays as it is, so that it is refused by name."""
+    """Return an object's request form; anything else is returned unchanged, so that it is refused by name."""
     return value.to_boto() if isinstance(value, WireObject) else value
 
 
 def as_list(items: Any) -> Any:
-    """Copy a sequence to a list, but leave a string whole, so that it is refused and not taken apart into letters."""
+    """Copy a sequence to a list; a string is returned unchanged, so that it is refused and not split into letters."""
     return items if isinstance(items, str) or items is LATE else list(items)
 
 
 def as_dict(items: Any) -> Any:
-    """Copy a mapping to a dict, but leave anything else as it is, so that it is refused by name."""
+    """Copy a mapping to a dict; anything else is returned unchanged, so that it is refused by name."""
     return dict(items) if isinstance(items, Mapping) else items
 
 
 def camel_case(snake_case: str) -> str:
-    """Return a field's name as SageMaker writes it: `s3_uri` is `S3Uri`, `kms_key_id` is `KmsKeyId`."""
+    """Return a field's name in SageMaker's form: `S3Uri` for `s3_uri`, `KmsKeyId` for `kms_key_id`."""
     return "".join(part[:1].upper() + part[1:] for part in snake_case.split("_"))
 
 
@@ -231,8 +231,8 @@ def to_plain(value: Any) -> Any:
 
     Objects of the SageMaker SDK, v2's and v3's, become plain too: see `models.own_fields` for their names.
 
-    What isn't a definition passes through unchanged, and a structure without definitions in it is returned as it is,
-    so that its identity is kept.
+    Anything that isn't a definition is returned unchanged; a structure without definitions in it is returned as the
+    same object.
     """
     if isinstance(value, PurePath):
         return str(value)
@@ -273,7 +273,7 @@ _MIRRORS_OF_S3_INPUT = (
 
 
 def _is_of_the_sdk(value: object) -> bool:
-    """Return whether an object is a part of a job as the SageMaker SDK has it, v2 or v3, which isn't imported here."""
+    """Return whether an object is a part of a job from the SageMaker SDK, v2 or v3, without importing the SDK."""
     return any(
         cls.__name__ in _SDK_CLASSES and cls.__module__.partition(".")[0] in {"sagemaker", "sagemaker_core"}
         for cls in type(value).__mro__
@@ -281,7 +281,7 @@ def _is_of_the_sdk(value: object) -> bool:
 
 
 def _sdk_fields(value: object) -> dict[str, Any]:
-    """Return what is set of an object of the SDK's; v3 marks what isn't with an object of its own."""
+    """Return the fields of one of the SDK's objects that are set; v3 marks the others with a special object."""
     fields = {
         name: item
         for name, item in vars(value).items()
@@ -299,7 +299,7 @@ def _same_or(original: _T, converted: Any, items: Any) -> _T | Any:
 
 
 def read_dict(owner: object, field: str, read: Callable[[dict[str, Any]], object]) -> None:
-    """Accept a nested definition as a plain dict, which is how a templated or mapped one arrives."""
+    """Replace a nested definition that is a plain dict, as after templating or mapping, by its object."""
     value = getattr(owner, field)
     if isinstance(value, dict):
         object.__setattr__(owner, field, read(value))
@@ -318,10 +318,10 @@ FILE_SCHEME = "file://"
 
 
 def local_path(text: str) -> Path | None:
-    """Return the path that a plain path or a `file://` URI names; None for a URI of any other scheme.
+    """Return the path of a plain path or a `file://` URI; None for a URI of any other scheme.
 
-    A plain path is taken literally, `#`, `?` and `%` included. An empty one names nothing: `Path("")` would be the
-    current folder, all of which would be uploaded.
+    A plain path is taken literally, including `#`, `?` and `%`. An empty one isn't accepted: `Path("")` would be the
+    current folder, and everything in it would be uploaded.
     """
     if text[: len(FILE_SCHEME)].lower() == FILE_SCHEME:
         parts = urlsplit(text)
@@ -332,8 +332,8 @@ def local_path(text: str) -> Path | None:
 
 
 def no_such_path(path: Path) -> str:
-    """Return what is wrong with a path that leads nowhere, and the nearest name in the last folder that there is."""
-    import difflib  # only for what is wrong
+    """Return the message for a path that doesn't exist, with the most similar name in its last existing folder."""
+    import difflib  # only needed for errors
 
     missing = path.absolute()
     while not missing.parent.exists():
@@ -348,61 +348,61 @@ def no_such_path(path: Path) -> str:
 
 
 def snake_case(path: str) -> str:
-    """Return SageMaker's names in a path as fields: `Tags[0].Key` is `tags[0].key`; what is quoted stays as it is."""
+    """Return a path with SageMaker's names as fields, `tags[0].key` for `Tags[0].Key`; quoted parts aren't changed."""
     names, quote, rest = path.partition("'")
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", names).lower() + quote + rest
 
 
 BOOLEANS = {"true": True, "false": False}
-"""Truth values by their text in lower case: Python's and JSON's spelling alike."""
+"""Bools by their text in lower case, which covers Python's and JSON's spelling."""
 
 NATIVE_NUMBER_RULE = (
     "was text of which a native DAG made a number that is written otherwise: to keep the text, write {{ … | tojson }}, "
     "or quotes around all of it as in \"'{{ … }}'\"; for the number, {{ … | float }} or {{ … | int }}"
 )
-"""What is said of a `NativeInt` or `NativeFloat` where its text could have been meant."""
+"""The message for a `NativeInt` or `NativeFloat` where its text may have been meant."""
 
 
 class NativeInt(int):
-    """A number that a native template made of text which Python writes in another way, such as `1_0`."""
+    """A number that a native template made of a text, such as `1_0`, that Python would write differently."""
 
     written: str
     """The text that the template was rendered to."""
 
 
 class NativeFloat(float):
-    """The same of a number such as `1.10`."""
+    """The same as `NativeInt`, for a number such as `1.10`."""
 
     written: str
 
 
 class _JsonInt(int):
-    """A number of a JSON text that Python writes otherwise: `-0`."""
+    """A number in a JSON text that Python would write differently: `-0`."""
 
     written: str
 
 
 class _JsonFloat(float):
-    """A number of a JSON text, which says how it is written where a string is wanted."""
+    """A number in a JSON text, which keeps its text for where a string is needed."""
 
     written: str
 
 
 def as_text(value: object) -> str:
-    """Return the string that a request has for a value.
+    """Return a value as a string for a request.
 
-    Truth values and numbers are written as Python's `str` writes them, and so as templates and the SDK's tags are:
-    `True`, `10`, `0.1`, `1e-05`; a number of a JSON text as it stands there.
+    Bools and numbers are written by Python's `str`, as in templates and the SDK's tags: `True`, `10`, `0.1`, `1e-05`. A
+    number from a JSON text is written as it was there.
 
     Raises:
-        ValueError: It is nothing that has a string; the text is the rule that it breaks.
+        ValueError: The value can't be a string; the text is the rule that it breaks.
     """
     if isinstance(value, str):
         return str.__str__(value)  # not the subclass's own: an enum's name, a template's Markup
     if isinstance(value, PurePath):
         return str(value)
     if isinstance(value, (NativeInt, NativeFloat)):
-        raise ValueError(NATIVE_NUMBER_RULE)  # noqa: TRY004  # it is its text that is wrong
+        raise ValueError(NATIVE_NUMBER_RULE)  # noqa: TRY004  # the text is wrong, not the type
     if isinstance(value, (_JsonFloat, _JsonInt)):
         return value.written
     if isinstance(value, bool):
@@ -415,7 +415,7 @@ def as_text(value: object) -> str:
 
 
 def from_json(text: str) -> Any:
-    """Return what a JSON text says; its numbers know how they were written.
+    """Return the value of a JSON text, whose numbers keep their text.
 
     Raises:
         ValueError: It isn't JSON, or a dict in it has a key twice.
@@ -426,7 +426,7 @@ def from_json(text: str) -> Any:
 
 
 def json_or_as_is(value: Any) -> Any:
-    """Return what a string says that is JSON, as a template may have written it; any other value as it is."""
+    """Return the value of a string that is JSON, as a template may have written it; any other value unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -436,7 +436,7 @@ def json_or_as_is(value: Any) -> Any:
 
 
 def rule_of_structure(value: object, wanted: str) -> str:
-    """Return what to say of a value that is no list or dict where one is `wanted`."""
+    """Return the rule that a value breaks if it isn't the `wanted` list or dict."""
     rule = f"must be a {wanted}"
     if not isinstance(value, str):
         return rule
@@ -453,13 +453,13 @@ def rule_of_structure(value: object, wanted: str) -> str:
 
 
 class ValueReader:
-    """Reads values, and collects what is wrong with them; what only a run knows passes through."""
+    """Reads values, and collects what is wrong with them; values that only a run knows are passed through."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
 
     def text(self, path: str, value: Any, *, secret: bool = False) -> Any:
-        """Return a value's string; the value itself if it has none, which is noted."""
+        """Return a value as a string; if that isn't possible, add a problem and return the value itself."""
         if value is LATE:
             return value
         try:
@@ -470,7 +470,7 @@ class ValueReader:
             return LATE
 
     def optional_text(self, path: str, value: Any) -> Any:
-        """Return a value's string, or None for None."""
+        """Return a value as a string, or None for None."""
         return None if value is None else self.text(path, value)
 
     def texts(self, path: str, value: Any) -> Any:
@@ -484,7 +484,7 @@ class ValueReader:
         return {name: self.text(place, item, secret=secret) for name, place, item in named}
 
     def structure(self, path: str, value: Any, wanted: str, *, secret: bool = False) -> Any:
-        """Return a list or a dict, as `wanted` says, that may be given as JSON, as a tuple or as something like it."""
+        """Return a list or a dict, as `wanted` says; it may be given as JSON, or as a tuple or similar type."""
         if isinstance(value, str):
             value = self._parsed(path, value, secret=secret)
         for name, copied in _COPIES.items():
@@ -496,7 +496,7 @@ class ValueReader:
         return [] if wanted == "list" else {}
 
     def whole_number(self, path: str, value: Any) -> Any:
-        """Return a number that a template may have written as a string; LATE if it is none."""
+        """Return a whole number, which a template may have written as a string; LATE if it isn't one."""
         if isinstance(value, (str, NativeInt)):
             try:
                 return int(value)
@@ -509,7 +509,7 @@ class ValueReader:
         return LATE
 
     def boolean(self, path: str, value: Any) -> Any:
-        """Return a truth value that a template may have written as a string."""
+        """Return a bool, which a template may have written as a string."""
         if isinstance(value, str):
             if value.lower() not in BOOLEANS:
                 self.problems.append(Problem(path, value, "must be true or false"))
@@ -517,7 +517,7 @@ class ValueReader:
         return value
 
     def json_text(self, path: str, value: Any) -> Any:
-        """Return the JSON text of a value, or of what is JSON text already; LATE if it has none, or isn't known yet."""
+        """Return a value's JSON text, or a string that is already JSON; LATE if it is invalid or isn't known yet."""
         try:
             if isinstance(value, str):
                 from_json(value)
@@ -535,11 +535,11 @@ class ValueReader:
             self.problems.append(Problem(path, hidden(text) if secret else text, str(error)))
             return LATE
         except (ValueError, RecursionError):
-            return text  # which is refused as it is
+            return text  # it will be refused
 
 
 class _RepeatedKeyError(ValueError):
-    """A dict of a JSON text has a key twice, and would lose a value."""
+    """A dict in a JSON text has a key twice, so that a value would be lost."""
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -589,9 +589,9 @@ def _kind_of(value: object) -> str:
 
 
 def _is_repr(text: str) -> bool:
-    import ast  # only for what is wrong anyway
+    import ast  # only needed for errors
 
     try:
         return isinstance(ast.literal_eval(text.strip()), (dict, list, tuple, set))
     except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text.lstrip()[:2] in {"{'", "['"}  # the repr of what has no literal, such as a date
+        return text.lstrip()[:2] in {"{'", "['"}  # a repr with something that has no literal, such as a date

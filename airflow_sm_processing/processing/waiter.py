@@ -38,11 +38,11 @@ log = logging.getLogger(__name__)
 
 
 TAIL_LINES = 20
-"""Lines of each host that an error carries."""
+"""The number of lines of each host in an error."""
 _MOST_PAGES = 1000
-"""Read of one stream at a time, whatever the tokens say: the wait for the job's end must go on."""
+"""The maximum number of pages read from a stream at a time, so that the wait for the job's end goes on."""
 TAIL_LINE_CHARACTERS = 1000
-"""The most that an error carries of one line, which CloudWatch allows 1 MB."""
+"""The maximum length of a line in an error; CloudWatch allows 1 MB."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class _Stream:
     start: int
     """The time from which it is read, in milliseconds since the epoch."""
     from_head: bool
-    """Whether all its lines were read, from the first on."""
+    """Whether it was read from its first line on."""
     token: str | None = None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
 
@@ -63,9 +63,9 @@ class _Stream:
 class JobLogs:
     """The log lines of one processing job.
 
-    `new_lines` continues where the last call ended. Every page of every stream is read, also behind empty pages, and
-    however many streams there are: DescribeLogStreams gives 50 at a time, and a GetLogEvents page of at most 1 MB or
-    10,000 events may be empty with more to come; a stream's end is where the token repeats.
+    `new_lines` continues where the last call ended. Every page of every stream is read, also after empty pages, and for
+    any number of streams: DescribeLogStreams returns 50 at a time. A GetLogEvents page, of at most 1 MB or 10,000
+    events, may be empty although there are more; a stream's end is where the token repeats.
     """
 
     def __init__(self, client: CloudWatchLogsClient, job_name: str, *, position: LogPosition | None = None) -> None:
@@ -77,7 +77,7 @@ class JobLogs:
             self._add_stream(name, start, from_head=False)
 
     def new_lines(self) -> Iterator[LogLine]:
-        """Yield the lines that came since the last call, host by host.
+        """Yield the lines that have arrived since the last call, host by host.
 
         Raises:
             ServiceError: CloudWatch can't be read; what was yielded so far isn't yielded again.
@@ -87,7 +87,7 @@ class JobLogs:
             yield from self._read(stream)
 
     def look_back(self) -> None:
-        """Make the next `new_lines` read the end of each stream again, for lines that come after later ones."""
+        """Make the next `new_lines` read the end of each stream again, for lines that arrive out of order."""
         for stream in self._streams.values():
             stream.memory.begin()
             stream.start, stream.token = stream.memory.since, None
@@ -101,7 +101,7 @@ class JobLogs:
         return _by_host((stream, stream.tail) for stream in self._in_order())
 
     def last_tails(self) -> dict[str, tuple[str, ...]]:
-        """Return the last lines of each host; of a stream that was read from its start, they are known.
+        """Return the last lines of each host; for a stream that was read from its start, without further calls.
 
         Raises:
             ServiceError: CloudWatch can't be read.
@@ -110,7 +110,7 @@ class JobLogs:
         return _by_host((stream, self._tail(stream)) for stream in self._in_order())
 
     def last_lines(self) -> list[LogLine]:
-        """Return the last lines of each host, host by host, reading nothing of what is before them.
+        """Return the last lines of each host, host by host, without reading the lines before them.
 
         Raises:
             ServiceError: CloudWatch can't be read.
@@ -133,10 +133,10 @@ class JobLogs:
             try:
                 names, token = self._stream_names(token)
             except JobNotFoundError:
-                return  # the group appears with the account's first job, a stream with its host's first line
+                return  # the group is created with the account's first job, a stream with its host's first line
             for name in names:
                 self._add_stream(name, StreamPosition(since=0, until=0), from_head=True)
-            if token in seen or len(seen) >= _MOST_PAGES:  # a token that repeats would lead round for ever
+            if token in seen or len(seen) >= _MOST_PAGES:  # a repeated token would cause an endless loop
                 return
             seen.add(token)
 
@@ -159,9 +159,9 @@ class JobLogs:
             self._streams[name] = _Stream(name, host_of(name), SeenLines(start), start.since, from_head)
 
     def _read(self, stream: _Stream) -> Iterator[LogLine]:
-        for _ in range(_MOST_PAGES):  # the next reading goes on from there
+        for _ in range(_MOST_PAGES):  # the next call continues from there
             page = self._get_events(stream, stream.token, from_head=True)
-            # The position moves with the page, before its lines are handed out: a line is never handed out twice.
+            # The position is moved before the page's lines are yielded, so that no line is yielded twice.
             ended = page["nextForwardToken"] == stream.token
             stream.token = page["nextForwardToken"]
             for event in filter(stream.memory.is_new, page["events"]):
@@ -176,7 +176,7 @@ class JobLogs:
         return stream.tail if is_known else _tail(self._last_lines(stream))
 
     def _last_lines(self, stream: _Stream) -> list[LogLine]:
-        """Read pages backwards until they have enough lines, or the token repeats: any page may be short or empty."""
+        """Read pages backwards until there are enough lines or the token repeats; any page may be short or empty."""
         lines: list[LogLine] = []
         token = None
         for _ in range(_MOST_PAGES):
@@ -188,7 +188,7 @@ class JobLogs:
         return lines
 
     def _get_events(self, stream: _Stream, token: str | None, *, from_head: bool) -> Any:
-        request: dict[str, Any] = {"startFromHead": from_head}  # must be True with a forward token too, says the API
+        request: dict[str, Any] = {"startFromHead": from_head}  # the API requires True with a forward token too
         request |= {"startTime": stream.start} if from_head else {"limit": TAIL_LINES}
         if token is not None:
             request["nextToken"] = token
@@ -199,7 +199,7 @@ class JobLogs:
                 next_token = "nextForwardToken" if from_head else "nextBackwardToken"
                 readable_events(readable(self._client, "GetLogEvents", page, "events", next_token)["events"])
                 return page
-        except JobNotFoundError:  # the stream was deleted: it must not keep the other hosts' lines back
+        except JobNotFoundError:  # the stream was deleted: still read the other hosts' streams
             return {"events": [], "nextForwardToken": token, "nextBackwardToken": token}
 
 
@@ -221,12 +221,12 @@ def _by_host(streams: Iterable[tuple[_Stream, Iterable[str]]]) -> dict[str, tupl
 
 
 LineSink = Callable[["LogLine"], None]
-"""Takes each log line as it is read."""
+"""Receives each log line when it is read."""
 ChangeSink = Callable[["JobDescription"], None]
-"""Takes a job when it is first seen to run, or to be stopping; not at its end, unless this process ends before."""
+"""Receives a job's description when it is first seen running or stopping; at its end, only if this process ends too."""
 
-_SLICE_SECONDS = 0.5  # of a pause in which something may be urgent: a signal's handler can't end a sleep
-_PASSES_IN_TROUBLE = 10  # over the logs of an ended job; botocore has tried each call several times already
+_SLICE_SECONDS = 0.5  # pauses are split, to react to signals soon: a signal's handler can't end a sleep
+_PASSES_IN_TROUBLE = 10  # over the logs of an ended job; botocore has already retried each call several times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,11 +240,11 @@ class WaitSettings:
     max_transient_seconds: float = DEFAULT_MAX_TRANSIENT_SECONDS
     """How long to retry throttling, 5xx errors and lost connections before the wait fails, in seconds."""
     log_settle_seconds: float = 2.0
-    """After the job's end, lines are read until none has come for this number of seconds: CloudWatch is a bit late."""
+    """After the job's end, lines are read until none has arrived for this number of seconds: CloudWatch lags a bit."""
 
 
 class Waiter:
-    """Waits for one job's end and hands out its log lines on the way."""
+    """Waits for one job's end, and passes on its log lines meanwhile."""
 
     def __init__(
         self,
@@ -277,11 +277,11 @@ class Waiter:
         self._unknown_statuses: set[JobStatus] = set()
 
     def wait(self) -> JobDescription:
-        """Return the job's description at its end, whatever the end is.
+        """Wait, and return the job's description at its end, whatever its status is.
 
         Raises:
             WaitTimeoutError: `max_wait` is over; the job goes on.
-            ServiceError: The job can't be described, for longer than is borne.
+            ServiceError: The job couldn't be described for longer than `max_transient_seconds`.
         """
         started = self._clock()
         while True:
@@ -312,7 +312,7 @@ class Waiter:
         self._seen = seen
 
     def _name_unknown(self, status: JobStatus) -> None:
-        """Log once that a status isn't known; the job is waited for, as with every status that isn't its last."""
+        """Log once that a status isn't known; the wait goes on, as with every status that isn't terminal."""
         if not status.is_known and status not in self._unknown_statuses:
             self._unknown_statuses.add(status)
             log.warning(
@@ -331,7 +331,7 @@ class Waiter:
         self._rest(pause)
 
     def _rest(self, seconds: float) -> None:
-        """Sleep; if this process is about to be killed meanwhile, tell how the job is while that can be done."""
+        """Sleep; if this process is about to be killed meanwhile, report the job's status while there is time."""
         if self._is_ending is None:
             self._sleep(seconds)
             return
@@ -347,11 +347,11 @@ class Waiter:
         except ServiceError as error:
             log.info("Could not read the job's status: %s", error)
         else:
-            self._told_at_the_end = description.status is not JobStatus.IN_PROGRESS  # which SageMaker may still say
+            self._told_at_the_end = description.status is not JobStatus.IN_PROGRESS  # it may not show the stop yet
             self._tell_change(description)
 
     def _settle(self) -> None:
-        """Read what is left: until a pass, made log_settle_seconds after the last line, finds nothing."""
+        """Read the remaining lines, until a pass log_settle_seconds after the last line finds no more."""
         if self._logs is None:
             return
         passes_in_trouble = 0
@@ -366,7 +366,7 @@ class Waiter:
         log.warning("The job's last log lines couldn't be read in %d passes and may be missing.", _PASSES_IN_TROUBLE)
 
     def _hand_out_lines(self) -> tuple[int, ServiceError | None]:
-        """Emit the new lines; an error of the logs never fails the wait, for the job's end is what counts."""
+        """Emit the new lines; an error in reading logs never fails the wait, since the job's end is what counts."""
         if self._logs is None:
             return 0, None
         count = 0

@@ -1,4 +1,4 @@
-"""Local files to S3, in parallel: through the AWS CRT client where it can serve, else through a pool of threads."""
+"""Upload local files to S3 in parallel: with the AWS CRT client where possible, else with a pool of threads."""
 
 from airflow_sm_processing.processing.uploads.transfer import UploadResult, upload
 

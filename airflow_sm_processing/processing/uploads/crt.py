@@ -1,4 +1,4 @@
-"""The engine on the AWS CRT client: about three times as fast as threads for many small files."""
+"""The engine that uses the AWS CRT client, about three times as fast as threads for many small files."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ logger = logging.getLogger(__name__)
 
 _PART_BYTES = 8 * 1024**2  # boto3's default, with either client
 
-# Ending takes milliseconds; this bounds a wait that a reference, held by somebody else, would make endless.
+# Ending takes milliseconds; without this bound, a reference that is held elsewhere would make the wait endless.
 _SECONDS_TO_END = 10.0
 
 
 class CrtClient:
-    """What s3transfer's CRT manager asks of a client, and `close`.
+    """The client for s3transfer's CRT manager, with an additional `close`.
 
-    The CRT ends its client when the last reference goes, and a traceback may hold the manager for long. The manager
-    holds this object, and only this object the client.
+    The CRT ends its client when the last reference to it is dropped, but a traceback may hold the manager for long. So
+    the manager holds this object, and only this object holds the client.
 
     Raises:
         RuntimeError: The CRT can't start, for instance because it can't read the CA bundle.
@@ -48,7 +48,7 @@ class CrtClient:
         return self._client.make_request(**kwargs)
 
     def close(self) -> None:
-        """End the client and its threads; its requests are over."""
+        """End the client and its threads, after its requests have ended."""
         ended = self._event_loops.shutdown_event
         self._client = self._event_loops = None
         if not ended.wait(_SECONDS_TO_END):
@@ -56,10 +56,10 @@ class CrtClient:
 
 
 class RenewedCredentials:
-    """Provides the CRT with botocore's credentials before each signature, so that botocore renews those that expire.
+    """Provides the CRT with botocore's credentials before each signature, so that botocore renews expiring ones.
 
-    An exception from here would reach nobody and leak the CRT's client. When a renewal fails, the last credentials
-    stay in use: S3 refuses them if they have expired.
+    An exception from here would be lost, and would leak the CRT's client. So when a renewal fails, the last credentials
+    stay in use; S3 refuses them if they have expired.
     """
 
     def __init__(self, credentials: Credentials) -> None:
@@ -78,7 +78,7 @@ class RenewedCredentials:
 
 
 def _open(access: S3Access, credentials: RenewedCredentials, event_loops: Any) -> Any:
-    """Make the client as s3transfer's `create_s3_crt_client` does, which hides the threads it starts."""
+    """Return a client like that of s3transfer's `create_s3_crt_client`, which gives no access to its threads."""
     from awscrt.auth import AwsCredentialsProvider
     from awscrt.io import ClientBootstrap, DefaultHostResolver
     from awscrt.s3 import S3Client, S3RequestTlsMode, S3RetryConfig, get_recommended_throughput_target_gbps
@@ -110,13 +110,13 @@ def _tls_options(ca_bundle: bool | str) -> Any:
 
 
 class CrtUnavailableError(Exception):
-    """The CRT client isn't there, or can't do as the session's own client is configured to."""
+    """The CRT client isn't installed, or can't do what the session's own client is configured to do."""
 
 
 class CrtEngine:
-    """Upload through s3transfer's CRT manager, with a CRT client that lives as long as this engine.
+    """Uploads with s3transfer's CRT manager, and a CRT client that lives as long as this engine.
 
-    boto3 keeps one client for ever. This engine leaves no thread behind, so that a task may fork afterwards.
+    boto3 would keep one client for ever. This engine leaves no threads behind, so that a task may fork afterwards.
 
     Raises:
         CrtUnavailableError: Upload in another way, for this reason.
@@ -147,7 +147,7 @@ class CrtEngine:
         return transfer
 
     def is_cancellation(self, error: Exception) -> bool:
-        """Return whether a transfer ended by `cancel()`, not by itself."""
+        """Return whether a transfer ended because of `cancel()`."""
         return getattr(error, "name", None) == "AWS_ERROR_S3_CANCELED"
 
     def __enter__(self) -> Self:
@@ -157,9 +157,9 @@ class CrtEngine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the client and its threads, and on an error cancel what they do."""
+        """End the client and its threads; after an error, cancel their transfers."""
         self._manager.__exit__(kind, error, trace)
-        # An exception that came amid a start holds that start's frames, and they hold the client.
+        # An exception raised during a start holds that start's frames, and these hold the client.
         traceback.clear_frames(trace)
         self._client.close()
 
@@ -179,7 +179,7 @@ def _obstacle(access: S3Access) -> str | None:
 
 
 def _names_proxy() -> bool:
-    return bool(getproxies_environment().keys() - {"no"})  # no_proxy alone names none
+    return bool(getproxies_environment().keys() - {"no"})  # no_proxy alone doesn't set a proxy
 
 
 def _credentials(access: S3Access) -> RenewedCredentials:
@@ -188,5 +188,5 @@ def _credentials(access: S3Access) -> RenewedCredentials:
         raise CrtUnavailableError("there are no credentials")
     try:
         return RenewedCredentials(credentials)
-    except Exception as error:  # any provider, a user's own among them, fails in its own way
+    except Exception as error:  # each provider, including a user's own, raises its own errors
         raise CrtUnavailableError(f"the credentials can't be had ({error})") from error

@@ -1,4 +1,4 @@
-"""The engine that transfers files by threads, and how it opens further clients like the one it was given."""
+"""The engine that transfers files with threads, and opens further clients like the one that it is given."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["Engine", "S3Access", "Subscriber", "ThreadsEngine", "Transfer"]
 
 @dataclass(frozen=True)
 class S3Access:
-    """An S3 client, and what it was made from."""
+    """An S3 client, and the session and settings that it was made from."""
 
     client: S3Client
     boto_session: boto3.Session
     verify: bool | str | None = None
-    """As given to `boto_session.client("s3", verify=…)`: None asks the session and the environment."""
+    """The `verify` of `boto_session.client("s3", verify=…)`; None uses the session's and the environment's settings."""
 
     @property
     def config(self) -> Any:
@@ -34,12 +34,12 @@ class S3Access:
 
     @property
     def sends_checksums(self) -> bool:
-        """Whether the client's configuration lets checksums be sent that nobody asked for."""
+        """Whether the client's configuration allows sending checksums that S3 doesn't require."""
         return bool(self.config.request_checksum_calculation == "when_supported")
 
     @property
     def attempts(self) -> int | None:
-        """How often a request is tried at most, where the client's configuration says so."""
+        """The maximum number of attempts of a request; None if the client's configuration doesn't set it."""
         return (self.config.retries or {}).get("total_max_attempts")
 
     @property
@@ -48,7 +48,7 @@ class S3Access:
         return self.boto_session._session  # noqa: SLF001  boto3 has no public name for it
 
     def new_client(self, *, connections: int) -> S3Client:
-        """Open a client like `client` that keeps up to `connections` of them alive."""
+        """Return a new client like `client` that keeps up to `connections` connections alive."""
         from botocore.config import Config
 
         options = self.client_options()
@@ -56,9 +56,9 @@ class S3Access:
         return self.boto_session.client("s3", verify=self.verify, **options)
 
     def client_options(self) -> dict[str, Any]:
-        """Return the arguments that make the session's next client talk to where `client` talks to.
+        """Return the arguments for a client of the session with the same endpoint as `client`.
 
-        An endpoint is named only if it was named for `client`: naming AWS's own would switch botocore to path-style
+        The endpoint is included only if it was set for `client`: setting AWS's own would make botocore use path-style
         addresses.
         """
         options: dict[str, Any] = {"region_name": self.client.meta.region_name, "config": self.config}
@@ -68,7 +68,7 @@ class S3Access:
         return options
 
     def ca_bundle(self) -> bool | str:
-        """Return the path of the CA certificates that the client trusts, or False if it trusts anybody."""
+        """Return the path of the CA certificates that the client trusts, or False if it doesn't check certificates."""
         from botocore.httpsession import get_cert_path
 
         verify: Any = self.verify
@@ -79,31 +79,31 @@ class S3Access:
 
 
 class Transfer(Protocol):
-    """One upload under way, as s3transfer's managers give it."""
+    """A started upload, as returned by s3transfer's managers."""
 
     def result(self) -> object:
-        """Wait for the end, and raise what went wrong."""
+        """Wait for the end, and raise the transfer's error, if any."""
 
     def cancel(self) -> object:
-        """Ask for an early end."""
+        """Request an early end."""
 
 
 class Subscriber(Protocol):
-    """Who hears of a transfer; called from the engine's threads."""
+    """The callbacks of a transfer, which are called from the engine's threads."""
 
     def on_progress(self, *, bytes_transferred: int, **kwargs: Any) -> None:
-        """Hear that so many more bytes are sent, or fewer than 0 if some must be sent again."""
+        """Handle the number of bytes that were sent, negative if some must be sent again."""
 
     def on_done(self, **kwargs: Any) -> None:
-        """Hear that the transfer ended, well or not: its `result()` won't wait."""
+        """Handle the end of the transfer, successful or not: its `result()` won't wait."""
 
 
 class Engine(Protocol):
-    """A context manager that starts transfers; none outlives it."""
+    """A context manager that starts transfers; all end with it."""
 
     @property
     def name(self) -> Literal["crt", "threads"]:
-        """What `UploadResult.engine` says."""
+        """The engine's name in `UploadResult.engine`."""
 
     def start(
         self, path: str, *, bucket: str, key: str, extra_args: dict[str, str], subscriber: Subscriber
@@ -121,20 +121,20 @@ class Engine(Protocol):
 
 
 class ThreadsEngine:
-    """Upload with botocore over a pool of threads, big files in parts."""
+    """Uploads with botocore in a pool of threads, large files in parts."""
 
     name: Literal["threads"] = "threads"
 
-    # Python itself is the bound by then: more threads than this upload small files no faster.
+    # With this many threads, Python itself is the bottleneck: more wouldn't upload small files faster.
     _MOST_THREADS = 32
-    # The parts of a big file keep s3transfer's own number of threads busy; more only get in each other's way.
+    # The parts of a large file keep s3transfer's default number of threads busy; more would only slow each other down.
     _LEAST_THREADS = 10
 
     def __init__(self, access: S3Access, *, files: int) -> None:
         from s3transfer.manager import TransferConfig, TransferManager
 
         threads = min(max(files, self._LEAST_THREADS), self._MOST_THREADS)
-        # A connection of its own for each thread: botocore's usual 10 would be opened again and again.
+        # One connection per thread: with botocore's default of 10, connections would be reopened all the time.
         self._client = access.new_client(connections=threads)
         self._manager = TransferManager(self._client, TransferConfig(max_request_concurrency=threads))
 
@@ -142,7 +142,7 @@ class ThreadsEngine:
         self, path: str, *, bucket: str, key: str, extra_args: dict[str, str], subscriber: Subscriber
     ) -> Transfer:
         """Start to upload the file `path`."""
-        subscribers: list[Any] = [subscriber]  # s3transfer asks for the methods, its stubs for a base class
+        subscribers: list[Any] = [subscriber]  # s3transfer only needs the methods, but its stubs need a base class
         return self._manager.upload(path, bucket, key, extra_args, subscribers)
 
     def is_cancellation(self, error: Exception) -> bool:
@@ -158,6 +158,6 @@ class ThreadsEngine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the threads, and on an error cancel what they do."""
+        """End the threads; after an error, cancel their transfers."""
         self._manager.__exit__(kind, error, trace)
         self._client.close()

@@ -44,39 +44,39 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 _SHOWN = 3
-_MOST_LINKS = 8  # to folders, inside one another: folders that link to each other many times would grow for ever
+_MOST_LINKS = 8  # to folders, on one path: folders with many links to each other would yield files without end
 
 
 class Version(NamedTuple):
-    """What changes when a file's content does, and costs nothing to ask for."""
+    """Properties of a file that change with its content, and are cheap to read."""
 
     size: int
     modified_ns: int
     changed_ns: int
-    """Tells of a change whose author set `modified_ns` back, as copying and unpacking tools do."""
+    """Shows a change even if `modified_ns` was set back, as copying and unpacking tools do."""
 
     @classmethod
     def of(cls, found: os.stat_result) -> Version:
-        """Read it from `os.stat`'s answer."""
+        """Return the version from the result of `os.stat`."""
         return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 @dataclass(frozen=True)
 class LocalFile:
-    """One readable file, and what it is called in S3."""
+    """One readable file, and its name in S3."""
 
     path: str
     name: str
     """The end of its S3 key: its path below the uploaded folder, or the name of the one uploaded file."""
     size: int
-    """Bytes, when the upload was planned."""
+    """The size in bytes when the upload was planned."""
     version: Version | None = None
-    """As it was when its content was read for `Content`; None if it wasn't."""
+    """The version when the content was read for `Content`; None if it wasn't read."""
     crc32: str | None = None
-    """The CRC32 of its content as S3 writes it, if the content was read."""
+    """The CRC32 of its content in S3's form, if the content was read."""
 
     def has_changed(self) -> bool:
-        """Return whether the file isn't, or isn't any more, what was read."""
+        """Return whether the file has changed since it was read, or wasn't read."""
         try:
             return self.version not in {None, Version.of(os.stat(self.path))}  # noqa: PTH116  a third of Path.stat's time
         except OSError:
@@ -84,7 +84,7 @@ class LocalFile:
 
 
 class Listing(NamedTuple):
-    """What of a path is sent, and what isn't."""
+    """The files of a path that are sent, and what is left out."""
 
     files: list[LocalFile]
     left_out: tuple[LeftOut, ...] = ()
@@ -93,9 +93,9 @@ class Listing(NamedTuple):
 def list_files(path: Path) -> list[LocalFile]:
     """List every file of `path`, a file or a folder, under the names that the SDK's `Session.upload_data` uses.
 
-    Links to files and to folders are followed, wherever they lead. A link to a folder that it is itself inside of
+    Links to files and to folders are followed, wherever they lead. A link to a folder that contains the link itself
     would never end: it is left out, and the log says so. A folder without files, a folder that can't be listed and a
-    file that can't be read are errors, all reported at once before anything is sent.
+    file that can't be read are errors, which are all reported at once before anything is sent.
 
     Raises:
         UploadError: With each path that can't be uploaded, and why.
@@ -106,11 +106,11 @@ def list_files(path: Path) -> list[LocalFile]:
 def list_code(path: Path, *, warn: bool = True) -> Listing:
     """List the files of code: as `list_files` does, but without what a folder's ignore rules leave out.
 
-    What looks like a secret is left out of a folder, with a warning. A file that is given by itself is sent.
+    Files in a folder that look like secrets are left out, with a warning. A path that is itself a file is always sent.
 
     Args:
         path: A file or a folder.
-        warn: Whether the log has that warning.
+        warn: Whether to log that warning.
 
     Raises:
         UploadError: With each path that can't be uploaded, and why; or the ignore file can't be read.
@@ -149,23 +149,23 @@ def holds_files(folder: Path) -> bool:
 
 
 def listed(lines: Sequence[str]) -> str:
-    """Put the first few lines below one another, and count the rest."""
+    """Return the first few lines, one below the other, and the number of the others."""
     shown = "".join(f"\n  - {line}" for line in lines[:_SHOWN])
     left = len(lines) - _SHOWN
     return f"{shown}\n  … and {left:,} more" if left > 0 else shown
 
 
 class _Walk:
-    """A walk through a folder, with notes of what can't or needn't be sent."""
+    """A walk through a folder, which collects what can't or needn't be sent."""
 
     def __init__(self, root: Path, rules: IgnoreRules | None = None) -> None:
         self.problems: list[str] = []
         self.endless: list[str] = []
-        """The links that lead back into themselves."""
+        """The links to folders that contain the link itself."""
         self.left_out: list[LeftOut] = []
         self._root = root
         self._rules = rules
-        self._links_to = {str(root): 0}  # how many links lead to each folder that is behind one
+        self._links_to = {str(root): 0}  # the number of links on the way to each folder that is reached by one
 
     def files(self) -> Iterator[tuple[Path, str]]:
         """Yield each file and its name."""
@@ -205,7 +205,7 @@ class _Walk:
 
 
 def _is_endless(path: Path, root: Path) -> bool:
-    """Return whether a folder below `root` is one of those that it is in, which only a link can bring about."""
+    """Return whether a folder below `root` is the same as one that contains it, which only a link can cause."""
     above = [*path.relative_to(root).parents]
     try:
         found = path.stat()
@@ -213,7 +213,7 @@ def _is_endless(path: Path, root: Path) -> bool:
             os.path.samestat(found, parent.stat()) for parent in root.resolve().parents
         )
     except OSError:
-        return False  # it can't be listed either, which says why
+        return False  # it can't be listed either, and that error says why
 
 
 def _checked(path: Path, name: str, problems: list[str]) -> LocalFile | None:
@@ -242,16 +242,16 @@ def _reason(path: Path, error: OSError) -> str | None:
 
 
 _BLOCK_BYTES = 1024**2
-_BYTES_WORTH_A_THREAD = 256 * 1024  # below, handing a file to a thread costs a good part of reading it
-_DIGEST_CHARACTERS = 32  # 128 bits: nobody finds two contents of one digest, and the keys stay readable
+_BYTES_WORTH_A_THREAD = 256 * 1024  # for smaller files, passing them to a thread takes about as long as reading them
+_DIGEST_CHARACTERS = 32  # 128 bits: enough against collisions, and short enough for readable keys
 
 
 @dataclass(frozen=True)
 class Content:
-    """The files of a path with what they held when they were read."""
+    """The files of a path as they were when they were read."""
 
     digest: str
-    """Hexadecimal; the same for the same names and contents, wherever they are and whenever they were written."""
+    """A hexadecimal digest of the names and contents, which doesn't depend on paths and times."""
     files: tuple[LocalFile, ...]
     left_out: tuple[LeftOut, ...] = ()
 
@@ -266,8 +266,8 @@ def read_content(path: Path, *context: str, is_code: bool = False) -> Content:
 
     Args:
         path: A file or a folder.
-        context: What else the digest shall depend on.
-        is_code: Whether the folder's ignore rules hold.
+        context: Other texts that the digest depends on.
+        is_code: Whether the folder's ignore rules apply.
 
     Raises:
         UploadError: Something of `path` can't be read.
@@ -277,7 +277,7 @@ def read_content(path: Path, *context: str, is_code: bool = False) -> Content:
 
 
 def read_files(listing: Listing, *context: str) -> Content:
-    """Read the files that are listed; see `read_content`."""
+    """Read the listed files; see `read_content`."""
     read = _read_all(listing.files)
     whole = hashlib.sha256()
     for text in context:
@@ -288,15 +288,16 @@ def read_files(listing: Listing, *context: str) -> Content:
 
 
 def list_together(places: Iterable[tuple[Path, str]], clash: str, *, warn: bool = True) -> Listing:
-    """List the files of several paths as code is listed, under their names in the one place that they go to.
+    """List the files of several paths like code, under their names in their common destination.
 
     Args:
-        places: Each path with its name there: a file's own, a folder's for what is in it; "" for the place itself.
-        clash: Begins the error of two files that would have one name.
+        places: Each path with its name in the destination: the file's name, or that of the folder of a folder's files;
+            "" puts a folder's files into the destination itself.
+        clash: The beginning of the error for two files with the same name.
         warn: As for `list_code`.
 
     Raises:
-        UploadError: Something can't be read, or two files have one name.
+        UploadError: Something can't be read, or two files have the same name.
     """
     found, twice, left_out = dict[str, LocalFile](), list[str](), list[LeftOut]()
     for path, below in places:
@@ -314,26 +315,26 @@ def list_together(places: Iterable[tuple[Path, str]], clash: str, *, warn: bool 
 
 @dataclass(frozen=True)
 class GeneratedFile:
-    """A file that is made of a definition, and is nowhere on this machine before its upload."""
+    """A file that is generated from a definition, and exists on this machine only during its upload."""
 
     name: str
     text: str
     location: str | None = None
-    """The S3 prefix that it goes below instead of the default bucket's."""
+    """The S3 prefix for the file, instead of the default bucket's."""
     is_made: ClassVar[bool] = True
 
     @property
     def path(self) -> Path:
-        """Its name, for what is nowhere has no path."""
+        """Its name, since it has no path yet."""
         return Path(self.name)
 
     @property
     def file_name(self) -> str:
-        """The file that the container is to have."""
+        """The file's name in the container."""
         return self.name
 
     def content(self, *context: str) -> Content:
-        """Return what is uploaded; the digest depends on the text, the name and the context."""
+        """Return the content to upload; the digest depends on the text, the name and the context."""
         return read_files(Listing([]), self.name, self.text, *context)
 
     @contextmanager
@@ -341,7 +342,7 @@ class GeneratedFile:
         """Write the file to a folder, which is removed after the block.
 
         Yields:
-            The folder, and what it holds if `content` was given.
+            The folder, and its content if `content` was given.
         """
         with TemporaryDirectory(prefix="sm-processing-file-") as name:
             (Path(name) / self.name).write_text(self.text, encoding="utf-8")
@@ -376,13 +377,13 @@ class Destination:
 
     bucket: str
     key_prefix: str
-    """Stands before each key with a `/`, as it is."""
+    """The beginning of each key, before a `/`."""
     kms_key: str | None = None
-    """Encrypts what is stored, in place of the bucket's default."""
+    """The KMS key that encrypts the objects, instead of the bucket's default."""
     bucket_owner: str | None = None
     """The account that must own the bucket."""
     checks_content: bool = True
-    """Whether S3 is told what each file held when it was read, and so stores that or nothing."""
+    """Whether the checksum of each file's content is sent, so that S3 stores what was read, or nothing."""
 
     def key(self, file: LocalFile) -> str:
         """Return the key of a file."""
@@ -394,7 +395,7 @@ class Destination:
 
     @property
     def owner_args(self) -> dict[str, Any]:
-        """The parameters of any S3 call that make S3 check the owner."""
+        """The parameters of S3 calls that make S3 check the bucket's owner."""
         return {"ExpectedBucketOwner": self.bucket_owner} if self.bucket_owner else {}
 
     def put_args(self, file: LocalFile) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Which files of a code or source folder stay behind: gitignore's own rules, some folders always, and secrets."""
+"""Decide which files of a code or source folder aren't sent: by gitignore rules, some fixed folders, and secrets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["IGNORE_FILE", "NEVER_SENT", "SECRET_NAMES", "IgnoreRules", "LeftOut"
 
 IGNORE_FILE = ".sagemakerignore"
 NEVER_SENT = (".git", ".venv", "__pycache__", ".ipynb_checkpoints", IGNORE_FILE)
-"""Left out unless the folder's own file takes them back in, with a line such as `!.venv/`."""
+"""Left out unless the folder's own ignore file includes them again, with a line such as `!.venv/`."""
 SECRET_NAMES = (
     ".env",
     ".env.*",
@@ -45,17 +45,17 @@ class LeftOut(NamedTuple):
 
 
 class _Rule(NamedTuple):
-    """One line that says what is left out, or with a `!`, what isn't."""
+    """One line that leaves files out or, with a `!`, includes them again."""
 
     pattern: Any
-    """pathspec's, without the slash that keeps it to folders."""
+    """pathspec's pattern, without the slash that restricts it to folders."""
     for_folders: bool
     reason: str
     names_a_secret: bool
-    """Whether the line ends in a secret's own name, as `!certs/ca.pem` and `!*.pem` do, and `!certs/**` does not."""
+    """Whether the line ends with the name of a secret, as `!certs/ca.pem` and `!*.pem` do, but `!certs/**` doesn't."""
 
     def matches(self, name: str, *, is_folder: bool) -> bool:
-        """Return whether the line is about this very path, and not only about a folder that it is in."""
+        """Return whether the line matches this path itself, not only a folder above it."""
         if self.for_folders and not is_folder:
             return False
         found = self.pattern.match_file(name)
@@ -65,7 +65,7 @@ class _Rule(NamedTuple):
 class IgnoreRules:
     """The rules of one folder: what is always left out, and the lines of its `.sagemakerignore`.
 
-    As with git, nothing inside a folder that is left out can be taken back in: ask about folders first.
+    As with git, nothing inside a folder that is left out can be included again, so check folders first.
     """
 
     def __init__(self, lines: str = "", *, source: str = IGNORE_FILE) -> None:
@@ -93,7 +93,7 @@ class IgnoreRules:
         return cls(text, source=str(file))
 
     def holds_back(self, name: str) -> bool:
-        """Return whether a file isn't sent, for itself or for a folder that it is in."""
+        """Return whether a file isn't sent, because of a rule for the file or for a folder above it."""
         parts = name.split("/")
         folders = ("/".join(parts[:count]) for count in range(1, len(parts)))
         return any(self.left_out(folder, folder, is_folder=True) for folder in folders) or bool(
@@ -121,11 +121,11 @@ def _is_secret(file_name: str) -> bool:
 
 
 def _rules(line: str, reason: str, source: str) -> Iterator[_Rule]:
-    from pathspec import GitIgnoreSpec  # the parse of a DAG has no need
+    from pathspec import GitIgnoreSpec  # not needed to parse a DAG file
 
     written = _TRAILING_SPACES.sub("", line)
     if not written.strip("!/"):
-        return  # an empty line, or one that git too matches with nothing
+        return  # an empty line, or one that matches nothing in git either
     stripped = written.removesuffix("/")
     try:
         patterns = GitIgnoreSpec.from_lines([stripped]).patterns
@@ -133,5 +133,5 @@ def _rules(line: str, reason: str, source: str) -> Iterator[_Rule]:
         raise UploadError(f"Can't read {source}: {line!r} isn't in gitignore's syntax: {error}.") from error
     names_a_secret = _is_secret(stripped.rpartition("/")[2].lstrip("!"))
     for pattern in patterns:
-        if pattern.include is not None:  # as it is for a comment
+        if pattern.include is not None:  # it is None for a comment
             yield _Rule(pattern, stripped != written, reason, names_a_secret)

@@ -41,19 +41,19 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LINES = 5.0
-"""Rare enough for a log, often enough to see that the upload lives. A shorter upload logs its end alone."""
+"""Rare enough for a log, often enough to see that the upload makes progress. A shorter upload only logs its end."""
 
 _MINUTE = 60
 _KIB = 1024
 
 
 class Progress:
-    """Count what has arrived in S3, and log it now and then.
+    """Counts the uploaded files and bytes, and logs them now and then.
 
     Args:
-        destination: The S3 URI that the lines name.
-        files: Everything that is to be sent.
-        clock: Seconds that never go back.
+        destination: The S3 URI to name in the log lines.
+        files: All files of the upload.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class Progress:
 
     @property
     def seconds_to_next_line(self) -> float:
-        """How long to wait, at most, before calling `log_if_due`."""
+        """The number of seconds within which to call `log_if_due` again."""
         return max(0.0, self._next_line - self._clock())
 
     def log_if_due(self) -> None:
-        """Log one line if the last is old enough."""
+        """Log a line if the last one is old enough."""
         if self._clock() < self._next_line:
             return
         self._next_line = self._clock() + SECONDS_BETWEEN_LINES
@@ -95,7 +95,7 @@ class Progress:
         )
 
     def log_end(self) -> None:
-        """Log the one line that every finished upload has."""
+        """Log the line that every finished upload has."""
         logger.info(
             "Uploaded %s (%s) to %s in %s (%s/s)",
             "1 file" if self.files_total == 1 else f"{self.files_total:,} files",
@@ -116,7 +116,7 @@ class Progress:
 
 
 def size_text(count: float) -> str:
-    """Write a number of bytes with a binary unit, such as `7.8 MiB`."""
+    """Return a number of bytes as text with a binary unit, such as `7.8 MiB`."""
     for unit in ("B", "KiB", "MiB"):
         if count < _KIB:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
@@ -125,20 +125,20 @@ def size_text(count: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Write a duration such as `2.1 s` or `3 min 5 s`."""
-    if seconds < _MINUTE - 0.05:  # which would be written as 60.0
+    """Return a duration as text, such as `2.1 s` or `3 min 5 s`."""
+    if seconds < _MINUTE - 0.05:  # more would be rounded to 60.0
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), _MINUTE)
     return f"{minutes} min {rest} s"
 
 
 _BUCKET_CODES = frozenset({"NoSuchBucket", "AccessDenied", "AllAccessDisabled", "InvalidBucketName"})
-# What S3 answers for a bucket of another region; botocore follows it, the CRT client doesn't.
+# S3's codes for a bucket in another region; botocore follows the redirect, the CRT client doesn't.
 _REDIRECT_CODES = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 
 
 class FileChangedError(Exception):
-    """A file isn't what it was when its content was read."""
+    """A file has changed since its content was read."""
 
     def __init__(self) -> None:
         super().__init__("it has changed or gone since it was read for this upload; another try reads it anew")
@@ -154,7 +154,7 @@ class Failure:
     @property
     def code(self) -> str:
         """S3's code for the error, empty if S3 didn't answer."""
-        response = getattr(self.error, "response", None) or {}  # botocore's lost connections have None
+        response = getattr(self.error, "response", None) or {}  # it is None in botocore's errors for lost connections
         return str(response.get("Error", {}).get("Code", ""))
 
     @property
@@ -164,7 +164,7 @@ class Failure:
 
 
 def upload_error(failures: Sequence[Failure], destination: Destination, *, files: int) -> UploadError:
-    """Make the one error that has all failures; raise it from the first of them."""
+    """Return one error for all failures; raise it from the first of them."""
     kind = BucketError if any(failure.code in _BUCKET_CODES for failure in failures) else UploadError
     lines = [f"{failure.file.path} -> {destination.uri(failure.file)}: {_reason(failure)}" for failure in failures]
     total = "the only file" if files == 1 else f"{len(failures):,} of {files:,} files; the rest was cancelled"
@@ -178,10 +178,10 @@ def _reason(failure: Failure) -> str:
 
 
 def without_stored(files: Sequence[LocalFile], destination: Destination, s3_client: S3Client) -> list[LocalFile]:
-    """Leave out the files that are in S3.
+    """Return the files that aren't in S3 yet.
 
-    A key that there is has all of its object: S3 makes it visible when the last byte has arrived, and was told the
-    checksum. Where the prefix can't be listed, every file is left in: storing it again changes nothing.
+    If a key exists, its object is complete: S3 shows it only when the last byte has arrived, and checks the checksum.
+    If the prefix can't be listed, all files are returned, as storing them again does no harm.
     """
     sizes = _stored_sizes(destination, s3_client)
     missing = [file for file in files if sizes.get(destination.key(file)) != file.size]
@@ -200,25 +200,26 @@ def _stored_sizes(destination: Destination, s3_client: S3Client) -> dict[str, in
     try:
         return {item["Key"]: item["Size"] for page in pages for item in page.get("Contents", ())}
     except (BotoCoreError, ClientError) as error:
-        # As text: a handler that keeps the record would keep the error's frames, and their connection, too.
+        # Logged as text: a handler that keeps the record would also keep the error's frames and their connection.
         prefix = f"s3://{destination.bucket}/{destination.key_prefix}/"
         logger.info("What is in %s can't be listed, so all of it is uploaded again: %s", prefix, str(error))
         return {}
 
 
-# Started and unfinished files: what s3transfer's CRT manager allows before its upload() blocks, deaf to progress.
+# The maximum number of unfinished files: with more, upload() of s3transfer's CRT manager would block, so that progress
+# couldn't be logged.
 _WINDOW = 128
 
 
 @dataclass(frozen=True)
 class UploadResult:
-    """What an upload moved."""
+    """The result of an upload."""
 
     files: int
     bytes: int
     seconds: float
     engine: Literal["crt", "threads"] | None
-    """`crt` is the AWS CRT client, `threads` botocore over a pool of threads; None if there was nothing to move."""
+    """`crt` is the AWS CRT client, `threads` botocore with a pool of threads; None if there was nothing to upload."""
 
 
 def upload(
@@ -240,21 +241,21 @@ def upload(
 
     Args:
         path: The local file or folder.
-        bucket: Where to, in the region of `s3_client`.
-        key_prefix: Put before each key with a `/`, as it is.
-        s3_client: Whose endpoint, region and configuration apply.
-        boto_session: What `s3_client` was made from, and whose credentials sign.
-        verify: What `s3_client` was made with.
-        content: What `path` held when `key_prefix` was made of it: nothing else is stored there.
-        is_code: Whether the ignore rules of the folder hold.
-        repeated: Whether an earlier upload may have brought some of the `content`, which isn't sent again then.
-        kms_key: Encrypt with this key of AWS KMS (its id, ARN or alias) in place of the bucket's default.
+        bucket: The bucket, in the region of `s3_client`.
+        key_prefix: The beginning of each key, before a `/`.
+        s3_client: The client whose endpoint, region and configuration apply.
+        boto_session: The session that `s3_client` was made from, and whose credentials sign.
+        verify: The `verify` that `s3_client` was made with.
+        content: The content of `path` when `key_prefix` was derived from it; nothing else is stored there.
+        is_code: Whether the folder's ignore rules apply.
+        repeated: Whether an earlier upload may have sent some of the `content`, which then isn't sent again.
+        kms_key: The KMS key (its id, ARN or alias) that encrypts the objects, instead of the bucket's default.
         expected_bucket_owner: The account that must own the bucket, else S3 refuses each file.
-        clock: What times the progress lines.
+        clock: Returns monotonic seconds, for the progress lines.
 
     Raises:
-        UploadError: Something of `path` isn't there or can't be read (nothing was sent then), or a file failed in
-            spite of its retries or isn't as `content` has it (the rest was cancelled).
+        UploadError: A file of `path` is missing or can't be read (nothing was sent then), or a file failed despite its
+            retries or has changed since `content` was read (the rest was cancelled).
         BucketError: S3 says that the bucket is missing or forbidden.
     """
     access = S3Access(s3_client, boto_session, verify)
@@ -361,7 +362,7 @@ class _Run:
         try:
             transfer.result()
         except Exception as error:  # noqa: BLE001  s3transfer hands on whatever its threads met
-            # The traceback's frames would keep the engine alive for as long as the error is.
+            # The traceback's frames would keep the engine alive for as long as the error exists.
             traceback.clear_frames(error.__traceback__)
             if not self._engine.is_cancellation(error):
                 self.failures.append(Failure(file, FileChangedError() if file.has_changed() else error))
@@ -372,7 +373,7 @@ class _Run:
 
 
 class _Reporter:
-    """Turn one transfer's callbacks into events: its bytes, and its file at the end."""
+    """Turns one transfer's callbacks into events: its bytes, and its file at the end."""
 
     def __init__(self, file: LocalFile, events: SimpleQueue[int | LocalFile]) -> None:
         self._file = file
