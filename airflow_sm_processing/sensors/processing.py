@@ -1,4 +1,4 @@
-"""Waits for a processing job that was started elsewhere."""
+"""The sensor that waits for a processing job that was started elsewhere."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ _BACKSTOP = timedelta(seconds=30)  # after the trigger's deadline, Airflow ends 
 
 
 class ProcessingJobSensor(BaseSensorOperator):
-    """Waits until a processing job that was started elsewhere has completed; a job that isn't there yet is waited for.
+    """Waits until a processing job that was started elsewhere has completed; also for a job that doesn't exist yet.
 
-    It returns, and has as XComs, what the operators do. A job that failed or was stopped fails it without a retry, or
-    skips it with `soft_fail=True`. It never stops a job.
+    It returns the same result, and has the same XComs, as the operators. If the job failed or was stopped, the sensor
+    fails without a retry, or is skipped with `soft_fail=True`. It never stops a job.
     """
 
     template_fields: Sequence[str] = (
@@ -85,7 +85,7 @@ class ProcessingJobSensor(BaseSensorOperator):
     ui_color = "#e8f1ea"
     operator_extra_links = JOB_LINKS
     written: Mapping[str, Any] = MappingProxyType({})
-    """The templated fields as they stand in the DAG file, once they are rendered."""
+    """The templated fields as written in the DAG file; set when the fields are rendered."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         self.verify = verify
         self.botocore_config = botocore_config
         self.deferrable = deferrable
-        self._deadline: float | None = None  # of a deferrable sensor, in seconds since the epoch
+        self._deadline: float | None = None  # for a deferrable sensor, in seconds since the epoch
         self._last_seen: tuple[str, str] | None = None
         self._prefer_own(kwargs.get("default_args"))
         warn_of_misspelt_defaults(type(self), kwargs.get("default_args"))
@@ -154,7 +154,7 @@ class ProcessingJobSensor(BaseSensorOperator):
 
     @property
     def connection(self) -> AwsConnection:
-        """Which AWS the task talks to."""
+        """The task's AWS connection."""
         from airflow_sm_processing.operators.parameters import read_connection
         from airflow_sm_processing.processing.job import named_by_arn
 
@@ -171,23 +171,23 @@ class ProcessingJobSensor(BaseSensorOperator):
 
     @property
     def output(self) -> PlainXComArg:
-        """The result to come; `output["train"]` is the S3 URI of the job's output `train`."""
-        return cast("PlainXComArg", super().output)  # Airflow types it as what can't be indexed
+        """A reference to the task's result; `output["train"]` refers to the S3 URI of the job's output `train`."""
+        return cast("PlainXComArg", super().output)  # Airflow's type for it can't be indexed
 
     @cached_property
     def hook(self) -> ProcessingHook:
-        """The hook of the task's connection, which hides what the job has in its environment."""
+        """The hook of the task's connection, which hides the values of the job's environment."""
         from airflow_sm_processing.processing.secrets import JobSecrets
 
         return self.connection.hook(JobSecrets())
 
     def pre_execute(self, context: Context) -> None:
-        """Remove the links from the worker's copy of the task: a worker would push them again, even those not there."""
+        """Remove the links from the worker's copy of the task: Airflow would push them again, even empty ones."""
         self.operator_extra_links = ()
         super().pre_execute(context)
 
     def execute(self, context: Context) -> Any:
-        """Wait as Airflow's sensors do; deferrable, the first look that finds no ended job defers."""
+        """Wait as Airflow's sensors do; a deferrable sensor defers at the first poll unless the job has ended."""
         from airflow_sm_processing.operators.attempt import make_comms_signal_safe
 
         make_comms_signal_safe()
@@ -196,12 +196,12 @@ class ProcessingJobSensor(BaseSensorOperator):
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Look at the job after the trigger has fired, and defer again if it isn't over: a newer one may be there."""
+        """Check the job after the trigger has fired, and defer again if there is a newer one that hasn't ended."""
         from airflow_sm_processing.operators.attempt import make_comms_signal_safe
         from airflow_sm_processing.watcher.watches import JobOutcome
 
         make_comms_signal_safe()
-        if JobOutcome(event["outcome"]) is JobOutcome.TROUBLE:  # the triggerer may look with older credentials
+        if JobOutcome(event["outcome"]) is JobOutcome.TROUBLE:  # the triggerer's credentials may be older
             self.log.warning("The triggerer can't look for the job, so this worker waits: %s", event["message"])
             self.timeout = max(0.0, event["deadline"] - time.time())
         else:
@@ -209,11 +209,11 @@ class ProcessingJobSensor(BaseSensorOperator):
         return super().execute(context)
 
     def poke(self, context: Context) -> PokeReturnValue:
-        """Look once, and defer if that is how to wait.
+        """Check the job once, and defer if the sensor is deferrable.
 
         Raises:
-            AirflowFailException: The job failed or was stopped, or there can't be such a job.
-            AirflowSensorTimeout: The time of a deferrable sensor is over.
+            AirflowFailException: The job failed or was stopped, or such a job can't exist.
+            AirflowSensorTimeout: The timeout of a deferrable sensor is over.
             ServiceError: AWS refused.
         """
         from airflow_sm_processing.airflow_compat import AirflowSensorTimeout
@@ -232,7 +232,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         jinja_env: Environment | None = None,
         seen_oids: set[int] | None = None,
     ) -> Any:
-        """Render what has a template in it, at any depth; other text stays as it was written."""
+        """Render texts that have a template in them, at any depth; other texts aren't changed."""
         if isinstance(content, str):
             jinja_env = jinja_env or self.get_template_env()
             if not has_template(content, jinja_env, self.template_ext):
@@ -240,14 +240,14 @@ class ProcessingJobSensor(BaseSensorOperator):
         return super().render_template(content, context, jinja_env, seen_oids)
 
     def _render(self, template: Template, context: Any, dag: DAG | None = None) -> Any:
-        """Render by Airflow's own means; a number that a native DAG makes of text keeps that text."""
+        """Render as Airflow does; a number that a native DAG makes of a text keeps that text."""
         recorded = RecordedTemplate(template)
         return recorded.value(super()._render(recorded, context, dag))
 
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], *args: Any, **kwargs: Any
     ) -> None:
-        """Render, and fetch what the fields refer to."""
+        """Render the fields, and fetch what they refer to."""
 
         def render(fields: Iterable[str]) -> None:
             super(ProcessingJobSensor, self)._do_render_template_fields(parent, fields, *args, **kwargs)
@@ -326,7 +326,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         return moment.timestamp()
 
     def _seen(self, context: Context, description: JobDescription) -> PokeReturnValue:
-        """Publish the job, and return the sensor's result or raise when it has ended."""
+        """Publish the job; if it has ended, return the sensor's result or raise."""
         from airflow_sm_processing.airflow_compat import AirflowFailException
         from airflow_sm_processing.exceptions import JobEndedError
         from airflow_sm_processing.operators.job_run import publish
@@ -347,7 +347,7 @@ class ProcessingJobSensor(BaseSensorOperator):
         return PokeReturnValue(is_done=True, xcom_value=ended_result(description))
 
     def _prefer_own(self, default_args: Mapping[str, Any] | None) -> None:
-        """Leave out what `default_args` say of the job where the task itself says which one it is."""
+        """Ignore a job from `default_args` if the task itself names one."""
         given = {name: value for name in _LOOKUP_PARAMETERS if (value := getattr(self, name))}
         from_defaults = inherited(given, default_args)
         if given.keys() - from_defaults:
@@ -355,7 +355,7 @@ class ProcessingJobSensor(BaseSensorOperator):
                 setattr(self, name, None)
 
     def _check_early(self, misnamed: Mapping[str, Misnamed]) -> None:
-        """Report what is wrong whatever a run brings: all of it at once."""
+        """Report all problems that don't depend on a run, in one error."""
         problems: Sequence[Problem] = ()
         try:
             self._check_which()
@@ -387,7 +387,7 @@ def defers(deferrable: Any, *, reschedules: bool) -> bool:
     """Return whether a sensor waits in the triggerer.
 
     Raises:
-        DefinitionError: `deferrable` is no truth value.
+        DefinitionError: `deferrable` isn't a bool.
     """
     options, problems = read_wait_options({"deferrable": deferrable})
     if problems:

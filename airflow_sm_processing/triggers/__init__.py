@@ -1,1 +1,1 @@
-"""Triggers: waiting without a worker."""
+"""Triggers, which wait without a worker."""

@@ -1,4 +1,4 @@
-"""Fire for each job that completes: an asset's watcher, which loses no completion and repeats none."""
+"""The trigger for an asset's watcher, which fires for each job that completes, without losing or repeating any."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _POLL_INTERVAL = 30.0
 class CompletedJobsTrigger(BaseEventTrigger):
     """Fires once for each processing job that completes, no matter what started it; for an `AssetWatcher`.
 
-    An event's payload is what the operators return: `job_name`, `job_arn`, `status`, `outputs` and so on. The first
+    An event's payload is the operators' result: `job_name`, `job_arn`, `status`, `outputs` and so on. The first
     events are for jobs that complete after the DAG was first loaded. After a triggerer's restart, no job is missed.
     """
 
@@ -61,15 +61,15 @@ class CompletedJobsTrigger(BaseEventTrigger):
         botocore_config: dict[str, Any] | str | None = None,
         poll_interval: float | None = None,
     ) -> None:
-        """Set the conditions that jobs have to meet, all together, and the connection; nothing is templated.
+        """Set the conditions, all of which jobs have to meet, and the connection; nothing is templated.
 
         Mappings may also be JSON text.
 
         Args:
             job_name_prefix: The beginning of the job's name.
             job_name_pattern: A regular expression that matches the job's whole name.
-            tags: Tags that the job has to have, among others; None means any value. They are read once, when the
-                job has completed.
+            tags: Tags that the job has to have; a value of None means any value. They are read once, when the job has
+                completed.
             aws_conn_id: Airflow connection; None uses boto3's own configuration chain.
             region_name: AWS region; the connection's if None.
             verify: Whether TLS certificates are checked, or the path of a CA bundle.
@@ -98,8 +98,8 @@ class CompletedJobsTrigger(BaseEventTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments that make an equal trigger.
 
-        They are the same for equal triggers, by which Airflow distinguishes triggers, and have no mapping in them:
-        Airflow 3.2 hands one over as something else.
+        Airflow distinguishes triggers by the arguments, so they are the same for equal triggers. They contain no
+        mapping, which Airflow 3.2 would pass on as something else.
         """
         return f"{type(self).__module__}.{type(self).__qualname__}", {
             "job_name_prefix": self.job_name_prefix,
@@ -114,7 +114,7 @@ class CompletedJobsTrigger(BaseEventTrigger):
 
     @property
     def connection(self) -> AwsConnection:
-        """Which AWS is asked."""
+        """The AWS connection."""
         return AwsConnection(
             aws_conn_id=self.aws_conn_id,
             region_name=self.region_name,
@@ -124,17 +124,17 @@ class CompletedJobsTrigger(BaseEventTrigger):
 
     @property
     def job_filter(self) -> JobFilter:
-        """Which jobs are meant."""
+        """The conditions for jobs."""
         return JobFilter(job_name_prefix=self.job_name_prefix, job_name_pattern=self.job_name_pattern, tags=self.tags)
 
     @property
     def store_key(self) -> str:
-        """Under which key the trigger's memory is: the same whatever the pace, and however AWS is reached."""
+        """The key of the trigger's stored state, which doesn't depend on the poll interval or how AWS is reached."""
         jobs = (self.job_name_prefix, self.job_name_pattern, self.tags, self.aws_conn_id, self.region_name)
         return f"sm_processing_completions_{hashlib.sha256(json.dumps(jobs).encode()).hexdigest()[:16]}"
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield an event for each completion, for ever."""
+        """Yield an event for each completion, without end."""
         from airflow_sm_processing.airflow_compat import configured_poll_interval
         from airflow_sm_processing.triggers.shared_watcher import shared_watcher
 
@@ -158,7 +158,7 @@ def _mapping(name: str, given: Mapping[str, Any] | str | None) -> dict[str, Any]
         return None if loaded is None else dict(loaded)
     problem = Problem(
         name, type(given), "must be a mapping, or the JSON text of one"
-    )  # a proxy's password may be in it
+    )  # it may contain a proxy's password
     raise DefinitionError([problem], subject=CompletedJobsTrigger.__name__)
 
 
@@ -181,10 +181,10 @@ def _problems(trigger: CompletedJobsTrigger) -> list[Problem]:
 
 
 class DeliveryStore(Protocol):
-    """Keeps plain JSON by key, and knows which events Airflow has stored."""
+    """Stores plain JSON by key."""
 
     is_acknowledged: bool
-    """Whether a stored event leaves an acknowledgement."""
+    """Whether Airflow writes an acknowledgement to it for each stored event."""
 
     async def load(self, key: str) -> Any:
         """Return what was saved; None if nothing was."""
@@ -253,11 +253,11 @@ class VariableStore:
 
 
 def store_of(trigger: BaseEventTrigger, in_thread: InThread) -> DeliveryStore:
-    """Return an event trigger's memory, and say so where it is the lesser one.
+    """Return an event trigger's store, and log if it is the less reliable one.
 
     Args:
-        trigger: As the triggerer has prepared it.
-        in_thread: Runs a function that blocks.
+        trigger: The trigger, prepared by the triggerer.
+        in_thread: Runs a blocking function.
     """
     store = getattr(trigger, "asset_state_store", None)
     lesser = "A completion is reported twice if the triggerer is killed within seconds of the first report"
@@ -271,33 +271,33 @@ def store_of(trigger: BaseEventTrigger, in_thread: InThread) -> DeliveryStore:
 
 
 def _is_of_one_asset(store: Any) -> bool:
-    """Return whether there is one store, and not one for each of several assets."""
+    """Return whether the trigger has the store of one asset, rather than of several."""
     try:
-        store._single_accessor()  # noqa: SLF001  # Airflow says it in no other way than by what fails later
+        store._single_accessor()  # noqa: SLF001  # Airflow has no public way to find out
     except ValueError:
         return False
     return True
 
 
-_LONGEST_WAIT = 30.0  # for a receipt: Airflow stores an event within about a second
+_LONGEST_WAIT = 30.0  # for a receipt; Airflow stores an event within about a second
 _WAIT_WITHOUT_ACKNOWLEDGEMENTS = 3.0
-"""Seconds after which an event counts as stored that leaves no receipt."""
+"""The number of seconds after which an event counts as stored, where there are no receipts."""
 _BETWEEN_QUESTIONS = 0.3
-_SAVED_EACH = 60.0  # seconds, while there is no news
-_LONGEST_PAUSE = 300.0  # after troubles, unless the looks are farther apart anyway
+_SAVED_EACH = 60.0  # seconds, while there are no completions
+_LONGEST_PAUSE = 300.0  # seconds, after errors, unless the poll interval is longer anyway
 
 
 class CompletionEmitter:
-    """Knows which completions are new, and remembers those that were emitted once Airflow has stored them.
+    """Emits new completions, and saves each emitted one when Airflow has stored its event.
 
-    Until then the memory doesn't have it: where the triggerer dies, the next one finds the completion again, and its
-    receipt says whether it was told.
+    It isn't saved earlier: if the triggerer dies, the next one finds the completion again, and the receipt shows
+    whether it was emitted.
     """
 
     def __init__(
         self, calls: AwsCalls, job_filter: JobFilter, store: DeliveryStore, *, key: str, poll_interval: float
     ) -> None:
-        """Accept the connection, the filter, the store with the key under which it is saved, and the poll interval."""
+        """Set the connection, the filter, the store and the key in it, and the poll interval."""
         self._calls = calls
         self._filter = job_filter
         self._store = store
@@ -310,7 +310,7 @@ class CompletionEmitter:
         self._acknowledgements_come = store.is_acknowledged
 
     async def payloads(self) -> AsyncGenerator[dict[str, Any], None]:
-        """Look for ever, and yield what there is to tell of each completion; whatever fails is tried again."""
+        """Poll without end, and yield the payload of each new completion; retry on any error."""
         troubles = 0
         while True:
             try:
@@ -325,7 +325,7 @@ class CompletionEmitter:
                 history.advance(look.began_at)
                 await self._remember(history)
                 troubles = 0
-            except Exception as error:  # noqa: BLE001  # a trigger that ended would be started again at once
+            except Exception as error:  # noqa: BLE001  # a trigger that ends would be started again at once
                 troubles += 1
                 text = str(error) if isinstance(error, TransientError) else repr(error)
                 log.warning("Can't read completed jobs for now; none is lost: %s", text)
@@ -351,7 +351,7 @@ class CompletionEmitter:
         return history
 
     async def _was_told(self, history: CompletionHistory, completion: Completion) -> bool:
-        """Look at the receipt, then at the memory: a receipt is deleted only when the memory has the completion."""
+        """Check the receipt, then the saved history: a receipt is deleted only after its completion was saved."""
         acknowledgement = self._acknowledgement(completion)
         if self._store.is_acknowledged and await self._store.load(acknowledgement) is not None:
             history.note(completion)
@@ -373,22 +373,22 @@ class CompletionEmitter:
             with answer_read("DescribeProcessingJob", completion.job_name):
                 status_of(completion.job_name, answer)
                 description = JobDescription.from_response(answer)
-        except JobNotFoundError:  # its record was deleted meanwhile, and with it what there was to say of its outputs
+        except JobNotFoundError:  # the job's record was deleted meanwhile, so its outputs are unknown
             return ended_result(completion.to_description())
         return ended_result(description.without(JobSecrets()))
 
     async def _remember_before_the_pause(self) -> None:
-        """Save what was told before the trouble: the pause after it may be long."""
+        """After an error, save what was emitted, since the pause may be long."""
         if self._history is None or not self._unstored or self._acknowledgements_come:
             return
         await asyncio.sleep(_WAIT_WITHOUT_ACKNOWLEDGEMENTS)
         try:
             await self._remember_meanwhile(self._history)
-        except Exception as error:  # noqa: BLE001  # the memory may be what is in trouble
+        except Exception as error:  # noqa: BLE001  # the store itself may be failing
             log.warning("Can't save which completions were delivered, for now: %r", error)
 
     async def _remember_meanwhile(self, history: CompletionHistory) -> None:
-        """Save what was told some seconds ago, where no receipt says so: a look may bring much to tell."""
+        """Without receipts, save what was emitted some seconds ago, since one poll may find many completions."""
         ripe_at = now() - _WAIT_WITHOUT_ACKNOWLEDGEMENTS
         if self._acknowledgements_come or self._saved_at > ripe_at:
             return
@@ -398,7 +398,7 @@ class CompletionEmitter:
             self._unstored = unripe
 
     async def _remember(self, history: CompletionHistory) -> None:
-        """Save what was told when all of it is stored."""
+        """Save what was emitted, once Airflow has stored all of it."""
         if not self._unstored and not self._spent and now() - self._saved_at < _SAVED_EACH:
             return
         self._spent += await self._stored([self._acknowledgement(completion) for _, completion in self._unstored])
@@ -409,7 +409,7 @@ class CompletionEmitter:
             self._spent.remove(acknowledgement)
 
     async def _stored(self, acknowledgements: list[str]) -> list[str]:
-        """Wait until Airflow has stored these events, and return the receipts that came."""
+        """Wait until Airflow has stored these events, and return the receipts that were found."""
         give_up_at = now() + (_LONGEST_WAIT if self._acknowledgements_come else _WAIT_WITHOUT_ACKNOWLEDGEMENTS)
         missing = list(acknowledgements)
         while missing and now() < give_up_at:

@@ -1,8 +1,9 @@
-"""What a deferred task is resumed with, when, and what Airflow says of its task instance.
+"""The event that resumes a deferred task, when to send it, and requests to Airflow about the task instance.
 
-Airflow's scheduler fails a resumed task, whatever became of its job, if it learns only then that the process which
-deferred it has ended: it takes that end for the resumed one's (https://github.com/apache/airflow/issues/72716). The
-news is late by up to `[workers] min_heartbeat_interval`: so long may a supervisor wait after its process's last word.
+Airflow's scheduler fails a resumed task, whatever its job's status is, if it learns too late that the process which
+deferred the task has ended, because it takes that for the end of the resumed process
+(https://github.com/apache/airflow/issues/72716). It may learn it up to `[workers] min_heartbeat_interval` late, since a
+supervisor may wait for so long after its process has ended.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ __all__ = ["Deadline", "DeferredTask", "JobEvent", "earliest_deadline", "settled
 
 
 _SCHEDULER_SECONDS = 5.0
-"""For the scheduler to come round, on a busy machine too."""
+"""How long the scheduler may take for a loop, on a busy machine too, in seconds."""
 
 
 async def settled(deferred: float) -> None:
-    """Return when a task may resume whose trigger started at `deferred`, by `time.monotonic()`.
+    """Wait until a task may resume, whose trigger started at `deferred`, by `time.monotonic()`.
 
-    `[sm_processing] shortest_deferral` says after how many seconds.
+    The number of seconds is `[sm_processing] shortest_deferral`.
     """
     await asyncio.sleep(deferred + _shortest_deferral() - time.monotonic())
 
@@ -44,7 +45,7 @@ def _shortest_deferral() -> float:
 
 
 class Deadline(NamedTuple):
-    """A moment that stays the same wherever and whenever the wait goes on."""
+    """The moment when a wait ends, which doesn't change when the wait continues elsewhere."""
 
     at: float
     """Seconds since the epoch."""
@@ -53,16 +54,16 @@ class Deadline(NamedTuple):
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until then, negative afterwards."""
+        """The number of seconds until then, negative afterwards."""
         return self.at - time.time()
 
 
 def earliest_deadline(
     *, max_wait: float | None, execution_timeout: timedelta | None, task_started: datetime | None
 ) -> Deadline | None:
-    """Return the deadline of a wait that begins now, None if nothing bounds it.
+    """Return the deadline of a wait that begins now; None if there is none.
 
-    Airflow itself bounds only what runs in a worker by `execution_timeout`, and counts anew after a deferral.
+    It includes `execution_timeout`, since Airflow applies that only in a worker, and starts over after a deferral.
     """
     deadlines = []
     if max_wait is not None:
@@ -80,14 +81,14 @@ class JobEvent:
     job_name: str
     outcome: JobOutcome
     deadline: Deadline | None = None
-    """The wait's deadline, whether or not it has passed: whoever goes on waiting keeps to it."""
+    """The wait's deadline, passed or not, which still applies if a worker continues the wait."""
     message: str | None = None
     log_position: dict[str, Any] | None = None
-    """The fields of a `LogPosition`: what of the job's log was shown already."""
+    """The fields of a `LogPosition`: how far the job's log was shown."""
     position_kept: bool = False
-    """Whether the task has an XCom with a position, which it needs no longer."""
+    """Whether the task has an XCom with a position, which is no longer needed."""
     refused_since: float | None = None
-    """When AWS first had no room for the task's job, in seconds since the epoch; None if it always had."""
+    """When AWS first had no capacity for the task's job, in seconds since the epoch; None if it always had."""
 
     def to_payload(self) -> dict[str, Any]:
         """Return the event as JSON."""
@@ -103,7 +104,7 @@ class JobEvent:
 
     @classmethod
     def from_payload(cls, payload: dict[str, Any]) -> JobEvent:
-        """Read what `to_payload` gave."""
+        """Read the result of `to_payload`."""
         deadline = payload.get("deadline")
         return cls(
             job_name=payload["job_name"],
@@ -117,10 +118,10 @@ class JobEvent:
 
 
 class DeferredTask:
-    """A trigger's task instance, as the triggerer's supervisor knows it.
+    """A trigger's task instance; requests about it go to the triggerer's supervisor.
 
-    Each question is a task of its own that no cancellation reaches: Airflow 3.1 leaves an answer that nobody read to
-    the next question.
+    Each request is a separate asyncio task that isn't cancelled with its caller: in Airflow 3.1, a response that nobody
+    reads would go to the next request.
     """
 
     def __init__(
@@ -128,13 +129,13 @@ class DeferredTask:
     ) -> None:
         self.dag_id = dag_id
         self.identity = (dag_id, run_id, task_id, map_index, try_number)
-        """What tells one try of a task instance from all others."""
+        """Identifies one try of a task instance."""
         self.task_id = task_id
         self._place: dict[str, Any] = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
 
     @classmethod
     def of(cls, trigger: BaseTrigger) -> DeferredTask | None:
-        """Return a trigger's task; None where there is none to ask, as in `airflow dags test` or for an asset."""
+        """Return a trigger's task; None if there is none, as in `airflow dags test` or for an asset."""
         from airflow.sdk.execution_time import task_runner
 
         ti: Any = trigger.task_instance
@@ -156,7 +157,7 @@ class DeferredTask:
         return None if state is None else str(getattr(state, "value", state))
 
     async def xcom(self, key: str) -> Any:
-        """Return an XCom of the task; None if it has none of that key."""
+        """Return an XCom of the task; None if it has none with that key."""
         from airflow.sdk.execution_time.comms import GetXCom
 
         return (await _ask(GetXCom(key=key, **self._place))).value
@@ -180,6 +181,6 @@ async def _ask(question: Any) -> Any:
     comms: Any = task_runner.SUPERVISOR_COMMS
     reader = getattr(comms, "_reader_task", None)  # since Airflow 3.2
     if reader is not None and reader.done():
-        raise RuntimeError("The triggerer is stopping: its supervisor no longer answers.")  # or one would wait for ever
+        raise RuntimeError("The triggerer is stopping: its supervisor no longer answers.")  # or wait forever
     asking = asyncio.ensure_future(comms.asend(question))
     return await asyncio.shield(asking)

@@ -1,4 +1,4 @@
-"""Write a job's log lines into the log of the deferred task, with secret values masked."""
+"""Write a job's log lines to the log of the deferred task, with secret values masked."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ _PAUSES = wait_random_exponential(multiplier=1, max=30)
 
 
 class JobEnvironment:
-    """One job's environment, which is asked for until it is known, can't be known, or isn't needed any more."""
+    """One job's environment, which is requested until it is known, can't be known, or is no longer needed."""
 
     def __init__(self, calls: AwsCalls, job_name: str, secrets: JobSecrets, *, turn: asyncio.Lock, logger: Any) -> None:
-        """Begin to ask, in the trigger's own context.
+        """Begin to request it, in the trigger's own context.
 
         Args:
-            calls: Of the job's connection.
+            calls: The calls of the job's connection.
             job_name: The job's name.
-            secrets: Learns the answer.
-            turn: Shared by all who ask, one after the other: thousands that begin together don't hold up logs.
+            secrets: Receives the environment.
+            turn: Shared by all requests, so that thousands of triggers that start together don't delay logs.
             logger: The task's log.
         """
         self._calls = calls
@@ -57,21 +57,21 @@ class JobEnvironment:
         self._asking = asyncio.ensure_future(self._ask())
 
     async def is_known(self) -> bool:
-        """Wait until that is clear."""
+        """Wait until the environment is known or can't be known, and return which."""
         return await asyncio.shield(self._known)
 
     def report(self, environment: Mapping[str, str]) -> None:
-        """Use what has been learnt elsewhere."""
+        """Use an environment that was learnt elsewhere."""
         self._asking.cancel()
         self._take(environment)
 
     def give_up(self) -> None:
-        """Ask no longer."""
+        """Stop requesting it."""
         self._asking.cancel()
         self._settle(is_known=False)
 
     async def close(self) -> None:
-        """Leave no task behind."""
+        """Stop, and leave no asyncio task behind."""
         self.give_up()
         await asyncio.gather(self._asking, return_exceptions=True)
 
@@ -104,15 +104,15 @@ class JobEnvironment:
 
 log = logging.getLogger(__name__)
 
-_FRESH_SECONDS = 10.0  # a trigger that starts so soon after the submission is the job's first
+_FRESH_SECONDS = 10.0  # a trigger that starts this soon after the submission is the job's first
 _TURNS = 2
-_HANDED_OVER = 200  # lines: Airflow writes a trigger's event into the task's log
+_HANDED_OVER = 200  # lines; not more, as Airflow writes a trigger's event to the task's log
 _STALE_SECONDS = 20.0  # a process that was frozen for longer may have lost its triggers to another one
 _SETTLE_SECONDS, _LONGEST_SETTLE = 2.0, 60.0
 
 
 class NoLog:
-    """A job whose lines nobody wants to see."""
+    """The log of a job whose lines aren't shown."""
 
     position_kept = False
 
@@ -134,12 +134,12 @@ class NoLog:
 
 
 class LiveLog:
-    """One job's lines in the log of its deferred task, from where an earlier trigger of the task left off.
+    """Shows a job's lines in the log of its deferred task, from where an earlier trigger of the task left off.
 
-    A trigger's arguments can't change while it runs, so the position is kept in an XCom of the task. It follows at a
-    distance: a triggerer that is killed makes the lines of the last seconds appear twice, and loses none.
+    A trigger's arguments can't change while it runs, so the position is saved in an XCom of the task, with a delay: if
+    a triggerer is killed, the lines of the last seconds appear twice, and none is lost.
 
-    No line is shown before it is known what must be hidden in it; if that can't be known, a worker shows them all.
+    No line is shown before the values to hide are known; if they can't be known, a worker shows all lines.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class LiveLog:
         mask: Mask,
         logger: Any,
     ) -> None:
-        """Follow a job, from within the trigger's own task: Airflow finds a trigger's log by its context."""
+        """Follow a job; call it in the trigger's own asyncio task, as Airflow finds a trigger's log by its context."""
         self._feed = shared.logs
         self._saver = shared.positions
         self._task = task
@@ -170,7 +170,7 @@ class LiveLog:
         self._before: LogPosition | None = None
         self._followed: Followed | None = None
         self.position_kept = task is not None
-        """Whether there may be an XCom to delete; to delete what isn't there does no harm."""
+        """Whether there may be an XCom to delete; deleting a missing one does no harm."""
         self.taken_at = 0.0
         self._taken: LogPosition | None = None
         self._is_unkept = False
@@ -179,7 +179,7 @@ class LiveLog:
         self._beginning = asyncio.ensure_future(self._begin())
 
     async def close(self) -> None:
-        """Follow the job no longer; what matters is done before the first pause, in which a cancellation may come."""
+        """Stop following the job; everything important is done before the first await, which may be cancelled."""
         self._beginning.cancel()
         self._saver.forget(self)
         if self._followed is not None:
@@ -199,17 +199,17 @@ class LiveLog:
 
     @property
     def has_news(self) -> bool:
-        """Whether lines were shown since the position was last kept."""
+        """Whether lines were shown since the position was last recorded."""
         return self._followed is not None and (self._followed.has_news or self._is_unkept)
 
     def take_position(self) -> None:
-        """Record how far the log is shown now, to be kept a little later."""
+        """Record how far the log is shown now, for saving it a little later."""
         self.taken_at = time.monotonic()
         self._is_unkept = False
         self._taken = None if self._followed is None else self._followed.position().coarse()
 
     async def keep_position(self) -> None:
-        """Save what was recorded, for the next trigger of the task; not if that may be old by now."""
+        """Save the recorded position for the next trigger of the task, unless it may be outdated."""
         if time.monotonic() - self.taken_at > _STALE_SECONDS:
             self._is_unkept = True
             return
@@ -221,21 +221,21 @@ class LiveLog:
                 raise
 
     async def position(self) -> dict[str, Any] | None:
-        """Show no more, and return what was shown, exactly."""
+        """Stop showing lines, and return the exact position."""
         if self._environment is not None:
             self._environment.give_up()
         await self._beginning
         if self._followed is None:
             return None if self._before is None else self._before.bounded(_HANDED_OVER).to_plain()
         if self._followed.is_replaying:
-            await self._settle()  # a worker goes on from the position, and shows nothing of before
+            await self._settle()  # a worker continues from the position, and shows nothing before it
         self._followed.close()  # a line shown after this would be shown again
         await self._let_lines_pass()
         self._is_over = True
         return self._followed.position().bounded(_HANDED_OVER).to_plain()
 
     async def finish(self) -> bool:
-        """Show the rest of an ended job's lines; False if they can't be read."""
+        """Show the remaining lines of an ended job; return False if they can't be read."""
         await self._beginning
         if not await self._settle():
             return False
@@ -252,23 +252,23 @@ class LiveLog:
             return False
 
     async def forget_position(self) -> None:
-        """Delete what was kept: the task has ended."""
+        """Delete the saved position, because the task has ended."""
         self._is_over = True
         if self.position_kept and self._task is not None:
             await self._task.delete_xcom(LOG_POSITION_KEY)
 
     async def _let_lines_pass(self) -> None:
-        """Let the supervisor read what was logged: it closes the task's log with the trigger's end.
+        """Wait until the supervisor has read what was logged, since it closes the task's log when the trigger ends.
 
-        Lines and questions come to it by two sockets, of which it reads each in turn: when it has answered twice, what
-        was logged before has been read.
+        It gets lines and requests through two sockets, which it reads in turn: when it has answered two requests, it
+        has read everything that was logged before.
         """
         if self._task is None:
             return
         try:
             for _ in range(_TURNS):
                 await self._task.state()
-        except Exception as error:  # noqa: BLE001  # of Airflow's many kinds; none is worth a job's wait
+        except Exception as error:  # noqa: BLE001  # Airflow raises many kinds; none may end a job's wait
             log.debug("The supervisor doesn't say whether it has read the log: %r", error)
 
     async def _begin(self) -> None:
@@ -290,7 +290,7 @@ class LiveLog:
     async def _position_before(self, spans: Sequence[Span]) -> LogPosition | None:
         """Return where to begin: where the last trigger of the task left off, here or in another triggerer.
 
-        This process knows its own position to the line, and the one that was kept may be another process's and newer.
+        This process knows its own position exactly, but the saved one may be newer and from another process.
         """
         if not spans:
             is_first = self._since is not None and time.time() - self._since < _FRESH_SECONDS
@@ -299,13 +299,13 @@ class LiveLog:
         return here if kept is None else here.joined(kept)
 
     async def _kept_position(self) -> LogPosition | None:
-        """Return what was kept last; the worker has pushed something, for Airflow logs an error of what isn't there."""
+        """Return the last saved position; a worker pushed the first, as Airflow logs errors for missing XComs."""
         if self._task is None:
             return None
         try:
             plain = await self._task.xcom(LOG_POSITION_KEY)
             return None if plain is None else LogPosition.from_plain(_own_streams(plain, self._job_name))
-        except Exception as error:  # noqa: BLE001  # of Airflow's many kinds, or a value that somebody else wrote
+        except Exception as error:  # noqa: BLE001  # Airflow raises many kinds; or somebody else wrote the value
             log.warning("The job's log is shown from its start, because its position couldn't be read: %r", error)
             return None
 
@@ -315,5 +315,5 @@ class LiveLog:
 
 
 def _own_streams(plain: dict[str, Any], job_name: str) -> dict[str, Any]:
-    """Leave out another job's: a position that was kept late may be of the task's try before."""
+    """Return a position without another job's streams: one that was saved late may be from the task's previous try."""
     return {name: stream for name, stream in plain.items() if name.startswith(f"{job_name}/")}

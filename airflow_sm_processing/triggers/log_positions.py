@@ -1,4 +1,4 @@
-"""Save how far the logs of deferred tasks were shown, at a rate that the triggerer's supervisor can handle."""
+"""Save how far the logs of deferred tasks were shown, at a pace that the triggerer's supervisor can handle."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.log_events import LogPosition
 
     Span = tuple[LogPosition | None, LogPosition]
-    """From where to where a log was shown; None is its start."""
+    """The positions from which and to which a log was shown; None is the log's start."""
 
 __all__ = ["PositionSaver", "add_span", "forget_spans", "is_log_emptied", "spans_of"]
 
 
 _MOST_LOGS = 20_000
 _MOST_SPANS = 50
-_MOST_LINES = 100  # listed in a span's end
+_MOST_LINES = 100  # in the position at a span's end
 _spans: dict[Hashable, list[Span]] = {}
 
 
 def spans_of(log: Hashable) -> list[Span]:
-    """Return what this process has shown of a log, in order."""
+    """Return the spans of a log that this process has shown, in order."""
     return list(_spans.get(log, ()))
 
 
 def add_span(log: Hashable, begin: LogPosition | None, end: LogPosition) -> None:
-    """Note what a trigger has shown, from where it went on; one that went on from the last span's end prolongs it."""
+    """Add a span that a trigger has shown; if it begins at the last span's end, the last span is extended."""
     spans = _spans.pop(log, [])
     end = end.bounded(_MOST_LINES)
     if spans and begin == spans[-1][1]:
         spans[-1] = (spans[-1][0], end)
     elif end.streams and begin != end:
         spans.append((begin, end))
-    if len(spans) > _MOST_SPANS:  # better shown twice than lost: what others showed in between comes too
+    if len(spans) > _MOST_SPANS:  # this shows what others showed in between twice, which is better than losing lines
         spans[:2] = [(spans[0][0], spans[1][1])]
     if not spans:
         return
@@ -55,8 +55,8 @@ def forget_spans(log: Hashable) -> None:
 def is_log_emptied() -> bool:
     """Return whether Airflow empties a trigger's log file when the trigger comes back to a triggerer.
 
-    It does. Where logs are kept remotely, what the file had was sent there when the trigger left, and what comes now is
-    put after it.
+    With local logs it does. With remote logging, the file's content was uploaded when the trigger left, and new lines
+    are appended to that.
     """
     from airflow_sm_processing.airflow_compat import conf
 
@@ -67,51 +67,51 @@ log = logging.getLogger(__name__)
 
 _PERIOD = 5.0
 _A_ROUND = 10
-"""A second: of the fifty or so XComs that the supervisor can write in one, for it has all else to do as well."""
+"""XComs per second: the supervisor can write about fifty, but has other things to do too."""
 
 
 class SavedLog(Protocol):
     """A log whose position is saved."""
 
     taken_at: float
-    """When its position was last taken down, by the monotonic clock."""
+    """When its position was last recorded, by the monotonic clock."""
 
     @property
     def has_news(self) -> bool:
-        """Whether there are lines after the position that was taken down."""
+        """Whether lines were shown after the recorded position."""
 
     def take_position(self) -> None:
-        """Record the position, to be saved a round later."""
+        """Record the position, for saving it a round later."""
 
     async def keep_position(self) -> None:
-        """Save the position that was taken down."""
+        """Save the recorded position."""
 
 
 class PositionSaver:
-    """Writes the positions that changed, the oldest first: each every five seconds, or as often as the pace allows."""
+    """Saves changed positions, the oldest first, each every five seconds or as often as the pace allows."""
 
     def __init__(self) -> None:
         self._logs: set[SavedLog] = set()
         self._keeping: asyncio.Task[None] | None = None
 
     def keep(self, live_log: SavedLog) -> None:
-        """Begin to keep a log's position."""
+        """Begin to save a log's position."""
         self._logs.add(live_log)
         if self._keeping is None:
             self._keeping = Context().run(asyncio.ensure_future, self._run())
 
     def forget(self, live_log: SavedLog) -> None:
-        """Remove it."""
+        """Stop saving a log's position."""
         self._logs.discard(live_log)
 
     async def close(self) -> None:
-        """End, and leave no task behind."""
+        """Stop, and leave no asyncio task behind."""
         if self._keeping is not None:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
 
     async def _run(self) -> None:
-        """Save what was recorded a round ago: by then its lines have long left this process for the task's log."""
+        """Save what was recorded a round ago: by now, its lines have left this process for the task's log."""
         taken: list[SavedLog] = []
         while True:
             await asyncio.sleep(1)
@@ -128,5 +128,5 @@ class PositionSaver:
             return
         try:
             await live_log.keep_position()
-        except Exception as error:  # noqa: BLE001  # of Airflow's many kinds; none is worth a job's wait
+        except Exception as error:  # noqa: BLE001  # Airflow raises many kinds; none may end a job's wait
             log.warning("Can't save the job's log position for now: %r", error)

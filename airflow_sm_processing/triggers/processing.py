@@ -55,10 +55,10 @@ log = logging.getLogger(__name__)
 
 
 AIRFLOW_CALLS_ON_KILL = hasattr(BaseTrigger, "on_kill")
-"""Whether Airflow tells triggers that a user ended their task: 3.3 and newer do."""
+"""Whether Airflow notifies triggers when a user ends their task: 3.3 and newer do."""
 
 _STOP_SECONDS = 600.0
-_END_SECONDS = 3600.0  # for a job to end after it was stopped: SIGTERM, two minutes, SIGKILL, and its uploads
+_END_SECONDS = 3600.0  # for a stopped job to end: SIGTERM, two minutes, SIGKILL, and its uploads
 _DEFERRED = "deferred"
 _WAITING_STATES = frozenset({_DEFERRED, "running"})
 _ENDED_STATES = frozenset({"failed", "success", "skipped"})
@@ -67,25 +67,25 @@ _PAUSES = (
     5,
     15,
     60,
-)  # seconds between questions that Airflow doesn't answer; then its word that the task ended counts
+)  # seconds between requests while Airflow doesn't answer; after that, the task counts as ended
 _AT_ONCE = 5
 _questions: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
-_QUESTIONS = 60  # one a second: a task's process takes seconds to load its DAG file
+_QUESTIONS = 60  # one per second; a task's process takes seconds to load its DAG file
 _under_way: set[asyncio.Task[None]] = set()
 
 
 async def stop_unless_waited_for(job_name: str, connection: AwsConnection, task: DeferredTask | None) -> None:
     """Stop the job, unless its task waits for it in another triggerer or in a worker.
 
-    The work is a task of its own, which goes on when the caller is cancelled: Airflow repeats its cancellation each
-    second, and gives a trigger 30 s at most; a thousand jobs take longer than that to stop.
+    This runs in a separate asyncio task, which goes on when the caller is cancelled: Airflow repeats the cancellation
+    each second, and waits at most 30 s for a trigger, but stopping a thousand jobs takes longer.
     """
     await asyncio.shield(_begun(_stop(job_name, connection, task)))
 
 
 def _begun(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     task = asyncio.ensure_future(work)
-    _under_way.add(task)  # the loop itself keeps none
+    _under_way.add(task)  # the event loop itself doesn't keep a reference
     task.add_done_callback(_under_way.discard)
     return task
 
@@ -99,14 +99,14 @@ async def _stop(job_name: str, connection: AwsConnection, task: DeferredTask | N
         async with shared_watcher(connection) as shared:
             await stop_job(shared.calls, job_name, RetryBudget(_STOP_SECONDS))
     except ProcessingError as error:
-        log.error("Processing job %s could not be stopped and may still run: %s", job_name, error)  # noqa: TRY400  # the message has it all
+        log.error("Processing job %s could not be stopped and may still run: %s", job_name, error)  # noqa: TRY400  # the message is complete
         return
     if task is not None and await _updated_record(job_name, task, stopping_record):
         _begun(_record_stopped(job_name, connection, task))
 
 
 async def _record_stopped(job_name: str, connection: AwsConnection, task: DeferredTask) -> None:
-    """Wait for the end of a job that was stopped, and record it: its task has ended, so that nothing else will."""
+    """Wait for the end of a stopped job, and record it, since its task has ended and nothing else will."""
     async with shared_watcher(connection) as shared:
         end = await shared.jobs.end_of(
             Watch(job_name=job_name, deadline=time.time() + _END_SECONDS, stop_at_deadline=False)
@@ -127,36 +127,39 @@ async def _record_stopped(job_name: str, connection: AwsConnection, task: Deferr
 async def _updated_record(
     job_name: str, task: DeferredTask, update: Callable[[Mapping[str, Any]], dict[str, Any]]
 ) -> bool:
-    """Update the job's record for the UI, since nothing else will; a task that goes on records its next job."""
+    """Update the job's record for the UI, unless the task goes on or has another job; return whether it was updated."""
     try:
         async with _few_at_a_time():
             record = await task.xcom(RECORD_KEY)
             if record is None or record["job_name"] != job_name or await task.state() not in _ENDED_STATES:
                 return False
             await task.set_xcom(RECORD_KEY, update(record))
-    except Exception as error:  # noqa: BLE001  # of Airflow's many kinds; the job is stopped, which is what counts
+    except Exception as error:  # noqa: BLE001  # Airflow raises many kinds; the job is stopped, which is what counts
         log.warning("Airflow's pages don't show that job %s was stopped: %r", job_name, error)
         return False
     return True
 
 
 async def _is_waited_for(job_name: str, task: DeferredTask | None) -> bool:
-    """Ask Airflow, where it can be asked; elsewhere the cancellation alone says that nobody waits."""
+    """Ask Airflow whether the task still waits for the job; without an answer, the cancellation means it doesn't."""
     if task is None:
         return not AIRFLOW_CALLS_ON_KILL
     for pause in _PAUSES:
         try:
             return await _has_a_waiter(job_name, task)
-        except Exception as error:  # noqa: BLE001  # of Airflow's many kinds, none tells that the task is waited for
+        except Exception as error:  # noqa: BLE001  # Airflow raises many kinds; none means that the task waits
             log.warning("Could not read from Airflow whether the task of job %s still waits: %r", job_name, error)
-            if not AIRFLOW_CALLS_ON_KILL:  # a stopped triggerer can't ask any more, and its task goes on
+            if not AIRFLOW_CALLS_ON_KILL:  # a stopping triggerer can't ask any more, and its task goes on
                 return True
         await asyncio.sleep(pause)
     return False
 
 
 def _few_at_a_time() -> asyncio.Semaphore:
-    """Spare the supervisor, which answers some fifty questions a second: thousands of tasks may be marked at once."""
+    """Return a semaphore that protects the supervisor, which answers about fifty requests per second.
+
+    Thousands of tasks may be marked at once.
+    """
     loop = asyncio.get_running_loop()
     if loop not in _questions:
         _questions[loop] = asyncio.Semaphore(_AT_ONCE)
@@ -164,7 +167,10 @@ def _few_at_a_time() -> asyncio.Semaphore:
 
 
 async def _has_a_waiter(job_name: str, task: DeferredTask) -> bool:
-    """Ask again while a worker runs the task: a cleared task's next try has the last one's XComs until it begins."""
+    """Return whether the task waits for the job; ask again while a worker runs the task.
+
+    A cleared task's next try has the last try's XComs until it begins.
+    """
     for _ in range(_QUESTIONS):
         async with _few_at_a_time():
             state = await task.state()
@@ -179,7 +185,7 @@ async def _has_a_waiter(job_name: str, task: DeferredTask) -> bool:
 async def success_event(
     shared: SharedWatcher, job_name: str, live_log: LiveLog | NoLog, task: DeferredTask | None, secrets: JobSecrets
 ) -> TriggerEvent | None:
-    """Return the event that ends the task of a completed job with its result; None if a worker has to see to it."""
+    """Return the event that ends the task of a completed job with its result; None if a worker has to do it."""
     from airflow.triggers.base import TaskSuccessEvent
 
     try:
@@ -199,9 +205,9 @@ async def success_event(
         return TaskSuccessEvent(xcoms={RESULT_KEY: result})
     try:
         await _record_end(task, description)
-        await task.set_xcom(RESULT_KEY, result)  # what the event itself carries, Airflow writes as JSON within JSON
+        await task.set_xcom(RESULT_KEY, result)  # Airflow would write a value in the event as JSON within JSON
         await live_log.forget_position()
-    except Exception as error:  # noqa: BLE001  # of Airflow's many kinds: a worker can do the same
+    except Exception as error:  # noqa: BLE001  # Airflow raises many kinds; a worker can do the same
         log.warning("The triggerer couldn't store the task's result, so a worker ends the task: %r", error)
         return None
     job_ended(description, dag_id=task.dag_id, task_id=task.task_id)  # last: a worker counts what it ends
@@ -209,13 +215,13 @@ async def success_event(
 
 
 async def _record_end(task: DeferredTask, description: JobDescription) -> None:
-    """Record for Airflow's UI how the job ended; its sizes and last lines are a worker's to record."""
+    """Record the job's end for Airflow's UI; only a worker can record its sizes and last lines."""
     record = await task.xcom(RECORD_KEY)
     if record is not None and record["job_name"] == description.job_name:
         await task.set_xcom(RECORD_KEY, ended_record(record, description))
 
 
-_JUST_MADE = 30.0  # seconds from the job's creation to its trigger's start, with some to spare
+_JUST_MADE = 30.0  # seconds from the job's creation to its trigger's start, with a margin
 
 
 class ProcessingJobTrigger(BaseTrigger):
@@ -240,23 +246,23 @@ class ProcessingJobTrigger(BaseTrigger):
         queue_key: str = "",
         refused_since: float | None = None,
     ) -> None:
-        """Accept plain values only: they go through Airflow's database.
+        """Set plain values only, since they are stored in Airflow's database.
 
         Args:
             job_name: The job to wait for.
             connection: The fields of an `AwsConnection`.
-            poll_interval: The end is seen at most so many seconds after it came.
+            poll_interval: How often the job is polled, in seconds.
             deadline: The fields of a `Deadline`; None waits as long as the job runs.
             max_transient_seconds: How long to retry throttling, 5xx errors and lost connections, in seconds.
             logs: Whether the job's lines are logged while it runs.
-            since: Seconds since the epoch, a moment before which the job can't have ended; saves calls.
-            hosts: How many hosts write a log, if it is known; saves calls.
+            since: A time in seconds since the epoch before which the job can't have ended; it saves calls.
+            hosts: The number of hosts that write a log, if known; it saves calls.
             stop_on_kill: Whether to stop the job when its task stops waiting for it.
-            end_task: Whether a job that completes ends the task at once, with its XCom, without a worker.
-            mask_env: Which variables of the job's environment have values that must not be shown: all, none, or those
-                of these names. Their values are asked for when lines are shown.
-            queue_key: What the job takes up, as `CapacityTrigger` calls it: its end leaves room for another.
-            refused_since: When AWS first had no room for the task's job, in seconds since the epoch; for the event.
+            end_task: Whether a completed job ends the task at once, with its XCom, without a worker.
+            mask_env: The variables of the job's environment whose values must not be shown: all, none, or those with
+                these names. Their values are requested when lines are shown.
+            queue_key: The job's capacity queue, as in `CapacityTrigger`: its end frees capacity for another job.
+            refused_since: When AWS first had no capacity for the task's job, in seconds since the epoch; for the event.
         """
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
         self.job_name = job_name
@@ -303,10 +309,10 @@ class ProcessingJobTrigger(BaseTrigger):
         yield event
 
     async def on_kill(self) -> None:
-        """Stop the job if no task waits for it any more (Airflow 3.3 and newer call this).
+        """Stop the job if no task waits for it any more; called by Airflow 3.3 and newer.
 
-        They do so not only when a user marks or clears the task, but also in a triggerer that was frozen for a while
-        and whose triggers went to another one.
+        They call it not only when a user marks or clears the task, but also in a triggerer that was frozen for a while
+        and whose triggers were taken over by another one.
         """
         await self._stop_unless_waited_for()
 
@@ -372,9 +378,9 @@ class ProcessingJobTrigger(BaseTrigger):
 
 
 class JobSensorTrigger(BaseTrigger):
-    """Fires once, when the job is there and has ended, or its deadline has passed; it stops no job, whatever happens.
+    """Fires once, when the job exists and has ended, or when its deadline has passed; it never stops a job.
 
-    A job whose name is known is left to the watcher that all triggers of the connection share, from before it is made.
+    If the job's name is known, the connection's shared watcher watches for it, even before the job is created.
     """
 
     def __init__(
@@ -384,12 +390,12 @@ class JobSensorTrigger(BaseTrigger):
         poll_interval: float = DEFAULT_POLL_INTERVAL,
         deadline: float | None = None,
     ) -> None:
-        """Accept plain values only: they go through Airflow's database.
+        """Set plain values only, since they are stored in Airflow's database.
 
         Args:
             lookup: The fields of a `JobLookup`.
             connection: The fields of an `AwsConnection`.
-            poll_interval: The end is seen at most so many seconds after it came.
+            poll_interval: How often the job is polled, in seconds.
             deadline: When to fire at the latest, in seconds since the epoch.
         """
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
@@ -416,7 +422,7 @@ class JobSensorTrigger(BaseTrigger):
                 end = await asyncio.wait_for(self._end(shared), self._seconds_left())
             except asyncio.TimeoutError:
                 end = JobEnd(JobOutcome.DEADLINE)
-            except ProcessingError as error:  # such as a denied listing
+            except ProcessingError as error:  # for example, listing jobs is denied
                 end = JobEnd(JobOutcome.TROUBLE, str(error))
             await settled(began)
         payload = {"outcome": end.outcome.value, "message": end.message, "deadline": self.deadline}
@@ -438,7 +444,7 @@ class JobSensorTrigger(BaseTrigger):
         )
 
     async def _appeared(self, shared: TriggerWatcher) -> str:
-        """Look for the job until it is there, and return its name."""
+        """Look for the job until it exists, and return its name."""
         while True:
             try:
                 name = await self._found(shared)
@@ -471,10 +477,10 @@ class JobSensorTrigger(BaseTrigger):
 
 @dataclass(frozen=True, kw_only=True)
 class Refusals:
-    """That AWS had no room for a task's job, so far."""
+    """The times so far that AWS had no capacity for a task's job."""
 
     since: float
-    """When it was first refused, in seconds since the epoch."""
+    """The time of the first refusal, in seconds since the epoch."""
     count: int = 1
 
     def to_payload(self) -> dict[str, Any]:
@@ -483,7 +489,7 @@ class Refusals:
 
 
 class CapacityTrigger(BaseTrigger):
-    """Fires when it is the task's turn to try again, or when it may wait no longer.
+    """Fires when it is the task's turn to try again, or when its time to wait is over.
 
     Tasks that wait on a connection for the same instance type form one queue.
     """
@@ -497,16 +503,16 @@ class CapacityTrigger(BaseTrigger):
         until: float | None = None,
         refused_at: float | None = None,
     ) -> None:
-        """Accept plain values only: they go through Airflow's database.
+        """Set plain values only, since they are stored in Airflow's database.
 
         Args:
             connection: The fields of an `AwsConnection`.
-            queue_key: What there is no room for, such as an instance type.
-            since: A field of `Refusals`.
-            count: Another.
+            queue_key: The key of the capacity queue, such as an instance type.
+            since: The field of `Refusals`.
+            count: The field of `Refusals`.
             until: When to fire at the latest, in seconds since the epoch.
-            refused_at: When the last refusal was, in seconds since the epoch, if its reason was a quota: then there is
-                no room until another job has ended.
+            refused_at: The time of the last refusal, in seconds since the epoch, if its reason was a quota: there is no
+                capacity then until another job has ended.
         """
         super().__init__()  # type: ignore[no-untyped-call]  # Airflow's is untyped
         self.connection = AwsConnection(**(connection or {}))

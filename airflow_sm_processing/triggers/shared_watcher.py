@@ -33,12 +33,12 @@ _collector = threading.RLock()
 
 @contextmanager
 def without_collections() -> Iterator[None]:
-    """Keep the collector from running while boto3 is loaded and clients are made, and from what they leave.
+    """Disable the garbage collector while boto3 is loaded and clients are created, and freeze what was loaded.
 
-    Airflow and boto3 are a million objects that stay. To look through them all takes the collector a fifth of a
-    second, in which no thread runs and no trigger moves; megabytes of JSON, read into small objects, make it do so
-    again and again. So it rests meanwhile, and what the process has loaded by the first time is left out of its
-    rounds for good, as servers do that are about to fork.
+    Airflow and boto3 have a million long-lived objects. Scanning them all takes the collector a fifth of a second, in
+    which no thread and no trigger runs, and loading megabytes of JSON makes it do so again and again. So it is disabled
+    meanwhile, and after the first time all loaded objects are permanently excluded from collection, as in servers that
+    are about to fork.
     """
     with _collector:
         was_enabled = gc.isenabled()
@@ -63,18 +63,18 @@ _LONG_SECONDS = 5.0
 
 
 class Threads:
-    """A pool of threads, made as they are needed; one connection's calls that hang don't hold up another's.
+    """A pool of threads, created as needed, for one connection, so that hanging calls don't delay other connections.
 
-    Nor do they hold up the same connection's: the place of a call that takes long is given to another thread, as often
-    as there are spare ones. A thread can't be interrupted.
+    They don't delay the same connection's calls either: while a call takes long, a spare thread takes its place, as
+    long as there are spare ones. A thread can't be interrupted.
     """
 
     def __init__(self, count: int = 4, *, spare: int = 16) -> None:
-        """Make an empty pool.
+        """Create an empty pool.
 
         Args:
-            count: Calls under way at a time: a call takes tens of milliseconds, a poll interval seconds.
-            spare: Threads that may be busy with calls that take long, besides.
+            count: The number of concurrent calls; a call takes tens of milliseconds, a poll interval seconds.
+            spare: The number of additional threads, for when calls take long.
         """
         self._pool = ThreadPoolExecutor(count + spare, thread_name_prefix="airflow-sm-processing")
         self._places = asyncio.Semaphore(count)
@@ -84,26 +84,26 @@ class Threads:
     async def run(self, function: Callable[..., _T], *args: Any) -> _T:
         """Run a blocking function without blocking the event loop.
 
-        asgiref's bridge rather than a bare executor: through it, Airflow's own blocking calls such as
-        `get_connection` find their way back to the loop that owns the supervisor's socket.
+        It uses asgiref rather than a bare executor, because asgiref lets Airflow's blocking calls such as
+        `get_connection` get back to the loop that owns the supervisor's socket.
         """
         from asgiref.sync import sync_to_async
 
         await self._places.acquire()
         call = asyncio.ensure_future(sync_to_async(function, thread_sensitive=False, executor=self._pool)(*args))
-        self._calls.add(call)  # the loop itself keeps none
+        self._calls.add(call)  # the event loop itself doesn't keep a reference
         call.add_done_callback(self._note_done)
         self._keep_place(call)
         try:
             return await asyncio.shield(call)
         except asyncio.CancelledError:
-            # asgiref would cancel what the thread asks of the loop meanwhile. A question to Airflow's supervisor must
-            # not be cancelled: Airflow 3.1 gives its answer to the next who asks, and the whole triggerer ends.
+            # asgiref would cancel the thread's pending request in the loop. A request to Airflow's supervisor must not
+            # be cancelled: Airflow 3.1 would give its response to the next request, and the whole triggerer would end.
             await asyncio.wait({call})
             raise
 
     def _keep_place(self, call: asyncio.Future[Any]) -> None:
-        """Keep the call's place until it is done, or until it has taken long and a spare thread can take its place."""
+        """Hold the call's place until it is done, or until it has taken long and a spare thread can take its place."""
         is_spared = False
 
         def spare() -> None:
@@ -126,10 +126,10 @@ class Threads:
     def _note_done(self, call: asyncio.Future[Any]) -> None:
         self._calls.discard(call)
         if not call.cancelled():
-            call.exception()  # it is known to whoever waits for it; if nobody does, it is of no interest
+            call.exception()  # retrieved here so that asyncio doesn't log it if nobody waits for the call any more
 
     def close(self) -> None:
-        """Let the threads end when they are done."""
+        """Let the threads end when their calls are done."""
         self._pool.shutdown(wait=False)
 
 
@@ -139,15 +139,15 @@ class SharedWatcher:
     def __init__(
         self, connect: Callable[[], MakeClient], in_thread: Callable[[Callable[[], Any]], Awaitable[Any]]
     ) -> None:
-        """Accept the parameters of `AwsCalls`, and begin to watch."""
+        """Set the parameters of `AwsCalls`, and begin to watch."""
         self.calls = AwsCalls(connect, in_thread)
         self.jobs = JobWatcher(self.calls)
         self.logs = LogFeed(self.calls.logs)
-        # In a context of its own: what it logs is no single task's, and a context would outlive the trigger it is of.
+        # In a separate context: its log lines don't belong to one task, and a trigger's context must not outlive it.
         self._watching: asyncio.Task[None] = Context().run(asyncio.ensure_future, self.jobs.run())
 
     async def close(self) -> None:
-        """End, and leave no task behind; a call under way in a thread is waited for."""
+        """Stop, and leave no asyncio task behind; wait for calls that are running in threads."""
         self._watching.cancel()
         await asyncio.gather(self._watching, return_exceptions=True)
         await self.logs.close()
@@ -155,7 +155,7 @@ class SharedWatcher:
 
 
 class TriggerWatcher(SharedWatcher):
-    """A shared watcher with threads of its own, which saves log positions and queues jobs for capacity."""
+    """A shared watcher with its own threads, which also saves log positions and has the capacity queues."""
 
     def __init__(self, connection: AwsConnection) -> None:
         self._threads = Threads()
@@ -167,13 +167,13 @@ class TriggerWatcher(SharedWatcher):
         self._capacity_queue: dict[str, CapacityQueue] = {}
 
     def capacity_queue(self, queue_key: str) -> CapacityQueue:
-        """Return the queue of those for whose jobs there was no room."""
+        """Return the queue of the tasks that wait for this capacity."""
         if queue_key not in self._capacity_queue:
             self._capacity_queue[queue_key] = CapacityQueue(EndedJobs(self.calls, queue_key))
         return self._capacity_queue[queue_key]
 
     async def close(self) -> None:
-        """End, and leave neither task nor thread behind."""
+        """Stop, and leave neither asyncio tasks nor threads behind."""
         for capacity_queue in self._capacity_queue.values():
             capacity_queue.close()
         await self.positions.close()
@@ -187,7 +187,7 @@ _closing: set[asyncio.Task[None]] = set()
 
 @asynccontextmanager
 async def shared_watcher(connection: AwsConnection) -> AsyncIterator[TriggerWatcher]:
-    """Return the shared watcher of a connection: created for the first user in an event loop, closed after the last."""
+    """Yield the shared watcher of a connection: created for the first user in an event loop, closed after the last."""
     key = (id(asyncio.get_running_loop()), connection.watch_key)
     if key not in _shared:
         _shared[key] = TriggerWatcher(connection)
@@ -203,9 +203,9 @@ async def shared_watcher(connection: AwsConnection) -> AsyncIterator[TriggerWatc
 
 
 async def _closed(shared: TriggerWatcher) -> None:
-    """Close to the end, whatever becomes of the caller: Airflow repeats a cancellation each second."""
+    """Close the watcher completely, even if the caller is cancelled: Airflow repeats a cancellation each second."""
     closing = asyncio.ensure_future(shared.close())
-    _closing.add(closing)  # the loop itself keeps none
+    _closing.add(closing)  # the event loop itself doesn't keep a reference
     closing.add_done_callback(_closing.discard)
     await asyncio.shield(closing)
 
@@ -214,7 +214,7 @@ def _connect(connection: AwsConnection) -> Callable[[str], Any]:
     with without_collections():
         hook = connection.hook()
     try:
-        _ = hook.session  # Airflow is asked for the connection here, once
+        _ = hook.session  # this reads the connection from Airflow, once
     except ProcessingError:
         raise
     except Exception as error:
