@@ -1,1 +1,1 @@
-"""Watches many jobs at the price of few calls: asyncio code that knows SageMaker and CloudWatch, and not Airflow."""
+"""Watch many jobs with few calls: asyncio code that knows SageMaker and CloudWatch, but not Airflow."""

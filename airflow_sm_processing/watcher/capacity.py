@@ -1,4 +1,4 @@
-"""Queue the jobs that capacity or quota had no room for: when to try again, and which is next."""
+"""Queue tasks whose jobs were refused for lack of capacity or quota: when to try again, and which task is next."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 __all__ = ["CapacityQueue", "EndedJobs"]
 
 
-_CLOCK_SKEW = 10.0  # seconds between the clock of the worker that was refused and the service's
+_CLOCK_SKEW = 10.0  # seconds between the clocks of the worker that was refused and of the service
 _MOST_PAGES = 3
 _MOST_DESCRIBED = 10
 
 
 class EndedJobs:
-    """Finds the jobs of a queue that have ended, no matter what made them: a call per poll, and one per ended job.
+    """Finds the jobs of a queue that have ended, whatever started them, with a call per poll and one per ended job.
 
     Args:
-        calls: Whom to ask.
-        queue_key: The instance type that the jobs ran on, or several, separated by commas.
+        calls: The connection's calls.
+        queue_key: The instance type of the jobs, or several, separated by commas.
     """
 
     def __init__(self, calls: AwsCalls, queue_key: str) -> None:
@@ -45,21 +45,21 @@ class EndedJobs:
         self._seen: set[str] = set()
 
     def note(self, job_name: str) -> None:
-        """Note that a job's end was heard of in another way, and made use of."""
+        """Record that a job's end is known from elsewhere, and has already given a turn."""
         self._seen.add(job_name)
 
     async def since(self, moment: float) -> int | None:
-        """Return how many have ended that nobody has heard of; None if that can't be known.
+        """Return the number of jobs that have ended and weren't counted before; None if it can't be determined.
 
         Args:
-            moment: Seconds since the epoch: at that time there was no room.
+            moment: The time of the last refusal, in seconds since the epoch.
         """
         try:
             listed = await self._listed(moment - _CLOCK_SKEW)
             if listed is None:
                 return None
             news = listed - self._seen
-            self._seen &= listed  # the others ended before the last refusal, and are asked for no more
+            self._seen &= listed  # the others ended before the last refusal, and won't be listed any more
             if len(news) > _MOST_DESCRIBED:
                 return None
             return sum([await self._is_in_queue(job_name) for job_name in sorted(news)])
@@ -99,24 +99,24 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _SHORTEST_PAUSE, _LONGEST_PAUSE = 5.0, 0.5, 60.0
 _BETWEEN_LOOKS = 10.0
-_LONGEST_WITHOUT_A_TRY = 300.0  # a quota may have been raised
+_LONGEST_WITHOUT_A_TRY = 300.0  # seconds; a quota may have been raised
 _REMEMBERED = 100
-_HEARD_WITHIN = 30.0  # seconds in which a worker has tried, and its task has come back if it was refused
+_HEARD_WITHIN = 30.0  # seconds within which a task that got a turn has tried, and has come back if it was refused
 
 
 class CapacityQueue:
-    """Lets those who were refused try again one after the other, the longest waiting first.
+    """Lets refused tasks try again one after the other, the longest waiting first.
 
-    Nobody says when there is room. So a turn comes when a job has ended, and besides after a pause that doubles with
-    each try that is refused and shrinks with each job that is made: as quick as the account allows, and slow where a
-    quota is used up for hours.
+    AWS doesn't notify anybody when there is capacity. So a turn is given when a job has ended, and also after a pause,
+    as a guess. The pause doubles with each try that is refused and shrinks with each job that is created: so it is
+    short where the account allows it, and long where a quota is used up for hours.
 
-    Where a quota was the reason for all who wait, there are looks for jobs that have ended instead of that pause, and a
-    turn comes for each one. A mere guess follows only what says that looks don't tell all: a guess that was right, or a
-    refusal though a job had ended. Or it comes when nobody has tried for five minutes.
+    If a quota was the reason for all refusals, the queue polls for ended jobs instead of pausing, and gives a turn for
+    each. It then guesses only if polling seems to miss something, because a guess was right or a task was refused
+    although a job had ended, or if no task has tried for five minutes.
 
     Args:
-        ended: Looks for jobs that have ended; without it, all turns are guesses.
+        ended: Finds jobs that have ended; without it, all turns after a pause are guesses.
     """
 
     def __init__(self, ended: EndedJobs | None = None) -> None:
@@ -127,7 +127,7 @@ class CapacityQueue:
         self._looked_at: float | None = None
         self._looking: asyncio.Task[None] | None = None
         self._waiting: list[tuple[float, int, asyncio.Future[None], bool]] = []
-        """Since when, in the order of arrival, whose turn, and whether a quota was the reason."""
+        """A heap of the waiters: the first refusal's time, the arrival number, the turn, and whether it was a quota."""
         self._arrivals = itertools.count()
         self._pause = _FIRST_PAUSE
         self._last_turn: float | None = None
@@ -141,10 +141,10 @@ class CapacityQueue:
         """Wait for a turn.
 
         Args:
-            since: When this one was first refused, in seconds since the epoch: the longest waiting is the next.
-            refused_at: When it was refused last, if a quota was the reason.
+            since: When this task was first refused, in seconds since the epoch; the longest waiting task is next.
+            refused_at: When it was last refused, in seconds since the epoch, if the reason was a quota.
         """
-        if refused_at is not None:  # the last refusal of all tells most
+        if refused_at is not None:  # the latest refusal of any task counts
             self._refused_at = max(self._refused_at or 0.0, refused_at)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (since, next(self._arrivals), turn, refused_at is not None))
@@ -156,24 +156,24 @@ class CapacityQueue:
                 self._set_timer()
 
     def refused(self) -> None:
-        """Note that one whose turn it was came back."""
+        """Record that a task tried in its turn and was refused."""
         self._unheard.clear()
-        self._may_guess = not self._was_guess  # room may come a moment after the end that makes it
+        self._may_guess = not self._was_guess  # capacity may become free a moment after the job's end
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
     def made(self) -> None:
-        """Note that a job was made."""
+        """Record that a job was created."""
         self._may_guess = self._was_guess
         self._pause = max(self._pause / 2, _SHORTEST_PAUSE)
         self._set_timer()
 
     def room(self, job_name: str = "") -> None:
-        """Note that a job has ended, which leaves room for another."""
+        """Record that a job has ended, which frees capacity for another."""
         if self._give_turn() and self._ended is not None:
             self._ended.note(job_name)
 
     def close(self) -> None:
-        """Schedule no more turns."""
+        """Stop giving turns."""
         if self._timer is not None:
             self._timer.cancel()
         if self._looking is not None:
@@ -181,7 +181,7 @@ class CapacityQueue:
 
     @property
     def _looks(self) -> bool:
-        """Whether to look for ended jobs, and not to guess."""
+        """Whether to poll for ended jobs rather than guess."""
         if self._ended is None or self._refused_at is None or self._may_guess:
             return False
         return all(is_of_quota for _, _, turn, is_of_quota in self._waiting if not turn.done())
@@ -206,7 +206,7 @@ class CapacityQueue:
             self._pause = max(self._pause / 2, _SHORTEST_PAUSE)
             self._may_guess = self._was_guess
         if self._looks:
-            # In a context of its own: what it logs is no single task's.
+            # In a separate context, because its log lines don't belong to one task.
             self._looking = Context().run(asyncio.ensure_future, self._look())
             return
         self._guess()
@@ -217,7 +217,7 @@ class CapacityQueue:
         self._give_turn(is_guess=True)
 
     async def _look(self) -> None:
-        """Schedule a turn for each job that has ended; guess where that isn't known."""
+        """Schedule a turn for each job that has ended; if their number isn't known, guess."""
         self._looked_at = now()
         count = await self._count()
         self._looking = None
@@ -232,7 +232,7 @@ class CapacityQueue:
             return None
         try:
             return await self._ended.since(self._refused_at)
-        except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must have their turns
+        except Exception as error:  # noqa: BLE001  # whatever it is, waiting tasks must get their turns
             log.warning("Could not read which jobs have ended, so waiting tasks just retry: %r", error)
             return None
 

@@ -1,4 +1,4 @@
-"""AWS calls from an event loop: in threads, each paced by the connection's rate limiter, each tried once."""
+"""AWS calls from an event loop: in threads, paced by the connection's rate limiter, and each tried once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     MakeClient = Callable[[str], Any]
-    """Makes a client of a service, such as `sagemaker`, that tries each call once."""
+    """Returns a client for a service, such as `sagemaker`, that tries each call once."""
 
 __all__ = ["AwsCalls", "Permits", "Priority", "now", "past_throttles", "set_within"]
 
@@ -29,9 +29,9 @@ def now() -> float:
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:
-    """Wait for an event for so long, and return whether it came.
+    """Wait at most that many seconds for an event, and return whether it was set.
 
-    Before Python 3.12, `asyncio.wait_for` may swallow a cancellation that comes together with the event.
+    Before Python 3.12, `asyncio.wait_for` may swallow a cancellation that arrives together with the event.
     """
     over = False
 
@@ -54,29 +54,29 @@ log = logging.getLogger(__name__)
 
 _FLOOR = 0.1
 _CEILING = 20.0
-_START = 5.0  # no rate is published for the processing-job calls: low single digits are safe to begin with
+_START = 5.0  # no limit is published for the calls about processing jobs: a low number is a safe start
 _BURST = 2.0
 _MEASURED_SECONDS = 5.0
 _CAREFUL_SECONDS = 60.0
-_GROWTH, _CAREFUL_GROWTH = 0.2, 0.02  # calls a second, added by each success; the latter for a while after a throttle
-_QUIET_SECONDS = 3600.0  # a throttle after that long is worth another line in the log
+_GROWTH, _CAREFUL_GROWTH = 0.2, 0.02  # calls/s, added after each success; the latter for a while after a throttle
+_QUIET_SECONDS = 3600.0  # a throttle is logged again if the last one was longer ago
 
 
 class Priority(IntEnum):
-    """Who goes first when permits are scarce."""
+    """The order in which calls get permits when these are scarce."""
 
     STATUS = 0
-    """Whether a job has ended, and stopping it."""
+    """Calls that find out whether a job has ended, or stop it."""
     LOGS = 1
     RECONCILE = 2
-    """Makes sure that nothing was missed."""
+    """Calls that make sure that nothing was missed."""
 
 
 class Permits:
-    """Hands out permits at an adaptive rate: it grows with each success and falls to what is accepted at a throttle.
+    """A rate limiter with an adaptive rate, which grows with each success and falls to the accepted rate at a throttle.
 
-    A waiter of a higher priority goes first; while a block of `urgent()` runs, no other goes at all, so that the pages
-    of a listing, which follow one another, don't let others in between.
+    Waiters with a higher priority go first. While a block of `urgent()` runs, only status calls get permits, so that no
+    others come between the consecutive pages of a listing.
     """
 
     def __init__(
@@ -87,15 +87,15 @@ class Permits:
         burst: float = _BURST,
         name: str = "AWS",
     ) -> None:
-        """Accept calls a second to begin with, and at most, and how many may go before their time after a pause.
+        """Set the initial and the maximum rate, in calls per second, and how many calls may go at once after a pause.
 
-        `name` says in the log whose calls they are.
+        `name` is the service's name in the log.
         """
         self.rate = rate
         self._ceiling = ceiling
         self._burst = burst
         self._name = name
-        self._due = now()  # when the bucket is full again, as in the generic cell rate algorithm
+        self._due = now()  # the theoretical arrival time of the generic cell rate algorithm
         self._accepted: deque[float] = deque()
         self._throttled_at: float | None = None
         self._urgent = 0
@@ -105,7 +105,7 @@ class Permits:
 
     @property
     def is_scarce(self) -> bool:
-        """Whether calls were refused lately."""
+        """Whether calls were throttled recently."""
         return self._throttled_at is not None and now() - self._throttled_at < _CAREFUL_SECONDS
 
     async def acquire(self, priority: Priority = Priority.STATUS) -> None:
@@ -117,12 +117,12 @@ class Permits:
         await waiter
 
     def used(self) -> None:
-        """Count the pace from now: the call that the last permit is for was held up."""
+        """Count the interval to the next call from now, because the call of the last permit was delayed."""
         self._due = max(self._due, now() + 1 / self.rate)
 
     @contextmanager
     def urgent(self) -> Iterator[None]:
-        """Keep everything but status calls waiting."""
+        """Let only status calls go while the block runs."""
         self._urgent += 1
         try:
             yield
@@ -131,17 +131,17 @@ class Permits:
             self._grant()
 
     def succeeded(self) -> None:
-        """Note that a call was let through."""
+        """Record that a call wasn't throttled."""
         moment = now()
         self._accepted.append(moment)
         self._forget(moment)
         self.rate = min(self._ceiling, self.rate + (_CAREFUL_GROWTH if self.is_scarce else _GROWTH))
 
     def throttled(self) -> None:
-        """Note that a call was refused for there being too many."""
+        """Record that a call was throttled."""
         moment = now()
         since = math.inf if self._throttled_at is None else moment - self._throttled_at
-        if since >= 1 / self.rate:  # refusals come in bursts, and one burst counts once
+        if since >= 1 / self.rate:  # throttles come in bursts, and a burst counts once
             self._forget(moment)
             accepted = len(self._accepted) / _MEASURED_SECONDS
             self.rate = max(_FLOOR, min(max(accepted, self.rate * 0.6), self.rate * 0.9))
@@ -155,7 +155,7 @@ class Permits:
             self._accepted.popleft()
 
     def _grant(self) -> None:
-        """Release the waiters that are due, and come again when the next will be."""
+        """Release the waiters that are due, and set a timer for the next one."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -178,15 +178,15 @@ class Permits:
 
 
 _LOG_CALLS_A_SECOND = 4.2
-"""One after the other: no second has more than five. CloudWatch allows an account 5 FilterLogEvents a second:
+"""With calls one after the other, no second has more than five. CloudWatch's limit is 5 FilterLogEvents per second:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html"""
 _RENEWAL_SECONDS = 60.0
 _CONNECTION = "the connection"
 _CALL_SECONDS = 30.0
-"""For a whole call: a time-out of the socket's begins anew with each byte."""
+"""The time limit for a whole call, in seconds; a socket's time-out starts over with each byte."""
 _SLOW_SECONDS = 2.5
 _CHECKED_BY_READERS = frozenset({"ListProcessingJobs", "FilterLogEvents"})
-"""Of one that can't be read among many, the others are: a summary's job, or an event, isn't the page's fault."""
+"""Calls whose readers check each job or event, so that one that can't be read doesn't make the whole page fail."""
 
 
 _T = TypeVar("_T")
@@ -195,14 +195,14 @@ _T = TypeVar("_T")
 async def past_throttles(
     call: Callable[[], Awaitable[_T]], on_error: Callable[[TransientError], None] = lambda _: None
 ) -> _T:
-    """Make a call until it isn't throttled: what slows it down is the pace of its permits.
+    """Repeat a call until it isn't throttled; the rate limiter slows it down.
 
     Args:
         call: Makes the call, with a permit.
-        on_error: Takes each transient error, throttles included.
+        on_error: Called with each transient error, including throttles.
 
     Raises:
-        TransientError: Another one than a throttle.
+        TransientError: A transient error other than a throttle.
     """
     while True:
         try:
@@ -216,7 +216,7 @@ async def past_throttles(
 class AwsCalls:
     """The calls of one connection in one event loop.
 
-    A call that is denied gets new clients, made from the connection as it is then, and a second try: credentials are
+    A call that is denied is tried again with new clients from the present connection, because credentials may be
     rotated while jobs run.
     """
 
@@ -227,7 +227,7 @@ class AwsCalls:
         *,
         permits: Permits | None = None,
     ) -> None:
-        """Accept how to connect, which may block and runs in a thread, and how to run a function in a thread."""
+        """Set the function that connects, which may block and runs in a thread, and the one that runs it there."""
         self._connect = connect
         self._in_thread = in_thread
         self.permits = permits or Permits(name="SageMaker")
@@ -241,7 +241,7 @@ class AwsCalls:
         self._running: set[asyncio.Future[Any]] = set()
 
     async def prepare(self) -> None:
-        """Make the client that will be needed first."""
+        """Create the client that will be needed first."""
         await self._client("sagemaker")
 
     async def sagemaker(
@@ -257,14 +257,14 @@ class AwsCalls:
 
         Args:
             method: The client's method, such as `describe_processing_job`.
-            subject: What an error says that the call was about.
+            subject: What the call is about, for errors.
             request: The call's parameters.
-            priority: Who goes first.
-            on_slow: Is called if the answer is long in coming, once the call was let through.
+            priority: The call's priority.
+            on_slow: Called if the response takes long, counted from when the call got its permit.
 
         Raises:
-            TransientError: The same call may work later: so may one whose answer can't be read, or isn't whole in time.
-            ServiceError: It won't.
+            TransientError: The same call may work later; also for a response that is unreadable or incomplete in time.
+            ServiceError: The same call won't work later.
         """
         await self.permits.acquire(priority)
         try:
@@ -277,8 +277,8 @@ class AwsCalls:
         return answer
 
     async def logs(self, method: str, subject: str, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Call CloudWatch Logs; takes and raises what `sagemaker` does, and lets it go first."""
-        async with self._log_turn:  # one after the other, lest those that were held up go together
+        """Call CloudWatch Logs; the parameters and errors are those of `sagemaker`, whose calls have priority."""
+        async with self._log_turn:  # one after the other, so that delayed calls don't go all at once
             await self._log_permits.acquire()
             await self.permits.acquire(Priority.LOGS)
             self._log_permits.used()
@@ -304,7 +304,7 @@ class AwsCalls:
         try:
             return await self._call(client, method, subject, request, on_slow)
         except AccessDeniedError:
-            if connected_at == self._connected_at:  # otherwise another call has renewed them meanwhile
+            if connected_at == self._connected_at:  # otherwise another call has renewed the clients meanwhile
                 if now() - connected_at < _RENEWAL_SECONDS:
                     raise
                 self._made = {}
@@ -327,7 +327,7 @@ class AwsCalls:
                 return answer if operation in _CHECKED_BY_READERS else readable(client, operation, answer)
 
         running = asyncio.ensure_future(self._in_thread(call))
-        self._running.add(running)  # the loop itself keeps none, and a call may be left behind
+        self._running.add(running)  # the event loop itself doesn't keep a reference
         running.add_done_callback(self._note_done)
         timer = None if on_slow is None else asyncio.get_running_loop().call_later(_SLOW_SECONDS, on_slow)
         try:
@@ -339,7 +339,7 @@ class AwsCalls:
         finally:
             if timer is not None:
                 timer.cancel()
-        if not running.done():  # its thread is busy with it until the connection ends; another takes its place
+        if not running.done():  # its thread is blocked until the connection ends; another takes its place
             message = (
                 f"{operation} for {subject} was not answered in full within {_CALL_SECONDS:.0f} s. It may work later."
             )
@@ -350,10 +350,10 @@ class AwsCalls:
     def _note_done(self, running: asyncio.Future[Any]) -> None:
         self._running.discard(running)
         if not running.cancelled():
-            running.exception()  # it is known to whoever waits for it; nobody does for a call that was left behind
+            running.exception()  # retrieved so that asyncio doesn't log it: nobody waits for an abandoned call
 
     async def close(self) -> None:
-        """Forget the clients; those being made are waited for, since threads can't be interrupted."""
+        """Drop the clients; wait for those that are being created, since threads can't be interrupted."""
         self._made = {}
         for future in self._making:
             future.cancel()
@@ -364,7 +364,7 @@ class AwsCalls:
         return await self._once(service, lambda: connected(service))
 
     async def _once(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return what `make` makes, made once for all who ask; a failure is theirs, and the next to ask tries anew."""
+        """Return the result of `make`, called once for all concurrent callers; after a failure, the next retries."""
         if name not in self._made:
             if name == _CONNECTION:
                 self._connected_at = now()
@@ -373,7 +373,7 @@ class AwsCalls:
             making.add_done_callback(self._making.discard)
         future = self._made[name]
         try:
-            return await asyncio.shield(future)  # one waiter's cancellation isn't the others'
+            return await asyncio.shield(future)  # one waiter's cancellation must not affect the others
         except Exception:
             if self._made.get(name) is future:
                 del self._made[name]

@@ -1,4 +1,4 @@
-"""Which jobs have completed since the last look: each is news once."""
+"""Find the jobs that have completed since the last poll, each once."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ __all__ = ["OVERLAP", "Completion", "CompletionHistory", "JobFilter", "Look", "b
 log = logging.getLogger(__name__)
 
 OVERLAP = 300.0
-"""Seconds that each look goes back beyond the last one: for a listing that shows a job late."""
+"""How far each poll goes back beyond the last one, in seconds, because listings may show a job late."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class JobFilter:
-    """Which jobs are meant: by their names, their tags, or both."""
+    """Selects jobs by their names, their tags, or both."""
 
     job_name_prefix: str | None = None
     job_name_pattern: str | None = None
     """A regular expression that matches the whole name."""
     tags: Mapping[str, str | None] = field(default_factory=dict)
-    """All of these; None stands for any value."""
+    """The tags that a job must have, all of them; None means any value."""
 
     def fits_name(self, job_name: str) -> bool:
-        """Return whether a job may be meant, by its name."""
+        """Return whether a job's name matches."""
         if self.job_name_prefix is not None and not job_name.startswith(self.job_name_prefix):
             return False
         return self.job_name_pattern is None or re.fullmatch(self.job_name_pattern, job_name) is not None
 
     def fits_tags(self, tags: Mapping[str, str]) -> bool:
-        """Return whether a job is meant, by its tags."""
+        """Return whether a job's tags match."""
         return all(key in tags and value in {None, tags[key]} for key, value in self.tags.items())
 
 
@@ -54,15 +54,15 @@ class Completion:
     job_arn: str
     created_at: float
     ended_at: float
-    """Seconds since the epoch, as is `created_at`, by the service's clock."""
+    """The time of the end; like `created_at`, in seconds since the epoch, by the service's clock."""
 
     @property
     def id(self) -> str:
-        """Identify a completion: a name is free for another job when its first one's record was deleted."""
+        """The completion's identity; the name isn't enough, as it can be used again after a job's record is deleted."""
         return f"{self.job_name}@{self.created_at:.3f}"
 
     def to_description(self) -> JobDescription:
-        """Return what is known of the job without asking."""
+        """Return the job's description from the listing alone."""
         return JobDescription(
             job_name=self.job_name,
             job_arn=self.job_arn,
@@ -73,7 +73,7 @@ class Completion:
 
     @classmethod
     def from_summary(cls, summary: Mapping[str, Any]) -> Completion:
-        """Read a job of ListProcessingJobs that has completed."""
+        """Read a completed job in a response of ListProcessingJobs."""
         created_at = _seconds(summary["CreationTime"])
         ended_at = summary.get("ProcessingEndTime") or summary.get("LastModifiedTime")
         job_name, job_arn = summary["ProcessingJobName"], summary["ProcessingJobArn"]
@@ -89,22 +89,22 @@ class Completion:
 
 @dataclass
 class CompletionHistory:
-    """Which completions are no news any more; all times are the service's, in seconds since the epoch."""
+    """The completions that aren't new any more; all times are the service's, in seconds since the epoch."""
 
     began_at: float
-    """What completed before is no news."""
+    """Completions before this time don't count as new."""
     looked_at: float
-    """When the last look began that showed all there was."""
+    """When the last complete poll began."""
     known: dict[str, float] = field(default_factory=dict)
-    """When the known completions ended, by their ids; as far back as a look goes."""
+    """The times of known completions by their ids, as far back as a poll goes."""
 
     @property
     def looks_back_to(self) -> float:
-        """The moment from which on the next look lists."""
+        """The time from which on the next poll lists jobs."""
         return self.looked_at - OVERLAP
 
     def is_news(self, completion: Completion) -> bool:
-        """Return whether a completion isn't known."""
+        """Return whether a completion is new."""
         recent = completion.ended_at >= self.began_at and completion.ended_at > self.looks_back_to
         return recent and completion.id not in self.known
 
@@ -113,33 +113,33 @@ class CompletionHistory:
         self.known[completion.id] = completion.ended_at
 
     def without(self, completions: Iterable[Completion]) -> CompletionHistory:
-        """Return one that doesn't know these."""
+        """Return a history without these completions."""
         ids = {completion.id for completion in completions}
         return replace(self, known={key: ended_at for key, ended_at in self.known.items() if key not in ids})
 
     def advance(self, moment: float) -> None:
-        """Go on from here, and forget what no look shows any more."""
+        """Move to a complete poll that began at this time, and forget what later polls won't list any more."""
         self.looked_at = max(self.looked_at, moment)
         self.known = {key: ended_at for key, ended_at in self.known.items() if ended_at > self.looks_back_to}
 
     def to_plain(self) -> dict[str, Any]:
-        """Return it as plain JSON."""
+        """Return the history as plain JSON."""
         return {"began_at": self.began_at, "looked_at": self.looked_at, "known": dict(self.known)}
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> CompletionHistory:
-        """Read what `to_plain` gave."""
+        """Read the result of `to_plain`."""
         return cls(plain["began_at"], plain["looked_at"], dict(plain["known"]))
 
 
 @dataclass(frozen=True)
 class Look:
-    """What one look brought."""
+    """The result of one poll."""
 
     news: list[Completion]
-    """The oldest first."""
+    """The new completions, oldest first."""
     began_at: float
-    """By the service's clock."""
+    """When the poll began, by the service's clock."""
 
 
 async def beginning(calls: AwsCalls) -> CompletionHistory:
@@ -152,10 +152,10 @@ async def beginning(calls: AwsCalls) -> CompletionHistory:
 
 
 async def look_for_completions(calls: AwsCalls, job_filter: JobFilter, history: CompletionHistory) -> Look:
-    """List what has completed; what turns out not to be meant is noted, and asked about no more.
+    """List new completions of matching jobs; those that don't match are marked as known, so as not to check them again.
 
     Raises:
-        ServiceError: AWS refused, or can't be reached; what was noted until then stays so.
+        ServiceError: AWS refused, or can't be reached; what was marked until then stays marked.
     """
     began_at: float | None = None
     found: dict[str, Completion] = {}
@@ -174,7 +174,7 @@ async def look_for_completions(calls: AwsCalls, job_filter: JobFilter, history: 
 
 
 def _completions(answer: Mapping[str, Any]) -> Iterator[Completion]:
-    """Yield the jobs of a page; one that can't be read is left to the next look, and keeps back no other."""
+    """Yield the jobs of a page; one that can't be read is left to the next poll, without affecting the others."""
     for summary in answer["ProcessingJobSummaries"]:
         try:
             yield Completion.from_summary(summary)

@@ -1,4 +1,4 @@
-"""Read the live lines of many jobs together: find their log streams by few calls, and read these in rounds."""
+"""Read the live log lines of many jobs together: find their log streams with few calls, and read these in rounds."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ _AFTER_ALL = "\U0010ffff"
 
 
 class Prefixes:
-    """Chooses a prefix for a job: the shortest that it has in common with others, and that isn't known as barren.
+    """Chooses prefixes for listing log streams: the shortest that a job shares with others and that isn't barren.
 
-    Jobs that were made together share their base name and most of their timestamp. But so may thousands of older
-    ones that nobody looks for: then a longer prefix is tried, in the end the job's own name.
+    Jobs that were created together share their base name and most of their timestamp. But thousands of older jobs that
+    aren't followed may share it too: such a prefix is barren. Then a longer one is tried, and finally the job's name.
     """
 
     def __init__(self) -> None:
         self._barren: dict[str, float] = {}
 
     def around(self, name: str, names: Sequence[str]) -> tuple[str, Sequence[str]]:
-        """Return a prefix of stream names, and those of `names`, which are sorted, that it finds."""
+        """Return a prefix for a job's name, and those of the sorted `names` that begin with it."""
         for length in range(1, len(name)):
             first = bisect_left(names, name[:length])
             end = bisect_left(names, name[:length] + _AFTER_ALL)
@@ -57,7 +57,7 @@ class Prefixes:
         return f"{name}/", [name]
 
     def is_barren(self, prefix: str) -> None:
-        """Note that a prefix finds mostly the streams of other jobs: it isn't chosen again for a while."""
+        """Record that a prefix mostly finds other jobs' streams, so that it isn't chosen again for a while."""
         self._barren = {known: until for known, until in self._barren.items() if until > now()}
         self._barren[prefix] = now() + _BARREN_SECONDS
 
@@ -65,7 +65,7 @@ class Prefixes:
 _FIRST_PAUSE = 2.0
 _GROWTH = 1.5
 _LONGEST_PAUSE = 20.0
-_USEFUL_PART = 0.25  # of a page's streams: below it, the prefix finds mostly those of jobs that aren't looked for
+_USEFUL_PART = 0.25  # of a page's streams; with fewer, the prefix mostly finds streams of jobs that aren't followed
 
 
 @dataclass
@@ -79,7 +79,7 @@ class _Look:
 
 
 class StreamFinder:
-    """Looks for the streams of jobs, at growing intervals, until all their hosts have one."""
+    """Looks for the jobs' streams, at growing intervals, until all their hosts have one."""
 
     def __init__(self, call: LogCall) -> None:
         self._call = call
@@ -87,15 +87,15 @@ class StreamFinder:
         self._by_name: dict[str, set[Followed]] = defaultdict(set)
         self._prefixes = Prefixes()
         self.calls = 0
-        """How many calls were made."""
+        """The number of calls made."""
 
     def add(self, job: Followed) -> None:
-        """Look for a job's streams, from now on."""
+        """Look for a job's streams from now on."""
         self._looks[job] = _Look(now())
         self._by_name[job.job_name].add(job)
 
     def discard(self, job: Followed) -> None:
-        """Look for a job's streams no longer."""
+        """Stop looking for a job's streams."""
         if self._looks.pop(job, None) is not None:
             self._by_name[job.job_name].discard(job)
             if not self._by_name[job.job_name]:
@@ -103,14 +103,14 @@ class StreamFinder:
 
     @property
     def due(self) -> float:
-        """When to look next, in the event loop's time."""
+        """When to look next, by the event loop's clock."""
         return min(map(self._due, self._looks), default=float("inf"))
 
     async def look(self, most_calls: int) -> None:
-        """Look for the streams of the jobs that are due, those first that have waited longest.
+        """Look for the streams of the jobs that are due, the longest waiting first.
 
         Raises:
-            TransientError: A call failed; the jobs that it was for stay due.
+            TransientError: A call failed; its jobs stay due.
         """
         if not most_calls or self.due > now():
             return
@@ -119,7 +119,7 @@ class StreamFinder:
         for seed in sorted(self._looks, key=self._due):
             if self.calls >= end:
                 return
-            if self._due(seed) <= now():  # it may have been found together with another meanwhile
+            if self._due(seed) <= now():  # it may meanwhile have been found together with another job
                 await self._look_around(seed.job_name, names, end)
 
     def _due(self, job: Followed) -> float:
@@ -137,7 +137,7 @@ class StreamFinder:
                 job.fail(error)
 
     async def _read_pages(self, prefix: str, names: Sequence[str], end: int) -> None:
-        """Read the pages of a prefix, as long as they are worth it; the jobs that aren't reached stay due."""
+        """Read the pages of a prefix as long as they are useful; jobs that aren't reached stay due."""
         began = now()
         request: dict[str, Any] = {"logGroupName": LOG_GROUP, "logStreamNamePrefix": prefix}
         left, seen = set(names), set[str]()
@@ -162,10 +162,10 @@ class StreamFinder:
         try:
             return await self._call("describe_log_streams", request["logStreamNamePrefix"], request)
         except JobNotFoundError:
-            return {"logStreams": []}  # the group appears with the account's first job
+            return {"logStreams": []}  # the group is created with the account's first job
 
     def _note(self, left: set[str], found: Mapping[str, Sequence[str]], began: float, *, is_last: bool) -> set[str]:
-        """Record what a page found, and return the names left for the next pages: streams come in order."""
+        """Record a page's streams, and return the names left for the next pages, since streams are sorted."""
         until = max((f"{name}/" for name in found), default="")
         reached = left if is_last else {name for name in left if f"{name}/" < until}
         for job in self._named(reached | (left & found.keys())):
@@ -192,21 +192,21 @@ def _by_job(streams: Iterable[Mapping[str, Any]], prefix: str) -> dict[str, list
 
 
 _INTERVAL = 2.0
-"""Seconds between two readings of a stream, if there are few."""
+"""The number of seconds between two readings of a stream, if there are few streams."""
 _BUSY_INTERVAL = 5.0
-"""The most that fuller pages are worth: of busy streams, less is read again the longer the interval is."""
+"""The maximum of that interval; with longer ones, busy streams need fewer calls, because fewer lines are read again."""
 _BUSY_CALLS_A_SECOND = 1.5
 _CALLS_A_SECOND = 3.0
-"""What is aimed at; CloudWatch allows an account 5 FilterLogEvents a second:
+"""The target; CloudWatch's limit for an account is 5 FilterLogEvents per second:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html"""
 _LOOKS_A_SECOND = 2.0
 _MOST_LOOKS = 8.0
-_AT_ONCE = 4  # batches that are read at the same time: a call takes up to half a second
-_PORTION = 8  # batches that are read before it is seen to what is urgent again
+_AT_ONCE = 4  # batches that are read concurrently; a call takes up to half a second
+_PORTION = 8  # batches that are read before urgent work is checked for again
 
 
 class LogRounds:
-    """Reads all streams in rounds, and in between what is urgent: new streams, backlogs, and logs that settle."""
+    """Reads all streams in rounds, and between rounds what is urgent: new streams, backlogs, and ending logs."""
 
     def __init__(self, call: LogCall, *, streams_a_call: int) -> None:
         self._finder = StreamFinder(call)
@@ -220,7 +220,7 @@ class LogRounds:
         self._looks, self._looks_at = _MOST_LOOKS, now()
 
     def update(self, job: Followed) -> None:
-        """Note a job that is new, begins or ceases to settle, or is off."""
+        """Handle a job that is new, begins or stops settling, or is off."""
         if job.is_off:
             self._jobs.discard(job)
             self._finder.discard(job)
@@ -237,18 +237,18 @@ class LogRounds:
 
     @property
     def due(self) -> float:
-        """When there is something to do next, in the event loop's time."""
+        """When there is something to do next, by the event loop's clock."""
         looks = max(self._finder.due, self._looks_at + max(0.0, 1 - self._looks) / _LOOKS_A_SECOND)
         settling = min((job.read_due for job in self._settling), default=looks)
         return min(looks, settling, self._round_due)
 
     @property
     def calls(self) -> int:
-        """How many calls were made."""
+        """The number of calls made."""
         return self._finder.calls + self._reader.calls
 
     async def step(self) -> list[TransientError]:
-        """Do a part of what is due; return the errors that may pass, one for each call that failed."""
+        """Do a part of what is due; return the transient errors, one for each failed call."""
         errors = await self._look()
         errors += await self._read(batches_of(self._urgent(), most=self._streams_a_call))
         if not self._planned and now() >= self._round_due:
@@ -303,7 +303,7 @@ class LogRounds:
 
 log = logging.getLogger(__name__)
 
-_SHORTEST_PAUSE = 0.25  # jobs that are followed in quick succession are looked for together
+_SHORTEST_PAUSE = 0.25  # so that jobs that are followed in quick succession are looked for together
 _LONGEST_BACKOFF = 30.0
 
 
@@ -311,8 +311,8 @@ class LogFeed:
     """Reads the logs of all followed jobs in one task, which the first follower starts and the last one ends.
 
     Args:
-        call: Calls CloudWatch Logs once, paced and off the event loop.
-        streams_a_call: How many streams FilterLogEvents takes; if None, as many as botocore's model of it says.
+        call: Calls CloudWatch Logs once, with the rate limiter and outside of the event loop.
+        streams_a_call: The maximum number of streams per FilterLogEvents; if None, botocore's model decides.
     """
 
     def __init__(self, call: LogCall, *, streams_a_call: int | None = None) -> None:
@@ -322,7 +322,7 @@ class LogFeed:
         self._rounds: LogRounds | None = None
         self._task: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        """The task, and those before it as long as they take to end."""
+        """The asyncio task, and earlier ones until they have ended."""
         self._changed = asyncio.Event()
 
     def follow(
@@ -335,15 +335,15 @@ class LogFeed:
         hosts: int | None = None,
         replayed: Sequence[tuple[LogPosition | None, LogPosition]] = (),
     ) -> Followed:
-        """Emit a job's lines as they come, each once and in order per host, until `close`.
+        """Emit a job's lines as they arrive, each once and in order per host, until `close`.
 
         Args:
             job_name: The job's name.
-            sink: Takes the lines, a few at a time, in the event loop and in the caller's context.
-            position: Where to go on; streams that it doesn't name are read from `since`.
-            since: A time before the job's first line, in seconds since the epoch; it spares CloudWatch a search.
-            hosts: How many hosts the job has; None looks for more for as long as the job is followed.
-            replayed: What to hand out again, of what was handed out before: from where to where.
+            sink: Receives the lines, a few at a time, in the event loop and in the caller's context.
+            position: Where to continue; streams that aren't in it are read from `since`.
+            since: A time before the job's first line, in seconds since the epoch; it makes CloudWatch's search shorter.
+            hosts: The job's number of hosts; if None, more are looked for as long as the job is followed.
+            replayed: The spans to emit again, as pairs of positions.
         """
         job = Followed(
             job_name, sink, position=position, since=since, hosts=hosts, on_change=self._update, replayed=replayed
@@ -351,14 +351,14 @@ class LogFeed:
         self._jobs.add(job)
         self._update(job)
         if self._task is None:
-            # In a context of its own: the feed's own log lines aren't its first follower's.
+            # In a separate context, because the feed's own log lines don't belong to its first follower.
             self._task = contextvars.Context().run(asyncio.ensure_future, self._run())
             self._tasks.add(self._task)
             self._task.add_done_callback(self._tasks.discard)
         return job
 
     async def close(self) -> None:
-        """End, and leave no task behind."""
+        """Stop, and leave no asyncio task behind."""
         for job in tuple(self._jobs):
             job.close()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -395,13 +395,13 @@ class LogFeed:
         return rounds
 
     async def _pause(self, rounds: LogRounds) -> None:
-        """Pause until something is due or a job changes, or just give way to others if there is more to read."""
+        """Pause until something is due or a job changes; if there is more to read, only let other asyncio tasks run."""
         if rounds.has_backlog:
             await asyncio.sleep(0)
             return
         pause = rounds.due - now()
         await asyncio.sleep(_SHORTEST_PAUSE)
-        # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
+        # Not wait_for: before Python 3.12 it swallows a cancellation that arrives together with the event.
         timer = asyncio.get_running_loop().call_later(max(0.0, pause - _SHORTEST_PAUSE), self._changed.set)
         try:
             await self._changed.wait()
@@ -410,14 +410,14 @@ class LogFeed:
 
 
 async def _step(rounds: LogRounds, troubles: int) -> int:
-    """Do a part of what is due; after trouble, leave CloudWatch alone for a while, with full jitter."""
+    """Do a part of what is due; after errors, leave CloudWatch alone for a while, with full jitter."""
     calls = rounds.calls
     errors = await rounds.step()
     if not errors:
         return 0
     if not troubles:
         log.info("Can't read live logs for now: %s", errors[0])
-    # What goes on elsewhere shows that the service is there: only those calls failed that must be tried again.
+    # If other calls succeeded, the service is available, and only the failed calls have to be repeated.
     troubles = troubles + 1 if rounds.calls - calls == len(errors) else 1
     await asyncio.sleep(backoff(troubles, first=1.0, longest=_LONGEST_BACKOFF))
     return troubles
@@ -425,7 +425,7 @@ async def _step(rounds: LogRounds, troubles: int) -> int:
 
 @cache
 def _streams_a_call() -> int:
-    """Read what botocore's model says, which blocks."""
+    """Return the limit in botocore's model; reading it blocks."""
     import botocore.session
 
     operation = botocore.session.get_session().get_service_model("logs").operation_model("FilterLogEvents")

@@ -1,4 +1,4 @@
-"""Follow the log streams of jobs: the position in each, which of them share a call, and their lines in order."""
+"""Follow jobs' log streams: keep the position in each, choose which of them share a call, and emit lines in order."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.log_events import LogLine
 
     LineSink = Callable[[Sequence[LogLine]], None]
-    """Takes a few lines at a time, in the event loop and in the context in which `follow` was called."""
+    """Receives a few lines at a time, in the event loop and in the context in which `follow` was called."""
 
     LogCall = Callable[[str, str, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
     """Calls CloudWatch Logs once: the client's method, the subject for errors, and the request."""
@@ -47,8 +47,8 @@ log = logging.getLogger(__name__)
 
 
 LATE_MS = 2500
-"""How late a line may come, after later lines of its own stream, and still be read soon."""
-_RATE_WEIGHT = 0.5  # of the last reading, beside those before
+"""How late, in milliseconds, a line may arrive after later lines of its stream, and still be read soon."""
+_RATE_WEIGHT = 0.5  # of the last reading, relative to earlier ones
 
 
 @dataclass(eq=False)
@@ -60,20 +60,20 @@ class FollowedStream:
     memory: SeenLines | ReplayedLines
     host: str
     reached: int | None
-    """The time that the last reading came to, if it didn't come to the end."""
+    """The time that the last reading reached; None if it reached the end."""
     is_new: bool = True
-    """Whether nothing has been read of it yet."""
+    """Whether it hasn't been read yet."""
     read_at: float = float("-inf")
-    """When the last reading that came to the end began, in the event loop's time."""
+    """When the last reading that reached the end began, by the event loop's clock."""
     rate: float = 0.0
-    """Roughly how much is written in a second, in lines of at most 100 characters."""
+    """The approximate rate of new lines per second; a line counts once for each 100 characters begun."""
     is_replaying: bool = False
-    """Whether spans of it are being read that were handed out before."""
+    """Whether spans are being read that were emitted before."""
     _unrated: float = 0.0
 
     @classmethod
     def starting_at(cls, start: StreamPosition, *, name: str, job: Followed) -> FollowedStream:
-        """Return a stream of which nothing after `start` has been read."""
+        """Return a stream that has been read up to `start`."""
         return cls(name, job, SeenLines(start), host_of(name), start.since)
 
     @classmethod
@@ -85,44 +85,44 @@ class FollowedStream:
         name: str,
         job: Followed,
     ) -> FollowedStream:
-        """Return a stream of which nothing after `start` has been read, and that hands out these spans again."""
+        """Return a stream that has been read up to `start`, and emits these spans again."""
         memory = ReplayedLines(start, spans)
         return cls(name, job, memory, host_of(name), memory.since, is_replaying=True)
 
     @property
     def caught_up(self) -> bool:
-        """Whether the last reading came to the stream's end."""
+        """Whether the last reading reached the stream's end."""
         return self.reached is None
 
     @property
     def backlog(self) -> int:
-        """What only streams may share that are read together: one with a backlog isn't read again for a new one."""
+        """A key that must be equal for streams in one batch, so that a backlog isn't read again for a new stream."""
         if self.reached is None:
             return 0
         return -1 if self.is_new else -self.reached
 
     @property
     def must_read_from(self) -> int:
-        """The time after which a reading may not begin."""
+        """The latest time from which a reading may begin."""
         return max(self.memory.since, self.memory.newest - LATE_MS) if self.reached is None else self.reached
 
     @property
     def may_read_from(self) -> int:
-        """The time before which a reading finds nothing new."""
+        """The earliest time from which a reading can find new lines."""
         return self.memory.since if self.reached is None else self.reached
 
     def fell_behind(self, reached: int) -> None:
-        """Note that a reading came to that time only."""
+        """Record that a reading only reached that time."""
         self.reached = reached
         self.is_new = False
 
     def left_the_newest(self) -> None:
-        """Note that the newest lines were left: the next reading begins before them, as after an end."""
+        """Record that only the newest lines weren't read; the next reading begins before them, as after the end."""
         self.reached = None
         self.is_new = self.is_replaying = False
 
     def count(self, weight: float) -> None:
-        """Note what was read for the first time."""
+        """Add to the weight of the lines that were read for the first time."""
         self._unrated += weight
 
     def reached_the_end(self, began: float) -> None:
@@ -137,14 +137,14 @@ class FollowedStream:
 
 
 PAGE_WEIGHT = 10_000
-"""What a page holds: 10,000 events or 1 MB, so an event weighs one for each 100 characters begun."""
+"""The capacity of a page, 10,000 events or 1 MB; so an event's weight is one for each 100 characters begun."""
 _REREAD_WEIGHT = 2000
-"""What a batch may read again without need: a fifth of a page, for a fraction of a call's price."""
+"""How much a batch may read again needlessly: a fifth of a page, which costs a fraction of a call."""
 _LOWEST_RATE = 0.01
 
 
 def weight(message: str) -> float:
-    """Return an event's part of a page."""
+    """Return an event's weight, its share of `PAGE_WEIGHT`."""
     return 1 + len(message) // 100
 
 
@@ -156,12 +156,12 @@ class Batch:
 
     @property
     def names(self) -> list[str]:
-        """The streams' names, each once: two may follow one job."""
+        """The streams' names, without repetitions, as a job may be followed twice."""
         return list(dict.fromkeys(stream.name for stream in self.streams))
 
     @property
     def start(self) -> int:
-        """The time to read from: as early as it costs next to nothing, for lines that come late."""
+        """The time to read from: as early as possible at almost no extra cost, to find late lines."""
         must = min(stream.must_read_from for stream in self.streams)
         may = min(stream.may_read_from for stream in self.streams)
         rate = sum(stream.rate for stream in self.streams)
@@ -177,23 +177,23 @@ class Batch:
             stream.reached_the_end(began)
 
     def left_the_newest(self) -> None:
-        """Note that only the newest lines were left for the next reading."""
+        """Record that only the newest lines were left for the next reading."""
         for stream in self.streams:
             stream.left_the_newest()
 
     def fell_behind(self, reached: int) -> None:
-        """Note that a reading came to that time, and not to the streams' end."""
+        """Record that a reading reached that time, but not the streams' end."""
         for stream in self.streams:
             stream.fell_behind(reached)
 
     def halves(self) -> tuple[Batch, Batch]:
-        """Split in two."""
+        """Return the batch split in two."""
         middle = len(self.streams) // 2
         return Batch(self.streams[:middle]), Batch(self.streams[middle:])
 
 
 def batches_of(streams: Iterable[FollowedStream], *, most: int) -> list[Batch]:
-    """Put at most `most` streams into each batch, and busy ones not with those that are read from much earlier."""
+    """Return batches of at most `most` streams; busy ones aren't with streams that are read from much earlier."""
     batches: list[Batch] = []
     batch: list[FollowedStream] = []
     rate = reread = 0.0
@@ -208,7 +208,7 @@ def batches_of(streams: Iterable[FollowedStream], *, most: int) -> list[Batch]:
     return [*batches, Batch(batch)] if batch else batches
 
 
-_SLICE = 50  # events that are handed out before the event loop gets its turn
+_SLICE = 50  # events that are emitted before other asyncio tasks may run
 _CLOCK_SKEW_MS = 300_000
 _NEVER = float("inf")
 
@@ -220,11 +220,11 @@ class _Settling:
 
 
 class Followed:
-    """A job's log while it is followed; `LogFeed.follow` makes it.
+    """A followed job's log, as returned by `LogFeed.follow`.
 
     Attributes:
-        has_news: Whether lines were handed out since the last `position()`.
-        is_off: Whether no more lines will come: closed, or the log can't be read, as the job's log then says.
+        has_news: Whether lines were emitted since the last `position()`.
+        is_off: Whether no more lines will be emitted: it was closed, or can't be read, which the job's log then says.
     """
 
     def __init__(
@@ -243,9 +243,9 @@ class Followed:
         self.has_news = False
         self.is_off = False
         self.has_all_hosts = False
-        """Whether there is no stream left to look for."""
+        """Whether all streams have been found."""
         self.looked_at = float("-inf")
-        """When its streams were last looked for, in the event loop's time."""
+        """When its streams were last looked for, by the event loop's clock."""
         self.streams: dict[str, FollowedStream] = {}
         self._gone: dict[str, StreamPosition] = {}
         self._sink = sink
@@ -259,15 +259,16 @@ class Followed:
             self._add_stream(name, start, self._spans_of(name, replayed))
 
     def position(self) -> LogPosition:
-        """Return how far the log was handed out."""
+        """Return how far the log was emitted."""
         self.has_news = False
         read = {name: stream.memory.position() for name, stream in self.streams.items()}
         return LogPosition({**self._gone, **read}).bounded()
 
     async def settle(self, seconds: float) -> bool:
-        """Read until nothing has come for that long; False if the log can't be read to its end.
+        """Read until nothing has arrived for that long; return False if the log can't be read to its end.
 
-        Streams that weren't found yet are looked for too. Trouble that passes is waited out: bound the time outside.
+        Streams that weren't found yet are looked for too. Transient errors are retried without limit, so the caller
+        has to limit the time.
         """
         self._settling = _Settling(now(), seconds)
         self._on_change(self)
@@ -282,11 +283,11 @@ class Followed:
 
     @property
     def is_replaying(self) -> bool:
-        """Whether lines are still to come that were handed out before."""
+        """Whether lines that were emitted before still have to be emitted again."""
         return any(stream.is_replaying for stream in self.streams.values())
 
     def close(self) -> None:
-        """Emit no more lines; the position stays what it is."""
+        """Emit no more lines; the position doesn't change any more."""
         if not self.is_off:
             self.is_off = True
             self._progress.set()
@@ -294,12 +295,12 @@ class Followed:
 
     @property
     def read_due(self) -> float:
-        """When a settling log must be read next, in the event loop's time; infinity if it needn't."""
+        """When a settling log has to be read next, by the event loop's clock; infinity if it doesn't."""
         return self._next_after(min((stream.read_at for stream in self.streams.values()), default=_NEVER))
 
     @property
     def look_due(self) -> float:
-        """When the streams of a settling log must be looked for next; infinity if they needn't."""
+        """When the streams of a settling log have to be looked for next; infinity if they don't."""
         return _NEVER if self.has_all_hosts else self._next_after(self.looked_at)
 
     def _next_after(self, last: float) -> float:
@@ -311,14 +312,14 @@ class Followed:
         return settled if last < settled else _NEVER
 
     def found(self, names: Iterable[str]) -> None:
-        """Add the streams that a look has found."""
+        """Add streams that were found."""
         for name in names:
             if name not in self.streams:
                 start = StreamPosition(since=self._start, until=self._start)
                 self._add_stream(name, self._gone.pop(name, start))
 
     def drop(self, stream: FollowedStream) -> None:
-        """Leave out a stream that was deleted; its position is kept, so that nobody shows its lines again."""
+        """Drop a stream that was deleted; its position is kept, so that its lines aren't shown again."""
         if self.streams.pop(stream.name, None) is not None:
             self._gone[stream.name] = stream.memory.position()
 
@@ -328,11 +329,11 @@ class Followed:
 
     @property
     def is_settling(self) -> bool:
-        """Whether somebody waits for the log's end."""
+        """Whether a caller is waiting for the log's end."""
         return self._settling is not None
 
     def fail(self, reason: object) -> None:
-        """Stop following the log, and write the reason in the job's own log."""
+        """Stop following the log, and write the reason to the job's own log."""
         if not self.is_off:
             self._context.run(
                 log.warning, "The live log of %s is off; its lines come at the end. %s", self.job_name, reason
@@ -340,7 +341,7 @@ class Followed:
             self.close()
 
     async def hand_out(self, events: Sequence[Mapping[str, Any]]) -> None:
-        """Emit what is new of these events, a few at a time."""
+        """Emit the new ones of these events, a few at a time."""
         for start in range(0, len(events), _SLICE):
             if self.is_off:
                 return
@@ -387,23 +388,23 @@ class Followed:
 
 
 _COMPLETE_AFTER_MS = 2000
-"""A token skips what comes late, so a reading doesn't follow it to where streams still get lines of that time."""
-_PAGES = 5  # of a batch with a long backlog, before others have their turn
+"""A reading doesn't follow a token to times more recent than this, since the token skips lines that arrive late."""
+_PAGES = 5  # of a batch with a long backlog, before other batches are read
 
 
 class BatchReader:
-    """Reads batches to their end, and hands out what is new."""
+    """Reads batches to their end, and emits new lines."""
 
     def __init__(self, call: LogCall) -> None:
         self._call = call
         self.calls = 0
-        """How many calls were made."""
+        """The number of calls made."""
 
     async def read(self, batch: Batch) -> None:
-        """Read a batch to its end; if that is far, read a part, and its streams count as not caught up.
+        """Read a batch to its end; with a long backlog, read only a part, and mark its streams as not caught up.
 
         Raises:
-            TransientError: A page couldn't be read. Reading again loses no line and repeats none.
+            TransientError: A page couldn't be read. Reading again neither loses nor repeats lines.
         """
         alive = Batch([stream for stream in batch.streams if not stream.job.is_off])
         if not alive.streams:
@@ -425,14 +426,14 @@ class BatchReader:
         start = reached = batch.start
         for stream in batch.streams:
             stream.memory.begin()
-            await asyncio.sleep(0)  # a hundred busy streams have much to forget
+            await asyncio.sleep(0)  # forgetting old lines takes long with a hundred busy streams
         request: dict[str, Any] = {
             "logGroupName": LOG_GROUP,
             "logStreamNames": batch.names,
             "startTime": start,
         }
         pages, seen = 0, set[str]()
-        # A page may be empty, or of one moment only: who stopped before it has come further would never get further.
+        # A page may be empty, or contain only one moment: stopping before a later moment would repeat it for ever.
         while pages < _PAGES or reached <= start:
             page = await self._page(batch, request)
             if page is None:
@@ -452,7 +453,7 @@ class BatchReader:
         batch.fell_behind(reached)
 
     async def _page(self, batch: Batch, request: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Return the next page; None if the token isn't good any more, so that reading has to begin anew."""
+        """Return the next page; None if the token is no longer valid, so that reading has to start again."""
         self.calls += 1
         try:
             page = await self._call("filter_log_events", str(batch), request)
@@ -476,10 +477,10 @@ class BatchReader:
             await job.hand_out(its_events)
 
     async def _read_halves(self, batch: Batch) -> None:
-        """Read the halves of a batch whose answer can't be read: it may be of one stream alone.
+        """Read the halves of a batch whose response can't be read, which may be due to a single stream.
 
         Raises:
-            MalformedResponseError: One couldn't be read either.
+            MalformedResponseError: One half couldn't be read either.
         """
         if len(batch.streams) == 1:
             await self._read_pages(batch)
@@ -494,7 +495,7 @@ class BatchReader:
             raise failure
 
     async def _isolate(self, batch: Batch, error: ServiceError) -> None:
-        """Find the stream that a call fails for, so that the others don't suffer."""
+        """Find the stream for which a call fails, so that the others can be read."""
         if len(batch.streams) > 1:
             for half in batch.halves():
                 await self.read(half)
@@ -505,9 +506,9 @@ class BatchReader:
 
 
 def _check(page: Mapping[str, Any]) -> None:
-    """Raise ValueError if a page isn't what can be handed out."""
+    """Raise ValueError if a page's events can't be read."""
     if not isinstance(page, dict) or not isinstance(page.get("events"), list):
-        raise ValueError("it has no list of events")  # noqa: TRY004  # read like the other faults
+        raise ValueError("it has no list of events")  # noqa: TRY004  # handled like the other errors
     if not isinstance(page.get("nextToken"), (str, type(None))):
         raise ValueError("its nextToken is no text")  # noqa: TRY004  # the same
     for event in readable_events(page["events"]):

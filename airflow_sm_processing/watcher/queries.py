@@ -47,33 +47,33 @@ __all__ = [
 
 
 PAGE = 100
-"""Jobs on a page: the most that MaxResults may be, says the service's model."""
+"""The number of jobs on a page, the maximum of MaxResults in the service's model."""
 _STATUS = re.compile("[A-Za-z]{1,64}")  # one of `JobStatus`, or of a later version of the service
 _TERMINAL = frozenset(status.value for status in JobStatus if status.is_terminal)
 
 
 class Page(NamedTuple):
-    """One answer of ListProcessingJobs."""
+    """One response of ListProcessingJobs."""
 
     statuses: dict[str, str]
     """ProcessingJobStatus by job name."""
     is_last: bool
     answered_at: float | None
-    """The service's own clock, seconds since the epoch; None if it didn't say."""
+    """The response's time by the service's clock, in seconds since the epoch; None if it has none."""
     unreadable: tuple[str, ...] = ()
-    """Jobs on the page whose status isn't one."""
+    """The jobs on the page whose status can't be read."""
 
 
 def is_terminal(status: str) -> bool:
-    """Return whether a ProcessingJobStatus is one that a job ends with."""
+    """Return whether a ProcessingJobStatus means that the job has ended."""
     return status in _TERMINAL
 
 
 def status_of(job_name: str, answer: Mapping[str, Any]) -> str:
-    """Return the status in an answer of DescribeProcessingJob; to be called within `answer_read`.
+    """Return the status in a response of DescribeProcessingJob; call it within `answer_read`.
 
     Raises:
-        ValueError: It has none, or is about another job.
+        ValueError: It has no status, or is about another job.
     """
     named, status = answer.get("ProcessingJobName"), answer.get("ProcessingJobStatus")
     if not isinstance(named, str) or named.lower() != job_name.lower():
@@ -84,13 +84,13 @@ def status_of(job_name: str, answer: Mapping[str, Any]) -> str:
 
 
 def checked_page(answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return an answer of ListProcessingJobs that has jobs, whatever is said of each; within `answer_read`.
+    """Return a response of ListProcessingJobs if it has a list of jobs, unchecked; call it within `answer_read`.
 
     Raises:
-        ValueError: It has none.
+        ValueError: It has no such list.
     """
     if not isinstance(answer, dict) or not isinstance(answer.get("ProcessingJobSummaries"), list):
-        raise ValueError("it has no list of ProcessingJobSummaries")  # noqa: TRY004  # read like the other faults
+        raise ValueError("it has no list of ProcessingJobSummaries")  # noqa: TRY004  # handled like the other errors
     if not isinstance(answer.get("NextToken"), (str, type(None))):
         raise ValueError("its NextToken is no text")  # noqa: TRY004  # the same
     return answer
@@ -106,7 +106,7 @@ def _read_page(answer: Mapping[str, Any], *, is_last: bool) -> Page:
     for job in answer["ProcessingJobSummaries"]:
         name = job.get("ProcessingJobName") if isinstance(job, dict) else None
         if not isinstance(name, str):
-            continue  # whose ever it is: the job's own look will find it
+            continue  # it has no readable name; if the job is watched, it will be described
         if _is_status(job.get("ProcessingJobStatus")):
             statuses[name] = job["ProcessingJobStatus"]
         else:
@@ -127,15 +127,15 @@ async def pages(
 
     Args:
         call: Calls ListProcessingJobs, and returns a `checked_page`.
-        modified_after: Seconds since the epoch; the wire has whole seconds, so that it is rounded down.
-        modified_before: The same; without it, what changes meanwhile is listed as well.
-        status: The one ProcessingJobStatus to list.
-        name_contains: A part that the names have, in either case; the newest of these jobs come first.
-        by_name: Whether to sort by name rather than by creation. Names are unique: where a page begins after the last
-            job's place in the order, it leaves out no other that was created in the same second.
+        modified_after: In seconds since the epoch; it is rounded down, as the API takes whole seconds.
+        modified_before: The same; without it, jobs that change during the listing are listed too.
+        status: The only ProcessingJobStatus to list.
+        name_contains: A part of the names, ignoring case; the newest of these jobs come first.
+        by_name: Whether to sort by name rather than by creation. Names are unique, so that no job is skipped between
+            two pages, which may happen to jobs that were created in the same second.
 
     Raises:
-        MalformedResponseError: A page's token leads back to a page that was read.
+        MalformedResponseError: A page's token leads back to a page that was already read.
     """
     request: dict[str, Any] = {"MaxResults": PAGE}
     if modified_after is not None:
@@ -160,7 +160,7 @@ async def pages(
 
 
 def named_alike(job_names: Collection[str], *, most: int) -> Iterator[tuple[str, set[str]]]:
-    """Yield the names in groups of at most `most`, each with what its names begin with."""
+    """Yield the names in groups of at most `most`, each with the common prefix of its names."""
     if not job_names:
         return
     prefix = _common_prefix(min(job_names), max(job_names))
@@ -179,7 +179,7 @@ def _common_prefix(first: str, last: str) -> str:
 
 
 def server_time(answer: Mapping[str, Any]) -> float | None:
-    """Return the time at which an answer was made, by the service's clock: ours may be wrong by minutes."""
+    """Return the time of a response by the service's clock, as this machine's may be wrong by minutes."""
     try:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
         return parsedate_to_datetime(date).timestamp() if date else None
@@ -191,29 +191,29 @@ log = logging.getLogger(__name__)
 
 _PAUSES = wait_random_exponential(multiplier=0.5, max=2.0)
 _WORTH_A_LINE = 30.0
-_DENIAL_LASTS = 600.0  # before listing is tried again
-_CLOCK_SKEW = 60.0  # between this machine's clock and the service's, if it doesn't tell its own
-_ATTEMPTS = 3  # at one call in one round
-_MOST_ASKED = 3  # listings under way at a time, of which none is answered yet
+_DENIAL_LASTS = 600.0  # seconds before listing is tried again
+_CLOCK_SKEW = 60.0  # seconds between this machine's clock and the service's, if the latter isn't known
+_ATTEMPTS = 3  # per call and round
+_MOST_ASKED = 3  # concurrent requests for the same page
 _TOLD_EACH, _MOST_TOLD = 600.0, 1000
 _OPERATIONS = {"describe_processing_job": "DescribeProcessingJob", "list_processing_jobs": "ListProcessingJobs"}
-_AT_ONCE = 50  # descriptions asked for together; their permits space them
+_AT_ONCE = 50  # concurrent descriptions; the rate limiter spaces them
 
 
 class _Slow:
-    """Whether an answer is long in coming."""
+    """Whether a response takes long."""
 
     def __init__(self) -> None:
         self.noted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def note(self) -> None:
-        """Note that it is."""
+        """Record that it does."""
         if not self.noted.done():
             self.noted.set_result(None)
 
 
 class JobQueries:
-    """Asks, and releases those whose retry budget ends while no answer comes."""
+    """Makes the calls, and releases waiters whose retry budget is used up before there is a response."""
 
     def __init__(self, calls: AwsCalls, watches: Watches) -> None:
         self._calls = calls
@@ -225,15 +225,15 @@ class JobQueries:
         self._told: dict[str, float] = {}
         self._answered: tuple[float | None, float] = None, 0.0
         self.answered_at: float | None = None
-        """The service's clock at the first answer since this was last set to None."""
+        """The service's time in the first response since this was last set to None."""
 
     @property
     def may_list(self) -> bool:
-        """Whether listing wasn't denied lately."""
+        """Whether listing wasn't denied recently."""
         return now() - self._denied_at >= _DENIAL_LASTS
 
     def note_denied(self, error: AccessDeniedError) -> None:
-        """Note that listing was denied."""
+        """Record that listing was denied."""
         self._denied_at = now()
         log.warning("%s Without sagemaker:ListProcessingJobs, each job needs a Describe call at each poll.", error)
 
@@ -246,7 +246,7 @@ class JobQueries:
         status: str | None = None,
         name_contains: str | None = None,
     ) -> AsyncIterator[Page]:
-        """Yield the pages of a listing; see `listing.pages`."""
+        """Yield the pages of a listing; see the module's `pages`."""
 
         async def call(request: Mapping[str, Any]) -> Mapping[str, Any]:
             return await self._asked_again_if_slow("list_processing_jobs", "the account's jobs", request, priority)
@@ -265,12 +265,12 @@ class JobQueries:
         names = list(job_names)
         for start in range(0, len(names), _AT_ONCE):
             asking = (self._describe(name, priority) for name in names[start : start + _AT_ONCE])
-            for failure in await asyncio.gather(*asking, return_exceptions=True):  # none goes on when one has failed
+            for failure in await asyncio.gather(*asking, return_exceptions=True):  # so that all end before a failure
                 if failure is not None:
                     raise failure
 
     async def _describe(self, job_name: str, priority: Priority) -> None:
-        """Look at a job; one whose answer is long in coming is left to itself, and the others go on."""
+        """Describe a job; if its response takes long, don't wait for it, so that the others can go on."""
         if job_name not in self._watches or job_name in self._slow:
             return
         slow = _Slow()
@@ -284,14 +284,14 @@ class JobQueries:
         finally:
             slow.noted.cancel()
         if looking.done():
-            looking.result()  # raises what concerns all
+            looking.result()  # raises an error that concerns all jobs
         else:
             self._slow[job_name] = looking
             looking.add_done_callback(lambda _: self._slow.pop(job_name, None))
             looking.add_done_callback(_take)
 
     async def close(self) -> None:
-        """Leave no task behind."""
+        """Stop, and leave no asyncio task behind."""
         tasks = [*self._slow.values(), *self._late_pages]
         for task in tasks:
             task.cancel()
@@ -301,16 +301,16 @@ class JobQueries:
         request = {"ProcessingJobName": job_name}
         try:
             answer = await self._ask("describe_processing_job", job_name, request, priority, on_slow)
-        except (TransientError, AccessDeniedError) as error:  # of this job alone, it may be: the others mustn't wait
+        except (TransientError, AccessDeniedError) as error:  # maybe of this job alone: don't hold up the others
             self._watches.failed(job_name, error)
         except JobNotFoundError as error:
             self._watches.unknown(job_name, str(error))
         except ServiceError as error:
             self._watches.over(job_name, JobEnd(JobOutcome.TROUBLE, str(error)))
-        except ProcessingError:  # of the connection, such as settings that are wrong
+        except ProcessingError:  # an error of the connection, such as wrong settings
             raise
         except Exception as error:
-            # One job's trouble isn't the others': its worker shall look for itself.
+            # One job's error must not affect the others; its worker has to handle it.
             log.exception("The watcher failed. Only the watch of processing job %s is over.", job_name)
             self._watches.over(job_name, JobEnd(JobOutcome.TROUBLE, f"{type(error).__name__}: {error}"))
         else:
@@ -319,7 +319,7 @@ class JobQueries:
     async def _asked_again_if_slow(
         self, method: str, subject: str, request: Mapping[str, Any], priority: Priority
     ) -> Mapping[str, Any]:
-        """Ask again where an answer is long in coming, and take what comes first: all watched jobs wait for it."""
+        """Repeat a call whose response takes long, and use the first response, as all watched jobs wait for it."""
         asked: set[asyncio.Future[Any]] = set()
         try:
             for _ in range(_MOST_ASKED):
@@ -338,7 +338,7 @@ class JobQueries:
                 task.cancel()
             await asyncio.wait(asked)
             raise
-        for task in asked - answered:  # their threads can't be interrupted, and are waited for by nobody
+        for task in asked - answered:  # their threads can't be interrupted, and nobody waits for them
             task.cancel()
             self._late_pages.add(task)
             task.add_done_callback(self._late_pages.discard)
@@ -368,7 +368,7 @@ class JobQueries:
         return answer
 
     def _note_trouble(self, error: TransientError, subject: str) -> None:
-        """Release those whose retry budget is used up."""
+        """Release the waiters whose retry budget is used up."""
         moment = now()
         if self._trouble_since is None:
             self._trouble_since = moment
@@ -380,7 +380,7 @@ class JobQueries:
                 self._watches.out_of_budget(watch, error, lasted)
 
     def _is_worth_a_line(self, subject: str, moment: float) -> bool:
-        """Return whether nothing was said of this subject's trouble lately: it may come again in each round."""
+        """Return whether to log an error on this subject, which may recur each round: only if none was lately."""
         if len(self._told) > _MOST_TOLD:
             self._told.clear()
         lately = moment - self._told.get(subject, -math.inf) < _TOLD_EACH
@@ -399,12 +399,12 @@ class JobQueries:
             self.answered_at = self._answered[0] or time.time() - _CLOCK_SKEW
 
     def server_now(self) -> float | None:
-        """Return the time by the service's clock, as its last answer lets us reckon; None if it didn't tell."""
+        """Return the present time by the service's clock, estimated from its last response; None if unknown."""
         told, then = self._answered
         return None if told is None else told + now() - then
 
     def clock_ahead(self) -> float:
-        """Return how far the service's clock is ahead of this machine's, in seconds; 0 while that isn't known."""
+        """Return how far the service's clock is ahead of this machine's, in seconds; 0 if unknown."""
         told = self.server_now()
         return 0.0 if told is None else told - time.time()
 

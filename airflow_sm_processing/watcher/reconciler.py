@@ -1,4 +1,4 @@
-"""Reconcile watched jobs: which changed since the last listing, and whether an end was missed."""
+"""Reconcile watched jobs: find which have changed since the last listing, and whether an end was missed."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ __all__ = ["Changes", "Reconciler"]
 
 
 _OVERLAP, _LONGEST_OVERLAP = 2.0, 60.0
-_FILLED = 80  # of the 100 jobs of a page that has to be asked for anyway, so many may be of a longer overlap
+_FILLED = 80  # jobs on the first page, of 100, that a longer overlap may use; that page has to be read anyway
 _REMEMBERED = 20_000
-_CLOCK_SKEW = 60.0  # between the machine that says since when, and this one
+_CLOCK_SKEW = 60.0  # seconds between the clocks of the machine that set a watch's `since`, and of this one
 _TERMINAL = tuple(status.value for status in JobStatus if status.is_terminal)
 
 
 class Changes:
-    """Lists changed jobs from where the last look began, less an overlap for those that the listing shows late.
+    """Lists jobs that changed since the last listing began, with an overlap for those that listings show late.
 
-    It remembers what it saw, so that a watch which begins later than its job's end costs no call of its own.
+    It remembers what it saw, so that a watch which begins after its job's end needs no extra call.
     """
 
     def __init__(self, questions: JobQueries, watches: Watches) -> None:
@@ -47,46 +47,46 @@ class Changes:
         self._new = 0
 
     def begin_at(self, moment: float | None) -> None:
-        """Note when a look began that showed all watched jobs in another way, by the service's clock."""
+        """Record when all watched jobs began to be checked in another way, by the service's clock."""
         self._began = moment
         self._looks.clear()
         self.forget()
 
     def began_by(self, moment: float | None) -> None:
-        """Note when a first look began, by the service's clock; what was caught up with stays known."""
+        """Record when a first check began, by the service's clock; what `catch_up` found stays known."""
         if self._began is None:
             self._began = moment
 
     def forget(self) -> None:
-        """Note that changes may have been missed."""
+        """Forget what was seen, because changes may have been missed."""
         self._known_since = None
         self._remembered = {}
 
     def remember(self, statuses: Mapping[str, str]) -> None:
-        """Record what a listing of jobs in progress has shown: those that begin to be watched later cost no call.
+        """Remember jobs in a listing of jobs in progress, so that later watches of them need no extra call.
 
-        What is known already is newer or the same.
+        Jobs that are already known aren't changed, as their status is newer or the same.
         """
         self._make_room()
         for job_name, status in statuses.items():
             self._remembered.setdefault(job_name, status)
 
     def doubt(self, page: Page) -> None:
-        """Forget the jobs of a page of which it says nothing that can be read, and have them looked at."""
+        """Forget the jobs whose status on a page can't be read, and have them described."""
         for job_name in page.unreadable:
             self._remembered.pop(job_name, None)
             self._watches.doubt(job_name)
 
     async def look(self, *, max_pages: int, hurry: bool) -> bool:
-        """List what changed.
+        """List what has changed.
 
         Args:
-            max_pages: Give up after these.
-            hurry: Whether the account gives hardly enough calls. Then nothing is listed twice: neither an overlap, for
-                the reconciler finds what comes late, nor what changes meanwhile.
+            max_pages: The maximum number of pages.
+            hurry: Whether calls are scarce. Then nothing is listed twice: there is no overlap, since the reconciler
+                finds late changes, and changes during the listing aren't listed.
 
         Returns:
-            Whether all of it was listed; False if there was no last look.
+            Whether all changes were listed; False if there was no earlier listing.
         """
         if self._began is None:
             return False
@@ -94,9 +94,9 @@ class Changes:
         after, before = self._began - self._overlap(), None
         if hurry and (until := self._questions.server_now()) is not None:
             before = float(int(until))
-            if self._looked_until == self._began:  # else the last look may have missed what came while it looked
+            if self._looked_until == self._began:  # otherwise the last listing may have missed changes during it
                 after = self._began
-            if before <= after:  # within one second, as the wire has it: the next look lists it
+            if before <= after:  # within one second, the API's resolution: the next listing shows it
                 return True
         listing = self._questions.pages(modified_after=after, modified_before=before)
         if await self._list(listing, max_pages) is None:
@@ -106,7 +106,7 @@ class Changes:
         return True
 
     def _overlap(self) -> float:
-        """Return the seconds back to where what was seen fits the page that has to be asked for anyway."""
+        """Return the overlap in seconds, as long as its jobs fit on the page that has to be read anyway."""
         if self._began is None or not self._looks:
             return _OVERLAP
         count, start = self._looks[0][1], self._began
@@ -118,7 +118,7 @@ class Changes:
         return min(max(self._began - start, _OVERLAP), _LONGEST_OVERLAP)
 
     async def catch_up(self, since: float, *, max_pages: int) -> bool:
-        """List what has ended since then, by this machine's clock, and return whether all of it was listed."""
+        """List jobs that have ended since then, by this machine's clock, and return whether all were listed."""
         remembered, pages_left = self._remembered, max_pages
         after = since + self._questions.clock_ahead() - _CLOCK_SKEW
         for status in _TERMINAL:
@@ -126,14 +126,14 @@ class Changes:
             if count is None:
                 return False
             pages_left -= count // PAGE
-        if after > since + self._questions.clock_ahead() - _CLOCK_SKEW / 2:  # the answers told how wrong our clock is
+        if after > since + self._questions.clock_ahead() - _CLOCK_SKEW / 2:  # the responses showed our clock's error
             return await self.catch_up(since, max_pages=max_pages)
         if self._remembered is remembered:  # nothing was forgotten meanwhile
             self._known_since = after
         return True
 
     def knows(self, job_name: str, since: float | None) -> bool:
-        """Return whether a job's end can't have been missed, and tell its waiters if it was seen."""
+        """Return whether a job's end can't have been missed, and notify its waiters if it was seen."""
         status = self._remembered.get(job_name)
         if status is not None:
             self._watches.shown(job_name, status)
@@ -143,7 +143,7 @@ class Changes:
         return since + self._questions.clock_ahead() >= self._known_since
 
     async def _list(self, listing: AsyncIterator[Page], max_pages: int) -> int | None:
-        """Process what a listing shows; return the number of jobs, or None if there were more pages."""
+        """Process the jobs of a listing; return their number, or None if there were more pages."""
         count = 0
         async for page in listing:
             self._note(page.statuses)
@@ -172,20 +172,20 @@ class Changes:
 log = logging.getLogger(__name__)
 
 _PERIOD = 60.0
-_SHARE = 4.0  # where calls are scarce, of so many permits the reconciler takes one
-_GATHER = 15.0  # those that begin to be watched one after the other are looked for together
-_SECONDS_A_CALL = 6.0  # a round of many pages is made the more seldom
-_MANY = 20  # jobs to look at, for which it may be cheaper to list them by their names
-_PAGES_ALIKE = 4  # of a listing by names: hundreds of names begin alike more often than just a hundred
-_WORTH_A_PAGE = 5  # jobs: a page that shows fewer is dearer than their descriptions
-_MOST_BARREN = 2  # listings by names that were not worth it, before the rest is described
+_SHARE = 4.0  # when calls are scarce, the reconciler takes one of this many permits
+_GATHER = 15.0  # seconds, so that jobs that begin to be watched one after the other are checked together
+_SECONDS_A_CALL = 6.0  # the more pages a round has, the less often it is made
+_MANY = 20  # from this many jobs on, it may be cheaper to list them by their names
+_PAGES_ALIKE = 4  # pages of a listing by names, because often several hundred names share a prefix
+_WORTH_A_PAGE = 5  # jobs; a page that shows fewer costs more than describing them
+_MOST_BARREN = 2  # listings by names that weren't worth it, before the other jobs are described
 
 
 class Reconciler:
-    """Lists the jobs in progress, and looks at those of the watched that are not among them.
+    """Lists the jobs in progress, and checks the watched jobs that aren't among them.
 
-    So a job is found whose change the listing never showed, or showed too late, and one that was deleted, at one call
-    for each 100 jobs in progress: or at one for each watched job, where that is less.
+    This finds jobs whose change the listing of changes never showed, or showed too late, and deleted ones, with one
+    call per 100 jobs in progress, or one per watched job if that is less.
     """
 
     def __init__(self, questions: JobQueries, watches: Watches, changes: Changes, permits: Permits) -> None:
@@ -197,11 +197,11 @@ class Reconciler:
         self._round_over = asyncio.Event()
 
     def soon(self) -> None:
-        """Don't wait for the next turn, or not long: there are watched jobs that nothing has shown yet."""
+        """Make the next round come soon, because there are watched jobs that no call has shown yet."""
         self._soon.set()
 
     def round_is_over(self) -> None:
-        """Note that the watcher has looked at what changed."""
+        """Record that the watcher has listed the changes."""
         self._round_over.set()
 
     async def run(self) -> None:
@@ -212,17 +212,17 @@ class Reconciler:
             self._soon.clear()
             try:
                 calls = await self._reconciler()
-            except ProcessingError as error:  # the rounds meet the same, and know what to do about it
+            except ProcessingError as error:  # the watcher's rounds get the same error, and handle it
                 log.debug("Reconciling the watched jobs was interrupted: %s", error)
                 calls = 0
             except Exception:
                 log.exception(
                     "Reconciling the watched jobs failed; the next round tries again."
-                )  # and the next is due all the same: nobody else would miss it
+                )  # go on with the next round, since nothing else would notice its absence
                 calls = 0
 
     async def _pause(self, calls: int) -> None:
-        """Wait for the next turn, which comes the sooner the fewer jobs are left to look for."""
+        """Wait for the next round, which comes sooner if fewer jobs are left to look for."""
         began = now()
         while now() - began < max(_PERIOD, min(calls, len(self._watches)) * _SECONDS_A_CALL):
             if await set_within(self._soon, _PERIOD / 6):
@@ -230,23 +230,23 @@ class Reconciler:
                 return
 
     async def _reconciler(self) -> int:
-        """Look for the watched jobs that nothing has shown for a while, and return the number of calls it took."""
+        """Check the watched jobs that no call has shown for a while, and return the number of calls."""
         began = now()
         names = {watch.job_name for watch in self._watches if watch.looked_at and _is_stale(watch, began)}
         missing, calls = await self._missing(names, Priority.RECONCILE)
         return calls + await self._look_for(missing, began)
 
     async def look_at(self, job_names: Collection[str]) -> None:
-        """Look at these jobs now.
+        """Check these jobs now.
 
         Raises:
-            AccessDeniedError: Listing isn't allowed; after that, all are described.
+            AccessDeniedError: Listing isn't allowed; from then on, all jobs are described.
         """
         missing, _ = await self._missing(job_names, Priority.STATUS)
         await self.look_closer(missing)
 
     async def _missing(self, job_names: Collection[str], priority: Priority) -> tuple[list[str], int]:
-        """Return those of the jobs that are not listed as in progress, and the number of calls it took."""
+        """Return the jobs that aren't listed as in progress, and the number of calls."""
         shown: set[str] = set()
         calls = 0
         if self._questions.may_list and len(job_names) > 1:
@@ -259,14 +259,14 @@ class Reconciler:
                     shown.update(name for name in page.statuses if name in job_names)
                     if calls >= len(job_names):
                         break
-            except MalformedResponseError as error:  # what it didn't show is looked at in another way
+            except MalformedResponseError as error:  # the jobs that it didn't show are checked in another way
                 log.debug("The listing of jobs in progress was not finished: %s", error)
         for job_name in shown:
             self._watches.seen(job_name, has_ended=False)
         return [name for name in job_names if name not in shown], calls
 
     async def _look_for(self, missing: list[str], began: float) -> int:
-        """Look at those of the missing that the round after the listing hasn't shown: most have just ended."""
+        """Check the missing jobs that the round after the listing hasn't shown either: most have just ended."""
         if not missing:
             return 0
         self._round_over.clear()
@@ -279,13 +279,13 @@ class Reconciler:
         return await self.look_closer(rest, priority=Priority.RECONCILE)
 
     async def look_closer(self, job_names: Collection[str], *, priority: Priority = Priority.STATUS) -> int:
-        """Look at jobs: list those whose names begin alike, where there are many, and describe the rest.
+        """Check jobs: if there are many, list those whose names share a prefix, and describe the rest.
 
-        These listings show jobs that have ended, too, and what a listing of all jobs may leave out: many that were
-        created in the same second don't fit one of its pages, and a page may begin after that second.
+        These listings also show jobs that have ended, and those that a listing of all jobs may leave out: if more jobs
+        were created in the same second than fit on a page, the next page may begin after that second.
 
         Returns:
-            The number of calls it took.
+            The number of calls.
         """
         left, calls = set(job_names), 0
         if len(left) > _MANY and self._questions.may_list:
@@ -299,7 +299,7 @@ class Reconciler:
         return calls + len(left)
 
     async def _list_alike(self, job_names: set[str], most: int, priority: Priority) -> tuple[set[str], int]:
-        """List jobs by what their names begin with; return those that no page showed, and the number of calls."""
+        """List jobs by common prefixes; return those that no page showed, and the number of calls."""
         left, calls, barren = set(job_names), 0, 0
         for prefix, group in named_alike(job_names, most=most):
             if len(group) < _WORTH_A_PAGE or barren >= _MOST_BARREN:
@@ -314,7 +314,7 @@ class Reconciler:
         return left, calls
 
     async def _list_named(self, prefix: str, job_names: set[str], priority: Priority) -> tuple[set[str], int]:
-        """Read the pages of the names with that prefix, as long as they are worth it."""
+        """Read the pages of the names with that prefix, as long as they are useful."""
         left, calls = set(job_names), 0
         async for page in self._questions.pages(priority=priority, name_contains=prefix):
             calls += 1

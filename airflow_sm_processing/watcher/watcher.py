@@ -32,7 +32,7 @@ async def has_ended(calls: AwsCalls, job_name: str, budget: RetryBudget) -> bool
     """Return whether a job has a terminal status.
 
     Raises:
-        ServiceError: There was no answer within the retry budget, or none will come.
+        ServiceError: There was no answer within the retry budget, or retrying won't help.
     """
     return is_terminal(await _status(calls, job_name, budget))
 
@@ -41,7 +41,7 @@ async def _status(calls: AwsCalls, job_name: str, budget: RetryBudget) -> str:
     """Describe a job.
 
     Raises:
-        ServiceError: There was no answer within the retry budget, or none will come.
+        ServiceError: There was no answer within the retry budget, or retrying won't help.
     """
 
     async def describe() -> str:
@@ -53,7 +53,7 @@ async def _status(calls: AwsCalls, job_name: str, budget: RetryBudget) -> str:
 
 
 async def stop_job(calls: AwsCalls, job_name: str, budget: RetryBudget) -> None:
-    """Ask SageMaker to stop a job; one that has ended stays as it is.
+    """Ask SageMaker to stop a job; this has no effect on one that has ended.
 
     Raises:
         ServiceError: There was no answer within the retry budget, or the stop was refused.
@@ -76,19 +76,19 @@ async def stop_job(calls: AwsCalls, job_name: str, budget: RetryBudget) -> None:
 
 
 _PROBES = 2
-_FEW = 3  # so many newcomers are described one by one: the listings that would show their ends are as many calls
+_FEW = 3  # up to so many new watches are described, since the listings that show their ends need as many calls
 _LONG_AGO = 3600.0
 _LAST_LOOK_SECONDS = 20.0
 _MOST_ROUNDS_DESCRIBING = 16
-_ROUNDS_TO_PAUSES = 16  # however scarce calls are, some are left to sweeps and logs
+_ROUNDS_TO_PAUSES = 16  # even if calls are scarce, some are left to the reconciler and to logs
 
 
 class JobWatcher:
     """Notifies each waiter when its job has ended, within the shortest poll interval that a waiter asks for.
 
-    A round lists what changed. Where that takes more calls than there are watched jobs, the next rounds describe each
-    instead, and then listing is tried again. Watches that are new are looked at once, and a slow sweep finds what no
-    listing of changes has shown.
+    A round lists the changed jobs. If that takes more calls than there are watched jobs, the next rounds describe each
+    of these instead, and then listing is tried again. The jobs of new watches are checked once, and the slower
+    reconciler finds what no listing of changes has shown.
     """
 
     def __init__(self, calls: AwsCalls) -> None:
@@ -124,7 +124,7 @@ class JobWatcher:
         """Watch until cancelled."""
         reconciling = asyncio.ensure_future(self._reconciler.run())
         try:
-            with suppress(Exception):  # the first round meets the same, and knows what to do about it
+            with suppress(Exception):  # the first round gets the same error, and handles it
                 await self._calls.prepare()
             while True:
                 await self._pause()
@@ -141,7 +141,7 @@ class JobWatcher:
             await self._questions.close()
 
     async def _pause(self) -> None:
-        """Wait for the next round; all of a round's time counts twice, since a job may end at its start or its end."""
+        """Wait for the next round; a round's duration counts twice, since a job may end at its start or its end."""
         jitter = jittered(1.0, low=0.85, high=1.0)
         while True:
             self._faster.clear()
@@ -156,13 +156,13 @@ class JobWatcher:
     async def _round_without_failing(self) -> None:
         try:
             await self._round()
-        except ServiceError as error:  # such as a connection that can't be read
+        except ServiceError as error:  # for example, the connection can't be read
             for job_name in self._watches.job_names:
                 self._watches.failed(job_name, error)
-        except ProcessingError as error:  # such as a connection whose settings are wrong
+        except ProcessingError as error:  # for example, the connection's settings are wrong
             self._give_up(str(error))
         except Exception as error:
-            # A watcher that dies would leave thousands of tasks waiting: their workers shall look for themselves.
+            # If the watcher died, thousands of tasks would wait in vain: let their workers check the jobs instead.
             log.exception("The watcher failed.")
             self._give_up(f"{type(error).__name__}: {error}")
 
@@ -186,9 +186,9 @@ class JobWatcher:
         self._changes.began_by(self._questions.answered_at)
 
     async def _described(self, job_names: set[str]) -> bool:
-        """Describe jobs; two first, and no others if both fail: it may be that SageMaker can't be reached at all.
+        """Describe jobs, two of them first; if both fail, skip the others, as SageMaker may not be reachable at all.
 
-        Which two is left to chance: a job that can never be described mustn't hold up the others round after round.
+        The two are chosen at random, so that a job that can never be described doesn't hold up the others each round.
         """
         rest = set(job_names)
         failure: Exception | None = None
@@ -205,7 +205,7 @@ class JobWatcher:
         return failure is None
 
     async def _listed(self, known: int) -> bool:
-        """List what changed, if that is the cheaper way, and return whether it showed all there was."""
+        """List what has changed, if that is cheaper, and return whether all changes were listed."""
         if known <= 1 or not self._questions.may_list:
             return False
         if self._rounds_to_describe:
@@ -230,7 +230,7 @@ class JobWatcher:
         return False
 
     async def _look_at(self, newcomers: list[Watch]) -> None:
-        """Find those that ended before they were watched."""
+        """Find new watches whose jobs ended before the watch began."""
         for watch in newcomers:
             watch.looked_at = True
         rest = [watch for watch in newcomers if not self._changes.knows(watch.job_name, watch.since)]
@@ -270,7 +270,7 @@ class JobWatcher:
         task.add_done_callback(self._last_looks.discard)
 
     async def _look_last(self, watch: Watch) -> None:
-        """Look once more, and stop the job if it hasn't ended; what fails here is the worker's to try again."""
+        """Check the job a last time, and stop it if it hasn't ended; if this fails, the worker tries again."""
         budget = RetryBudget(_LAST_LOOK_SECONDS, clock=now)
         try:
             if await has_ended(self._calls, watch.job_name, budget):

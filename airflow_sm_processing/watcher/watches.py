@@ -22,29 +22,29 @@ __all__ = ["JobEnd", "JobOutcome", "Watch", "Watches"]
 
 log = logging.getLogger(__name__)
 
-_DENIED_SECONDS = 300.0  # rotated keys and an instance's own credentials take minutes to arrive
+_DENIED_SECONDS = 300.0  # rotated keys and an instance's own credentials may take minutes to become available
 
 
 class JobOutcome(Enum):
-    """Why the watch is over."""
+    """The reason why a watch has ended."""
 
     ENDED = "ended"
     """The job has a terminal status."""
     DEADLINE = "deadline"
-    """The time to wait is over; a job that hadn't ended was stopped, unless the watch lets it go on."""
+    """The deadline has passed; a job that hadn't ended was stopped, unless the watch lets it go on."""
     UNKNOWN = "unknown"
-    """SageMaker knows no job of that name: it was never made, or it was deleted."""
+    """SageMaker has no job of that name: it was never created, or it was deleted."""
     TROUBLE = "trouble"
-    """The job can't be watched from here: whoever waits shall look for itself."""
+    """The job can't be watched from here, so the waiter has to check it itself."""
 
 
 @dataclass(frozen=True)
 class JobEnd:
-    """What a watch comes to."""
+    """The result of a watch."""
 
     outcome: JobOutcome
     message: str | None = None
-    """What the service said, where the outcome isn't ENDED."""
+    """The service's message, if the outcome isn't ENDED."""
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -53,15 +53,15 @@ class Watch:
 
     job_name: str
     since: float | None = None
-    """A moment before which the job can't have ended, by this machine's clock; None if it isn't known."""
+    """A time before which the job can't have ended, by this machine's clock; None if unknown."""
     poll_interval: float = DEFAULT_POLL_INTERVAL
     deadline: float | None = None
     stop_at_deadline: bool = True
     may_be_missing: bool = False
-    """Whether to wait for a job that isn't there until somebody makes it."""
+    """Whether to wait for a job that doesn't exist yet."""
     max_transient_seconds: float = DEFAULT_MAX_TRANSIENT_SECONDS
     began: float = field(default_factory=now)
-    """When the waiter came, by the event loop's clock."""
+    """When the watch began, by the event loop's clock."""
     looked_at: bool = False
     """Whether it is known that the job hadn't ended before the watch began."""
     seen_at: float | None = None
@@ -71,7 +71,7 @@ class Watch:
     failing_since: float | None = None
     """When the job's description first failed, by the event loop's clock; None if the last one didn't."""
     odd_status: str | None = None
-    """A status that the job was last shown in, and that this version doesn't know."""
+    """The job's last shown status, if this version doesn't know it."""
     end: asyncio.Future[JobEnd] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def over(self, end: JobEnd) -> None:
@@ -81,7 +81,7 @@ class Watch:
 
 
 class Watches:
-    """The watches that go on, by job."""
+    """The active watches, by job."""
 
     def __init__(self) -> None:
         self._by_job: dict[str, list[Watch]] = {}
@@ -104,16 +104,16 @@ class Watches:
 
     @property
     def poll_interval(self) -> float:
-        """The shortest that a watch asks for."""
+        """The shortest poll interval that a watch asks for, in seconds."""
         return min(self._intervals, default=DEFAULT_POLL_INTERVAL)
 
     def add(self, watch: Watch) -> None:
-        """Begin."""
+        """Begin a watch."""
         self._by_job.setdefault(watch.job_name, []).append(watch)
         self._intervals[watch.poll_interval] += 1
 
     def remove(self, watch: Watch) -> None:
-        """End, whether or not the waiter was notified."""
+        """End a watch, whether or not the waiter was notified."""
         watches = self._by_job.get(watch.job_name, [])
         if watch in watches:
             watches.remove(watch)
@@ -126,11 +126,11 @@ class Watches:
         return tuple(self._by_job.get(job_name, ()))
 
     def newcomers(self) -> list[Watch]:
-        """Return those whose job may have ended before they came."""
+        """Return the watches whose job may have ended before the watch began."""
         return [watch for watch in self if not watch.looked_at]
 
     def seen(self, job_name: str, *, has_ended: bool) -> None:
-        """Note that the service showed a job, and notify its waiters if it has ended."""
+        """Record that the service showed a job, and notify its waiters if it has ended."""
         for watch in self.of(job_name):
             watch.seen_at = now()
             watch.failure = watch.failing_since = None
@@ -138,7 +138,7 @@ class Watches:
             self.over(job_name, JobEnd(JobOutcome.ENDED))
 
     def shown(self, job_name: str, status: str) -> None:
-        """Note the status in which the service showed a job; say once that it isn't known, and doesn't end the job."""
+        """Record the status in which the service showed a job; log an unknown one once, as it doesn't end the job."""
         for watch in self.of(job_name):
             if not JobStatus(status).is_known and watch.odd_status != status:
                 log.warning(
@@ -150,7 +150,7 @@ class Watches:
         self.seen(job_name, has_ended=JobStatus(status).is_terminal)
 
     def doubt(self, job_name: str) -> None:
-        """Note that what a listing said of a job can't be read: it is looked at by itself."""
+        """Record that a job's entry in a listing can't be read, so that the job is checked separately."""
         for watch in self.of(job_name):
             if watch.looked_at:
                 log.warning(
@@ -158,10 +158,13 @@ class Watches:
                     job_name,
                 )
             watch.looked_at = False
-            watch.since = None  # that nothing was missed since then is no longer sure
+            watch.since = None  # something may have been missed since then
 
     def failed(self, job_name: str, error: Exception) -> None:
-        """Note that a job couldn't be looked at, and let those go whose patience is over: with denials, it is short."""
+        """Record that describing a job failed, and release the waiters whose retry budget is used up.
+
+        With denials, the budget is short.
+        """
         moment = now()
         bound = _DENIED_SECONDS if isinstance(error, AccessDeniedError) else math.inf
         for watch in self.of(job_name):
@@ -173,7 +176,7 @@ class Watches:
                 self.out_of_budget(watch, error, lasted)
 
     def unknown(self, job_name: str, message: str) -> None:
-        """Note that there is no such job, and let those go who don't wait for it to be made."""
+        """Record that there is no such job, and release the waiters that don't wait for it to be created."""
         for watch in self.of(job_name):
             watch.failure = watch.failing_since = None
             if not watch.may_be_missing:
@@ -181,7 +184,7 @@ class Watches:
                 watch.over(JobEnd(JobOutcome.UNKNOWN, message))
 
     def out_of_budget(self, watch: Watch, error: Exception, lasted: float) -> None:
-        """Notify one waiter that a transient error has lasted for so many seconds, and release it."""
+        """Notify one waiter that a transient error has lasted for that many seconds, and release it."""
         self.remove(watch)
         watch.over(JobEnd(JobOutcome.TROUBLE, f"{error} (failing for {lasted:.0f} s)"))
 
