@@ -79,7 +79,7 @@ def job_page() -> Response:
 def _page(name: str) -> Response:
     """Return a page that loads all its files at once, at addresses that change with them: browsers may keep the files.
 
-    Otherwise a browser would ask for a module only when it has read the one that imports it, and each time again.
+    Otherwise a browser would request a module only after reading the one that imports it, and again on each visit.
     """
     version, files = _static_files()
     address = f"static/{version}/"
@@ -98,7 +98,7 @@ def static_file(name: str) -> Response:
 
 
 def versioned_file(version: str, name: str) -> Response:
-    """Return a file of the pages, to be kept if it is the version that the page was made for."""
+    """Return a file of the pages, which browsers may keep if it is the requested version."""
     response = static_file(name)
     if version == _static_files()[0]:
         response.headers["cache-control"] = "private, max-age=31536000, immutable"

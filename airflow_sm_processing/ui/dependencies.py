@@ -1,4 +1,4 @@
-"""What the routes take from a request, and the JSON that they answer with."""
+"""The parameters that routes take from a request, and the JSON responses."""
 
 import json
 from datetime import datetime, timezone
@@ -32,7 +32,7 @@ class AsciiJSONResponse(JSONResponse):
 
 
 def validation_error_response(_: Request, error: Exception) -> AsciiJSONResponse:
-    """Answer an invalid request with what is wrong, but without its values, which JSON may not be able to repeat."""
+    """Return the errors in an invalid request, without its values, which JSON may not be able to represent."""
     errors = error.errors() if isinstance(error, RequestValidationError) else []
     detail = [{name: item[name] for name in ("type", "loc", "msg")} for item in errors]
     return AsciiJSONResponse({"detail": detail}, status_code=422)

@@ -55,7 +55,7 @@ class JobReference(NamedTuple):
 
     @classmethod
     def of(cls, job: Job) -> JobReference:
-        """Return the reference to a job. Its owner is where the record was found, which can't be forged."""
+        """Return the reference to a job. The owner is the task instance of the record, which can't be forged."""
         owner = Owner(
             deployment=deployment(),
             dag_id=job.dag_id,
@@ -171,7 +171,7 @@ class LiveStatus:
             return _call_failed(job, error)
 
     def _describe_owned(self, job: JobReference) -> JobDescription:
-        """Return a job's description, after its own tags or name have shown whose it is: a record may be forged.
+        """Return a job's description, after checking its owner by its own tags or name, since a record may be forged.
 
         Raises:
             ProcessingError: The call failed, or the job doesn't belong to the task instance.
@@ -190,7 +190,7 @@ class LiveStatus:
         return description
 
     def _is_owned(self, job: JobReference, description: JobDescription) -> bool:
-        """Check the job's tags; if they don't say, or can't be read, its name must have the task's digest."""
+        """Return whether the job's tags name the owner; without such tags, its name must contain the task's digest."""
         tags = Account(self._sessions.job(job).sagemaker_session).tags(description.job_arn) or {}
         if job.owner.is_named_by(tags):
             return True

@@ -1,4 +1,4 @@
-"""The UI's answers as pydantic models, and the status that a job is shown with."""
+"""The API's responses as pydantic models, and the status that is shown for a job."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ __all__ = [
 
 _MAX_ITEMS = 100  # SageMaker takes ten inputs, and records have the log of at most ten hosts
 _MAX_LINES = 1_000
-_MAX_RECORD_BYTES = 16_384  # one response has up to 500 records; what a task writes has a quarter of it
+_MAX_RECORD_BYTES = 16_384  # one response has up to 500 records; a task's own records have a quarter of it
 _SHORT_CHARACTERS = 100  # longer than any job's name
 _TOO_LARGE = "This job's record is too large to show in full."
 
@@ -228,7 +228,7 @@ def parse_details(content: str) -> JobDetailsWithLog:
 
 
 class Job(JobRecord):
-    """A job as the pages show it: its record, its current status, and the task instance whose record it is."""
+    """A job as the pages show it: its record, its current status, and the record's task instance."""
 
     status: str
     status_note: str | None

@@ -108,7 +108,7 @@ class _Snapshot:
 
 @dataclass
 class RecordReader:
-    """Reads all records, and each of them again only after it was written again. Thread-safe."""
+    """Reads all records, and each again only after it was written again. Thread-safe."""
 
     limit: int = 100_000
     """How many of each table's records to read, the newest: each takes about a kilobyte of memory."""

@@ -143,7 +143,7 @@ def _without_lone_surrogates(value: dict[str, Any]) -> dict[str, Any]:
 
 
 OBJECT = BeforeValidator(lambda value: value if isinstance(value, (dict, BaseModel)) else {})
-"""Takes a value that isn't a JSON object for an empty one."""
+"""Replaces a value that isn't a JSON object by an empty one."""
 NoneIfInvalid = DefaultIfInvalid(lambda: None)
 
 BriefText = Annotated[str, _truncate(_BRIEF_CHARACTERS)]
