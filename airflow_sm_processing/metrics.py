@@ -39,7 +39,7 @@ def job_ended(description: JobDescription, *, dag_id: str, task_id: str) -> None
             stats.timing("sm_processing.jobs.run_duration", ended - started, tags=tags)
         if description.instance_seconds is not None:
             stats.incr("sm_processing.jobs.instance_seconds", round(description.instance_seconds), tags=tags)
-    except Exception as error:  # noqa: BLE001  # of the metrics systems' many kinds; none is worth a task
+    except Exception as error:  # noqa: BLE001  # metrics systems raise many kinds; none may fail a task
         log.warning("The metrics of job %s could not be sent: %r", description.job_name, error)
 
 
@@ -59,7 +59,7 @@ def _count(event_name: str, parsed_response: dict[str, Any] | None = None, **_: 
             _stats().incr("sm_processing.polls", tags={"operation": operation})
         if throttled:
             _stats().incr("sm_processing.throttles", tags={"operation": operation})
-    except Exception as error:  # noqa: BLE001  # as above, nor is it worth a call
+    except Exception as error:  # noqa: BLE001  # as above; none may fail a call
         log.debug("A call of %s could not be counted: %r", operation, error)
 
 

@@ -35,7 +35,7 @@ def on_asset_event_emitted(asset_event: AssetEvent) -> None:
         return
     try:
         _write(asset_event.asset.name, asset_event.asset.uri, key)
-    except Exception as error:  # noqa: BLE001  # of many kinds; without a receipt, an event may come a second time
+    except Exception as error:  # noqa: BLE001  # of many kinds; without a receipt, an event may be repeated
         log.warning("No receipt was written for an event of asset %s: %r", asset_event.asset.name, error)
 
 

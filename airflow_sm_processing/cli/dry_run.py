@@ -152,7 +152,7 @@ class _Answers:
 
     # Looked up by the requests' names, because the oldest Airflow doesn't have all request classes of the newest.
 
-    def _GetXCom(self, msg: Any) -> Any:  # noqa: N802  # a question's name
+    def _GetXCom(self, msg: Any) -> Any:  # noqa: N802  # a request's name
         value = self._xcom(msg.task_id, msg.key)
         if msg.key == RESULT_KEY and msg.task_id in self._mapped_over:
             value = [_element(self._mapped_over[msg.task_id], value)] * (self._map_index + 1)

@@ -585,7 +585,7 @@ class FunctionTask(_TaskDecorator[..., Any, FunctionProcessingOperator]):
 
 def _declared(made: XComArg) -> XComArg:
     """Return a mapped task with its inlets and outlets declared, as every processing operator declares them."""
-    operator: Any = made.operator  # type: ignore[attr-defined]  # it is a plain one
+    operator: Any = made.operator  # type: ignore[attr-defined]  # it is a plain XComArg
     arguments = {**operator.partial_kwargs, "task_id": operator.task_id, "dag": operator.dag}
     declare_partial(arguments)
     operator.partial_kwargs.update({name: arguments[name] for name in _DECLARED if name in arguments})

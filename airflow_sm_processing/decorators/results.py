@@ -234,7 +234,7 @@ def _part(plain: Any, outcome_uri: str, maker: Maker) -> Returned:
 def _bytes_in_xcom(value: Any) -> int:
     try:
         return len(json.dumps(_airflow_serde().serialize(value)))
-    except Exception:  # noqa: BLE001  # of Airflow's serialisers; `check_xcom_value` then says what it is about
+    except Exception:  # noqa: BLE001  # Airflow's serialisers raise many kinds; `check_xcom_value` reports it
         return 0
 
 
@@ -249,7 +249,7 @@ def rule_of_airflow(value: Any) -> str | None:
         if isinstance(encoded["__data__"], (int, float)):
             check_xcom_value(encoded["__data__"])
         is_same = bool(serde.deserialize(json.loads(json.dumps(encoded))) == value)
-    except Exception as error:  # noqa: BLE001  # of Airflow's serialisers, of which each kind has its own
+    except Exception as error:  # noqa: BLE001  # Airflow's serialisers raise many kinds
         return f"is a {kind} that Airflow's XCom refuses: {error!r}"
     return None if is_same else f"is a {kind} that Airflow's XCom would change: return it as a string"
 

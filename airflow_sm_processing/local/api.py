@@ -44,8 +44,8 @@ _FILTERS: Mapping[str, Callable[[Job, Any], bool]] = {
     "NameContains": lambda job, text: text.lower() in job.name.lower(),
     "StatusEquals": lambda job, status: job.status.value == status,
     # Instances are neither kept for another job nor reserved in advance.
-    "WarmPoolStatusEquals": lambda job, status: False,  # noqa: ARG005  # as of the others
-    "TrainingPlanArnEquals": lambda job, arn: False,  # noqa: ARG005  # as of the others
+    "WarmPoolStatusEquals": lambda job, status: False,  # noqa: ARG005  # the same signature as the others
+    "TrainingPlanArnEquals": lambda job, arn: False,  # noqa: ARG005  # the same signature as the others
 }
 
 

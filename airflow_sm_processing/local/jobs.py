@@ -233,7 +233,7 @@ class Job(ABC):
         """Return remarks on fields of the request that have no effect here."""
         return []
 
-    def note_output(self, lines: Sequence[str]) -> None:  # noqa: B027  # most jobs aren't interested
+    def note_output(self, lines: Sequence[str]) -> None:  # noqa: B027  # most jobs don't need it
         """Handle lines that the commands print."""
 
     # The job's state

@@ -91,8 +91,8 @@ def _make_switch(spec: dict[str, Any]) -> None:
 def _host_network() -> Any:
     """Load the module by its path: this folder isn't on sys.path, as its modules would shadow the standard library."""
     found = importlib.util.spec_from_file_location("host_network", Path(__file__).with_name("host_network.py"))
-    assert found is not None  # noqa: S101  # it is a file's
-    assert found.loader is not None  # noqa: S101  # it is a file's
+    assert found is not None  # noqa: S101  # true for a file
+    assert found.loader is not None  # noqa: S101  # true for a file
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
     return module
@@ -201,7 +201,7 @@ def _execute(spec: dict[str, Any]) -> None:
     os.set_inheritable(spec["report"], False)  # noqa: FBT003  # the standard library's own signature
     try:
         os.chdir(spec["directory"])
-        os.execvpe(spec["command"][0], spec["command"], spec["environment"])  # noqa: S606  # it is our purpose
+        os.execvpe(spec["command"][0], spec["command"], spec["environment"])  # noqa: S606  # that is its purpose
     except OSError as error:
         text = f"[local] Can't start {spec['command'][0]!r}: {error.strerror}. Is it in the image's environment?\n"
         os.write(1, text.encode())

@@ -57,7 +57,7 @@ def _input_shape(operation: str) -> Shape:
         shape = core_session().get_service_model("logs").operation_model(operation).input_shape
     except OperationNotFoundError as error:
         raise ServiceError("UnknownOperationException", f"CloudWatch Logs has no {operation!r}.") from error
-    assert shape is not None  # noqa: S101  # each of its operations takes something
+    assert shape is not None  # noqa: S101  # each of its operations has an input
     return shape
 
 

@@ -123,7 +123,7 @@ class JobInstances:
         error = None
         try:
             instance.wait()
-        except Exception as caught:  # noqa: BLE001  # dismiss raises it, in the thread that runs the job
+        except Exception as caught:  # noqa: BLE001  # `dismiss` raises it in the thread that runs the job
             error = caught
         with self._job.wake:
             if error:

@@ -77,7 +77,7 @@ class Gate:
             response = ServiceError("InvalidRequest", str(error), status=error.code or 400).response(service)
         except ConnectionResetError:
             raise  # a fault drops the connection without an answer
-        except Exception:  # noqa: BLE001  # an answer that clients understand, whatever went wrong
+        except Exception:  # noqa: BLE001  # clients must get a response that they understand
             _log.exception("The local SageMaker failed to answer %s %s", request.method, request.path)
             message = "We encountered an internal error. The local SageMaker's own log has more."
             response = ServiceError("InternalFailure", message, status=500).response(service)

@@ -61,7 +61,7 @@ def main() -> None:
     )
     command += ["--verbose"] * given.verbose + [given.app, *given.arguments]
     sys.stdout.flush()
-    os.execv(command[0], command)  # noqa: S606  # it is our purpose
+    os.execv(command[0], command)  # noqa: S606  # that is its purpose
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:

@@ -220,7 +220,7 @@ def _extract(archive: tarfile.TarFile, folder: Path) -> None:
     for member in archive.getmembers():
         if inside not in (inside / member.name).resolve().parents and member.name not in {".", "./"}:
             raise ScriptError(f"The archive of the code has {member.name!r}, which is outside of its folder.")
-    archive.extractall(folder)  # noqa: S202  # looked at above
+    archive.extractall(folder)  # noqa: S202  # checked above
 
 
 def _decoded(value: str) -> Any:

@@ -280,7 +280,7 @@ def _stop_unseen(claim: JobClaim, guard: JobGuard) -> None:
     try:
         job = claim.unseen_job()
     except ProcessingError as error:  # not raised: the reason why the task is ending must not be hidden
-        log.error("A job may have been created, and looking for it failed: %s", error)  # noqa: TRY400  # the message has it all
+        log.error("A job may have been created, and looking for it failed: %s", error)  # noqa: TRY400  # the message is complete
         return
     if job is not None:
         guard.stop(job)

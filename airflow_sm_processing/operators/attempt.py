@@ -145,7 +145,7 @@ class Attempt:
             decision = policy.evaluate(
                 exception=error, try_number=self._ti.try_number, max_tries=self._ti.max_tries, context=self._context
             )
-        except Exception as trouble:  # noqa: BLE001  # the DAG author's own; Airflow retries then, too
+        except Exception as trouble:  # noqa: BLE001  # an error of the DAG author's code; Airflow retries then, too
             log.warning("The task's retry policy failed: %r", trouble)
             return True
         return bool(decision.action.value != "fail")
@@ -211,7 +211,7 @@ class TaskIntents:
         try:
             fields = self._store.get(_INTENT_KEY)
             return None if fields is None else Intent.from_plain(fields)
-        except Exception as error:  # noqa: BLE001  # of Airflow's many kinds: without it the jobs' names and tags tell
+        except Exception as error:  # noqa: BLE001  # Airflow raises many kinds; jobs' names and tags then decide
             self._is_out_of_order("read", error)
             return None
 
@@ -304,7 +304,7 @@ class SignalSafeComms:
     def _outcome(self, msg: Any) -> tuple[Any, BaseException | None]:
         try:
             return self._ask(msg), None
-        except BaseException as error:  # noqa: BLE001  # raised where it was asked; one of Airflow's is no Exception
+        except BaseException as error:  # noqa: BLE001  # re-raised in the caller; one of Airflow's isn't an Exception
             return None, error
 
     def _ask(self, msg: Any) -> Any:

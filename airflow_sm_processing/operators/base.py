@@ -604,7 +604,7 @@ class BaseProcessingOperator(BaseOperator):
     @contextmanager
     def job_definition(
         self,
-        context: Context,  # noqa: ARG002  # others need it
+        context: Context,  # noqa: ARG002  # overriding methods need it
         option_problems: Sequence[Problem] = (),
         *,
         is_excused: Callable[[Problem], bool] = lambda _: False,
@@ -612,13 +612,13 @@ class BaseProcessingOperator(BaseOperator):
         """Yield the job's definition, see `read_definition`; the job is created in the block."""
         yield self.read_definition(option_problems, is_excused=is_excused)
 
-    def job_result(self, context: Context, ended: EndedJob) -> Any:  # noqa: ARG002  # others need it
+    def job_result(self, context: Context, ended: EndedJob) -> Any:  # noqa: ARG002  # overriding methods need it
         """Return the task's result for a job that completed or was stopped."""
         from airflow_sm_processing.xcoms import ended_result
 
         return ended_result(ended.description)
 
-    def job_failure(self, ended: EndedJob, error: JobFailedError) -> Exception:  # noqa: ARG002  # others need it
+    def job_failure(self, ended: EndedJob, error: JobFailedError) -> Exception:  # noqa: ARG002  # overriding methods need it
         """Return the exception that the task raises for a failed job."""
         return error
 

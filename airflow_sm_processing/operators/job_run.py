@@ -443,7 +443,7 @@ class JobRecorder:
             store: Any = self._context.get("task_state_store")  # since Airflow 3.3
             if store is not None:
                 store.set(f"{xcoms.STORED_RECORD}{job.job_name}", record)
-        except Exception as error:  # noqa: BLE001  # of Airflow's and XCom backends' many kinds; none is worth a task
+        except Exception as error:  # noqa: BLE001  # Airflow and XCom backends raise many kinds; none may fail a task
             log.warning("Airflow's pages may lack details of job %s: %r", job.job_name, error)
 
 
@@ -465,7 +465,7 @@ def measured(hook: ProcessingHook, description: JobDescription) -> dict[str, Siz
     written = [str(item.destination) for item in description.outputs if item.destination]
     try:
         return measure_all(hook.single_attempt_client("s3"), [*read, *written], folders=written)
-    except Exception as error:  # noqa: BLE001  # as with a record
+    except Exception as error:  # noqa: BLE001  # as for records: none may fail a task
         log.warning("Could not measure the inputs and outputs of job %s: %r", description.job_name, error)
         return {}
 
@@ -503,7 +503,7 @@ def begin_log_position(context: Context) -> None:
     comms: Any = task_runner.SUPERVISOR_COMMS
     try:
         comms.send(SetXCom(key=xcoms.LOG_POSITION_KEY, value={}, **place))
-    except Exception as error:  # noqa: BLE001  # of Airflow's many kinds; none is worth a task
+    except Exception as error:  # noqa: BLE001  # Airflow raises many kinds; none may fail a task
         log.warning("XCom %s could not be pushed: %r", xcoms.LOG_POSITION_KEY, error)
 
 
@@ -515,5 +515,5 @@ def forget_log_position(context: Context) -> None:
     place = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
     try:
         XCom.delete(key=xcoms.LOG_POSITION_KEY, **place)
-    except Exception as error:  # noqa: BLE001  # of Airflow's and XCom backends' many kinds; none is worth a task
+    except Exception as error:  # noqa: BLE001  # Airflow and XCom backends raise many kinds; none may fail a task
         log.warning("XCom %s could not be deleted: %r", xcoms.LOG_POSITION_KEY, error)

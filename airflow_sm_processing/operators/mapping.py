@@ -28,7 +28,7 @@ class ProcessingPartial(OperatorPartial):
     @classmethod
     def of(cls, partial: OperatorPartial) -> ProcessingPartial:
         """Return a `ProcessingPartial` in place of Airflow's own partial."""
-        partial._expand_called = True  # noqa: SLF001  # it is this one now that warns if it is never expanded
+        partial._expand_called = True  # noqa: SLF001  # Airflow's flag: this object now warns if it is never expanded
         return cls(operator_class=partial.operator_class, kwargs=partial.kwargs, params=partial.params)
 
     def expand(self, **mapped_kwargs: Any) -> MappedOperator:

@@ -341,7 +341,7 @@ def _states(ti: Any, operator: Any) -> dict[int, bool]:
     try:
         answer = ti.get_task_states(dag_id=ti.dag_id, task_ids=[operator.task_id], run_ids=[ti.run_id])
         states = answer.get(ti.run_id) or {}
-    except Exception as error:  # noqa: BLE001  # of Airflow's many kinds: then the XCom alone tells
+    except Exception as error:  # noqa: BLE001  # Airflow raises many kinds; the XCom alone then decides
         log.warning("Could not read from Airflow whether task %s was skipped: %r", operator.task_id, error)
         return {}
     ran = {_map_index(name, operator.task_id): _has_run(state) for name, state in states.items()}

@@ -98,7 +98,7 @@ def _texts_in(path: str, value: Any) -> Iterator[tuple[str, str]]:
 def _environment(**settings: Any) -> Environment:
     from jinja2 import Environment
 
-    return Environment(**{"extensions": ["jinja2.ext.do"], **settings})  # noqa: S701  # nothing is rendered with it
+    return Environment(**{"extensions": ["jinja2.ext.do"], **settings})  # noqa: S701  # it renders nothing
 
 
 @cache
@@ -228,7 +228,7 @@ def _as_written(value: Any, text: str) -> Any:
 
 def _literal(node: ast.expr, text: str) -> Any:
     if isinstance(node, ast.Dict):
-        pairs: Mapping[Any, ast.expr] = dict(zip((_literal(key, text) for key in node.keys), node.values, strict=True))  # type: ignore[arg-type]  # Jinja has read it: no `**` in it
+        pairs: Mapping[Any, ast.expr] = dict(zip((_literal(key, text) for key in node.keys), node.values, strict=True))  # type: ignore[arg-type]  # Jinja has parsed it, so it has no `**`
         return {key: _literal(item, text) for key, item in pairs.items()}
     if isinstance(node, (ast.List, ast.Tuple)):
         items = [_literal(item, text) for item in node.elts]

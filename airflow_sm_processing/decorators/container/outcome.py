@@ -87,7 +87,7 @@ class Outcome:
         self._folder.mkdir(parents=True, exist_ok=True)
         part = self._folder / (name + ".part")
         part.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(str(part), str(self._folder / name))  # noqa: PTH105  # whole or not at all: it is uploaded meanwhile
+        os.replace(str(part), str(self._folder / name))  # noqa: PTH105  # atomic, since SageMaker uploads meanwhile
 
 
 def _bytes_in_xcom(written: str) -> int:

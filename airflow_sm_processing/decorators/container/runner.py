@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_CODE = pathlib.Path(os.path.abspath(__file__)).parents[1]  # noqa: PTH100  # as it was started, links and all
+_CODE = pathlib.Path(os.path.abspath(__file__)).parents[1]  # noqa: PTH100  # as it was started, without resolving links
 _ML = _CODE.parents[2]
 """The container's `/opt/ml`: the code is in `/opt/ml/processing/input/code`."""
 _INSTALLED = "--requirements-are-installed"
@@ -30,7 +30,7 @@ _KILLED = 128
 
 def main() -> None:
     """Run the call; the process's exit code tells SageMaker whether it succeeded."""
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what is printed shows at once
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # so that prints appear at once
     signal.signal(signal.SIGTERM, _end)
     host = _host()
     outcome = Outcome(_ML / "processing" / "outcome", host)
@@ -38,7 +38,7 @@ def main() -> None:
         call = json.loads((_CODE / "call.json").read_text(encoding="utf-8"))
         if call["requirements"] and _INSTALLED not in sys.argv:
             install([_here(line) for line in call["requirements"]])
-            os.execv(sys.executable, [sys.executable, *sys.argv, _INSTALLED])  # noqa: S606  # it sees what is new
+            os.execv(sys.executable, [sys.executable, *sys.argv, _INSTALLED])  # noqa: S606  # so that it sees new packages
         value = _result_of(call)
         if host == _FIRST_HOST:
             outcome.put_result(value, multiple_outputs=call["multiple_outputs"], max_xcom_bytes=call["max_xcom_bytes"])
