@@ -81,7 +81,7 @@ _CONFIG: dict[str, Any] = {
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the provider's metadata, as Airflow's `provider_info.schema.json` has it.
+    """Return the provider's metadata in the form of Airflow's `provider_info.schema.json`.
 
     Airflow takes the URL of the documentation from the package's metadata: `[project.urls]` in pyproject.toml.
     """

@@ -9,19 +9,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# Patterns are compiled, and kept by `re`, when they are first used: a DAG file's parse needs none.
+# Patterns are strings, which `re` compiles and caches on first use: parsing a DAG file doesn't need them.
 
 __all__ = ["one_line", "printable", "signed_queries", "storable", "without_signatures"]
 
 
-# What could move a terminal's cursor, ring its bell, fake another line, or not be encoded at all.
+# Characters that could move a terminal's cursor, ring its bell, fake another line, or couldn't be encoded.
 _CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
 _UNSTORABLE = "[\0\ud800-\udfff]"
 
 
 def printable(text: str) -> str:
-    """Show control characters escaped; tabs and newlines stay."""
+    """Return a text with control characters escaped, except tabs and newlines."""
     return re.sub(_CONTROL, _escaped, text)
 
 
@@ -30,17 +30,17 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """Show newlines escaped as well."""
+    """Return a text with control characters escaped, including newlines."""
     return printable(text).replace("\n", "\\n")
 
 
 def storable(text: str | None) -> str | None:
-    """Escape what neither a database nor UTF-8 can hold, and hence no XCom: NUL and lone surrogates."""
+    """Return a text with NUL and lone surrogates escaped, which databases or UTF-8, and so XComs, can't hold."""
     return text and re.sub(_UNSTORABLE, _escaped, text)
 
 
 _URL_CHARACTERS = r"[^\s'\"<>?]"
-# Of S3's two ways to sign a URL, of CloudFront's, and of AWS APIs' own.
+# The query parameters of URLs signed in S3's two ways, by CloudFront, and for AWS APIs.
 _QUERY = (
     rf"(?i)\?({_URL_CHARACTERS}*?"
     rf"(?:X-Amz-(?:Signature|Credential|Security-Token)|Signature|AWSAccessKeyId)=[^\s'\"<>]*)"
@@ -48,11 +48,11 @@ _QUERY = (
 
 
 def without_signatures(text: str) -> str:
-    """Cut the query of each presigned URL in a text."""
+    """Return a text without the query strings of the presigned URLs in it."""
     return re.sub(_QUERY, "?***", text) if "?" in text else text
 
 
 def signed_queries(text: str) -> Iterator[str]:
-    """Yield the query of each presigned URL in a text."""
+    """Yield the query string of each presigned URL in a text."""
     if "?" in text:
         yield from re.findall(_QUERY, text)

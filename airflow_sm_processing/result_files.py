@@ -1,4 +1,4 @@
-"""Small files of a job's outputs that are wanted as values."""
+"""Result files: small files of a job's outputs that are read as values."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _SHOWN_KEYS = 5
 
 
 class ResultFile(NamedTuple):
-    """A file of an output, and the name that its value goes by."""
+    """A file of an output, and the name of its value."""
 
     name: str
     output_name: str
     path: str
-    """Below the output's place, with `/`."""
+    """The path below the output's URI, with `/`."""
 
     def uri(self, output_uri: str) -> str:
-        """Return where the file is, when the output is there."""
+        """Return the file's URI, from the output's."""
         return below(output_uri, self.path)
 
 
 def result_files(plain: Mapping[str, str]) -> list[ResultFile]:
-    """Read `{name: "<output name>/<path>"}`, which has no problems."""
+    """Return the result files in `{name: "<output name>/<path>"}`, which must have been checked."""
     return [ResultFile(name, *place.split("/", 1)) for name, place in plain.items()]
 
 
@@ -52,7 +52,7 @@ def result_file_problems(plain: Any, outputs: Collection[object]) -> Iterator[Pr
     """Yield what is wrong with such a mapping.
 
     Args:
-        plain: What the user gave.
+        plain: The value from the user.
         outputs: The names of the job's outputs; empty if they aren't all known.
     """
     if plain is None:
@@ -84,16 +84,16 @@ def _place_problems(where: str, place: Any, outputs: Collection[object]) -> Iter
 
 
 def read_result_file(session: Session, file: ResultFile, output_uri: str | None, *, max_bytes: int) -> Any:
-    """Return a file's value: of `.json` what is in it, of `.csv` a dict for each row, of any other its text.
+    """Return a file's value: the parsed content of `.json`, a dict per row of `.csv`, and the text of other files.
 
     Args:
-        session: The session that reads it.
-        file: Which file.
-        output_uri: Where its output is; None if the job has no such output.
-        max_bytes: The most that the file, and its value as JSON, may have: a CSV file's rows repeat its header.
+        session: The session to read it with.
+        file: The file.
+        output_uri: The URI of its output; None if the job has no such output.
+        max_bytes: The maximum size in bytes, of the file and of its value as JSON; a CSV file's rows repeat its header.
 
     Raises:
-        ResultFileError: It isn't there, is too large, doesn't parse, or has what an XCom can't carry.
+        ResultFileError: It is missing, is too large, doesn't parse, or has something that an XCom can't hold.
         ServiceError: S3 refused or couldn't be reached.
     """
     if output_uri is None:
@@ -111,11 +111,11 @@ def read_result_file(session: Session, file: ResultFile, output_uri: str | None,
         kind = uri.lower().rpartition(".")[2]
         kind = kind if kind in {"json", "csv"} else "text"
         reason = f"{uri} is no proper {kind} in UTF-8: {error}"
-    raise ResultFileError(file.name, printable(session.secrets.hide(reason)))  # it quotes what the file has
+    raise ResultFileError(file.name, printable(session.secrets.hide(reason)))  # it may quote the file
 
 
 def _small(value: Any, max_bytes: int) -> Any:
-    """Return the value if it can be an XCom of the task."""
+    """Return the value if it is small enough for an XCom of the task."""
     check_xcom_value(value)
     if json_bytes(value) > max_bytes:
         raise _LargeValueError
@@ -123,7 +123,7 @@ def _small(value: Any, max_bytes: int) -> Any:
 
 
 class _LargeValueError(Exception):
-    """A file's value is larger than an XCom of the task may be."""
+    """A file's value is too large for an XCom of the task."""
 
 
 def _content(session: Session, file: ResultFile, uri: str, max_bytes: int) -> bytes:
@@ -155,7 +155,7 @@ def _missing(session: Session, uri: str, error: ServiceError) -> str:
         with answer_read("ListObjectsV2", uri):
             readable(client, "ListObjectsV2", page, "IsTruncated")
             keys = [item["Key"].removeprefix(folder) for item in page.get("Contents", [])]
-    except ServiceError:  # the list would only have helped
+    except ServiceError:  # the error message only lacks the list then
         return f"there is no {uri}"
     names = one_line(", ".join(keys)) if keys else "nothing"
     return f"there is no {uri}; its folder has {names}{', …' * page['IsTruncated']}"
@@ -171,7 +171,7 @@ def _parsed(text: str, uri: str, max_bytes: int) -> Any:
 
 
 def _rows(text: str, max_bytes: int) -> Iterator[dict[str, str]]:
-    """Yield a dict for each row, until they are more than an XCom of the task may hold."""
+    """Yield a dict for each row, and raise when they become too large for an XCom of the task."""
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     repeated = _repeated(reader.fieldnames or ())
     if repeated is not None:
@@ -187,7 +187,7 @@ def _rows(text: str, max_bytes: int) -> Iterator[dict[str, str]]:
 
 
 def _without_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object as a dict, which would keep only the last of a key's values."""
+    """Return a JSON object as a dict, and refuse repeated keys: a dict would keep only the last value."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError(f"the key {_repeated(key for key, _ in pairs)!r} is repeated in one object")

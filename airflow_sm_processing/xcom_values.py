@@ -1,4 +1,4 @@
-"""Check what an XCom can carry: less than JSON, since Airflow's processes, API and databases each have limits."""
+"""Check whether a value can be an XCom: less than JSON, since Airflow's processes, API and databases have limits."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ __all__ = ["MAX_DEPTH", "XComValueError", "check_xcom_value", "json_bytes", "key
 
 
 MAX_DEPTH = 200
-"""Levels of lists and dicts; Airflow's messages between task and supervisor end at some 255 (pydantic-core)."""
+"""The maximum depth of lists and dicts; messages between a task and its supervisor allow about 255 (pydantic-core)."""
 _MIN_INTEGER = -(2**63)
 _MAX_INTEGER = 2**64 - 1
-"""The integers of msgpack, which Airflow's task processes speak with their supervisors."""
+"""The largest integer in msgpack, which Airflow's tasks and their supervisors use for messages."""
 _SHORT_ESCAPES = '\n\r\t\b\f"\\'
 _RESERVED_KEYS = frozenset({"__classname__", "__id__", "__type"})
-"""By which Airflow recognises its own serialised objects (`airflow.sdk.serde`), the old form included."""
-_LONGEST_KEY = 512  # of a key's column in Airflow's database
-# Airflow's task supervisor puts a key into an address as it is: these end it, or make another key or task of it.
+"""Keys by which Airflow recognises its own serialised objects (`airflow.sdk.serde`), including the old form."""
+_LONGEST_KEY = 512  # the length of the key's column in Airflow's database
+# Airflow's task supervisor puts a key into a URL unescaped: these characters end it, or change the key or task.
 _CHANGED_IN_ADDRESS = re.compile(r"[?#\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}|(?:^|/)\.{1,2}(?:/|$)")
 
 
 class XComValueError(ValueError):
-    """An XCom can't carry a value: `where` in it, such as `['loss'][0]`, and the `rule` that is broken there."""
+    """A value can't be an XCom: `where` in it the problem is, such as `['loss'][0]`, and the `rule` that it breaks."""
 
     def __init__(self, where: str, rule: str) -> None:
         self.where = where
@@ -37,7 +37,7 @@ class XComValueError(ValueError):
 
 
 class _Place(NamedTuple):
-    """A value inside another; its path is only put together for an error."""
+    """A value inside another; its path is built only for an error."""
 
     value: Any
     key: str
@@ -54,14 +54,14 @@ class _Place(NamedTuple):
 
 
 def check_xcom_value(value: Any, *, other_rule: Callable[[Any], str | None] | None = None) -> None:
-    """Refuse what would be lost, changed or rejected on its way into an XCom and back.
+    """Check that a value isn't lost, changed or rejected when it is written to an XCom and read back.
 
     Args:
-        value: Of the kinds that JSON has.
-        other_rule: Called with each value of another kind; returns the rule that it breaks, or None.
+        value: A value of JSON's types.
+        other_rule: Called with each value of another type; returns the rule that it breaks, or None.
 
     Raises:
-        XComValueError: The first such thing in the value.
+        XComValueError: The first problem in the value.
     """
     places = [_Place(value, "", None, 0)]
     while places:
@@ -75,15 +75,14 @@ def check_xcom_value(value: Any, *, other_rule: Callable[[Any], str | None] | No
 def json_bytes(value: Any) -> int:
     """Return the size of a value that `check_xcom_value` passed, as JSON in UTF-8.
 
-    A text that is the whole value counts without its quotes and the backslashes before line ends and the like, so
-    that a text file of so many bytes has a value of so many bytes.
+    If the whole value is a text, quotes and escapes aren't counted, so that a text file's value has the file's size.
     """
     size = len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
     return size - 2 - sum(map(value.count, _SHORT_ESCAPES)) if isinstance(value, str) else size
 
 
 def key_rule(key: object) -> str | None:
-    """Return the rule that an XCom's key breaks; None if it can be one."""
+    """Return the rule that makes a key invalid for an XCom; None if it is valid."""
     if not isinstance(key, str):
         return "must be a string, to be an XCom's key"
     if not 0 < len(key) <= _LONGEST_KEY:
@@ -98,7 +97,7 @@ def key_rule(key: object) -> str | None:
 
 def _inside(place: _Place) -> Iterator[_Place]:
     value = place.value
-    depth = place.depth + (1 if isinstance(value, (dict, list)) else 2)  # others travel in a dict that says which
+    depth = place.depth + (1 if isinstance(value, (dict, list)) else 2)  # others are wrapped in a dict
     if isinstance(value, dict):
         for key, item in value.items():
             yield _Place(item, f"[{key!r}]", place, depth)
@@ -159,7 +158,7 @@ _MAX_PATH_CHARACTERS = 200
 
 
 def _shortened(path: str) -> str:
-    """Return a path that fits a message: keys may be long, and nesting deep."""
+    """Return a path shortened for a message, since keys may be long and nesting deep."""
     if len(path) <= _MAX_PATH_CHARACTERS:
         return path
     half = _MAX_PATH_CHARACTERS // 2

@@ -1,4 +1,4 @@
-"""XComs: their keys, the results of a task, the record of a job for the UI, and reading those that may be absent."""
+"""XComs: their keys, a task's result, a job's record for the UI, and reading XComs that may be missing."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ __all__ = [
 JOB_NAME_KEY = "job_name"
 JOB_ARN_KEY = "job_arn"
 LOG_POSITION_KEY = "log_position"
-"""How far the job's log was shown while the task was deferred; gone when the task has ended."""
+"""The key of the position in the job's log while the task is deferred; deleted when the task has ended."""
 LINK_KEYS = {"Job": "_link_job", "Logs": "_link_logs", "Outputs": "_link_outputs"}
-"""For the addresses of the AWS console's pages, by the titles that `ProcessingJob.links` gives them."""
+"""The keys of the AWS console pages' addresses, by the pages' titles in `ProcessingJob.links`."""
 RECORD_KEY = "_job"
-"""For what the pages of Airflow's UI show of the job; see `records`."""
+"""The key of the job's record for the pages in Airflow's UI; see `job_record`."""
 DETAILS_KEY = "_job_details"
 STORED_RECORD = "processing_job:"
-"""Begins the keys in `task_state_store`, which go on with the job's name: it keeps the records of earlier tries."""
+"""The beginning of keys in `task_state_store`, before the job's name; the records of earlier tries are kept there."""
 RESULT_KEY = "return_value"
-"""Airflow's own, for what a task returns."""
+"""Airflow's own key for a task's result."""
 RESERVED_KEYS = frozenset(
     {RESULT_KEY, JOB_NAME_KEY, JOB_ARN_KEY, LOG_POSITION_KEY, RECORD_KEY, DETAILS_KEY, *LINK_KEYS.values()}
 )
@@ -101,17 +101,17 @@ def reserved_name_problems(outputs: Sequence[ProcessingOutput]) -> Iterator[Prob
 
 
 def moment(time: datetime | None) -> str | None:
-    """Return a time as XComs have it: ISO 8601 in UTC."""
+    """Return a time in the form for XComs: ISO 8601 in UTC."""
     return None if time is None else time.astimezone(timezone.utc).isoformat()
 
 
 RECORD_VERSION = 1
-"""Counts the forms that records have had: whoever reads one finds those of older versions too."""
+"""The version of the records' form; readers also find records of older versions."""
 
 
 @value_object
 class Circumstances(Value):
-    """What a job's task adds to its record."""
+    """Properties of the task and try that are added to a job's record."""
 
     try_number: int
     awaited: bool
@@ -128,13 +128,13 @@ def job_record(
     now: datetime | None = None,
     error_line: str | None = None,
 ) -> dict[str, Any]:
-    """Return a job's record: small, for there may be many in one table.
+    """Return a job's record, which is small, because there may be many in one table.
 
     Args:
         job: The job, with its request.
-        description: As it is now; None if it was made right now.
-        circumstances: The task's.
-        now: The time of this moment: of submission, if the job was made right now.
+        description: Its current description; None if it was just created.
+        circumstances: The task's properties.
+        now: The current time; the time of submission, if the job was just created.
         error_line: The line of a failed job's log that says why.
     """
     from airflow_sm_processing.processing.description import JobStatus
@@ -166,7 +166,7 @@ def job_record(
 
 
 def stopping_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a job's record, now that it was asked to stop."""
+    """Return the record updated for a job that is being stopped."""
     from airflow_sm_processing.processing.description import JobStatus
 
     now = moment(datetime.now(timezone.utc))
@@ -174,7 +174,7 @@ def stopping_record(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ended_record(record: Mapping[str, Any], description: JobDescription) -> dict[str, Any]:
-    """Return a job's record, now that the job has ended."""
+    """Return the record updated for a job that has ended."""
     return {
         **record,
         **_progress(description),
@@ -189,11 +189,11 @@ def job_details(
     sizes: Mapping[str, Size | None] | None = None,
     log_tail: Mapping[str, Iterable[str]] | None = None,
 ) -> dict[str, Any]:
-    """Return what is shown of one job beside its record.
+    """Return the details that are shown for one job in addition to its record.
 
     Args:
         job: The job, with its request.
-        sizes: What is in S3, by the URI of an input or output.
+        sizes: The sizes in S3, by the URI of an input or output.
         log_tail: The last lines of each host.
     """
     request = job.request or {}
@@ -215,7 +215,7 @@ def _progress(description: JobDescription | None) -> dict[str, Any]:
         texts = ("exit_message", "failure_reason")
         return {"status": JobStatus.IN_PROGRESS.value, **dict.fromkeys((*nothing, *texts))}
     return {
-        # One that isn't known is none that a job ends with.
+        # An unknown status doesn't count as an end.
         "status": (description.status if description.status.is_known else JobStatus.IN_PROGRESS).value,
         "created_at": moment(description.created_at),
         "started_at": moment(description.started_at),
@@ -258,11 +258,11 @@ def _place(
 
 
 def xcom_if_any(ti: Any, key: str) -> Any:
-    """Return an XCom that a task instance may not have: Airflow logs an error when a missing one is asked for.
+    """Return an XCom, or None if there is none, without the error that Airflow logs for a missing one.
 
     Args:
         ti: The task instance, or its key.
-        key: The XCom's.
+        key: The XCom's key.
     """
     from airflow.sdk.execution_time import task_runner
     from airflow.sdk.execution_time.comms import GetXComSequenceSlice
