@@ -1,4 +1,4 @@
-"""An Airflow home of the test process's own, set before anything imports Airflow, and what all tiers run tasks with."""
+"""A separate Airflow home for the test process, set before anything imports Airflow, and fixtures for all tiers."""
 
 from __future__ import annotations
 

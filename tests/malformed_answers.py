@@ -1,6 +1,6 @@
-"""Answers with status 200 that can't be read, as proxies, half-dead servers and later versions of a service give them.
+"""Responses with status 200 that can't be read, as from proxies, half-dead servers and later versions of a service.
 
-Each is made of the true answer, so that it is wrong in one thing alone.
+Each is made from the true response, so that it is wrong in only one respect.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Malformed:
 
     id: str
     spoil: Callable[[bytes], bytes]
-    """Makes the body of the true one."""
+    """Makes the spoilt body from the true one."""
     headers: dict[str, str] | None = None
     """In place of the true answer's; None keeps those."""
     status: int = 200

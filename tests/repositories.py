@@ -65,16 +65,16 @@ class Repository:
 
 @dataclass
 class GitServer:
-    """What the server asks for, and what it saw."""
+    """The login that the server requires, and a record of the requests."""
 
     url: str
     certificate: Path
     login: tuple[str, str] | None = None
-    """The username and the password without which nothing is given."""
+    """The required username and password."""
     message: bytes = b""
-    """What it says to those whom it refuses."""
+    """The message of a refusal."""
     is_stuck: bool = False
-    """Whether it answers nothing."""
+    """Whether it never answers."""
     logins: list[tuple[str, ...]] = field(default_factory=list)
     """The usernames and passwords of the requests that had one."""
     processes: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ class GitServer:
     asked: threading.Event = field(default_factory=threading.Event)
     """Set when there was a request."""
     released: threading.Event = field(default_factory=threading.Event)
-    """To be set, so that a server that is stuck comes to its end."""
+    """Set it to let a stuck server end."""
 
 
 @contextmanager

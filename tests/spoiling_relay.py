@@ -22,7 +22,7 @@ _HOST = "127.0.0.1"
 
 
 class SpoilingRelay:
-    """Spoils the answers that it was told to, each once and in order, while its `with` block lasts."""
+    """Spoils chosen responses, each once and in order, while its `with` block lasts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -37,7 +37,7 @@ class SpoilingRelay:
         return f"http://{_HOST}:{self._server.server_address[1]}"
 
     def environment(self) -> dict[str, str]:
-        """What leads a client's calls through it."""
+        """The environment variables that make a client's calls go through it."""
         return {"HTTP_PROXY": self.url, "http_proxy": self.url, "NO_PROXY": "", "no_proxy": ""}
 
     def __enter__(self) -> Self:
@@ -57,7 +57,7 @@ class SpoilingRelay:
             self._to_spoil[operation].extend(answers)
 
     def forget(self) -> None:
-        """Let everything pass from now on."""
+        """Pass everything on unchanged from now on."""
         with self._lock:
             self._to_spoil.clear()
 
@@ -67,7 +67,7 @@ class SpoilingRelay:
             return {name: list(map(str, answers)) for name, answers in self._to_spoil.items() if answers}
 
     def wait_until_spoilt(self, seconds: float) -> bool:
-        """Wait until nothing is left to spoil; say whether that came."""
+        """Wait until nothing is left to spoil; return whether that came."""
         until = time.monotonic() + seconds
         while self.left() and time.monotonic() < until:
             time.sleep(0.02)
@@ -80,7 +80,7 @@ class SpoilingRelay:
 
     @property
     def drips(self) -> int:
-        """How many answers drip at the moment."""
+        """The number of responses that are dripping at the moment."""
         return self._drips
 
     def pass_on(self, body: bytes, to: IO[bytes], pause: float) -> None:
@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.relay.pass_on(body, self.wfile, pause)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: `SpoilingRelay.calls` has it."""
+        """Log nothing: `SpoilingRelay.calls` has the calls."""
 
 
 def _operation(method: str, url: str, headers: Mapping[str, str], body: bytes) -> str:
@@ -183,4 +183,4 @@ class _Server(ThreadingHTTPServer):
         self.relay = relay
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Let a caller go that hung up."""
+        """Ignore a caller that hung up."""

@@ -44,19 +44,19 @@ _NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 @dataclass
 class Supervisor:
-    """Answers what a task asks while it runs, and notes what it says."""
+    """Answers a task's requests while it runs, and records what it reports."""
 
     xcoms: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
-    """By task and map index, then by key."""
+    """XComs by task and map index, then by key."""
     said: list[Any] = field(default_factory=list)
     notes: dict[tuple[Any, str], Any] = field(default_factory=dict)
     """What tasks keep in `task_state_store`, by task instance and key."""
     places: dict[Any, tuple[str, int]] = field(default_factory=dict)
     """The task and map index that each stay's id stands for."""
     state: str | None = None
-    """The tasks' in Airflow's database, as far as anybody asks; None says that there are no such tasks any more."""
+    """The tasks' state in Airflow's database, if asked for; None means that the tasks no longer exist."""
     states: dict[tuple[str, int], str | None] = field(default_factory=dict)
-    """Of other tasks, by task and map index."""
+    """The states of other tasks, by task and map index."""
     on_xcom: Callable[[str], None] | None = None
     """Called with the key of each XCom that the task pushes, while it runs."""
 
@@ -73,7 +73,7 @@ class Supervisor:
         return self._told_of_task(msg)
 
     def _told_of_task(self, msg: Any) -> Any:
-        """Answer what is asked about a task instance itself; None if it is none of that."""
+        """Answer a request about the task instance itself; return None for other requests."""
         if isinstance(msg, GetTaskStates):
             return TaskStatesResult(task_states=dict.fromkeys(msg.run_ids or [], self._states_of(msg.task_ids or [])))
         if isinstance(msg, SetTaskStateStore):
@@ -149,7 +149,7 @@ class Runner:
         return Ended(str(state.value), message, error, instance.task)
 
     def rendered(self, task: Any, *, map_index: int = -1) -> Any:
-        """Give the task with its templates and references resolved, as `execute` would find it."""
+        """Return the task with its templates and references resolved, as `execute` would find it."""
         instance = self.instance(task, map_index=map_index)
         instance.task = instance.task.prepare_for_execution()
         context = instance.get_template_context()
@@ -185,7 +185,7 @@ class Runner:
 
 @contextmanager
 def installed(supervisor: Supervisor) -> Iterator[Runner]:
-    """Put the supervisor where Airflow's task runner looks for it."""
+    """Install the supervisor where Airflow's task runner looks for it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
         yield Runner(supervisor)

@@ -1,4 +1,4 @@
-"""Jobs that somebody starts without Airflow."""
+"""Jobs that are started without Airflow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BUCKET = "watched"
 
 
 class Account:
-    """Starts jobs as anybody may, without Airflow."""
+    """Starts jobs without Airflow."""
 
     def __init__(self, sagemaker: LocalSageMaker) -> None:
         self._client = sagemaker.client("sagemaker")

@@ -1,4 +1,4 @@
-"""Secrets that sing where they are seen, and the search for them in all that an Airflow wrote."""
+"""Recognisable secrets, and the search for them in everything that an Airflow wrote."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _canary(kind: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Canaries:
-    """One secret of each kind; none looks like another, and none is escaped wherever it is written."""
+    """One secret of each kind; each is different, and has no characters that need escaping anywhere."""
 
     access_key_id: str = field(repr=False)
     secret_access_key: str = field(repr=False)
@@ -50,12 +50,12 @@ class Canaries:
         )
 
     def all(self) -> dict[str, str]:
-        """Give what must not be seen, by name."""
+        """Return what must not be seen, by name."""
         told = {name: value for name, value in vars(self).items() if name != "access_key_id"}
         return {**told, "literal": LITERAL}
 
     def variables(self) -> dict[str, str]:
-        """Give Airflow's variables; none has a name that Airflow takes for a secret's."""
+        """Return Airflow's variables; none has a name that Airflow takes for a secret's."""
         return {
             "canary_word": self.word,
             "canary_mapped": self.mapped,
@@ -65,7 +65,7 @@ class Canaries:
         }
 
     def connections(self) -> dict[str, Any]:
-        """Give Airflow's connections."""
+        """Return Airflow's connections."""
         return {
             "canary_database": {"conn_type": "generic", "login": "alice", "password": self.password},
             "canary_aws": {
@@ -77,7 +77,7 @@ class Canaries:
         }
 
     def plant(self, airflow: RunningAirflow, folder: Path) -> None:
-        """Let Airflow read them from files in this folder: its command line is written down."""
+        """Let Airflow read them from files in this folder, since its command line is logged."""
         for kind, planted in (("variables", self.variables()), ("connections", self.connections())):
             path = folder / f"{kind}.json"
             path.write_text(json.dumps(planted))
@@ -85,11 +85,11 @@ class Canaries:
             airflow.processes.run(f"import-{kind}", command, airflow.home.environment())
 
     def in_text(self, text: str) -> set[str]:
-        """Give the names of those that a text has."""
+        """Return the names of the secrets in a text."""
         return {name for name, value in self.all().items() if value in text}
 
     def in_files(self, folder: Path) -> set[tuple[str, str]]:
-        """Give those that stand in any file below the folder but a database's: file and name."""
+        """Return the secrets in files below the folder, except databases: file and name."""
         found = set()
         for path in folder.rglob("*"):
             if path.is_file() and not path.name.startswith("airflow.db"):
@@ -98,7 +98,7 @@ class Canaries:
         return found
 
     def in_database(self, path: Path) -> set[tuple[str, str, str]]:
-        """Give those that any row of any table has: table, column and name."""
+        """Return the secrets in any row of any table: table, column and name."""
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
             database.text_factory = lambda text: text.decode(errors="replace")
             return {

@@ -54,7 +54,7 @@ SETTINGS = {
 
 
 TEST_SECONDS = 1800
-"""More than its waits, which say what they waited for when their time is over."""
+"""More than the tests' own time limits, whose errors say what was waited for."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -67,7 +67,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the tier's tests the time of their own waits."""
+    """Give the tier's tests enough time for their own time limits."""
     for item in items:
         if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(TEST_SECONDS))
@@ -149,7 +149,7 @@ def job_of(sagemaker: LocalSageMaker) -> Callable[[Run, str], dict[str, object]]
 
 @pytest.fixture(scope="session")
 def status_of(sagemaker: LocalSageMaker) -> Callable[[str], str]:
-    """Gives a job's status as it is now."""
+    """Returns a job's status as it is now."""
 
     def status(job_name: str) -> str:
         found = sagemaker.client("sagemaker").describe_processing_job(ProcessingJobName=job_name)
@@ -160,7 +160,7 @@ def status_of(sagemaker: LocalSageMaker) -> Callable[[str], str]:
 
 @pytest.fixture(scope="session")
 def last_status_of(status_of: Callable[[str], str]) -> Callable[[str], str]:
-    """Waits for a job's end, at most as long as a stop takes, and gives its status then."""
+    """Waits for a job's end, at most as long as a stop takes, and returns its status then."""
 
     def wait(job_name: str) -> str:
         deadline = time.monotonic() + 60
@@ -174,7 +174,7 @@ def last_status_of(status_of: Callable[[str], str]) -> Callable[[str], str]:
 
 @pytest.fixture(scope="session")
 def written_lines(sagemaker: LocalSageMaker) -> Callable[[str], list[JobLine]]:
-    """Gives what CloudWatch has of a job's script, in its order."""
+    """Returns what CloudWatch has of a job's script, in its order."""
     pages = sagemaker.client("logs").get_paginator("filter_log_events")
 
     def lines(job_name: str) -> list[JobLine]:

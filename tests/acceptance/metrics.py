@@ -15,14 +15,14 @@ _END = b"end"
 
 
 class Metrics:
-    """A StatsD server that keeps what it is told, with its tags: `name,tag=value:1|c`."""
+    """A StatsD server that stores the metrics that it receives, with their tags: `name,tag=value:1|c`."""
 
     def __init__(self, server: socket.socket) -> None:
         self._server = server
         self._lines: list[str] = []
 
     def environment(self) -> dict[str, str]:
-        """Give what makes Airflow send its metrics here, and leave no tag out."""
+        """Return what makes Airflow send its metrics here, and leave no tag out."""
         settings = {
             "STATSD_ON": "True",
             "STATSD_HOST": "127.0.0.1",
@@ -33,7 +33,7 @@ class Metrics:
         return {f"AIRFLOW__METRICS__{name}": value for name, value in settings.items()}
 
     def of(self, name: str, **tags: str) -> list[str]:
-        """Give what came of a metric with these tags among its own, such as `1|c`, in order."""
+        """Return what came of a metric with these tags among its own, such as `1|c`, in order."""
         wanted = {f"{tag}={value}" for tag, value in tags.items()}
         found = []
         for line in self._lines:

@@ -11,9 +11,9 @@ _LISTEN = "0A"
 
 
 def processes_of(home: Path) -> set[int]:
-    """Give the processes that have a file in this folder open: all of a home's log to files there.
+    """Return the processes that have a file in this folder open: all of a home's log to files there.
 
-    (Their environment doesn't tell: Airflow overwrites it when it sets a process's title.)
+    (Their environment isn't usable: Airflow overwrites it when it sets a process's title.)
     """
     pids = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
     return {pid for pid in pids if any(file.startswith(f"{home}/") for file in _open_files(pid))}
@@ -31,7 +31,7 @@ def task_processes(task_instance_id: str) -> dict[str, int]:
 
 
 def is_running(pid: int) -> bool:
-    """Say whether a process is there and no zombie."""
+    """Return whether a process exists and isn't a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -39,7 +39,7 @@ def is_running(pid: int) -> bool:
 
 
 def listening_hosts(pids: set[int]) -> set[str]:
-    """Give the addresses that any of these processes listens on, in the kernel's hexadecimal form."""
+    """Return the addresses that any of these processes listens on, in the kernel's hexadecimal form."""
     sockets = {file for pid in pids for file in _open_files(pid) if file.startswith("socket:")}
     lines = [line.split() for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]]
     return {line[1].partition(":")[0] for line in lines if line[3] == _LISTEN and f"socket:[{line[9]}]" in sockets}

@@ -1,4 +1,4 @@
-"""DAG runs, and what one waits for and does in them."""
+"""DAG runs: waiting for something in them, and acting on them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TRIGGER_STARTED = re.compile(r"^trigger \S+ \(ID \d+\) starting$", re.MULTILINE
 _JOB_LINE = re.compile(r"\[(algo-\d+)\] (.*)")
 
 PATIENCE_SECONDS = 900
-"""How long a run may take on a machine that does ten other things."""
+"""How long a run may take on a busy machine, in seconds."""
 
 
 class JobLine(NamedTuple):
@@ -53,7 +53,7 @@ class JobLine(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Gate:
-    """What holds the jobs of `scripts/waits_at_gate.py` back: they end when it is open."""
+    """Holds back the jobs of `scripts/waits_at_gate.py`, which end when it is open."""
 
     path: Path
 
@@ -75,7 +75,7 @@ class Run:
 
     @classmethod
     def made(cls, airflow: RunningAirflow, dag_id: str, run_id: str) -> Run:
-        """Give a run that Airflow itself has made."""
+        """Return a run that Airflow itself has made."""
         run = cls.__new__(cls)
         run._airflow, run._gate, run.dag_id, run.run_id = airflow, None, dag_id, run_id
         return run
@@ -86,7 +86,7 @@ class Run:
         self._gate.open()
 
     def ended(self) -> list[TaskInstance]:
-        """Give the tasks when the run has ended; why some of them failed shows if the test fails."""
+        """Return the tasks when the run has ended; why some of them failed shows if the test fails."""
         self.until(lambda: self._airflow.api.run_state(self.dag_id, self.run_id) in {"success", "failed"}, "its end")
         tasks = self.tasks()
         if failed := [task for task in tasks if task.state == "failed"]:
@@ -100,7 +100,7 @@ class Run:
         return tasks
 
     def end_of(self, task_id: str) -> str:
-        """Give a task's state at its end; what it logged shows if the test fails."""
+        """Return a task's state at its end; what it logged shows if the test fails."""
         self.until_task_is(task_id, *ENDS)
         print(f"----- log of {self.dag_id}.{task_id}", self.log(task_id), sep="\n")
         return str(self.task(task_id).state)
@@ -123,29 +123,29 @@ class Run:
             self.until(lambda: self.trigger_starts(task_id) > 0, f"the trigger of {task_id} to start")
 
     def submitted_job(self, task_id: str, *, other_than: str | None = None) -> str:
-        """Give the job's name when a task has submitted one; a cleared task's, when it isn't the old one any more."""
+        """Return the job's name when a task has submitted one; a cleared task's, when it isn't the old one any more."""
         self.until(lambda: self.xcoms(task_id).get("job_name") not in {None, other_than}, f"{task_id} to submit a job")
         name: str = self.xcoms(task_id)["job_name"]
         return name
 
     def trigger_starts(self, task_id: str, *, map_index: int = -1) -> int:
-        """Say how often a triggerer has started the task's trigger."""
+        """Return how often a triggerer has started the task's trigger."""
         return len(_TRIGGER_STARTED.findall(self.log(task_id, map_index=map_index)))
 
     def xcoms(self, task_id: str, *, map_index: int = -1) -> Mapping[str, Any]:
-        """Give what a task pushed."""
+        """Return what a task pushed."""
         return self._airflow.api.xcoms(self.dag_id, self.run_id, task_id, map_index=map_index)
 
     def rendered(self, task_id: str) -> Mapping[str, object]:
-        """Give a task's template fields as they were rendered."""
+        """Return a task's template fields as they were rendered."""
         return self._airflow.api.rendered_fields(self.dag_id, self.run_id, task_id)
 
     def log(self, task_id: str, *, map_index: int = -1) -> str:
-        """Give the log of a task's latest try."""
+        """Return the log of a task's latest try."""
         return self._airflow.api.log(self.dag_id, self.run_id, self.task(task_id, map_index=map_index))
 
     def job_lines(self, task_id: str, *, map_index: int = -1) -> list[JobLine]:
-        """Give the lines of the task's script in its log."""
+        """Return the lines of the task's script in its log."""
         task = self.task(task_id, map_index=map_index)
         return JobLine.all_of(self._airflow.api.log_events(self.dag_id, self.run_id, task))
 
@@ -162,11 +162,11 @@ class Run:
         self._airflow.api.clear(self.dag_id, self.run_id, task_id)
 
     def task(self, task_id: str, *, map_index: int = -1) -> TaskInstance:
-        """Give a task of the run as it is now."""
+        """Return a task of the run as it is now."""
         return next(task for task in self.tasks() if (task.task_id, task.map_index) == (task_id, map_index))
 
     def tasks(self) -> list[TaskInstance]:
-        """Give the tasks of the run as they are now."""
+        """Return the tasks of the run as they are now."""
         return self._airflow.api.task_instances(self.dag_id, self.run_id)
 
     def until(self, ready: Callable[[], bool], what: str) -> None:

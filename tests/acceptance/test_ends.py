@@ -89,7 +89,7 @@ def test_a_failed_task_keeps_the_names_of_its_job_and_outputs(run: Run, job_of: 
 
 
 def users_xcoms(run: Run, task_id: str) -> dict[str, Any]:
-    """Give the task's XComs but those that Airflow's pages are made of."""
+    """Return the task's XComs but those that Airflow's pages are made of."""
     return {key: value for key, value in run.xcoms(task_id).items() if key not in {RECORD_KEY, DETAILS_KEY}}
 
 
@@ -101,5 +101,5 @@ def test_the_end_is_recorded_for_airflows_pages_in_every_mode(run: Run, task_id:
 
 
 def utc(moment: Any) -> str:
-    """Give a moment as the results have it."""
+    """Return a moment as the results have it."""
     return moment.astimezone(timezone.utc).isoformat()

@@ -162,6 +162,6 @@ def test_a_job_that_anybody_started_schedules_the_dag_that_watches(
 
 
 def scheduled_run(airflow: RunningAirflow, dag_id: str) -> Run:
-    """Give the run that an asset event has made."""
+    """Return the run that an asset event has made."""
     airflow.processes.wait_until(lambda: bool(airflow.api.run_ids(dag_id)), within=120, what=f"a run of {dag_id}")
     return Run.made(airflow, dag_id, airflow.api.run_ids(dag_id)[0])

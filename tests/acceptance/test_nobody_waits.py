@@ -91,7 +91,7 @@ def act(case: Case, run: Run, waiting: str) -> Acted:
 
 @pytest.fixture(params=MODES)
 def acted_in(request: pytest.FixtureRequest, acted: dict[tuple[str, str], Acted]) -> Callable[[str], Acted]:
-    """Gives a case's task in the mode at hand."""
+    """Returns a case's task in the mode at hand."""
     return lambda name: acted[request.param, name]
 
 

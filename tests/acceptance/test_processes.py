@@ -49,7 +49,7 @@ def eventually(fact, within=30.0):
 
 
 def first_line(log: Path) -> str:
-    """Give the first line of a log that may still be written."""
+    """Return the first line of a log that may still be written."""
     text = log.read_text() if log.exists() else ""
     return text.partition("\n")[0] if "\n" in text else ""
 

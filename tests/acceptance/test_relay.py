@@ -52,7 +52,7 @@ def create_bucket(service: LocalSageMaker, relay: Relay) -> Iterator[Callable[[s
 
 @pytest.fixture
 def buckets(service: LocalSageMaker) -> Callable[[], set[str]]:
-    """Gives the buckets that there are, past the relay."""
+    """Returns the buckets that there are, past the relay."""
     return lambda: {bucket["Name"] for bucket in service.client("s3").list_buckets()["Buckets"]}
 
 

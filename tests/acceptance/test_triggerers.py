@@ -74,7 +74,7 @@ def crowd(airflow: RunningAirflow, triggerers: Triggerers, gate_factory: Callabl
 
 
 def all_deferred(run: Run) -> list[TaskInstance]:
-    """Give the tasks when each is deferred to a triggerer that shows its job's lines already."""
+    """Return the tasks when each is deferred to a triggerer that shows its job's lines already."""
     mapped = sum(MAPPED.values())
     run.until(lambda: [task.state for task in run.tasks()].count("deferred") == mapped, "all tasks to be deferred")
     tasks = run.tasks()

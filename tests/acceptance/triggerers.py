@@ -24,7 +24,7 @@ class Triggerer(NamedTuple):
 
 
 class Triggerers:
-    """Those that run now: one at first."""
+    """The running triggerers; one at first."""
 
     def __init__(self, airflow: RunningAirflow) -> None:
         self._airflow = airflow
@@ -33,13 +33,13 @@ class Triggerers:
         self._names = (f"triggerer-{count}" for count in itertools.count(2))
 
     def at_least(self, count: int) -> list[Triggerer]:
-        """Give those that run, when there are as many."""
+        """Return those that run, when there are as many."""
         while len(self._running) < count:
             self.start()
         return list(self._running)
 
     def start(self) -> Triggerer:
-        """Start one more, and give it when it has reported itself."""
+        """Start one more, and return it when it has reported itself."""
         before = self._airflow.api.triggerers()
         child = self._airflow.start("triggerer", name=next(self._names))
         self._airflow.processes.wait_until(
@@ -51,7 +51,7 @@ class Triggerers:
         return self._running[-1]
 
     def numbered(self, number: int | None) -> Triggerer:
-        """Give the one that a task instance names as its own."""
+        """Return the one that a task instance names as its own."""
         return next(triggerer for triggerer in self._running if triggerer.number == number)
 
     def stop(self, triggerer: Triggerer) -> None:

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 @contextmanager
 def dag_tested(commands: Path, home: Path, *, dags: str, dag_id: str, **settings: str) -> Iterator[Path]:
-    """Run a DAG to its end on a local SageMaker, which stays for the block; give the file of what was printed."""
+    """Run a DAG to its end on a local SageMaker, which stays for the block; return the file of what was printed."""
     log = home / "log"
     airflow = {
         "AIRFLOW_HOME": str(home),

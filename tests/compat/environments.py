@@ -1,4 +1,4 @@
-"""Environments of their own, made once and kept: uv links files instead of copying them."""
+"""Separate environments, created once and kept; uv links files instead of copying them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def environment(name: str, *requirements: str | Path, wanted: Path | None = None
     """Return the folder of the commands of an environment with this package.
 
     Args:
-        name: Tells it from others.
-        requirements: What `uv pip install` takes beside the package, options too.
-        wanted: A file on whose change it is made anew, as on pyproject.toml's, which has the entry points.
+        name: The environment's name.
+        requirements: Arguments of `uv pip install` in addition to the package, including options.
+        wanted: A file whose change recreates the environment, as does that of pyproject.toml with the entry points.
     """
     folder = ROOT / f".venv-{name}"
     stamp = folder / ".installed"

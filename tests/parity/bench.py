@@ -29,16 +29,16 @@ class Bench:
         self._numbers = itertools.count()
 
     def compare(self, case: Case) -> tuple[Wire, Wire]:
-        """Give what the SDK and what we put on the wire."""
+        """Return what the SDK and what we put on the wire."""
         sdk, ours = (self._carry_out(side, case) for side in self.sides)
         return sdk, ours
 
     def ours(self, case: Case) -> Wire:
-        """Give what we put on the wire."""
+        """Return what we put on the wire."""
         return self._carry_out(self.sides[1], case)
 
     def parameters(self, name: str) -> list[list[list[str]]]:
-        """Give the name, default and kind of each parameter of a class or method, with the SDK and with ours."""
+        """Return the name, default and kind of each parameter of a class or method, with the SDK and with ours."""
         order = {"parameters of": name, "access_key": f"AKIA{next(self._numbers)}"}
         return [side.carry_out(order)["parameters"] for side in self.sides]
 

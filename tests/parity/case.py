@@ -1,4 +1,4 @@
-"""A case: what a user writes and finds, told without either library."""
+"""A case: what a user writes and finds, described without either library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Described = dict[str, Any]
 ROLE = "arn:aws:iam::123456789012:role/SageMakerRole"
 IMAGE = "123456789012.dkr.ecr.us-west-2.amazonaws.com/sklearn:1.2-1"
 FOLDER = "{folder}"
-"""Stands in a case for the absolute path of the folder that its files are in."""
+"""Used in a case for the absolute path of the folder with its files."""
 
 
 _VERSION = {"framework_version": "2.0"}
@@ -25,7 +25,7 @@ OWN: dict[str, Described] = {
     "HuggingFaceProcessor": {"transformers_version": "4", "pytorch_version": "2"},
     **dict.fromkeys(("PyTorchProcessor", "TensorFlowProcessor", "XGBoostProcessor", "MXNetProcessor"), _VERSION),
 }
-"""What a processor requires beside what all do."""
+"""What a processor requires in addition to what all processors require."""
 
 
 class Refused(NamedTuple):
@@ -56,11 +56,11 @@ class Case:
     refused: Refused | None = None
 
     def account(self) -> Account:
-        """Give a fresh AWS account as the case finds it."""
+        """Return a fresh AWS account as the case finds it."""
         return Account(buckets=dict(self.buckets), denied=self.denied)
 
     def order(self) -> dict[str, Any]:
-        """Give the case as its worker reads it."""
+        """Return the case as its worker reads it."""
         return {
             "processor": self.processor,
             "init": {**self._minimal(), **self.init},

@@ -1,4 +1,4 @@
-"""A difference from the SDK that is on purpose: what it does, what we do instead, and why."""
+"""An intentional difference from the SDK: what it does, what we do instead, and why."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def outcome(wire: Wire) -> str:
 
 
 def left_behind(wire: Wire) -> tuple[str, int]:
-    """Tell the outcome, and how many objects were uploaded."""
+    """Return the outcome, and how many objects were uploaded."""
     return outcome(wire), len(wire.account.objects)
 
 
@@ -38,13 +38,13 @@ def bucket_created(wire: Wire) -> tuple[str, bool]:
 
 
 def base_name(wire: Wire) -> str:
-    """Give the generated job name without its timestamp."""
+    """Return the generated job name without its timestamp."""
     [request] = wire.effects["requests"]
     return str(request["ProcessingJobName"]).removesuffix("-<time>")
 
 
 def specification(wire: Wire) -> tuple[str, Any]:
-    """Tell the outcome and what the container runs."""
+    """Return the outcome and what the container runs."""
     return outcome(wire), [
         {k: v for k, v in r["AppSpecification"].items() if k != "ImageUri"} for r in wire.account.jobs
     ]

@@ -154,7 +154,7 @@ OWN_RUN: dict[str, st.SearchStrategy[Described]] = {
 
 @st.composite
 def cases(draw: st.DrawFn, processor: str) -> Case:
-    """Give a case for one of the processors that `OWN_RUN` has."""
+    """Return a case for one of the processors that `OWN_RUN` has."""
     session, region = draw(SESSIONS), draw(REGIONS)
     init: Described = draw(st.fixed_dictionaries({}, optional={**INIT, **OWN_INIT[processor]}))
     run: Described = draw(st.fixed_dictionaries({}, optional=RUN)) | draw(OWN_RUN[processor])

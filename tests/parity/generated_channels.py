@@ -60,7 +60,7 @@ FEATURES = st.sampled_from([{}, {"feature_store_output": feature_store_output(fe
 
 @st.composite
 def inputs(draw: st.DrawFn, local: list[str]) -> list[Described]:
-    """Give up to five inputs: in S3, as S3Input, from a query, or one of the `local` paths."""
+    """Return up to five inputs: in S3, as S3Input, from a query, or one of the `local` paths."""
     kinds = st.sampled_from([_source, _s3_input, _athena, _redshift])
     return [
         _named(
@@ -72,7 +72,7 @@ def inputs(draw: st.DrawFn, local: list[str]) -> list[Described]:
 
 @st.composite
 def outputs(draw: st.DrawFn) -> list[Described]:
-    """Give up to five outputs, to S3 or to the default bucket, some of them for the Feature Store."""
+    """Return up to five outputs, to S3 or to the default bucket, some of them for the Feature Store."""
     return [
         _named(draw, "output_name", f"out-{place}", _output(draw, f"{ROOT}/out/{place}"))
         for place in range(draw(st.integers(0, MAX_CHANNELS)))

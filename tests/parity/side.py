@@ -1,4 +1,4 @@
-"""A library in a process of its own, which carries out cases one after the other."""
+"""A library in a separate process, which carries out cases one after the other."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def _environment(scratch: Path, endpoint_url: str) -> dict[str, str]:
-    """Nothing of the user's own AWS or SDK configuration takes part."""
+    """Return an environment without the user's own AWS or SDK configuration."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(scratch),

@@ -79,7 +79,7 @@ class Wire:
 
 
 def _seen(key: str, stored: StoredObject) -> dict[str, Any]:
-    """Give an object as it is compared; how some of it is encrypted differs on purpose: `differing`."""
+    """Return an object as it is compared; how some of it is encrypted differs on purpose: `differing`."""
     if not ENCRYPTED_OTHERWISE.search(key):
         return stored._asdict()
     ours = {"x-amz-expected-bucket-owner"}

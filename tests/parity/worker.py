@@ -1,7 +1,7 @@
-"""Run one library over cases: an order as a JSON line in, what came of it as a JSON line out.
+"""Run one library over cases: read an order as a JSON line, and write its outcome as a JSON line.
 
 Runs in either environment: `worker.py sdk` in the SDK's, `worker.py ours` in the package's. Only boto3 and the library
-itself are imported, and nothing in either is replaced.
+itself are imported, and nothing in them is replaced.
 """
 
 from __future__ import annotations
@@ -96,12 +96,12 @@ def carried_out(library: Library, order: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_object(value: Any) -> bool:
-    """Tell an object of the library from a plain value."""
+    """Return whether a value is an object of the library rather than a plain value."""
     return hasattr(value, "__dict__")
 
 
 def shown(job: Any) -> dict[str, Any]:
-    """Tell a ProcessingJob as its user reads it."""
+    """Return a ProcessingJob as its user sees it."""
     return {
         "job_name": job.job_name,
         "inputs": [[i.input_name, i.s3_input.s3_uri if i.s3_input else None] for i in job.inputs or ()],
@@ -111,7 +111,7 @@ def shown(job: Any) -> dict[str, Any]:
 
 
 def parameters(library: Library, path: str) -> list[list[str]]:
-    """Tell the name, default and kind of each parameter of a class or of its method."""
+    """Return the name, default and kind of each parameter of a class or of its method."""
     name, _, method = path.partition(".")
     target = getattr(library[name], method) if method else library[name]
     found = inspect.signature(target).parameters.values()

@@ -37,7 +37,7 @@ rest = {
 
 
 def completed(code: str) -> str:
-    """Give the code with the parameters that it leaves out; a script task's are two more."""
+    """Return the code with the parameters that it leaves out; a script task's are two more."""
     rest = "**rest"
     if "ScriptProcessingOperator" in code:
         rest = "instance_count=1, **rest" if "code=" in code else 'instance_count=1, code="s3://code/script.py", **rest'

@@ -105,7 +105,7 @@ def test_the_core_stands_for_the_sdk_where_a_script_names_modules_in_full(name):
 
 
 def loaded_by(statements: str) -> set[str]:
-    """Give the heavy modules that a fresh interpreter has loaded after the statements."""
+    """Return the heavy modules that a fresh interpreter has loaded after the statements."""
     program = f"import sys\n{statements}\nprint(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     return {module for module in run.stdout.split() if module.startswith(HEAVY)}

@@ -23,7 +23,7 @@ GRACE_SECONDS = 25.0
 
 @dataclass(frozen=True)
 class Action:
-    """What happens, in words and in fact."""
+    """What happens to a task: its description, and the function that does it."""
 
     key: str
     """In the row's name."""
@@ -137,7 +137,7 @@ TASK_TIMES_OUT = Action("execution-timeout", "execution_timeout", lambda scene: 
 
 
 class _KillTriggerer(SharedAction):
-    """The only one; another is started when all has happened that happens meanwhile."""
+    """Kill the only triggerer; another is started after everything that happens meanwhile."""
 
     def act(self, stage: Stage, scenes: Sequence[Scene]) -> None:
         """Do it."""
@@ -150,7 +150,7 @@ class _KillTriggerer(SharedAction):
 
 
 class _KillScheduler(SharedAction):
-    """With the executor's workers, which are its children."""
+    """Kill the scheduler with the executor's workers, which are its children."""
 
     def act(self, stage: Stage, scenes: Sequence[Scene]) -> None:
         """Do it."""

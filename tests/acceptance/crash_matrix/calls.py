@@ -1,4 +1,4 @@
-"""Calls on their way through a relay, and what holds one."""
+"""Calls that pass through a relay, and the object that holds one."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Request:
         return "PutObject" if self.method == "PUT" and is_object else self.method
 
     def value(self, key: str) -> Any:
-        """Give a value of the JSON body; None if there is none."""
+        """Return a value of the JSON body; None if there is none."""
         return json.loads(self.body).get(key) if self.body.startswith(b"{") else None
 
 
@@ -68,7 +68,7 @@ class Passed:
 
 @dataclass
 class Hold:
-    """The first call that matches stays where it is until somebody says how it goes on; the first word counts."""
+    """Holds the first call that matches until it is passed on or dropped, whichever is called first."""
 
     matches: Callable[[Request], bool]
     at: At
@@ -82,7 +82,7 @@ class Hold:
         return self._arrived.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until a call is held; say whether one is."""
+        """Wait until a call is held; return whether one is."""
         return self._arrived.wait(seconds)
 
     def let_go(self) -> None:
@@ -96,7 +96,7 @@ class Hold:
         self._decided.set()
 
     def stop_here(self) -> bool:
-        """Keep the caller's thread; say at last whether the call passes."""
+        """Block the caller's thread, and return whether the call finally passes."""
         self._arrived.set()
         self._decided.wait(_HELD_AT_MOST_SECONDS)
         return self._passes

@@ -23,13 +23,13 @@ class Operator:
 
     name: str
     python: Callable[[], Path]
-    """Gives the interpreter of its environment, which is made if need be."""
+    """Returns the interpreter of its environment, which is made if need be."""
     job_names: Callable[[Mapping[str, Any]], set[str]]
-    """Gives the jobs that a task's XComs name: one, if all is well."""
+    """Returns the jobs that a task's XComs name: one, if all is well."""
     result_uri: Callable[[Mapping[str, Any]], str | None]
-    """Gives where the result is that a task's XComs name."""
+    """Returns where the result is that a task's XComs name."""
     job_key: str | None
-    """The XCom by which it records a job that it has made; None if it goes on to look at the job instead."""
+    """The XCom that it pushes for a job that it has created; None if it pushes none and polls the job next."""
     waits: str
     """What a try's log has, as a regular expression, when it waits for a job in a worker."""
 

@@ -1,4 +1,4 @@
-"""Play the rows: those that share nothing at once, then those for which a part of Airflow is killed."""
+"""Play the rows: first, concurrently, those that share nothing, then those for which a part of Airflow is killed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from .stage import Stage
 
 Outcome = Seen | str
-"""What was seen, or why nothing could be."""
+"""What was seen, or why nothing could be seen."""
 _AT_ONCE = 10  # more would start at once than a small machine starts in time
 
 
 def play(stage: Stage, rows: Sequence[Row]) -> dict[str, Outcome]:
-    """Give each row's outcome by its name."""
+    """Return each row's outcome by its name."""
     outcomes = _play(stage, [row for row in rows if isinstance(row.action, Action)], None)
     for shared in (KILL_TRIGGERER, KILL_SCHEDULER):
         outcomes |= _play(stage, [row for row in rows if row.action is shared], shared)
@@ -47,7 +47,7 @@ def _play(stage: Stage, rows: Sequence[Row], shared: SharedAction | None) -> dic
 
 
 class _Playing:
-    """A scene and what came of it; a failure ends it, and no other's."""
+    """A scene and its outcome; a failure ends this scene only."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene

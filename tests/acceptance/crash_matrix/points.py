@@ -12,20 +12,20 @@ Step = Callable[[Scene], None]
 
 
 def _nothing(_: Scene) -> None:
-    """Leave it."""
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A moment: how the task is made to stop there, and how one knows that it has."""
+    """A moment in a task's life: how to make the task stop there, and how to find out that it has."""
 
     key: str
     """In the row's name."""
     text: str
     reach: Step
-    """Returns when the task is there."""
+    """Waits until the task is at the point."""
     arm: Step = _nothing
-    """Goes before the run."""
+    """Called before the run."""
 
 
 def _held_at(operation: str, at: At) -> Step:

@@ -29,7 +29,7 @@ _ANSWERED_WITHIN_SECONDS = 120.0
 
 
 class Relay:
-    """Passes calls on to a port of loopback while its `with` block lasts."""
+    """Forwards calls to a port on loopback while its `with` block lasts."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -39,7 +39,7 @@ class Relay:
         self._server = _Server(self)
         self.port: int = self._server.server_address[1]
         self.is_cut = False
-        """Whether every connection is closed, and each new one at once."""
+        """Whether all connections are closed, including new ones at once."""
 
     @property
     def url(self) -> str:
@@ -86,12 +86,12 @@ class Relay:
         self.is_cut = False
 
     def passed(self) -> list[Passed]:
-        """Give the calls that were answered, in order."""
+        """Return the calls that were answered, in order."""
         with self._lock:
             return list(self._passed)
 
     def passes(self, request: Request, at: At) -> bool:
-        """Keep a call that is to be held here; say whether it goes on."""
+        """Hold a call if it has to be held here; return whether it goes on."""
         with self._lock:
             held = [hold for hold in self._holds if hold.at is at and not hold.is_reached]
         for hold in held:
@@ -162,7 +162,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: `Relay.passed` has it."""
+        """Log nothing: `Relay.passed` has the calls."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -194,4 +194,4 @@ class _Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Let a caller go that was killed in the middle of its call."""
+        """Ignore a caller that was killed in the middle of its call."""

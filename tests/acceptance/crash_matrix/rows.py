@@ -1,7 +1,7 @@
-"""The rows of the crash matrix: at a point, something happens; what is to become of task and jobs.
+"""The rows of the crash matrix: the point, what happens there, and the expected outcome of the task and its jobs.
 
-The rule that they hold the package to: one job for each life of a task instance and each end that a job of it met, and
-nobody's job goes on.
+The rule that they test: a task instance has one job per generation and per job that ended badly, and no job goes on
+without a task.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ IN_WORKER, DEFERRED = "in_worker", "deferred"
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What happens, when, and what is to come of it."""
+    """What happens, when, and the expected outcome."""
 
     point: Point
     action: Action | SharedAction
@@ -30,7 +30,7 @@ class Row:
     """Where the task waits for its job."""
     expected: Seen
     kind: str = ""
-    """Of the DAG, such as `_once` for one without retries."""
+    """The kind of DAG, such as `_once` for one without retries."""
     finishes: bool = True
     """Whether the job ends by itself when the task waits for it after the action."""
     meanwhile: Action | None = None
@@ -45,7 +45,7 @@ class Row:
 
     @property
     def text(self) -> str:
-        """Say what happens when."""
+        """Return what happens when."""
         return f"{self.point.text}: {', '.join(action.text for action in self._actions)}"
 
     @property
@@ -72,7 +72,7 @@ def _replaced(first: str, *, state: str = "success") -> Seen:
 
 
 def _stopped(state: str) -> Seen:
-    """One job, that nobody waits for any more."""
+    """One job, which no task waits for any more."""
     return Seen(calls=1, jobs=("Stopped",), state=state, tries=1, names="1")
 
 

@@ -132,7 +132,7 @@ class Scene:
             self.run.mark(TASK, state)
 
     def task(self) -> TaskInstance:
-        """Give the task as it is now."""
+        """Return the task as it is now."""
         assert self.run is not None
         return self.run.task(TASK)
 
@@ -178,7 +178,7 @@ class Scene:
     # ----- the jobs
 
     def jobs(self) -> list[str]:
-        """Give the names of the jobs that were made, in order."""
+        """Return the names of the jobs that were made, in order."""
         return [str(call.job_name) for call in self._creates() if call.status == _OK]
 
     def _creates(self) -> list[Passed]:
@@ -189,7 +189,7 @@ class Scene:
         self.until(lambda: len(self.jobs()) >= count, f"make {count} jobs")
 
     def status(self, job: str) -> str:
-        """Give a job's status as it is now."""
+        """Return a job's status as it is now."""
         found = self.stage.sagemaker.client("sagemaker").describe_processing_job(ProcessingJobName=job)
         return str(found["ProcessingJobStatus"])
 
@@ -206,7 +206,7 @@ class Scene:
         self.until(lambda: self.is_looked_at(since=since), "wait for its job")
 
     def is_looked_at(self, *, since: float) -> bool:
-        """Say whether somebody has asked for the latest job's status again and again since a moment."""
+        """Return whether somebody has asked for the latest job's status again and again since a moment."""
         passed = self.line.passed()
         made = [call for call in passed if call.operation == "CreateProcessingJob" and call.status == _OK]
         if not made:
@@ -265,7 +265,7 @@ class Scene:
         return str(found["Body"].read().decode())
 
     def log(self) -> str:
-        """Give the log of the task's last try."""
+        """Return the log of the task's last try."""
         return "" if self.run is None else self.run.log(TASK)
 
     def clean_up(self) -> None:

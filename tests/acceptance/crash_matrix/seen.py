@@ -1,4 +1,4 @@
-"""What became of a row: the values that are expected, and those that were seen."""
+"""The outcome of a row: the expected values, and those that were seen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Seen:
     """The end of a row."""
 
     calls: int
-    """CreateProcessingJob calls that reached the service, in vain or not."""
+    """The number of CreateProcessingJob calls that reached the service, successful or not."""
     jobs: tuple[str, ...]
     """The status of each job that was made, in the order of making, when nothing changes any more."""
     state: str | None
@@ -27,11 +27,11 @@ class Seen:
 
     @property
     def left_running(self) -> int:
-        """How many jobs nobody stopped or waits for."""
+        """The number of jobs that weren't stopped and that no task waits for."""
         return sum(status not in ENDED for status in self.jobs)
 
     def differences(self, other: Seen) -> list[str]:
-        """Say what is not as in the other."""
+        """Return what is not as in the other."""
         pairs = ((field.name, getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
         return [f"{name}: {mine!r}, not {theirs!r}" for name, mine, theirs in pairs if mine != theirs]
 

@@ -1,4 +1,4 @@
-"""What the matrix plays on: an Airflow of its own, a local SageMaker, and a relay before each."""
+"""What the matrix runs on: a separate Airflow, a local SageMaker, and a relay before each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HEARTBEAT_TIMEOUT_SECONDS = 30
-"""After so long, Airflow takes a task whose worker died for failed, and begins its next try."""
+"""The number of seconds after which Airflow fails a task whose worker died, and begins its next try."""
 # Many tasks at once; deaths are noticed soon. Supervisors reach Airflow's execution API through a relay.
 SETTINGS = {
     "AIRFLOW__CORE__PARALLELISM": "32",
@@ -59,7 +59,7 @@ class Stage:
     gates: Path
     """The folder where a job's gate is opened by a file of the job's name."""
     changing: threading.Lock
-    """Held for each change by the REST API: on SQLite, many at once hold each other up until all give up."""
+    """Held for each change through the REST API: on SQLite, many concurrent changes block each other until all fail."""
 
 
 @contextmanager
@@ -101,8 +101,8 @@ def staged(operator: Operator, names: Iterable[str], folder: Path) -> Iterator[S
 def start_execution_api(airflow: RunningAirflow, port: int) -> None:
     """Start a server for the tasks' supervisors alone.
 
-    In Airflow 3.3.2, a server that waits on SQLite for another's write, to make a DAG run, serves nobody meanwhile: not
-    the task whose write it waits for either, if that goes through the same server.
+    In Airflow 3.3.2, a server that waits on SQLite for another write, to create a DAG run, doesn't serve anybody
+    meanwhile, not even the task whose write it waits for, if that goes through the same server.
     """
     command = ["airflow", "api-server", "--apps", "execution", "--host", HOST, "--port", str(port)]
     airflow.processes.start("execution-api", command, airflow.home.environment())

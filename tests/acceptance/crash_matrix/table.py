@@ -17,7 +17,7 @@ MODES = {"in_worker": "worker", "deferred": "deferred"}
 
 
 def in_words(outcome: Outcome) -> str:
-    """Say what came of a row."""
+    """Return what came of a row."""
     if isinstance(outcome, Seen):
         return str(outcome)
     reasons = [line for line in outcome.splitlines() if "Error: " in line]
@@ -25,13 +25,13 @@ def in_words(outcome: Outcome) -> str:
 
 
 def plain(rows: Sequence[Row], told: Mapping[str, str]) -> list[str]:
-    """Give the lines of a table for a terminal, with what is told of each row by its name."""
+    """Return the lines of a table for a terminal, with what is told of each row by its name."""
     width = max(len(row.text) for row in rows)
     return [f"{row.text:{width}}  {MODES[row.mode]:8}  {told[row.name]}" for row in rows]
 
 
 def markdown(rows: Sequence[Row], columns: Mapping[str, Mapping[str, Outcome]]) -> list[str]:
-    """Give the lines of a table for the documentation: a column for each operator."""
+    """Return the lines of a table for the documentation: a column for each operator."""
     head = ["at this point: this happens", "the task waits", *columns]
     lines = [head, ["---"] * len(head)]
     lines += [[row.text, MODES[row.mode], *(in_words(found[row.name]) for found in columns.values())] for row in rows]

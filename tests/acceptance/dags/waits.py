@@ -1,6 +1,6 @@
-"""Jobs that nobody waits for any more, and jobs that somebody goes on waiting for: in a worker, and deferred.
+"""Jobs that no task waits for any more, and jobs that a task still waits for, in a worker and deferred.
 
-The jobs run until somebody stops them, or until the gate of the run's conf is open.
+The jobs run until they are stopped, or until the gate in the run's conf is open.
 """
 
 from datetime import timedelta

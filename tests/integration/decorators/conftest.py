@@ -35,7 +35,7 @@ def on_sagemaker(environment: None) -> dict[str, Any]:
 
 @pytest.fixture
 def result_of(runner: Runner) -> Callable[[XComArg], Any]:
-    """Runs a task, which must succeed, and gives its result as Airflow stores it."""
+    """Runs a task, which must succeed, and returns its result as Airflow stores it."""
 
     def run(made: Any, map_index: int = -1) -> Any:
         ended = runner.run(made.operator, map_index=map_index)

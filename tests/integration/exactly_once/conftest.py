@@ -39,7 +39,7 @@ class Outcome:
     logs: Path
 
     def log_of(self, instance: dict[str, Any]) -> str:
-        """Give what a task instance's processes said."""
+        """Return what a task instance's processes said."""
         return (self.logs / f"{instance['task_id']}-{instance['number']}.log").read_text()
 
     def __str__(self) -> str:
@@ -57,7 +57,7 @@ class Outcome:
 
 @contextmanager
 def served(plan: Plan) -> Iterator[int]:
-    """Serve an account, and give its port."""
+    """Serve an account, and return its port."""
     command = [sys.executable, "-m", "benchmarks.fake_sagemaker", plan.to_json()]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin

@@ -1,4 +1,4 @@
-"""Task instances as Airflow's database has them: what outlives each process that works on one."""
+"""Task instances as in Airflow's database, which outlive each process that works on one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MAX_TRIES = 1000
 
 
 class Stay(NamedTuple):
-    """What a worker's process is told of the task instance that it shall work on."""
+    """The task instance that a worker's process has to work on."""
 
     number: int
     id: uuid.UUID
@@ -55,7 +55,7 @@ class Stay(NamedTuple):
 
 @dataclass
 class Instance:
-    """One task instance: answers its processes' and its trigger's questions, and moves as they report."""
+    """One task instance: answers requests of its processes and its trigger, and changes state as they report."""
 
     number: int
     task_id: str
@@ -96,7 +96,7 @@ class Instance:
         self.state, self.deferral = "scheduled", None
 
     def described(self) -> dict[str, Any]:
-        """Give what became of it, as JSON."""
+        """Return what became of it, as JSON."""
         place = {"task_id": self.task_id, "run_id": self.run_id, "map_index": self.map_index}
         tries = {"tries": self.try_number, "stays": self.stays}
         return {**place, **tries, "number": self.number, "state": self.state, "xcoms": self.xcoms}

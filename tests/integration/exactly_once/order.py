@@ -1,4 +1,4 @@
-"""What a crowd is to be, as the process that drives it is told."""
+"""The description of a crowd, for the process that drives it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """How many task instances, of what kind, and what befalls their processes."""
+    """How many task instances there are, of what kind, and what happens to their processes."""
 
     instances: int
     logs: str
@@ -26,9 +26,9 @@ class Order:
 
     @classmethod
     def from_json(cls, text: str) -> Order:
-        """Read what `to_json` gave."""
+        """Read what `to_json` returned."""
         return cls(**json.loads(text))
 
     def to_json(self) -> str:
-        """Give the order as one command line argument."""
+        """Return the order as one command line argument."""
         return json.dumps(asdict(self))

@@ -239,7 +239,7 @@ class Scheduler:
 
 
 def _alone(others: list[Connection], target: Callable[..., None], *arguments: Any) -> None:
-    """Run in a new process, which hears of its scheduler's end only if it holds none of its connections."""
+    """Run in a new process without the scheduler's connections, so that it notices the scheduler's end."""
     for connection in others:
         connection.close()
     target(*arguments)

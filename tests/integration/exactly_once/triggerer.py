@@ -41,14 +41,14 @@ class Supervisor:
         return await self._open[question]
 
     def answered(self, question: int, answer: Any) -> None:
-        """Hand an answer to whom it concerns."""
+        """Pass an answer to the caller that is waiting for it."""
         future = self._open.pop(question)
         if not future.done():
             future.set_result(answer)
 
 
 class Triggerer:
-    """Runs triggers, and tells what became of them."""
+    """Runs triggers, and reports their outcomes."""
 
     def __init__(self, connection: Connection, dag_id: str) -> None:
         self._connection = connection

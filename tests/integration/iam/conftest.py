@@ -21,7 +21,7 @@ _NEEDED = {
     "s3:UploadPart": "s3:PutObject",
     "s3:CompleteMultipartUpload": "s3:PutObject",
 }
-"""The actions that S3 asks for, where they aren't called as the operations are."""
+"""The actions that S3 requires, where their names differ from the operations'."""
 _TAG = "sagemaker:AddTags"
 _FREE = {"sts:GetCallerIdentity"}  # https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 
@@ -47,7 +47,7 @@ class Guard(Faults):
         return super().for_call(call)
 
     def _asked(self, call: Call) -> list[str]:
-        """Give what AWS looks for; sagemaker:AddTags only where there are tags, which a second request is without."""
+        """Return what AWS looks for; sagemaker:AddTags only where there are tags, which a second request is without."""
         asked = _actions(call)
         if _TAG in asked and not self._allows(_TAG, call):
             if call.job in self._refused_tags_of:
@@ -69,7 +69,7 @@ class Guard(Faults):
 
 
 def _actions(call: Call) -> list[str]:
-    """Give what AWS looks for in a caller's policies when this is called."""
+    """Return what AWS looks for in a caller's policies when this is called."""
     action = f"{call.service}:{call.operation}"
     if action in _FREE or call.operation == "RunProcessingJob":
         return []

@@ -1,4 +1,4 @@
-"""Running scripts on the local SageMaker and looking at what became of them."""
+"""Run scripts on the local SageMaker, and look at the outcome."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def code(files: Mapping[str, str]) -> bytes:
 
 
 class Bench:
-    """A bucket of its own on a server, and short ways to try jobs out."""
+    """A separate bucket on a server, and short ways to try jobs."""
 
     def __init__(self, server: LocalSageMaker, bucket: str) -> None:
         self.server = server
@@ -162,14 +162,14 @@ class Bench:
         return self.end(self.create_script(script, **more))
 
     def logs(self, name: str, group: str = LOG_GROUP) -> dict[str, list[str]]:
-        """Give the script's own lines by host."""
+        """Return the script's own lines by host."""
         return {
             host: [line for line in lines if not line.startswith("[local]")]
             for host, lines in self._lines_by_host(name, group).items()
         }
 
     def remarks(self, name: str, group: str = LOG_GROUP) -> list[str]:
-        """Give the server's own lines in a job's log."""
+        """Return the server's own lines in a job's log."""
         found = self._lines_by_host(name, group).values()
         return [line for lines in found for line in lines if line.startswith("[local]")]
 
@@ -191,7 +191,7 @@ class Bench:
             token = {"nextToken": page["nextForwardToken"]}
 
     def wait_for_line(self, name: str, line: str, group: str = LOG_GROUP) -> None:
-        """Wait until every host has said a line."""
+        """Wait until every host has written a line."""
         deadline = time.monotonic() + 60
         while True:
             streams = self.cloudwatch.describe_log_groups(logGroupNamePrefix=group)["logGroups"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def running(marker: str) -> list[str]:
-    """Give the command lines that have a marker; a process that is gone by the time we look has none."""
+    """Return the command lines that have a marker; a process that is gone by the time we look has none."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -27,7 +27,7 @@ def wait_until_gone(marker: str, *, seconds: float = 20) -> None:
 
 
 def children(parent: int) -> set[int]:
-    """Give the ids of a process's children, those of all its threads."""
+    """Return the ids of a process's children, those of all its threads."""
     return {int(pid) for task in Path(f"/proc/{parent}/task").glob("*/children") for pid in task.read_text().split()}
 
 

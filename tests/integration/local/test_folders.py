@@ -57,7 +57,7 @@ def wait_for(path: Path, pattern: str) -> Path:
 
 
 def open_to_others(folder: Path) -> dict[str, str]:
-    """Give the folders, and the files that hold the secret, that others may open, with their modes."""
+    """Return the folders, and the files that hold the secret, that others may open, with their modes."""
     found = {}
     for path in (folder, *folder.rglob("*")):
         is_telling = path.is_file() and not path.is_symlink() and SECRET.encode() in path.read_bytes()

@@ -83,7 +83,7 @@ def test_two_jobs_at_once_do_not_meet(bench: Bench):
 
 
 def left_open() -> list[str]:
-    """Give what this process has open for jobs' networks: threads that serve them, and namespaces."""
+    """Return what this process has open for jobs' networks: threads that serve them, and namespaces."""
     threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("network-")]
     found = []
     for path in Path("/proc/self/fd").iterdir():

@@ -52,7 +52,7 @@ def emit(asset: str, extra: dict[str, Any], *, kept: bool) -> None:
 
 
 def stored(asset: str) -> tuple[int, list[tuple[str, str]]]:
-    """Count the asset's events, and give its store."""
+    """Count the asset's events, and return its store."""
     from airflow.models.asset import AssetEvent, AssetModel
     from airflow.models.asset_state_store import AssetStateStoreModel
     from airflow.utils.session import create_session

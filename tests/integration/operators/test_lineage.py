@@ -61,7 +61,7 @@ def by_task(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def plain(value: Any) -> Any:
-    """Give a part of an event without what OpenLineage itself puts into each facet."""
+    """Return a part of an event without what OpenLineage itself puts into each facet."""
     if isinstance(value, dict):
         return {name: plain(item) for name, item in value.items() if name not in {"_producer", "_schemaURL"}}
     return [plain(item) for item in value] if isinstance(value, list) else value
@@ -80,7 +80,7 @@ def run_facets(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def dataset(uri: str, *, read: tuple[int, int] | None = None, written: tuple[int, int] | None = None) -> dict[str, Any]:
-    """Give a dataset as an event has it: with bytes and objects if it was measured."""
+    """Return a dataset as an event has it: with bytes and objects if it was measured."""
     bucket, _, name = uri.removeprefix("s3://").partition("/")
     found: dict[str, Any] = {"namespace": f"s3://{bucket}", "name": name, "facets": {}}
     if read is not None:

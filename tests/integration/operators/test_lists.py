@@ -23,7 +23,7 @@ def finished(run_dag: Callable[[str], Run]) -> Run:
 
 @pytest.fixture
 def request_of(finished: Run, sagemaker: LocalSageMaker) -> Callable[[str], Any]:
-    """Gives what a task asked of SageMaker."""
+    """Returns what a task asked of SageMaker."""
 
     def described(task: str) -> Any:
         job = finished.xcoms[task]["job_name"]

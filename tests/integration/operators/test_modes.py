@@ -158,7 +158,7 @@ def test_a_job_whose_time_was_over_is_recorded_as_it_was_left(finished: Run, tas
 
 
 def normalised(value: Any) -> Any:
-    """Give the value without what differs from job to job: names, times, durations."""
+    """Return the value without what differs from job to job: names, times, durations."""
     if isinstance(value, dict):
         return {key: normalised_field(key, item) for key, item in value.items()}
     if isinstance(value, list):
@@ -181,7 +181,7 @@ def job_lines(log: str) -> list[str]:
 
 
 def error_of(log: str, name: str) -> str:
-    """Give an error's text as the log shows it, up to the end of its traceback."""
+    """Return an error's text as the log shows it, up to the end of its traceback."""
     match = re.search(rf"{name}: (.*?)\n(?=\d{{4}}-|\Z)", log, re.DOTALL)
     assert match, log
     return normalised(match[1] + "\n")

@@ -22,7 +22,7 @@ LEAVES_NOTHING = ("a user did it", {}, set())
 
 
 async def cancelled(trigger: ProcessingJobTrigger, *, after: float) -> tuple[object, dict[object, object], set[object]]:
-    """Run a trigger, cancel it, and give the message that the cancellation arrives with, and what is left behind."""
+    """Run a trigger, cancel it, and return the message that the cancellation arrives with, and what is left behind."""
 
     async def run() -> None:
         async for _ in trigger.run():

@@ -45,7 +45,7 @@ async def fired(deferred: DeferTask) -> Any:
 
 
 def jobs_of(sagemaker: LocalSageMaker, runner: Runner) -> list[tuple[str, str]]:
-    """Give the number and the status of each job of the task, and check that its result is of the last."""
+    """Return the number and the status of each job of the task, and check that its result is of the last."""
     name = runner.supervisor.xcoms["task", -1]["job_name"]
     stem, _, last = name.rpartition("-")
     client = sagemaker.client("sagemaker")

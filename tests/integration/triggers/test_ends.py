@@ -33,7 +33,7 @@ def trigger_of(ended: Ended) -> ProcessingJobTrigger:
 
 
 def fired_by(trigger: ProcessingJobTrigger) -> Any:
-    """Give the one event of a trigger."""
+    """Return the one event of a trigger."""
 
     async def run() -> list[Any]:
         return [event async for event in trigger.run()]
@@ -57,7 +57,7 @@ def status_of(sagemaker: LocalSageMaker, runner: Runner) -> str:
 
 
 def lines_in(log: str) -> list[str]:
-    """Give the job's own lines in a log, in order."""
+    """Return the job's own lines in a log, in order."""
     return [word for line in log.splitlines() for word in ("one", "two", "three") if f"] {word}" in line]
 
 

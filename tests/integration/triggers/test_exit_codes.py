@@ -25,7 +25,7 @@ EXITS = "raise SystemExit({})"
 
 
 def state_of(runner: Runner, task: Any, **instance: int) -> str:
-    """Run a task to its end, its trigger included, and give its state."""
+    """Run a task to its end, its trigger included, and return its state."""
     stay = runner.run(task, **instance)
     if stay.state != "deferred":
         return stay.state

@@ -52,7 +52,7 @@ def at_lost_answer(do: Callable[[], object]) -> Iterator[None]:
 
 
 def statuses(sagemaker: LocalSageMaker, base_job_name: str) -> list[str]:
-    """Give the status of each job whose name begins so."""
+    """Return the status of each job whose name begins so."""
     answer = sagemaker.client("sagemaker").list_processing_jobs(NameContains=base_job_name)
     return [job["ProcessingJobStatus"] for job in answer["ProcessingJobSummaries"]]
 

@@ -31,7 +31,7 @@ SLEEPS = "print('sleeping', flush=True); import time; time.sleep(60)"
 
 
 def event_of(ended: Ended) -> dict[str, Any]:
-    """Give the event that a deferred task's trigger fires, made as the triggerer makes it."""
+    """Return the event that a deferred task's trigger fires, made as the triggerer makes it."""
     module, _, name = ended.deferred.classpath.rpartition(".")
     trigger = getattr(import_module(module), name)(**deserialize(ended.deferred.trigger_kwargs))
 

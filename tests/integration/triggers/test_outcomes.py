@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 async def payloads(trigger: ProcessingJobTrigger) -> list[Any]:
-    """Give everything that a trigger yields until it is done."""
+    """Return everything that a trigger yields until it is done."""
     return [event.payload async for event in trigger.run()]
 
 
 def waited(job_name: str, **parameters: Any) -> tuple[list[Any], float]:
-    """Run a trigger to its end and give its events and the seconds that it took."""
+    """Run a trigger to its end and return its events and the seconds that it took."""
     started = time.monotonic()
     trigger = ProcessingJobTrigger(job_name, poll_interval=0.1, **parameters)
     return asyncio.run(payloads(trigger)), time.monotonic() - started
@@ -67,7 +67,7 @@ def test_a_long_poll_interval_does_not_put_off_the_deadline(job_factory: JobFact
 
 
 def test_a_deadline_is_a_moment_and_does_not_begin_anew_with_the_trigger(job_factory: JobFactory):
-    """A triggerer that restarts makes its triggers again from what `serialize` gave."""
+    """A triggerer that restarts makes its triggers again from what `serialize` returned."""
     job = job_factory("import time; time.sleep(60)")
     first = ProcessingJobTrigger(job.job_name, poll_interval=0.1, deadline=[time.time() - 5, "execution_timeout"])
     again = ProcessingJobTrigger(**first.serialize()[1])

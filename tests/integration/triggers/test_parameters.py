@@ -70,7 +70,7 @@ def bucket(sagemaker: LocalSageMaker) -> None:
 
 
 def asked_of(sagemaker: LocalSageMaker, job_name: str, region: str | None = None) -> dict[str, Any]:
-    """Give the parts of a job's description that repeat its request, and its tags."""
+    """Return the parts of a job's description that repeat its request, and its tags."""
     client = sagemaker.client("sagemaker", region=region)
     job = client.describe_processing_job(ProcessingJobName=job_name)
     tags = [

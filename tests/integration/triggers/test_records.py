@@ -20,7 +20,7 @@ LINE = "import time; time.sleep(4)"
 
 
 def records(runner: Runner) -> list[dict[str, Any]]:
-    """Give the records that the task pushed, one after the other."""
+    """Return the records that the task pushed, one after the other."""
     return [
         message.value for message in runner.supervisor.said if isinstance(message, SetXCom) and message.key == "_job"
     ]

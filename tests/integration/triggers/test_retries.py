@@ -29,7 +29,7 @@ def gate(tmp_path: Path) -> Path:
 
 
 def waits_at(gate: Path) -> str:
-    """Give a line of Python that prints a line and waits for the gate."""
+    """Return a line of Python that prints a line and waits for the gate."""
     opened = f"lambda: os.path.exists({str(gate)!r})"
     return f"import os, time; print('one', flush=True); [time.sleep(0.1) for _ in iter({opened}, True)]"
 

@@ -63,7 +63,7 @@ def task_factory(task_factory: TaskFactory) -> TaskFactory:
 
 @pytest.fixture
 def submitted(runner: Runner, task_factory: TaskFactory) -> Callable[..., tuple[Any, dict[str, Any]]]:
-    """Gives a deferred task with such an environment, and its trigger's arguments."""
+    """Returns a deferred task with such an environment, and its trigger's arguments."""
 
     def submit(code: int = 0, **parameters: Any) -> tuple[Any, dict[str, Any]]:
         task = task_factory(tells(code), env=ENV, deferrable=True, **parameters)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 KEY = "the-key"
 SYNC_SECONDS = 1.0
-"""So often the triggerer's runner hands its events to its supervisor, which stores them."""
+"""How often the triggerer's runner passes its events to its supervisor, which stores them, in seconds."""
 
 
 class KilledError(BaseException):

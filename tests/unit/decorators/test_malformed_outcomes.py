@@ -83,7 +83,7 @@ def test_what_is_too_large_to_be_ours_is_not_read(monkeypatch: pytest.MonkeyPatc
 def returned_apart(
     folder: Path, values: dict[str, Any], *, max_xcom_bytes: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give what stays together of the values, and what is in files."""
+    """Return what stays together of the values, and what is in files."""
     Outcome(folder, "algo-1").put_result(values, multiple_outputs=True, max_xcom_bytes=max_xcom_bytes)
     left = json.loads((folder / "result.json").read_text())["each"]
     files = {key: part["value"] for key, part in left.items() if isinstance(part, dict)}

@@ -229,7 +229,7 @@ def test_setup_teardown_and_conditions_stay_behind(dag, valid):
 
 
 def native_call(valid, runner, value, **parameters):
-    """Give the function's task of a native DAG, rendered, and the call that its container gets."""
+    """Return the function's task of a native DAG, rendered, and the call that its container gets."""
     with DAG("a_dag", schedule=None, render_template_as_native_obj=True):
 
         @task.sm_processing(**{**valid, **parameters})

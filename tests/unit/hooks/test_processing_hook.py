@@ -31,7 +31,7 @@ def hook_factory(monkeypatch: pytest.MonkeyPatch) -> HookFactory:
 
 
 def clients_of(hook: ProcessingHook) -> dict[str, Any]:
-    """Give a client of each service that the package calls, and one of those that uploads open."""
+    """Return a client of each service that the package calls, and one of those that uploads open."""
     session = hook.session
     uploading = S3Access(session.s3_client, session.boto_session, session.verify).new_client(connections=3)
     return {service: session.client(service) for service in SERVICES} | {"uploads": uploading}

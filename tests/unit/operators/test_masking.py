@@ -36,12 +36,12 @@ def runner() -> Iterator[Runner]:
 
 
 def shown(task: Any) -> dict[str, Any]:
-    """Give a rendered task's fields as Airflow stores and shows them."""
+    """Return a rendered task's fields as Airflow stores and shows them."""
     return task_runner._serialize_rendered_fields(task)
 
 
 def masked_in_trigger(task: Any) -> bool | list[str]:
-    """Give what a rendered task's trigger is told to hide."""
+    """Return what a rendered task's trigger is told to hide."""
     return trigger_mask(task.mask_env, task.secrets)
 
 

@@ -1,4 +1,4 @@
-"""Processes of a task instance that stop at each call they make, for a test to say what becomes of it and of them."""
+"""Processes of a task instance that stop at each call, so that a test can decide the outcome of call and process."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _FORBIDDEN_TO_ORPHANS = frozenset({"write", "CreateProcessingJob"})
 
 
 class KilledError(BaseException):
-    """The process is gone: nothing that it does any more has an effect."""
+    """The process is gone: nothing that it still does has an effect."""
 
 
 @dataclass(eq=False)
@@ -71,7 +71,7 @@ class Process:
         return self.point is not None
 
     def step(self, fate: Fate = Fate.ANSWERED) -> None:
-        """Let the call that it waits for come to this, and the process go on to its next."""
+        """Let the call that it waits at have this outcome, and the process go on to its next call."""
         self._go(fate)
 
     def die(self) -> None:
@@ -120,7 +120,7 @@ class Process:
 
 
 def current() -> Process:
-    """Give the process that runs."""
+    """Return the process that runs."""
     process: Process = getcurrent().process  # type: ignore[attr-defined]  # as above
     return process
 
@@ -138,7 +138,7 @@ def _answered(**request: Any) -> Any:
 
 
 class SteppedSageMaker(SageMaker):
-    """An account whose calls come to what the test says; stopping a job takes as long as a process sleeps."""
+    """An account whose calls have the outcome that the test decides; a stop takes as long as a process sleeps."""
 
     on_made: Callable[[Process, str], None]
     on_stopped: Callable[[Process, str], None]
@@ -185,7 +185,7 @@ class SteppedSageMaker(SageMaker):
 
 @dataclass
 class SteppedNotes:
-    """Airflow's `task_state_store`, whose questions come to what the test says."""
+    """Airflow's `task_state_store`, whose requests have the outcome that the test decides."""
 
     is_there: bool
     kept: dict[str, Any]

@@ -23,7 +23,7 @@ _ENDED = {"Completed", "Failed", "Stopped"}
 
 @cache
 def _boto_session() -> boto3.Session:
-    """Give the one session, which has read the service's model."""
+    """Return the one session, which has read the service's model."""
     return boto3.Session(aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="secret", region_name=_REGION)
 
 
@@ -56,14 +56,14 @@ class SageMaker:
     made: list[str] = field(default_factory=list)
     """The names of the jobs that were made, deleted ones too."""
     refusals: list[tuple[str, RefusedError]] = field(default_factory=list)
-    """What the next call of an operation is refused with."""
+    """The errors of the next calls of operations."""
     loses: list[str] = field(default_factory=list)
-    """Operations whose next call is carried out, and its answer lost."""
+    """Operations whose next call is carried out, while its response is lost."""
     before: dict[str, Callable[[], None]] = field(default_factory=dict)
     """What happens right before an operation is carried out, once."""
 
     def session(self) -> Session:
-        """Give a session on the account, whose client tries each call once."""
+        """Return a session on the account, whose client tries each call once."""
         return Session(boto_session=_boto_session(), sagemaker_client=self._client, default_bucket="bucket")
 
     @cached_property
@@ -85,7 +85,7 @@ class SageMaker:
         return [name for name, job in self.jobs.items() if job["ProcessingJobStatus"] not in _ENDED]
 
     def tags(self, name: str) -> dict[str, str]:
-        """Give a job's tags."""
+        """Return a job's tags."""
         return {tag["Key"]: tag["Value"] for tag in self.jobs[name]["Tags"]}
 
     def _answer(self, request: Any, **_: Any) -> AWSResponse:

@@ -124,7 +124,7 @@ def test_a_clear_that_leaves_the_run_as_it_is_is_a_clear_too(account: SageMaker,
 
 
 def new(claimed: Claimed) -> str | None:
-    """Give the name of a job that was made now."""
+    """Return the name of a job that was made now."""
     return claimed.job.job_name if claimed.found is None else None
 
 

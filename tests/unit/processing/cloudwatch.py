@@ -41,11 +41,11 @@ class CloudWatchLogs:
     """Holds events; any page may be short, and with `sparse` each page with events comes after an empty one.
 
     Args:
-        page_size: Events of a page at most.
-        sparse: Whether there are empty pages with more to come.
-        failing_calls: Numbers of the calls, from 0, that are throttled.
-        errors: What other calls fail with, such as `AccessDeniedException`, by their number.
-        now: Gives the time in seconds; an event that arrives later isn't shown yet.
+        page_size: The maximum number of events on a page.
+        sparse: Whether empty pages come before pages with events.
+        failing_calls: The numbers of the calls, from 0, that are throttled.
+        errors: The errors of other calls, such as `AccessDeniedException`, by the call's number.
+        now: Returns the time in seconds; events that arrive later aren't shown yet.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class CloudWatchLogs:
         """Write events, each a millisecond after the one before.
 
         Args:
-            stream: Where to; it is made if need be.
+            stream: The stream, which is created if missing.
             messages: The events' texts.
             at: The first one's time in milliseconds since the epoch; if None, after the last one of the stream.
             arrives: When they can be seen, in seconds.
@@ -154,7 +154,7 @@ class CloudWatchLogs:
         return (event for event in self.streams[stream] if event.arrives <= now)
 
     def _page(self, events: list[Event], token: str, limit: int) -> tuple[str, list[Event], int]:
-        """Give the page behind a token, its place and step: with `sparse`, the first step to a page is empty."""
+        """Return the page behind a token, its place and step: with `sparse`, the first step to a page is empty."""
         timestamp, number, step = map(int, token.split("/"))
         rest = (event for event in events if event.place > (timestamp, number))
         page = list(islice(_of_a_page(rest), min(limit, self._page_size)))

@@ -30,7 +30,7 @@ def members(shape: Shape, path: str = "") -> Iterator[tuple[str, Shape]]:
 
 
 def placed(path: str, value: Any) -> Any:
-    """Give a request that has nothing but a value at a path."""
+    """Return a request that has nothing but a value at a path."""
     for step in reversed(re.findall(r"\w+|\[0\]|\['k'\]", path)):
         value = [value] if step == "[0]" else {"k": value} if step == "['k']" else {step: value}
     return value
@@ -55,7 +55,7 @@ def of_size(shape: Shape, size: int) -> Any:
 
 
 def is_within(operation: OperationModel, path: str, shape: Shape, size: int) -> bool:
-    """Tell whether a value of that size breaks no rule of size, whatever else it breaks."""
+    """Return whether a value of that size breaks no rule of size, whatever else it breaks."""
     rules = rules_at(operation, path, of_size(shape, size))
     return not [rule for rule in rules if re.match(r"must (have|be) (\d|at)", rule)]
 

@@ -14,7 +14,7 @@ MIN_HEARTBEAT_INTERVAL = "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL"
 
 
 def is_settled(*, seconds_ago: float) -> bool:
-    """Say whether a task that was deferred so long ago may resume at once."""
+    """Return whether a task that was deferred so long ago may resume at once."""
     try:
         asyncio.run(asyncio.wait_for(settled(time.monotonic() - seconds_ago), 0.05))
     except asyncio.TimeoutError:

@@ -28,7 +28,7 @@ def left_behind():
 
 
 async def settled():
-    """Give what is left behind once the threads of a closed pool have seen that they may end."""
+    """Return what is left behind once the threads of a closed pool have seen that they may end."""
     for _ in range(200):
         if not any(left_behind()):
             break

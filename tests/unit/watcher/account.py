@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     Fault = Callable[[str, Mapping[str, Any]], Exception | None]
-    """Takes an operation and its request, and gives what it fails with."""
+    """Takes an operation and its request, and returns what it fails with."""
 
 OPERATIONS = {
     "list_processing_jobs": "ListProcessingJobs",
@@ -76,7 +76,7 @@ class Job:
 
 
 class Bucket:
-    """Refuses calls beyond so many a second, as an account does."""
+    """Refuses calls beyond a rate per second, as an account does."""
 
     def __init__(self, rate: float, burst: float | None = None) -> None:
         self._rate = rate
@@ -108,9 +108,9 @@ class Account:
     Args:
         clock_ahead: Seconds by which the service's clock is ahead of this machine's.
         bucket: What throttles it.
-        loses_ties: Whether a page that is sorted by creation begins after the moment of the last one's last job: of
-            jobs that were created at once, it leaves out those that the page before had no place for.
-        sorts_by_name: Whether SortBy is heeded.
+        loses_ties: Whether a page that is sorted by creation begins after the time of the previous page's last job, so
+            that jobs which were created at the same time and didn't fit on the previous page are left out.
+        sorts_by_name: Whether SortBy is respected.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Account:
         self.sorts_by_name = sorts_by_name
         self.clients = 0
         self.expired = 0
-        """So many clients, the oldest, have credentials that are valid no more."""
+        """The number of clients, the oldest ones, whose credentials have expired."""
 
     @classmethod
     def of_ends(cls, count: int, first: float, last: float, **how: Any) -> Account:

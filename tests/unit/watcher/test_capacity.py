@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 async def times_of(capacity_queue: CapacityQueue, waiters: int, *, outcomes: Iterator[str]) -> list[float]:
-    """Let waiters wait, each until its try succeeds; give when each try was."""
+    """Let waiters wait, each until its try succeeds; return when each try was."""
     tries: list[float] = []
 
     async def wait(since: float) -> None:

@@ -14,7 +14,7 @@ ENDS = range(300, 420, 4)
 
 
 async def watched(account: Account) -> list[float]:
-    """Watch the jobs called odd beside a hundred that go on, and give how late their ends were seen."""
+    """Watch the jobs called odd beside a hundred that go on, and return how late their ends were seen."""
     for number in range(100):
         account.add(f"other-{number}")
     async with World.over(account) as world:

@@ -20,7 +20,7 @@ START = 1_767_225_600.0
 
 
 _TICK = 1e-9
-"""Seconds that each round of the loop takes: what waits until a moment has passed shall not wait for ever."""
+"""Seconds that each round of the loop takes, so that a wait until a moment has passed ends."""
 
 _END = 6 * 3600.0
 
@@ -54,7 +54,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine; a call that blocks, an error that nobody took, or a task that is left behind fails it."""
+    """Run a coroutine; a blocking call, an error that nobody retrieved, or a task left behind makes it fail."""
     loop = VirtualTimeLoop()
     untaken: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: untaken.append(context))
@@ -73,7 +73,7 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def _left_behind(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[Any]]:
-    """Give the tasks that are there though nothing asks for them, and end them."""
+    """Return the tasks that are there though nothing asks for them, and end them."""
 
     async def end() -> set[asyncio.Task[Any]]:
         await asyncio.sleep(0)  # generators that were left half-way are closed here

@@ -1,4 +1,4 @@
-"""Real botocore clients over an account in memory, with answers that are spoilt on their way."""
+"""Real botocore clients over an account in memory, with responses that are spoilt on their way."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class _Body(BytesIO):
 
 
 class Wire:
-    """Carries botocore's requests to whatever answers them, and spoils the answers that it was told to.
+    """Carries botocore's requests to a stand-in that answers them, and spoils chosen responses.
 
-    Make it before a loop runs: botocore reads its models from files.
+    Create it before a loop runs, because botocore reads its models from files.
     """
 
     def __init__(self, *services: str) -> None:

@@ -1,4 +1,4 @@
-"""What watches an account, and what its waiters are told."""
+"""A watcher on an account in memory, and what its waiters receive."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Hang(BaseException):
-    """A fault: the call isn't answered for so many seconds, and then fails; a thread can't be interrupted."""
+    """A fault: the call gets no response for a number of seconds, and then fails; a thread can't be interrupted."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -34,10 +34,10 @@ class Seen(NamedTuple):
 
 
 class World:
-    """An account and its lookout.
+    """An account and its watcher.
 
     Args:
-        latency: Seconds that a call takes.
+        latency: The duration of a call, in seconds.
     """
 
     def __init__(self, account: Account, *, latency: float = 0.05) -> None:

@@ -36,7 +36,7 @@ class Stored:
 
 @dataclass
 class Behaviour:
-    """What the server does and did."""
+    """The server's behaviour, and a record of what it did."""
 
     objects: dict[str, Stored] = field(default_factory=dict)
     refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(lambda key, query, body: (204, ""))
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _answer(self, act: Callable[[str, dict[str, str], bytes], tuple[int, str]]) -> None:
         raw_path, _, raw_query = self.path.partition("?")
@@ -233,6 +233,6 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Let only a hung-up client pass: anything else is a fault of this server or of what it checks."""
+        """Ignore only clients that hung up: anything else is an error in this server or in the code under test."""
         if not isinstance(sys.exception() if sys.version_info >= (3, 11) else sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)

@@ -39,7 +39,7 @@ def slept() -> list[float]:
 
 @pytest.fixture
 def make(service: LocalSageMaker, tmp_path: Path, slept: list[float]) -> Callable[..., str]:
-    """Makes a job that reads a file, and gives its name; pauses end the faults."""
+    """Makes a job that reads a file, and returns its name; pauses end the faults."""
     code = tmp_path / "code.py"
     code.write_text("print('hello')")
     definition = JobDefinition(

@@ -38,7 +38,7 @@ class Account:
         self._s3.put_bucket_versioning(Bucket=self.task, VersioningConfiguration={"Status": "Enabled"})
 
     def name(self, number: int) -> str:
-        """Give the name of one of the task's jobs."""
+        """Return the name of one of the task's jobs."""
         return f"{self.task}-{number}"
 
     def written(self) -> Counter[str]:

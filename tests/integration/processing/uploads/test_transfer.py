@@ -224,7 +224,7 @@ class StopError(BaseException):
 
 @pytest.fixture
 def interrupt() -> Iterator[Callable[[], None]]:
-    """Give a function that makes the main thread raise StopError, once."""
+    """Return a function that makes the main thread raise StopError, once."""
 
     main = threading.main_thread().ident
     assert main is not None
