@@ -4,16 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORE := tests/integration/operators/test_modes.py tests/integration/triggers/test_ends.py tests/integration/processing
-PARTS := lint unit integration parity compat acceptance browser docs demo
+PARTS := lint unit integration parity compat acceptance production browser docs demo
 # uv checks what it downloads against the hashes of constraints.txt, in dependencies and in build environments too.
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt
 UPGRADE ?= --upgrade
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome))
 # The environment's own programs come first, whatever else the user has installed.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Hundreds of processes import Airflow: where bytecode isn't kept, each compiles it anew, which is most of its work.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test verify core house unit integration acceptance browser soak matrix parity compat docs lint format images demo ui bench dist constraints clean parts
+.PHONY: help setup test verify core house unit integration acceptance production browser soak matrix parity compat docs lint format images demo ui bench dist constraints clean parts
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +53,10 @@ core: $(STAMP)
 
 acceptance: $(STAMP) ## The example DAGs and the crash matrix through real Airflow
 	$(BIN)/pytest tests/acceptance
+
+production: $(STAMP) ## PostgreSQL, Redis, Celery, two of each component: what dies, freezes, ends and comes back
+	@if [ -n "$(wildcard /usr/lib/postgresql/*/bin/postgres)" ] && command -v redis-server > /dev/null; then $(BIN)/pytest tests/production; \
+	  else echo "NOT RUN: the production tier found no PostgreSQL or no Redis. Install Debian's packages postgresql and redis-server."; fi
 
 browser: $(STAMP) ## The UI's pages in a headless Chromium (CHROMIUM=…); left out where there is none
 	@if command -v "$(CHROMIUM)" > /dev/null; then CHROMIUM="$(CHROMIUM)" $(BIN)/pytest tests/browser; \

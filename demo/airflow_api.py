@@ -82,6 +82,11 @@ class AirflowApi:
         """Return the DAGs that the DAG processor has loaded."""
         return {dag["dag_id"] for dag in self._get("dags", limit=100)["dags"]}
 
+    def bundle_version(self, dag_id: str) -> str | None:
+        """Return the version of its bundle that a DAG was loaded from last; None if it has none."""
+        version: str | None = self._get(f"dags/{dag_id}")["bundle_version"]
+        return version
+
     def import_errors(self) -> dict[str, str]:
         """Return the files that the DAG processor couldn't load, with their errors."""
         errors = self._get("importErrors")["import_errors"]

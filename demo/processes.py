@@ -60,6 +60,11 @@ class Child:
             )
         return cls(name, guard, log)
 
+    @property
+    def pid(self) -> int:
+        """The command's own process, behind its guard (on Linux)."""
+        return _descendants(self.guard.pid)[0]
+
     def let_go(self) -> None:
         """Cut the lifeline: the guard ends the command."""
         assert self.guard.stdin is not None  # PIPE above
