@@ -49,7 +49,7 @@ integration: $(STAMP) ## Against the local SageMaker over HTTP
 
 # A job's life, each mode of waiting for it, and the two ways to define it: what most changes could break.
 core: $(STAMP)
-	$(BIN)/pytest -n logical --dist loadfile --no-loadscope-reorder $(CORE)
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(CORE)
 
 acceptance: $(STAMP) ## The example DAGs and the crash matrix through real Airflow
 	$(BIN)/pytest tests/acceptance
@@ -62,7 +62,8 @@ browser: $(STAMP) ## The UI's pages in a headless Chromium (CHROMIUM=…); left 
 	@if command -v "$(CHROMIUM)" > /dev/null; then CHROMIUM="$(CHROMIUM)" $(BIN)/pytest tests/browser; \
 	  else echo "NOT RUN: the browser tier found no Chromium. Install Debian's package chromium, or give CHROMIUM=/path/to/one."; fi
 
-soak: $(STAMP) ## Play a crowd of a thousand tasks, and the crash matrix twenty times (ROUNDS=…)
+soak: $(STAMP) ## Play the one-job rule in thousands of orders, a crowd of a thousand tasks, the crash matrix twenty times (ROUNDS=…)
+	ANY_ORDER_EXAMPLES=2000 $(BIN)/pytest -n logical --dist loadfile tests/unit/ownership/test_any_order.py
 	CROWD_INSTANCES=1000 $(BIN)/pytest tests/integration/exactly_once/test_crowd.py
 	$(BIN)/pytest tests/acceptance/test_crash_matrix.py --soak $(or $(ROUNDS),20)
 

@@ -17,20 +17,23 @@ ROOT = HERE.parents[1]
 UV = (sys.executable, "-m", "uv")
 
 
-def environment(name: str, *requirements: str | Path, wanted: Path | None = None) -> Path:
+def environment(
+    name: str, *requirements: str | Path, wanted: Path | None = None, python: str | Path = sys.executable
+) -> Path:
     """Return the folder of the commands of an environment with this package.
 
     Args:
         name: The environment's name.
         requirements: Arguments of `uv pip install` in addition to the package, including options.
         wanted: A file whose change recreates the environment, as does that of pyproject.toml with the entry points.
+        python: The interpreter to create it with.
     """
     folder = ROOT / f".venv-{name}"
     stamp = folder / ".installed"
     files = [file for file in (wanted, ROOT / "pyproject.toml") if file]
     with _only_process(ROOT / f".venv-{name}.lock"):
         if not stamp.exists() or any(stamp.stat().st_mtime < file.stat().st_mtime for file in files):
-            subprocess.run([*UV, "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True)
+            subprocess.run([*UV, "venv", "--quiet", "--clear", "--python", python, folder], check=True)
             install(folder / "bin", *requirements)
             stamp.touch()
     return folder / "bin"

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,10 +22,10 @@ from .environments import HERE, ROOT, environment, install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PACKAGE = ("--editable", f"{ROOT}[crt,local]")
 AIOBOTOCORE = "apache-airflow-providers-amazon[aiobotocore]"
+OLDEST_PYTHON = "3.10"
 RELEASES = ("3.1.0", "3.2.0", "3.3.0")
 FLOOR = re.compile(r'"([a-z0-9-]+)(?:\[[a-z0-9,]+\])?>=([0-9.]+)"')
 # What goes with a floor: each is pinned by the package that stands in front of it.
@@ -73,10 +75,10 @@ def commands(request: pytest.FixtureRequest) -> Path:
     return environment(str(request.param).replace(" ", "-"), *PACKAGE, *beside)
 
 
-def run(home: Path, *command: str | Path) -> str:
+def run(home: Path, *command: str | Path, timeout: float = 240) -> str:
     """Run a command with an Airflow home of its own; return what it prints."""
     environ = os.environ | {"AIRFLOW_HOME": str(home), "PYTHONWARNINGS": "ignore", "PYTEST_ADDOPTS": ""}
-    ran = subprocess.run(command, capture_output=True, text=True, env=environ, cwd=ROOT, timeout=240, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, env=environ, cwd=ROOT, timeout=timeout, check=False)
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
     return ran.stdout
 
@@ -101,6 +103,32 @@ def test_definitions_are_checked_on_the_oldest_boto3_too(lowest: Path, tmp_path:
     files = [ROOT / "tests" / "unit" / name for name in UNIT]
     pytest_ = (lowest / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", f"not ({DIFFERS})")
     assert " passed" in run(tmp_path, *pytest_, *files, "tests/unit/processing/test_boto3_versions.py")
+
+
+@pytest.mark.timeout(900)
+def test_it_works_on_the_oldest_python(tmp_path: Path):
+    """Every module's import, and the tests of the core and the decorator."""
+    interpreter = oldest_python()
+    if interpreter is None:
+        pytest.skip(f"no Python {OLDEST_PYTHON} is on this machine")
+    constraints = ROOT / "constraints.txt"
+    needed = ("--constraint", constraints, "--group", f"{ROOT / 'pyproject.toml'}:dev", *PACKAGE)
+    oldest = environment(f"python-{OLDEST_PYTHON}", *needed, wanted=constraints, python=interpreter)
+    files = [ROOT / "tests" / "unit" / name for name in ("processing", "decorators")]
+    assert json.loads(run(tmp_path, oldest / "python", HERE / "imports.py").splitlines()[-1]) == {}
+    pytest_ = (oldest / "python", "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider")
+    assert " passed" in run(tmp_path, *pytest_, *files, timeout=600)
+
+
+def oldest_python() -> Path | None:
+    """Return an interpreter of the oldest Python that the package runs on: from PATH, or one of pyenv's."""
+    on_path = shutil.which(f"python{OLDEST_PYTHON}")
+    pyenvs = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
+    for found in [*([Path(on_path)] if on_path else ()), *pyenvs.glob(f"{OLDEST_PYTHON}.*/bin/python")]:
+        ran = subprocess.run([found, "-c", ""], check=False, capture_output=True)
+        if ran.returncode == 0:  # pyenv's shims may lead nowhere
+            return found
+    return None
 
 
 def test_the_celery_provider_works_with_our_constraints(tmp_path: Path):
