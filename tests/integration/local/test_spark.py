@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from typing import TYPE_CHECKING, Any
+import subprocess
+from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 
 from airflow_sm_processing.exceptions import JobFailedError
-from airflow_sm_processing.processing import ProcessingInput, ProcessingOutput, PySparkProcessor
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from airflow_sm_processing.processing import ProcessingInput, ProcessingOutput, PySparkProcessor, SparkJarProcessor
 
 HAS_SPARK = importlib.util.find_spec("pyspark") is not None and shutil.which("java") is not None
 APPLICATION = """\
@@ -68,6 +67,65 @@ def test_an_application_runs_with_its_files_configuration_and_event_logs() -> No
     assert body == b"[('a', 40), ('b', 20)]"
     logs = client.list_objects_v2(Bucket="spark-events", Prefix="logs/")["Contents"]
     assert any(item["Size"] for item in logs)
+
+
+JAR = """\
+package example;
+
+import java.nio.file.*;
+import org.apache.spark.sql.*;
+
+public class CountRows {
+    public static void main(String[] args) throws Exception {
+        SparkSession spark = SparkSession.builder().getOrCreate();
+        long rows = spark.read().option("header", "true").csv(args[0]).count();
+        Files.write(Paths.get(args[1], "rows.txt"), (rows + " " + example.helper.Word.RESULT).getBytes());
+        spark.stop();
+    }
+}
+"""
+HELPER_JAR = """\
+package example.helper;
+
+public class Word {
+    public static final String RESULT = new StringBuilder("swor").reverse().toString();
+}
+"""
+
+
+def make_jar(folder: Path, jar: Path, sources: dict[str, str], classpath: str) -> None:
+    """Compile Java sources, by their paths, into a jar."""
+    for name, text in sources.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    classes = folder / "classes"
+    files = [str(folder / name) for name in sources]
+    subprocess.run(["javac", "--release", "8", "-cp", classpath, "-d", classes, *files], check=True)
+    subprocess.run(["jar", "--create", "--file", jar, "-C", classes, "."], check=True)
+
+
+@pytest.mark.skipif(not (HAS_SPARK and shutil.which("javac")), reason="needs pyspark, and Java with its compiler")
+@pytest.mark.timeout(240)
+@pytest.mark.usefixtures("environment")
+def test_a_class_of_a_jar_runs_with_another_jar(folder: Path) -> None:
+    import pyspark
+
+    spark_jars = f"{Path(pyspark.__file__).parent}/jars/*"
+    make_jar(folder / "helper", folder / "helper.jar", {"example/helper/Word.java": HELPER_JAR}, spark_jars)
+    make_jar(
+        folder / "app", folder / "app.jar", {"example/CountRows.java": JAR}, f"{spark_jars}:{folder / 'helper.jar'}"
+    )
+    job = SparkJarProcessor(**GIVEN, framework_version="3.5").run(
+        "app.jar",
+        submit_class="example.CountRows",
+        submit_jars=["helper.jar"],
+        inputs=[ProcessingInput("data", "/opt/ml/processing/in")],
+        outputs=[ProcessingOutput("/opt/ml/processing/out", output_name="out")],
+        arguments=["/opt/ml/processing/in", "/opt/ml/processing/out"],
+    )
+    bucket, _, key = job.output_uris["out"].removeprefix("s3://").partition("/")
+    body = boto3.Session().client("s3").get_object(Bucket=bucket, Key=f"{key}/rows.txt")["Body"].read()
+    assert body == b"3 rows"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pyspark") is not None, reason="pyspark is installed")
