@@ -478,17 +478,17 @@ def early_problems(parameters: TaskParameters, folder: Path) -> list[Problem]:
         *reader.problems,
         *definition_problems(definition),
         *script_problems(definition, folder),
-        *_number_problems(definition),
+        *_number_problems(definition, parameters.definition),
         *_problems_beside_the_definition(parameters, definition, read_wait_options(known_options)[1]),
     ]
 
 
-def _number_problems(definition: JobDefinition) -> Iterator[Problem]:
-    """Yield the numbers that can't be right; their upper limits are in the service model, which only a run loads."""
+def _number_problems(definition: JobDefinition, written: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield the numbers that can't be right, as written; only a run loads the service model with the upper limits."""
     for name in ("instance_count", "volume_size_in_gb", "max_runtime_in_seconds"):
         value = getattr(definition, name)
         if isinstance(value, int) and value < 1:
-            yield Problem(name, value, "must be at least 1")
+            yield Problem(name, written.get(name, value), "must be at least 1")
 
 
 def read_definition(

@@ -30,6 +30,7 @@ SCRIPTS: dict[str, tuple[dict[str, Any], str]] = {
     "EC2's name of an instance": ({"instance_type": "m5.xlarge"}, "did you mean ml.m5.xlarge?"),
     "a list of instances": ({"instance_type": ["ml.m5.large"]}, "must be a string"),
     "no instances": ({"instance_count": 0}, "must be at least 1"),
+    "no instances, as text": ({"instance_count": "0"}, "instance_count='0': must be at least 1"),
     "words for a number": ({"volume_size_in_gb": "30GB"}, "must be a whole number"),
     "a time with a unit": ({"max_wait": "1h"}, "must be a number of seconds, or a timedelta"),
     "a command that is no list": ({"command": "python3"}, "must be a list"),
