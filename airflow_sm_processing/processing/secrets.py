@@ -11,7 +11,6 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow_sm_processing.processing.environment import PIECE, whole
 from airflow_sm_processing.redaction import printable, signed_queries, without_signatures
 
 if TYPE_CHECKING:
@@ -104,6 +103,8 @@ class JobSecrets:
     def _is_hidden(self, name: str) -> bool:
         if isinstance(self._mask, bool):
             return self._mask
+        from airflow_sm_processing.processing.environment import PIECE  # the parse of a DAG has no need
+
         # The name of a piece doesn't show which variables are in it.
         return name in self._mask or (bool(self._mask) and name.startswith(PIECE))
 
@@ -127,9 +128,12 @@ def secret_forms(environment: object, mask: Mask = True) -> Iterator[str]:
     If it isn't a mapping, it can't be an environment, and all strings in it are treated as values. Numbers and bools in
     a mapping are skipped unless their names are in the mask.
     """
-    environment = whole(environment) if isinstance(environment, Mapping) else environment
     if not mask:
         return
+    if isinstance(environment, Mapping):
+        from airflow_sm_processing.processing.environment import whole  # the parse of a DAG has no need
+
+        environment = whole(environment)
     if not isinstance(environment, Mapping):
         values: Iterable[Any] = [environment]
     elif mask is True:
