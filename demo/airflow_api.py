@@ -175,20 +175,23 @@ class AirflowApi:
         return {job["id"] for job in found}
 
     def _change(self, method: str, path: str, changes: dict[str, Any]) -> httpx.Response:
-        """Change something; on SQLite, Airflow gives up a change that another of its processes holds up."""
-        for _ in range(_MORE_ATTEMPTS):
-            try:
-                return self._request(method, path, json=changes)
-            except AirflowApiError as error:
-                failed = getattr(error.__cause__, "response", None)
-                if failed is None or failed.status_code < _SERVER_ERRORS:
-                    raise
         return self._request(method, path, json=changes)
 
     def _get(self, path: str, **parameters: Any) -> Any:
         return self._request("GET", path, params=parameters).json()
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Ask for something; on SQLite, Airflow gives up what another of its processes holds up."""
+        for _ in range(_MORE_ATTEMPTS):
+            try:
+                return self._request_once(method, path, **options)
+            except AirflowApiError as error:
+                failed = getattr(error.__cause__, "response", None)
+                if failed is None or failed.status_code < _SERVER_ERRORS:
+                    raise
+        return self._request_once(method, path, **options)
+
+    def _request_once(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             if not self._logged_in:
                 self._log_in()

@@ -5,7 +5,7 @@ What a variable or a connection holds is planted by the test; what stands here i
 
 from airflow.sdk import dag
 
-from airflow_sm_processing import ProcessingInput, ScriptProcessingOperator
+from airflow_sm_processing import ProcessingInput, ProcessingOperator, ScriptProcessingOperator
 
 TOLD = {
     "CANARY_LITERAL": "canary-that-stands-in-the-dag-file",
@@ -52,11 +52,12 @@ def other():
         task_id="mapped", arguments=[0], base_job_name="canaries-mapped", deferrable=True, **COMMON
     ).expand(env=[{"CANARY_MAPPED": "{{ var.value.canary_mapped }}"}])
     tells("is_refused", 0)
-    ScriptProcessingOperator(
+    # With a script, so long a variable would be no error: a command of ours would take it in pieces.
+    ProcessingOperator(
         task_id="is_wrong",
         env={"CANARY_LONG": "{{ var.value.canary_word * 20 }}"},
         inputs=[ProcessingInput("{{ var.value.canary_url }}", "/opt/ml/processing/input/data")],
-        **COMMON,
+        **{name: value for name, value in COMMON.items() if name != "code"},
     )
 
 

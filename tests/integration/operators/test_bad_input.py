@@ -31,7 +31,7 @@ ROWS = {
     "missing_input": Expected(("TaskDefinitionError", "inputs[0].source=", "no such file or folder: /")),
     "rejected_name": Expected(("TaskDefinitionError", "job_name='not_legal': must match")),
     "too_long_a_variable": Expected(
-        ("TaskDefinitionError", "env[", "must have at most 256 characters, has 257: ProcessingInput")
+        ("TaskDefinitionError", "env[", "must have at most 256 characters, has 26000: with an entrypoint")
     ),
     "unknown_instance_type": Expected(("TaskDefinitionError", "instance_type=", "did you mean ml.m5.xlarge")),
     "unknown_role": Expected(("TaskDefinitionError", "role='AbsentRole': IAM knows no role of that name")),

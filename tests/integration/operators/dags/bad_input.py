@@ -22,7 +22,7 @@ rows = {
     "missing_code": {"code": "scripts/absent.py"},
     "missing_input": {"inputs": [ProcessingInput("absent/", "/opt/ml/processing/in")]},
     "rejected_name": {"job_name": "{{ 'not_legal' }}"},
-    "too_long_a_variable": {"env": {"SETTINGS": "{{ 'a' * 257 }}"}},
+    "too_long_a_variable": {"env": {"SETTINGS": "{{ 'a' * 26000 }}"}},
     "unknown_instance_type": {"instance_type": "{{ 'ml.m5.xlarg' }}"},
     "unknown_role": {"role": "AbsentRole"},
     "denied_role": {"role": "arn:aws:iam::123456789012:role/DeniedRole"},
