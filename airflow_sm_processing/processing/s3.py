@@ -13,7 +13,7 @@ import sys
 import time
 from bisect import bisect_left
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.exceptions import (
@@ -25,7 +25,7 @@ from airflow_sm_processing.exceptions import (
     ServiceError,
     TransientError,
 )
-from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, readable
+from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, new_token, readable
 from airflow_sm_processing.processing.models import S3Location, as_folder, is_s3_uri
 
 if TYPE_CHECKING:
@@ -202,20 +202,39 @@ def measure(client: S3Client, uri: str, *, is_folder: bool = False) -> Size:
     Raises:
         ServiceError: S3 refused or couldn't be reached.
     """
-    bucket, prefix = S3Location.parse(as_folder(uri) if is_folder else resolve_folder(client, uri))
+    place = S3Location.parse(as_folder(uri) if is_folder else resolve_folder(client, uri))
     total = objects = 0
-    more: Any = {}
-    for _ in range(_MOST_PAGES):
-        with aws_call("ListObjectsV2", uri):
-            page = client.list_objects_v2(Bucket=bucket, Prefix=prefix, **more)
-        with answer_read("ListObjectsV2", uri):
-            found = readable(client, "ListObjectsV2", page, "IsTruncated").get("Contents", [])
-            total += sum(item["Size"] for item in found)
-            objects += len(found)
-            if not page["IsTruncated"]:
-                return Size(total, objects)
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+    for found, is_last in islice(_pages(client, uri, place), _MOST_PAGES):
+        total += sum(size for _, size in found)
+        objects += len(found)
+        if is_last:
+            return Size(total, objects)
     return Size(total, objects, complete=False)
+
+
+def _pages(client: S3Client, uri: str, place: S3Location) -> Iterator[tuple[list[tuple[str, int]], bool]]:
+    """Yield the keys and sizes of the objects with a prefix, page by page, and whether a page is the last one.
+
+    Args:
+        client: The S3 client.
+        uri: The URI that errors name.
+        place: The bucket and the prefix.
+
+    Raises:
+        ServiceError: S3 refused or couldn't be reached.
+    """
+    more: Any = {}
+    seen = set[str]()
+    while True:
+        with aws_call("ListObjectsV2", uri):
+            page: Any = client.list_objects_v2(Bucket=place.bucket, Prefix=place.key, **more)
+        with answer_read("ListObjectsV2", uri):
+            is_last = not readable(client, "ListObjectsV2", page, "IsTruncated")["IsTruncated"]
+            found = [(item["Key"], item["Size"]) for item in page.get("Contents", [])]
+            more = {} if is_last else {"ContinuationToken": new_token(page["NextContinuationToken"], seen)}
+        yield found, is_last
+        if is_last:
+            return
 
 
 def measure_all(client: S3Client, uris: Iterable[str], *, folders: Collection[str] = ()) -> dict[str, Size | None]:
@@ -306,7 +325,9 @@ def objects_below(client: S3Client, uris: Iterable[str]) -> dict[str, Objects]:
         if outer.bucket == place.bucket and place.key.startswith(outer.key):
             continue  # listed along
         outer = place
-        found = dict(islice(_sizes_below(client, place), left + 1))
+        pages = _pages(client, f"s3://{place.bucket}/{place.key}", place)
+        listed = chain.from_iterable(page for page, _ in pages)
+        found = dict(islice(listed, left + 1))
         left -= len(found)
         if left < 0:
             rule = f"have over {_MOST_LISTED:,} objects, too many for manifests: {_FEWER}"
@@ -320,21 +341,6 @@ def objects_below(client: S3Client, uris: Iterable[str]) -> dict[str, Objects]:
 
 
 _FEWER = "read a folder that several of them are in as one input, so that none are over the bound of a job's inputs"
-
-
-def _sizes_below(client: S3Client, place: S3Location) -> Iterator[tuple[str, int]]:
-    uri = f"s3://{place.bucket}/{place.key}"
-    more: Any = {}
-    while True:
-        with aws_call("ListObjectsV2", uri):
-            page: Any = client.list_objects_v2(Bucket=place.bucket, Prefix=place.key, **more)
-        with answer_read("ListObjectsV2", uri):
-            is_whole = not readable(client, "ListObjectsV2", page, "IsTruncated")["IsTruncated"]
-            found = [(item["Key"], item["Size"]) for item in page.get("Contents", [])]
-            more = {} if is_whole else {"ContinuationToken": page["NextContinuationToken"]}
-        yield from found
-        if is_whole:
-            return
 
 
 def _without_marks(bucket: str, sizes: Mapping[str, int]) -> tuple[list[str], list[str]]:

@@ -14,16 +14,14 @@ from hypothesis import strategies as st
 from airflow_sm_processing.exceptions import DefinitionError
 from airflow_sm_processing.processing.description import JobDescription
 from airflow_sm_processing.processing.environment import PIECE, SCRIPT, in_pieces, whole
-from airflow_sm_processing.processing.request import SubmissionPlan, default_keys, plan_submission
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.processing.validation import check_definition
 
-from .makers import ROLE_ARN, definition, script
+from .makers import checked_plan, command_file, definition, script
 
 if TYPE_CHECKING:
     from botocore.model import OperationModel
 
-    from airflow_sm_processing.processing import JobDefinition
 
 SHELLS = [["/bin/sh"], ["bash", "--posix"], ["bash"]]
 PRINT = "import json, os, sys; json.dump(dict(os.environ), sys.stdout)"
@@ -40,18 +38,6 @@ CASES: dict[str, dict[str, str]] = {
 }
 
 
-def planned(job: JobDefinition, operation: OperationModel, upload_key: str | None = None) -> SubmissionPlan:
-    check_definition(job, operation)
-    key = default_keys("bucket", None)
-    return plan_submission(job, role_arn=ROLE_ARN, key=key, upload_key=upload_key, operation=operation)
-
-
-def script_of(plan: SubmissionPlan) -> str:
-    [upload] = plan.uploads
-    with upload.local() as (folder, _):
-        return (folder / "command.sh").read_text()
-
-
 def run(shell: list[str], text: str, environment: dict[str, str]) -> dict[str, str]:
     done = subprocess.run([*shell], input=text, env=environment, capture_output=True, text=True, check=True)
     found: dict[str, str] = json.loads(done.stdout)
@@ -61,37 +47,37 @@ def run(shell: list[str], text: str, environment: dict[str, str]) -> dict[str, s
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 @pytest.mark.parametrize("env", CASES.values(), ids=CASES)
 def test_they_arrive_as_if_they_had_been_in_the_request(shell: list[str], env: dict[str, str], create_operation: Any):
-    plan = planned(script(env=env, command=[sys.executable, "-c", PRINT]), create_operation)
+    plan = checked_plan(script(env=env, command=[sys.executable, "-c", PRINT]), create_operation)
     sent = plan.request["Environment"]
     assert len(sent) <= 100
     assert max(map(len, sent.values())) <= 256
-    assert run(shell, script_of(plan), sent) == env
+    assert run(shell, command_file(plan), sent) == env
 
 
 @pytest.mark.parametrize("env", CASES.values(), ids=CASES)
 def test_nothing_of_their_values_is_in_s3_or_shown(env: dict[str, str], create_operation: OperationModel):
-    plan = planned(script(env=env), create_operation, "task")
+    plan = checked_plan(script(env=env), create_operation, upload_key="task")
     secrets = JobSecrets(plan.request["Environment"], mask=env.keys())
     shown = secrets.hide_in_request(plan.request)["Environment"]
     for value in env.values():
         if len(value) > 5:
-            assert value not in script_of(plan)
+            assert value not in command_file(plan)
             assert secrets.hide(f"a {value} b") == "a *** b"
             assert not any(piece.strip("*") for piece in shown.values())
-    other = planned(script(env={**env, "A": "w" * 300}), create_operation, "task")
+    other = checked_plan(script(env={**env, "A": "w" * 300}), create_operation, upload_key="task")
     assert other.uploads[0].s3_uri == plan.uploads[0].s3_uri
 
 
 @pytest.mark.parametrize("env", CASES.values(), ids=CASES)
 def test_a_description_has_them_whole(env: dict[str, str], create_operation: OperationModel):
-    request = planned(script(env=env), create_operation).request
+    request = checked_plan(script(env=env), create_operation).request
     response = {**request, "ProcessingJobArn": "arn", "ProcessingJobStatus": "InProgress"}
     assert JobDescription.from_response(response).environment == env
 
 
 @pytest.mark.parametrize("env", [{"A": "x" * 256}, dict(list(MANY.items())[:100]), {"A": "é" * 256}, {}, None])
 def test_what_is_within_the_bounds_stays_as_it_is(env: dict[str, str] | None, create_operation: OperationModel):
-    plan = planned(script(env=env), create_operation)
+    plan = checked_plan(script(env=env), create_operation)
     assert plan.request.get("Environment") == env
     assert plan.uploads == ()
 

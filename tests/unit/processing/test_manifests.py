@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_sm_processing.exceptions import DefinitionError
+from airflow_sm_processing.exceptions import DefinitionError, MalformedResponseError
 from airflow_sm_processing.processing import DatasetDefinition, ProcessingInput
 from airflow_sm_processing.processing.request import UNKNOWN_DIGEST, SubmissionPlan, default_keys, plan_submission
 from airflow_sm_processing.processing.s3 import Objects, objects_below
-from airflow_sm_processing.processing.validation import check_definition
 
-from .makers import ROLE_ARN, definition, script
+from .makers import ROLE_ARN, checked_plan, definition, script
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
     from botocore.model import OperationModel
     from botocore.stub import Stubber
-
-    from airflow_sm_processing.processing import JobDefinition
 
 ROOT = "/opt/ml/processing"
 STAGE = f"{ROOT}/input/airflow-inputs-1"
@@ -61,18 +58,8 @@ def folders(count: int, bucket: str = "raw") -> list[str]:
     return [f"s3://{bucket}/{number}/" for number in range(count)]
 
 
-def planned(
-    job: JobDefinition, operation: OperationModel, objects: Any = None, upload_key: str | None = None
-) -> SubmissionPlan:
-    check_definition(job, operation)
-    keys = default_keys("bucket", None)
-    return plan_submission(
-        job, role_arn=ROLE_ARN, key=keys, upload_key=upload_key, operation=operation, objects=objects
-    )
-
-
 def generated(plan: SubmissionPlan, name: str) -> list[str]:
-    """Return what the uploads have of a name, in order."""
+    """Return the texts of the uploads' files of a name, in order."""
     found = []
     for upload in plan.uploads:
         with upload.local() as (folder, _):
@@ -94,7 +81,7 @@ def test_nothing_changes_within_the_bound(count: int, create_operation: Operatio
         raise AssertionError("S3 was listed")
 
     job = script(inputs=of(*folders(count)))
-    plan = planned(job, create_operation, refuse)
+    plan = checked_plan(job, create_operation, refuse)
     assert plan.request == plan_submission(job, role_arn=ROLE_ARN, key=default_keys("bucket", None)).request
     assert (plan.uploads, plan.unmerged, plan.listed) == ((), (), ())
     assert plan.unmerged_request == plan.request
@@ -102,7 +89,7 @@ def test_nothing_changes_within_the_bound(count: int, create_operation: Operatio
 
 def test_those_of_the_bucket_with_the_most_go_by_a_manifest(create_operation: OperationModel):
     sources = [*folders(3, "few"), *folders(7), *folders(2, "fewer")]
-    plan = planned(script(inputs=of(*sources)), create_operation, everything(sources))
+    plan = checked_plan(script(inputs=of(*sources)), create_operation, everything(sources))
     kept = [f"input-{number}" for number in (1, 2, 3, 11, 12)]
     assert names(plan) == [*kept, "airflow-inputs-1", "code", "airflow-command"]
     made = plan.request["ProcessingInputs"][5]
@@ -131,7 +118,7 @@ def test_those_of_the_bucket_with_the_most_go_by_a_manifest(create_operation: Op
 
 def test_a_second_bucket_follows_only_if_it_must(create_operation: OperationModel):
     sources = [*folders(9, "one"), *folders(8, "two"), *folders(2, "three")]
-    plan = planned(script(inputs=of(*sources)), create_operation, everything(sources))
+    plan = checked_plan(script(inputs=of(*sources)), create_operation, everything(sources))
     assert names(plan) == ["input-18", "input-19", "airflow-inputs-1", "airflow-inputs-2", "code", "airflow-command"]
     texts = [json.loads(text) for text in generated(plan, "manifest.json")]
     assert [(text[0]["prefix"], len(text) - 1) for text in texts] == [("s3://one/", 9), ("s3://two/", 8)]
@@ -140,7 +127,7 @@ def test_a_second_bucket_follows_only_if_it_must(create_operation: OperationMode
 def test_long_arguments_may_be_what_is_too_much(create_operation: OperationModel):
     sources = folders(9)
     job = script(inputs=of(*sources), arguments=["x" * 300], env={"A": "y" * 300})
-    plan = planned(job, create_operation, everything(sources))
+    plan = checked_plan(job, create_operation, everything(sources))
     assert names(plan) == ["airflow-inputs-1", "code", "airflow-command"]
     [text] = generated(plan, "command.sh")
     assert text.index("files ") < text.index("_airflow_separator") < text.index("exec python3")
@@ -161,11 +148,11 @@ def test_other_inputs_stay_as_they_are(why: str, fields: dict[str, Any], create_
     sources = folders(9)
     other = at(**{"source": "s3://raw/other/", "number": 100, **fields})
     job = script(inputs=(*of(*sources), other))
-    plan = planned(job, create_operation, everything(sources))
+    plan = checked_plan(job, create_operation, everything(sources))
     assert names(plan) == ["input-10", "airflow-inputs-1", "code", "airflow-command"]
     many = tuple(at(**{"source": "s3://raw/other/", "number": number, **fields}) for number in range(10))
     with pytest.raises(DefinitionError, match=rf"but not input-1 \({why if why != 'Gzip' else 'Pipe'}\), "):
-        planned(script(inputs=many), create_operation)
+        checked_plan(script(inputs=many), create_operation)
 
 
 def test_a_query_stays_as_it_is(create_operation: OperationModel):
@@ -180,7 +167,7 @@ def test_a_query_stays_as_it_is(create_operation: OperationModel):
     }
     item = ProcessingInput(dataset_definition=DatasetDefinition(local_path=f"{ROOT}/q", **query))
     sources = folders(9)
-    plan = planned(script(inputs=(item, *of(*sources))), create_operation, everything(sources))
+    plan = checked_plan(script(inputs=(item, *of(*sources))), create_operation, everything(sources))
     assert names(plan) == ["input-1", "airflow-inputs-1", "code", "airflow-command"]
 
 
@@ -192,7 +179,7 @@ def test_local_files_and_settings_are_merged_too(tmp_path: Path, create_operatio
     local = [ProcessingInput(str(tmp_path / name), f"{ROOT}/l/{name}") for name in ("folder", "file")]
     job = script(inputs=(*local, *settings))
     for upload_key in (None, "task"):
-        plan = planned(job, create_operation, Bucket(), upload_key)
+        plan = checked_plan(job, create_operation, Bucket(), upload_key)
         assert names(plan) == ["airflow-inputs-1", "code", "airflow-command"]
         assert plan.listed == ()
         [prefix, *keys] = json.loads(generated(plan, "manifest.json")[0])
@@ -206,15 +193,15 @@ def test_local_files_and_settings_are_merged_too(tmp_path: Path, create_operatio
 def test_the_same_objects_are_found_where_they_were(create_operation: OperationModel):
     sources = folders(12)
     job = script(inputs=of(*sources))
-    first, again = (planned(job, create_operation, everything(sources), "task") for _ in range(2))
-    other = planned(job, create_operation, Bucket(*(f"{source}b" for source in sources)), "task")
+    first, again = (checked_plan(job, create_operation, everything(sources), "task") for _ in range(2))
+    other = checked_plan(job, create_operation, Bucket(*(f"{source}b" for source in sources)), "task")
     assert first.request == again.request
     assert UNKNOWN_DIGEST not in str(first.request)
     assert other.request["ProcessingInputs"][0] != first.request["ProcessingInputs"][0]
 
 
 def test_without_a_listing_their_places_are_left_open(create_operation: OperationModel):
-    plan = planned(script(inputs=of(*folders(12))), create_operation, None, "task")
+    plan = checked_plan(script(inputs=of(*folders(12))), create_operation, None, "task")
     places = [item["S3Input"]["S3Uri"] for item in plan.request["ProcessingInputs"]]
     assert places == [
         f"s3://bucket/task/input/{UNKNOWN_DIGEST}/airflow-inputs-1/manifest.json",
@@ -225,7 +212,7 @@ def test_without_a_listing_their_places_are_left_open(create_operation: Operatio
 
 def test_an_input_without_objects_fails_the_job_as_ever(create_operation: OperationModel):
     sources = folders(12)
-    plan = planned(script(inputs=of(*sources)), create_operation, everything(sources[:5] + sources[6:]))
+    plan = checked_plan(script(inputs=of(*sources)), create_operation, everything(sources[:5] + sources[6:]))
     assert names(plan) == ["input-6", "code", "airflow-command"]
     assert plan.request["ProcessingInputs"][0]["S3Input"]["S3Uri"] == "s3://raw/5/"
     assert generated(plan, "manifest.json") == []
@@ -235,7 +222,7 @@ def test_folders_that_are_only_marked_need_one_input(create_operation: Operation
     sources = folders(12)
     marks = [*sources, "s3://raw/3/deep/er/"]
     job = definition(entrypoint=["true"], inputs=of(*sources))
-    plan = planned(job, create_operation, Bucket(marks=marks))
+    plan = checked_plan(job, create_operation, Bucket(marks=marks))
     assert names(plan) == ["input-1", "airflow-command"]
     found = run(plan, tmp_path, {})
     assert found == {}
@@ -311,7 +298,7 @@ def test_each_file_is_where_it_belongs(
     tmp_path: Path,
 ):
     job, others = run_command(*(f"s3://raw/{prefix}" for prefix in prefixes))
-    plan = planned(job, create_operation, Bucket(*(f"s3://raw/{key}" for key in places), *others))
+    plan = checked_plan(job, create_operation, Bucket(*(f"s3://raw/{key}" for key in places), *others))
     keys = json.loads(generated(plan, "manifest.json")[0])[1:]
     assert sorted(keys[:-10]) == sorted(places)
     assert len(set(keys)) == len(keys)
@@ -324,7 +311,7 @@ def test_each_file_is_where_it_belongs(
 
 def test_a_whole_bucket_may_be_an_input(create_operation: OperationModel, tmp_path: Path):
     job, others = run_command("s3://raw/")
-    plan = planned(job, create_operation, Bucket("s3://raw/a", *others))
+    plan = checked_plan(job, create_operation, Bucket("s3://raw/a", *others))
     found = run(plan, tmp_path, {"a": "A", **{uri.split("/", 3)[3]: "z" for uri in others}})
     assert {name for name in found if name.startswith("0/")} == {"0/a", *(f"0/zz{number}/z" for number in range(10))}
 
@@ -340,7 +327,7 @@ def a_cp(folder: Path, *, links: bool) -> str:
 
 def test_files_are_copied_where_links_are_not_possible(create_operation: OperationModel, tmp_path: Path):
     job, others = run_command("s3://raw/d/")
-    plan = planned(job, create_operation, Bucket("s3://raw/d/a", *others))
+    plan = checked_plan(job, create_operation, Bucket("s3://raw/d/a", *others))
     files = {"d/a": "A", **{uri.split("/", 3)[3]: "z" for uri in others}}
     found = run(plan, tmp_path, files, path=a_cp(tmp_path / "bin", links=False))
     assert found["0/a"] == "A"
@@ -352,7 +339,7 @@ def test_what_is_missing_fails_the_job_before_its_command(
     prefix: str, create_operation: OperationModel, tmp_path: Path
 ):
     job, others = run_command(f"s3://raw/{prefix}", command=["touch", str(tmp_path / "ran")])
-    plan = planned(job, create_operation, Bucket("s3://raw/d/a", *others))
+    plan = checked_plan(job, create_operation, Bucket("s3://raw/d/a", *others))
     with pytest.raises(subprocess.CalledProcessError) as error:
         run(plan, tmp_path, {uri.split("/", 3)[3]: "z" for uri in others})
     told = (tmp_path / "output" / "message").read_text()
@@ -368,7 +355,7 @@ def test_what_is_missing_fails_the_job_before_its_command(
 
 def test_what_cannot_be_copied_fails_the_job(create_operation: OperationModel, tmp_path: Path):
     job, others = run_command("s3://raw/d/", command=["touch", str(tmp_path / "ran")])
-    plan = planned(job, create_operation, Bucket("s3://raw/d/a", *others))
+    plan = checked_plan(job, create_operation, Bucket("s3://raw/d/a", *others))
     files = {"d/a": "A", **{uri.split("/", 3)[3]: "z" for uri in others}}
     with pytest.raises(subprocess.CalledProcessError, match="exit status 1"):
         run(plan, tmp_path, files, path=a_cp(tmp_path / "bin", links=True))
@@ -400,6 +387,12 @@ def test_each_object_is_listed_once(clients: dict[str, Any], stubs: dict[str, St
     }
 
 
+def test_a_listing_without_an_end_is_a_malformed_response(clients: dict[str, Any], stubs: dict[str, Stubber]):
+    listed(stubs, "a/", page(token="again"), page(token="again"))
+    with pytest.raises(MalformedResponseError, match="leads back to a page that was read"):
+        objects_below(clients["s3"], ["s3://raw/a/"])
+
+
 def test_empty_objects_that_mark_folders_are_no_files(clients: dict[str, Any], stubs: dict[str, Stubber]):
     objects = [("d/", 0), ("d/e", 0), ("d/e/f", 1), ("d/empty/", 0), ("d/nothing", 0), ("d/odd/", 1)]
     listed(stubs, "d/", page(*objects))
@@ -426,7 +419,7 @@ def test_too_many_objects_are_an_error(
 def test_the_log_says_what_was_merged(create_operation: OperationModel, caplog: pytest.LogCaptureFixture):
     sources = [*folders(9, "one"), *folders(8, "two")]
     with caplog.at_level("INFO", "airflow_sm_processing"):
-        planned(script(inputs=of(*sources, "s3://three/")), create_operation, everything(sources))
+        checked_plan(script(inputs=of(*sources, "s3://three/")), create_operation, everything(sources))
     assert caplog.messages == [
         "17 of 18 inputs, with 17 objects, go by 2 manifests, because SageMaker doesn't take so many inputs."
     ]
