@@ -130,16 +130,11 @@ def secret_forms(environment: object, mask: Mask = True) -> Iterator[str]:
     """
     if not mask:
         return
+    values: Iterable[Any] = [environment]
     if isinstance(environment, Mapping):
         from airflow_sm_processing.processing.environment import whole  # the parse of a DAG has no need
 
-        environment = whole(environment)
-    if not isinstance(environment, Mapping):
-        values: Iterable[Any] = [environment]
-    elif mask is True:
-        values = environment.values()
-    else:
-        values = [value for name, value in environment.items() if name in mask]
+        values = [value for name, value in whole(environment).items() if mask is True or name in mask]
     for text in strings_in(values):
         if mask is not True or not _is_plain(text):
             yield from _forms(text)

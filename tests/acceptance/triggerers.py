@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import signal
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from demo.airflow_services import RunningAirflow
     from demo.processes import Child
 
@@ -63,12 +59,3 @@ class Triggerers:
         """End one by SIGKILL; return when it is gone."""
         self._running.remove(triggerer)
         self._airflow.processes.kill_one(triggerer.child)
-
-    @contextmanager
-    def frozen(self, triggerer: Triggerer) -> Iterator[None]:
-        """Hold all of one's processes, as a machine that is suspended does, until the block's end."""
-        triggerer.child.signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            triggerer.child.signal(signal.SIGCONT)

@@ -106,7 +106,6 @@ class ProductionAirflow(RunningAirflow):
     """The processes of an Airflow in production; a component that ends by itself is started again."""
 
     processes: Restarting
-
     servers: Mapping[str, Server]
 
     def start(self, component: str, *, name: str | None = None) -> Child:
@@ -121,16 +120,6 @@ class ProductionAirflow(RunningAirflow):
     def kill(self, component: str) -> None:
         """End all processes of a component by SIGKILL, as a machine that is gone."""
         self.processes.kill_one(self.processes.running(component))
-
-    @contextmanager
-    def frozen(self, component: str) -> Iterator[None]:
-        """Hold all processes of a component, as a machine that is suspended does, until the block's end."""
-        child = self.processes.running(component)
-        child.signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            child.signal(signal.SIGCONT)
 
     @contextmanager
     def ending_gracefully(self, component: str) -> Iterator[Child]:

@@ -175,7 +175,7 @@ def test_a_triggerer_is_killed_among_thirty(airflow: ProductionAirflow, thirty: 
 
 def test_a_triggerer_comes_back_whose_triggers_another_has(airflow: ProductionAirflow, thirty: Run) -> None:
     before = airflow.api.triggerers()
-    with airflow.frozen("triggerer-2"):
+    with airflow.processes.running("triggerer-2").frozen():
         thirty.until(lambda: len(airflow.api.triggerers()) == 1, "the frozen one to be taken for dead")
         (left,) = airflow.api.triggerers()
         thirty.until(lambda: {task.triggerer for task in thirty.tasks()} == {left}, "all to be with it")
