@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORE := tests/integration/operators/test_modes.py tests/integration/triggers/test_ends.py tests/integration/processing
-PARTS := lint unit integration parity compat acceptance production browser docs demo
+# The longest first, for whoever runs several at a time. The acceptance tier runs the demo too.
+PARTS := acceptance integration crashes production parity compat browser unit lint docs
 # uv checks what it downloads against the hashes of constraints.txt, in dependencies and in build environments too.
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt
+CRASHES := tests/acceptance/test_crash_matrix.py
 UPGRADE ?= --upgrade
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome))
 # The environment's own programs come first, whatever else the user has installed.
@@ -15,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test verify core house unit integration acceptance production browser soak matrix parity compat docs lint format images demo ui bench dist constraints clean parts
+.PHONY: help setup test verify core house unit integration acceptance crashes production browser soak matrix parity compat docs lint format images demo ui bench dist constraints clean parts
 
 help: ## Show these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +39,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 test: unit core demo ## What shows most faults: the fast tier, the core of integration, one pipeline through Airflow
 
-verify: $(PARTS) ## Everything: each tier, lint, docs and the demo; .ci/run does the same, and times each part
+verify: $(PARTS) ## Everything: each tier, lint and docs; .ci/run does the same, two parts at a time
 
 unit: $(STAMP) ## The fast tier: no server, no Airflow process
 	$(BIN)/pytest -n logical --dist loadfile tests/unit
@@ -51,8 +53,11 @@ integration: $(STAMP) ## Against the local SageMaker over HTTP
 core: $(STAMP)
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder $(CORE)
 
-acceptance: $(STAMP) ## The example DAGs and the crash matrix through real Airflow
-	$(BIN)/pytest tests/acceptance
+acceptance: $(STAMP) ## The example DAGs, the demo and the tutorial through real Airflow
+	$(BIN)/pytest tests/acceptance --ignore $(CRASHES)
+
+crashes: $(STAMP) ## The crash matrix: SIGKILL and cut connections at each point of a task's life, with real Airflow
+	$(BIN)/pytest $(CRASHES)
 
 production: $(STAMP) ## PostgreSQL, Redis, Celery, two of each component: what dies, freezes, ends and comes back
 	@if [ -n "$(wildcard /usr/lib/postgresql/*/bin/postgres)" ] && command -v redis-server > /dev/null; then $(BIN)/pytest tests/production; \
@@ -65,7 +70,7 @@ browser: $(STAMP) ## The UI's pages in a headless Chromium (CHROMIUM=…); left 
 soak: $(STAMP) ## Play the one-job rule in thousands of orders, a crowd of a thousand tasks, the crash matrix twenty times (ROUNDS=…)
 	ANY_ORDER_EXAMPLES=2000 $(BIN)/pytest -n logical --dist loadfile tests/unit/ownership/test_any_order.py
 	CROWD_INSTANCES=1000 $(BIN)/pytest tests/integration/exactly_once/test_crowd.py
-	$(BIN)/pytest tests/acceptance/test_crash_matrix.py --soak $(or $(ROUNDS),20)
+	$(BIN)/pytest $(CRASHES) --soak $(or $(ROUNDS),20)
 
 matrix: $(STAMP) ## Play the crash matrix with the amazon provider's operator beside ours, and print both
 	$(BIN)/python -m tests.acceptance.crash_matrix

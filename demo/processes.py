@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _GUARD = Path(__file__).with_name("guard.py")
 _SILENT_SECONDS = 10.0
-_LOOK_EVERY_SECONDS = 0.25
+_LOOK_EVERY_SECONDS = 0.5
 _SHOWN_LINES = 15
 
 

@@ -1,9 +1,10 @@
-"""Play the rows: first, concurrently, those that share nothing, then those for which a part of Airflow is killed."""
+"""Play the rows: first those that share nothing, side by side, then those for which a part of Airflow is killed."""
 
 from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -12,38 +13,44 @@ from .scene import Scene
 from .seen import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from .rows import Row
     from .stage import Stage
 
 Outcome = Seen | str
 """What was seen, or why nothing could be seen."""
-_AT_ONCE = 10  # more would start at once than a small machine starts in time
+_AT_ONCE = 16
+"""More would start at once than a small machine starts in time."""
 
 
 def play(stage: Stage, rows: Sequence[Row]) -> dict[str, Outcome]:
-    """Return each row's outcome by its name."""
-    outcomes = _play(stage, [row for row in rows if isinstance(row.action, Action)], None)
-    for shared in (KILL_TRIGGERER, KILL_SCHEDULER):
-        outcomes |= _play(stage, [row for row in rows if row.action is shared], shared)
-    return outcomes
+    """Return each row's outcome by its name.
 
-
-def _play(stage: Stage, rows: Sequence[Row], shared: SharedAction | None) -> dict[str, Outcome]:
-    playing = {row.name: _Playing(Scene(stage, row)) for row in rows}
+    The rows for which a part of Airflow is killed get to their point while those before them end.
+    """
+    playing = [_Playing(Scene(stage, row)) for row in rows]
+    # Those that wait for a time limit take longest, and begin first.
+    alone = sorted(_with(Action, playing), key=lambda found: "timeout" not in found.scene.row.kind)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        if shared is None:
-            _all(pool, playing.values(), _Playing.whole)
-        elif playing:
-            _all(pool, playing.values(), _Playing.reach)
-            since = time.monotonic()
-            shared.act(stage, [found.scene for found in playing.values() if found.failure is None])
-            _all(pool, playing.values(), lambda found: found.finish(since))
-        _all(pool, playing.values(), _Playing.settle)
+        steps = [(found, _Playing.whole) for found in alone]
+        for shared in (KILL_TRIGGERER, KILL_SCHEDULER):
+            killed = [found for found in _with(SharedAction, playing) if found.scene.row.action is shared]
+            _all(pool, [*steps, *((found, _Playing.reach) for found in killed)])
+            steps = []
+            if killed:
+                since = time.monotonic()
+                shared.act(stage, [found.scene for found in killed if found.failure is None])
+                steps = [(found, _finish(since)) for found in killed]
+        _all(pool, steps)
+        _all(pool, [(found, _Playing.settle) for found in playing])
         # Looked at last of all: what comes late, such as one call more of a process that was left, is seen too.
-        _all(pool, playing.values(), _Playing.look)
-    return {name: found.outcome() for name, found in playing.items()}
+        _all(pool, [(found, _Playing.look) for found in playing])
+    return {found.scene.row.name: found.outcome() for found in playing}
+
+
+def _with(kind: type[Action | SharedAction], playing: Iterable[_Playing]) -> list[_Playing]:
+    return [found for found in playing if isinstance(found.scene.row.action, kind)]
 
 
 class _Playing:
@@ -97,6 +104,13 @@ class _Playing:
             return f"no log: {error!r}"
 
 
-def _all(pool: ThreadPoolExecutor, playing: Iterable[_Playing], step: Callable[[_Playing], None]) -> None:
-    for future in [pool.submit(found.attempt, step) for found in playing]:
+_Step = Callable[[_Playing], None]
+
+
+def _finish(since: float) -> _Step:
+    return lambda found: found.finish(since)
+
+
+def _all(pool: ThreadPoolExecutor, steps: Iterable[tuple[_Playing, _Step]]) -> None:
+    for future in [pool.submit(found.attempt, step) for found, step in steps]:
         future.result()

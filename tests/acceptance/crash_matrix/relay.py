@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _HOP_BY_HOP = frozenset({"connection", "expect", "keep-alive", "proxy-connection", "transfer-encoding"})
 _ANSWERED_WITHIN_SECONDS = 120.0
+_ENDS_WITHIN_SECONDS = 0.25
 
 
 class Relay:
@@ -47,7 +48,9 @@ class Relay:
         return f"http://{HOST}:{self.port}"
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.05], name=f"relay {self.port}")
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=[_ENDS_WITHIN_SECONDS], name=f"relay {self.port}"
+        )
         self._thread.start()
         return self
 

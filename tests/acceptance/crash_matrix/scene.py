@@ -36,6 +36,7 @@ _LOOKED_AT_LEAST = {"in_worker": 3, "deferred": 12}
 _SETTLED_WITHIN_SECONDS = 45.0
 _LOST_AFTER_SECONDS = 20.0  # nothing more is to be hoped for of a task that failed so long ago
 _LOOK_EVERY_SECONDS = 1.0
+_LOOK_WHETHER_LOST_EVERY_SECONDS = 5.0
 
 
 class Scene:
@@ -100,7 +101,11 @@ class Scene:
         return request.method == "PATCH" and self._is_of_task(request, "run")
 
     def _is_of_task(self, request: Request, what: str) -> bool:
-        return self.run is not None and request.path.endswith(f"/task-instances/{self.task().id}/{what}")
+        return (
+            self.run is not None
+            and request.path.endswith(f"/{what}")  # asking Airflow for the task's id at each request costs too much
+            and request.path.endswith(f"/task-instances/{self.task().id}/{what}")
+        )
 
     def until_held(self) -> None:
         """Wait until the task is at the row's point."""
@@ -280,11 +285,13 @@ class Scene:
     def until(self, ready: Callable[[], bool], what: str) -> None:
         """Wait until something is so."""
         deadline = time.monotonic() + self.row.within
-        lost = None
+        lost, next_look = deadline, 0.0
         while not ready():
-            if self.run is not None and self.task().state != "failed":
-                lost = time.monotonic() + _LOST_AFTER_SECONDS
-            self._check(min(deadline, lost or deadline), what)
+            if self.run is not None and time.monotonic() > next_look:
+                next_look = time.monotonic() + _LOOK_WHETHER_LOST_EVERY_SECONDS
+                if self.task().state != "failed":
+                    lost = time.monotonic() + _LOST_AFTER_SECONDS
+            self._check(min(deadline, lost), what)
 
     def _check(self, deadline: float, what: str) -> None:
         self.stage.airflow.processes.check()

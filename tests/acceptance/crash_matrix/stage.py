@@ -15,6 +15,7 @@ from demo.airflow_home import AirflowHome
 from demo.airflow_services import RunningAirflow, running_airflow
 from demo.ports import HOST, free_port, is_free
 from tests.acceptance.triggerers import Triggerers
+from tests.airflow_settings import FEW_IDLE_LOOPS
 
 from .operators import DAGS, Operator
 from .relay import Relay
@@ -27,6 +28,7 @@ HEARTBEAT_TIMEOUT_SECONDS = 30
 """The number of seconds after which Airflow fails a task whose worker died, and begins its next try."""
 # Many tasks at once; deaths are noticed soon. Supervisors reach Airflow's execution API through a relay.
 SETTINGS = {
+    **FEW_IDLE_LOOPS,
     "AIRFLOW__CORE__PARALLELISM": "32",
     # On SQLite, SQLAlchemy's pool stays as small as it is by default: requests that wait for the one write lock use it
     # up, and the one that has the lock waits for a second connection.
