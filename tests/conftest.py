@@ -13,6 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from airflow.sdk import DAG
 
@@ -27,6 +28,32 @@ os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = f"sqlite:///{_home}/airflow.
 os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(Path(__file__).parent / "integration" / "operators" / "dags")
 # No scheduler, which a task that resumes at once would outrun, is there; a test that starts one says otherwise.
 os.environ["AIRFLOW__SM_PROCESSING__SHORTEST_DEFERRAL"] = "0"
+
+
+SHARED = ("/botocore/data/endpoints", "/sagemaker/2017-07-24/service-2")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service_models_parsed_once() -> Iterator[None]:
+    """Let all boto3 sessions share the largest files that they parse, which was a quarter of what the tests compute.
+
+    The others stay each session's own: moto changes S3's in place.
+    """
+    from botocore.loaders import JSONFileLoader
+
+    load_file = JSONFileLoader.load_file
+    parsed: dict[str, Any] = {}
+
+    def load_once(self: JSONFileLoader, file_path: str) -> Any:
+        if not file_path.endswith(SHARED):
+            return load_file(self, file_path)
+        if file_path not in parsed:
+            parsed[file_path] = load_file(self, file_path)
+        return parsed[file_path]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", load_once)
+        yield
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tenacity import stop_never, wait_random_exponential
 
 from airflow_sm_processing.exceptions import ProcessingError
 from airflow_sm_processing.processing.aws_calls import retry_async
-from airflow_sm_processing.processing.log_events import LogPosition
+from airflow_sm_processing.processing.log_events import LogLine, LogPosition
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.triggers.log_positions import add_span, forget_spans, is_log_emptied, spans_of
 from airflow_sm_processing.watcher.client import Priority, past_throttles
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from airflow_sm_processing.processing.secrets import Mask
-    from airflow_sm_processing.processing.waiter import LogLine
     from airflow_sm_processing.triggers.events import DeferredTask
     from airflow_sm_processing.triggers.log_positions import Span
     from airflow_sm_processing.triggers.shared_watcher import TriggerWatcher

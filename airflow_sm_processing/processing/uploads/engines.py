@@ -1,12 +1,18 @@
-"""The engine that transfers files with threads, and opens further clients like the one that it is given."""
+"""The engine that transfers files with threads, clients like a given one, and a thread that no signal reaches."""
 
 from __future__ import annotations
 
+import contextvars
 import os
+import signal
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     import boto3
@@ -15,7 +21,17 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-__all__ = ["Engine", "S3Access", "Subscriber", "ThreadsEngine", "Transfer"]
+__all__ = [
+    "Engine",
+    "Interruption",
+    "S3Access",
+    "Subscriber",
+    "ThreadsEngine",
+    "Transfer",
+    "run_out_of_reach_of_signals",
+]
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -161,3 +177,72 @@ class ThreadsEngine:
         """End the threads; after an error, cancel their transfers."""
         self._manager.__exit__(kind, error, trace)
         self._client.close()
+
+
+class Interruption:
+    """A request for an early end of work in another thread, whose caller has been interrupted."""
+
+    def __init__(self) -> None:
+        self.is_requested = False
+        self.wakes: SimpleQueue[Any] | None = None
+        """The queue that the work waits at, which gets a None."""
+
+    def request(self) -> None:
+        """Request an early end of the work."""
+        self.is_requested = True
+        if self.wakes is not None:
+            self.wakes.put(None)
+
+
+def run_out_of_reach_of_signals(work: Callable[[], _T], interruption: Interruption) -> _T:
+    """Return what `work` returns, which runs in a thread of its own while this one only waits.
+
+    A signal's handler may raise an exception in the main thread at any moment, as Airflow's do when a task's time is
+    over or its process has to end. If that is the moment in which the thread has just acquired the lock of a pool or of
+    a future, the lock is never released, and whoever waits for the pool's end waits for ever. So a pool's locks are
+    left to a thread in which no handler runs. Only C code is called while waiting: it holds no lock that others need.
+
+    Args:
+        work: What to do. Once `interruption` is requested, it has to end soon; what it returns or raises is dropped.
+        interruption: Requested when this thread is interrupted.
+    """
+    ended: SimpleQueue[None] = SimpleQueue()
+    returned: list[_T] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            returned.append(work())
+        except BaseException as error:  # noqa: BLE001  # raised in the caller's thread
+            raised.append(error)
+        finally:
+            ended.put(None)
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=[run], name="upload")
+    is_started = False
+    try:
+        with _signals_held():
+            thread.start()
+            is_started = True
+        ended.get()
+    except BaseException:
+        if is_started:
+            interruption.request()
+            if not (returned or raised):  # else this thread was interrupted when it had been woken
+                ended.get()
+            thread.join()
+        raise
+    thread.join()
+    if raised:
+        raise raised[0]
+    return returned[0]
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let signals wait until the block's end; a thread that is started in it gets none."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from airflow_sm_processing.exceptions import UploadError
+from airflow_sm_processing.processing.uploads.engines import Interruption, run_out_of_reach_of_signals
 from airflow_sm_processing.processing.uploads.ignore import IgnoreRules, LeftOut
 
 if TYPE_CHECKING:
@@ -352,8 +353,18 @@ class GeneratedFile:
 def _read_all(files: Sequence[LocalFile]) -> list[_Read]:
     if sum(file.size for file in files) < len(files) * _BYTES_WORTH_A_THREAD:
         return [_read(file) for file in files]
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="read-content") as pool:
-        return list(pool.map(_read, files))
+    interruption = Interruption()
+
+    def read(file: LocalFile) -> _Read:
+        if interruption.is_requested:
+            raise InterruptedError
+        return _read(file)
+
+    def read_all() -> list[_Read]:
+        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="read-content") as pool:
+            return list(pool.map(read, files))
+
+    return run_out_of_reach_of_signals(read_all, interruption)
 
 
 def _read(file: LocalFile) -> _Read:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_sm_processing.exceptions import BucketError, UploadError
 from airflow_sm_processing.processing.aws_calls import may_pass
 from airflow_sm_processing.processing.uploads.crt import CrtEngine, CrtUnavailableError
-from airflow_sm_processing.processing.uploads.engines import Engine, S3Access, ThreadsEngine, Transfer
+from airflow_sm_processing.processing.uploads.engines import (
+    Engine,
+    Interruption,
+    S3Access,
+    ThreadsEngine,
+    Transfer,
+    run_out_of_reach_of_signals,
+)
 from airflow_sm_processing.processing.uploads.files import Destination, LocalFile, list_code, list_files, listed
 
 if TYPE_CHECKING:
@@ -268,7 +275,11 @@ def upload(
             return UploadResult(0, 0, 0.0, None)
     if failures := [Failure(file, FileChangedError()) for file in files if file.has_changed()]:
         raise upload_error(failures, destination, files=len(files))
-    return _upload(_Plan(destination, files), access, lambda: Progress(uri, files, clock=clock))
+    interruption = Interruption()
+    plan = _Plan(destination, files, interruption)
+    return run_out_of_reach_of_signals(
+        lambda: _upload(plan, access, lambda: Progress(uri, files, clock=clock)), interruption
+    )
 
 
 def _files_of(path: Path, *, is_code: bool) -> list[LocalFile]:
@@ -279,6 +290,11 @@ def _files_of(path: Path, *, is_code: bool) -> list[LocalFile]:
 class _Plan:
     destination: Destination
     files: Sequence[LocalFile]
+    interruption: Interruption
+
+
+class _InterruptedError(Exception):
+    """The caller's thread was interrupted, and raises why."""
 
 
 def _upload(plan: _Plan, access: S3Access, start_clock: Callable[[], Progress]) -> UploadResult:
@@ -311,27 +327,35 @@ def _run(engine: Engine, plan: _Plan, progress: Progress) -> list[Failure]:
             run.until_first_failure()
         finally:
             run.cancel_rest()
+    if plan.interruption.is_requested:
+        raise _InterruptedError
     return run.failures
 
 
 class _Run:
-    """The transfers of one engine. All state belongs to the calling thread: the engine's threads only send events."""
+    """The transfers of one engine. All state belongs to the upload's thread: other threads only send events."""
 
     def __init__(self, engine: Engine, plan: _Plan, progress: Progress) -> None:
         self.failures: list[Failure] = []
         self._engine = engine
         self._plan = plan
         self._progress = progress
-        self._events: SimpleQueue[int | LocalFile] = SimpleQueue()
+        self._events: SimpleQueue[int | LocalFile | None] = SimpleQueue()
+        self._interruption = plan.interruption
+        self._interruption.wakes = self._events
         self._waiting = deque(plan.files)
         self._under_way: dict[LocalFile, Transfer] = {}
 
     def until_first_failure(self) -> None:
-        while (self._waiting or self._under_way) and not self.failures:
-            while self._waiting and len(self._under_way) < _WINDOW:
+        while (self._waiting or self._under_way) and not self._is_over:
+            while self._waiting and len(self._under_way) < _WINDOW and not self._is_over:
                 self._start(self._waiting.popleft())
             self._next_event(timeout=self._progress.seconds_to_next_line)
             self._progress.log_if_due()
+
+    @property
+    def _is_over(self) -> bool:
+        return bool(self.failures) or self._interruption.is_requested
 
     def cancel_rest(self) -> None:
         for transfer in list(self._under_way.values()):
@@ -355,7 +379,7 @@ class _Run:
             return
         if isinstance(event, int):
             self._progress.bytes_done += event
-        elif transfer := self._under_way.pop(event, None):
+        elif event is not None and (transfer := self._under_way.pop(event, None)):
             self._end(event, transfer)
 
     def _end(self, file: LocalFile, transfer: Transfer) -> None:
@@ -375,7 +399,7 @@ class _Run:
 class _Reporter:
     """Turns one transfer's callbacks into events: its bytes, and its file at the end."""
 
-    def __init__(self, file: LocalFile, events: SimpleQueue[int | LocalFile]) -> None:
+    def __init__(self, file: LocalFile, events: SimpleQueue[int | LocalFile | None]) -> None:
         self._file = file
         self._events = events
 
