@@ -28,7 +28,7 @@ from airflow_sm_processing.operators.outputs import (
     with_optional_references,
     with_uris,
 )
-from airflow_sm_processing.operators.parameters import read_exit_codes
+from airflow_sm_processing.operators.parameters import paths_as_written, read_exit_codes
 from airflow_sm_processing.operators.processing import ScriptProcessingOperator
 from airflow_sm_processing.operators.templating import (
     LATE,
@@ -450,11 +450,10 @@ class FunctionProcessingOperator(DecoratedOperator, ScriptProcessingOperator):
         """Yield the job's definition; the files of the call exist until the block ends, which creates the job."""
         call, inputs = self._call(context)
         with call.folder() as folder:
-            yield self.read_definition(
-                option_problems,
-                definition_parameters=self._definition_parameters(str(folder), inputs),
-                is_excused=is_excused,
-            )
+            parameters = self._definition_parameters(str(folder), inputs)
+            definition = self.read_definition(option_problems, definition_parameters=parameters, is_excused=is_excused)
+            with paths_as_written(self._parameters(parameters), self._folder()):
+                yield definition
 
     def job_result(self, context: Context, ended: EndedJob) -> Any:
         """Return what the function returned."""

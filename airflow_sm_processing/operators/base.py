@@ -38,6 +38,7 @@ from airflow_sm_processing.operators.parameters import (
     mask_in_airflow,
     misnamed_parameters,
     own_over_inherited,
+    paths_as_written,
     read_connection,
     read_definition,
     read_wait_options,
@@ -610,7 +611,9 @@ class BaseProcessingOperator(BaseOperator):
         is_excused: Callable[[Problem], bool] = lambda _: False,
     ) -> Iterator[JobDefinition]:
         """Yield the job's definition, see `read_definition`; the job is created in the block."""
-        yield self.read_definition(option_problems, is_excused=is_excused)
+        definition = self.read_definition(option_problems, is_excused=is_excused)
+        with paths_as_written(self._parameters(), self._folder()):
+            yield definition
 
     def job_result(self, context: Context, ended: EndedJob) -> Any:  # noqa: ARG002  # overriding methods need it
         """Return the task's result for a job that completed or was stopped."""

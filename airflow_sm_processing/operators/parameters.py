@@ -11,6 +11,7 @@ import dataclasses
 import inspect
 import warnings
 from collections.abc import Collection, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -82,6 +83,7 @@ __all__ = [
     "misnamed_parameters",
     "own_over_inherited",
     "parameter_names",
+    "paths_as_written",
     "read_connection",
     "read_definition",
     "read_exit_codes",
@@ -555,6 +557,29 @@ def _below(folder: Path, definition: JobDefinition) -> JobDefinition:
     )
     placed = dataclasses.replace(definition, inputs=inputs)
     return placed if definition.git_config is not None else with_code_below(placed, folder)
+
+
+@contextmanager
+def paths_as_written(parameters: TaskParameters, folder: Path) -> Iterator[None]:
+    """Quote relative paths as the task has them in the block's `DefinitionError`: only its rules name the folder."""
+    try:
+        yield
+    except DefinitionError as error:
+        written = {absolute(text, folder): text for text in _texts(parameters.definition)}
+        values = [item.value for item in error.problems]
+        quoted = [written.get(value, value) if isinstance(value, str) else value for value in values]
+        if type(error) is not DefinitionError or quoted == values:
+            raise
+        problems = [item._replace(value=value) for item, value in zip(error.problems, quoted, strict=True)]
+        raise DefinitionError(problems, subject=error.subject) from None
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list, tuple)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 # Parameters from `default_args`: if they contradict the task's own parameters, the latter take precedence. Such a

@@ -27,8 +27,10 @@ class Expected:
 
 
 ROWS = {
-    "missing_code": Expected(("TaskDefinitionError", "code=", "no such file or folder: /", "scripts/absent.py")),
-    "missing_input": Expected(("TaskDefinitionError", "inputs[0].source=", "no such file or folder: /")),
+    "missing_code": Expected(
+        ("TaskDefinitionError", "code='scripts/absent.py': no such file or folder: /", "dags/scripts/absent.py")
+    ),
+    "missing_input": Expected(("TaskDefinitionError", "inputs[0].source='absent/': no such file or folder: /")),
     "rejected_name": Expected(("TaskDefinitionError", "job_name='not_legal': must match")),
     "too_long_a_variable": Expected(
         ("TaskDefinitionError", "env[", "must have at most 256 characters, has 26000: with an entrypoint")

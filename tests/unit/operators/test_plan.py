@@ -247,3 +247,36 @@ def test_more_inputs_than_sagemaker_takes_are_planned_without_a_listing(dag, tas
     objects = {f"arn:aws:s3:::raw/{number}*" for number in range(10)}
     manifest, command = (f"arn:aws:s3:::{place}/{name}" for name in ("airflow-inputs-1", "airflow-command"))
     assert {*objects, f"{manifest}/manifest.json*", f"{command}/command.sh*"} < {*role["ReadInputs"]["Resource"]}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"),
+    [
+        ({"code": "scrpts/run.py"}, "code='scrpts/run.py': no such file or folder: {folder}/scrpts/run.py"),
+        ({"code": "run.py", "source_dir": "srcs"}, "source_dir='srcs': no such file or folder: {folder}/srcs"),
+        (
+            {"code": "run.py", "dependencies": ["lib"]},
+            "dependencies[0]='lib': no such file or folder: {folder}/lib",
+        ),
+        (
+            {"code": "/absent/run.py"},
+            "code='/absent/run.py': no such file or folder: /absent/run.py",
+        ),
+    ],
+)
+def test_a_missing_path_is_quoted_as_it_was_written(tmp_path, parameters, problem):
+    (tmp_path / "run.py").touch()
+    with DAG("a_dag", schedule=None) as dag:
+        dag.fileloc = str(tmp_path / "a_dag.py")
+        ScriptProcessingOperator(
+            task_id="task",
+            role="arn:aws:iam::123456789012:role/SageMakerRole",
+            image="sklearn:1.4-2",
+            instance_type="ml.m5.large",
+            instance_count=1,
+            **parameters,
+        )
+    with pytest.raises(TaskDefinitionError) as raised:
+        planned(dag)
+    assert str(raised.value).splitlines()[1:] == [f"  - {problem.format(folder=tmp_path)}"]
+    assert raised.value.__cause__ is None
