@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CORE := tests/integration/operators/test_modes.py tests/integration/triggers/test_ends.py tests/integration/processing
-# The longest first, for whoever runs several at a time. The acceptance tier runs the demo too.
-PARTS := acceptance integration crashes production parity compat browser unit lint docs
+# The longest first, for whoever runs several at a time; those that keep most processes busy aren't neighbours. The
+# acceptance tier runs the demo too.
+PARTS := acceptance integration crashes compat production parity browser unit lint docs
 # uv checks what it downloads against the hashes of constraints.txt, in dependencies and in build environments too.
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --build-constraint constraints.txt
 CRASHES := tests/acceptance/test_crash_matrix.py

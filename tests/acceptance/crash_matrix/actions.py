@@ -154,6 +154,8 @@ class _KillScheduler(SharedAction):
 
     def act(self, stage: Stage, scenes: Sequence[Scene]) -> None:
         """Do it."""
+        for scene in scenes:
+            scene.until_noticed()
         stage.airflow.processes.kill_one(stage.airflow.components["scheduler"])
         stage.airflow.start("scheduler")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Outcome = Seen | str
 """What was seen, or why nothing could be seen."""
-_AT_ONCE = 16
+_AT_ONCE = 12
 """More would start at once than a small machine starts in time."""
 
 

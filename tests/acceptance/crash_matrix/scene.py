@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 TASK = "job"
 _LOOKS = frozenset({"DescribeProcessingJob", "ListProcessingJobs"})
 _OK = 200
-# An operator may look once or twice before it makes a job; and no deferral is short, since Airflow 3.3.2 may fail one
-# whose trigger fires before its scheduler has noticed it: see `triggers/settling.py`. Others' triggers fire right away.
+# An operator may look once or twice before it makes a job; and no deferral is short, see `until_noticed`.
 _LOOKED_AT_LEAST = {"in_worker": 3, "deferred": 12}
+# A worker that was shut down while it deferred its task reports nothing.
+_NOTICED_WITHIN_SECONDS = 60.0
 _SETTLED_WITHIN_SECONDS = 45.0
 _LOST_AFTER_SECONDS = 20.0  # nothing more is to be hoped for of a task that failed so long ago
 _LOOK_EVERY_SECONDS = 1.0
@@ -53,6 +54,7 @@ class Scene:
         self.row = row
         self.line = stage.lines[row.name]
         self.line.forget()
+        self._noticed: set[int] = set()
 
     def begin(self) -> None:
         """Arm the row's point and trigger the row's DAG."""
@@ -198,8 +200,31 @@ class Scene:
         found = self.stage.sagemaker.client("sagemaker").describe_processing_job(ProcessingJobName=job)
         return str(found["ProcessingJobStatus"])
 
+    def until_noticed(self) -> None:
+        """Wait until Airflow's scheduler knows that a worker has deferred the task.
+
+        Airflow 3.3.2 fails a task whose trigger fires before, and a busy scheduler may need half a minute. This
+        package's triggers wait for a while (see `settled`); others' fire right away.
+        """
+        if self.row.mode != "deferred":
+            return
+        deadline = time.monotonic() + _NOTICED_WITHIN_SECONDS
+        while time.monotonic() < deadline and not self._is_noticed():
+            self.stage.airflow.processes.check()
+            time.sleep(_LOOK_EVERY_SECONDS)
+
+    def _is_noticed(self) -> bool:
+        assert self.run is not None
+        number = self.task().try_number
+        event = f"run_id='{self.run.run_id}', try_number={number},"
+        log = self.stage.airflow.components["scheduler"].log.read_text(errors="replace")
+        if any("executor event with state success" in line and event in line for line in log.splitlines()):
+            self._noticed.add(number)  # the log of a scheduler that was killed is gone
+        return number in self._noticed
+
     def open_gate(self, *, text: str = "") -> None:
         """Let the latest job end; as failed, if the text is `fail`."""
+        self.until_noticed()
         (self.stage.gates / self.jobs()[-1]).write_text(text)
 
     def until_job_has_ended(self) -> None:
