@@ -97,9 +97,9 @@ def test_local_files_are_beside_the_dag_file() -> None:
     with pytest.raises(DefinitionError) as raised:
         planned(dag)
     here = __file__.rpartition("/")[0]
-    assert [(problem.parameter, problem.value) for problem in raised.value.problems] == [
-        ("submit_app", f"{here}/no.py"),
-        ("submit_files[0]", f"{here}/no.csv"),
+    assert [*raised.value.problems] == [
+        ("submit_app", "no.py", f"no such file or folder: {here}/no.py"),
+        ("submit_files[0]", "no.csv", f"no such file or folder: {here}/no.csv"),
     ]
 
 
