@@ -252,7 +252,7 @@ def test_more_inputs_than_sagemaker_takes_are_planned_without_a_listing(dag, tas
 @pytest.mark.parametrize(
     ("parameters", "problem"),
     [
-        ({"code": "scrpts/run.py"}, "code='scrpts/run.py': no such file or folder: {folder}/scrpts/run.py"),
+        ({"code": "lost/run.py"}, "code='lost/run.py': no such file or folder: {folder}/lost/run.py"),
         ({"code": "run.py", "source_dir": "srcs"}, "source_dir='srcs': no such file or folder: {folder}/srcs"),
         (
             {"code": "run.py", "dependencies": ["lib"]},
