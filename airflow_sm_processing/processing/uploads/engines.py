@@ -8,7 +8,7 @@ import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ class Interruption:
             self.wakes.put(None)
 
 
-def run_out_of_reach_of_signals(work: Callable[[], _T], interruption: Interruption) -> _T:
+def run_out_of_reach_of_signals(work: Callable[[Interruption], _T]) -> _T:
     """Return what `work` returns, which runs in a thread of its own while this one only waits.
 
     A signal's handler may raise an exception in the main thread at any moment, as Airflow's do when a task's time is
@@ -203,16 +203,17 @@ def run_out_of_reach_of_signals(work: Callable[[], _T], interruption: Interrupti
     left to a thread in which no handler runs. Only C code is called while waiting: it holds no lock that others need.
 
     Args:
-        work: What to do. Once `interruption` is requested, it has to end soon; what it returns or raises is dropped.
-        interruption: Requested when this thread is interrupted.
+        work: What to do. It gets an interruption, which is requested when this thread is interrupted: then it has to
+            end soon, and what it returns or raises is dropped.
     """
+    interruption = Interruption()
     ended: SimpleQueue[None] = SimpleQueue()
     returned: list[_T] = []
     raised: list[BaseException] = []
 
     def run() -> None:
         try:
-            returned.append(work())
+            returned.append(work(interruption))
         except BaseException as error:  # noqa: BLE001  # raised in the caller's thread
             raised.append(error)
         finally:
@@ -224,12 +225,12 @@ def run_out_of_reach_of_signals(work: Callable[[], _T], interruption: Interrupti
         with _signals_held():
             thread.start()
             is_started = True
-        ended.get()
+        _wait(ended)
     except BaseException:
         if is_started:
             interruption.request()
             if not (returned or raised):  # else this thread was interrupted when it had been woken
-                ended.get()
+                _wait(ended)
             thread.join()
         raise
     thread.join()
@@ -238,11 +239,22 @@ def run_out_of_reach_of_signals(work: Callable[[], _T], interruption: Interrupti
     return returned[0]
 
 
+def _wait(ended: SimpleQueue[None]) -> None:
+    """Wait for an item; a signal that came just before the wait has its handler called within a second."""
+    while True:
+        try:
+            return ended.get(timeout=1.0)
+        except Empty:
+            continue
+
+
 @contextmanager
 def _signals_held() -> Iterator[None]:
     """Let signals wait until the block's end; a thread that is started in it gets none."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     try:
+        # The handler of a signal that has just come runs, and may raise, at the end of this very call.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

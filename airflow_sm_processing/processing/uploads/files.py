@@ -353,18 +353,17 @@ class GeneratedFile:
 def _read_all(files: Sequence[LocalFile]) -> list[_Read]:
     if sum(file.size for file in files) < len(files) * _BYTES_WORTH_A_THREAD:
         return [_read(file) for file in files]
-    interruption = Interruption()
 
-    def read(file: LocalFile) -> _Read:
-        if interruption.is_requested:
-            raise InterruptedError
-        return _read(file)
+    def read_all(interruption: Interruption) -> list[_Read]:
+        def read(file: LocalFile) -> _Read:
+            if interruption.is_requested:
+                raise InterruptedError
+            return _read(file)
 
-    def read_all() -> list[_Read]:
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="read-content") as pool:
             return list(pool.map(read, files))
 
-    return run_out_of_reach_of_signals(read_all, interruption)
+    return run_out_of_reach_of_signals(read_all)
 
 
 def _read(file: LocalFile) -> _Read:

@@ -275,10 +275,10 @@ def upload(
             return UploadResult(0, 0, 0.0, None)
     if failures := [Failure(file, FileChangedError()) for file in files if file.has_changed()]:
         raise upload_error(failures, destination, files=len(files))
-    interruption = Interruption()
-    plan = _Plan(destination, files, interruption)
     return run_out_of_reach_of_signals(
-        lambda: _upload(plan, access, lambda: Progress(uri, files, clock=clock)), interruption
+        lambda interruption: _upload(
+            _Plan(destination, files, interruption), access, lambda: Progress(uri, files, clock=clock)
+        )
     )
 
 
