@@ -18,10 +18,10 @@ from airflow_sm_processing.iam.statements import (
     grouped,
     job_role_statements,
 )
-from airflow_sm_processing.ownership.owner import job_name, stem, with_owner_tags
+from airflow_sm_processing.ownership.owner import job_name, stem
 from airflow_sm_processing.processing.definition import CODE_INPUT_NAME, SOURCE_ARCHIVE, short_form, with_image
 from airflow_sm_processing.processing.models import S3Location, join
-from airflow_sm_processing.processing.request import UNKNOWN_DIGEST, default_keys, plan_submission
+from airflow_sm_processing.processing.request import UNKNOWN_DIGEST, default_keys, plan_submission, with_extra_tags
 from airflow_sm_processing.processing.s3 import open_uri
 from airflow_sm_processing.processing.validation import check_definition
 from airflow_sm_processing.redaction import without_signatures
@@ -159,7 +159,7 @@ def plan_job(
     named = dataclasses.replace(
         definition,
         job_name=definition.job_name if definition.job_name is not None else job_name(upload_key, 1),
-        tags=with_owner_tags(definition.tags, tags, create_operation()) or None,
+        tags=with_extra_tags(definition.tags, tags, create_operation()) or None,
     )
     role = str(definition.role)
     submission = plan_submission(

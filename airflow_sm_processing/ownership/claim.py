@@ -12,7 +12,6 @@ import dataclasses
 import logging
 import time
 import uuid
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from airflow_sm_processing.exceptions import (
@@ -20,10 +19,8 @@ from airflow_sm_processing.exceptions import (
     JobExistsError,
     JobNameInUseError,
     JobNotFoundError,
-    JobRejectedError,
     MalformedResponseError,
     TransientError,
-    UploadError,
 )
 from airflow_sm_processing.ownership.owner import (
     Claimant,
@@ -31,41 +28,35 @@ from airflow_sm_processing.ownership.owner import (
     JobRelation,
     NoIntents,
     described_owner,
-    forbids_tags,
     job_name,
     number_of,
     stem,
     try_of,
-    with_owner_tags,
 )
 from airflow_sm_processing.processing.aws_calls import (
     RetryBudget,
     answer_read,
     aws_call,
-    is_pressure,
     jittered,
     new_token,
     readable,
     retry,
-    retrying,
     summaries,
 )
 from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.processing.job import ProcessingJob
-from airflow_sm_processing.processing.submission import checked_plan, create_job, log_image, upload_files, with_defaults
+from airflow_sm_processing.processing.submission import JobCreator
 from airflow_sm_processing.processing.validation import needs_newer_boto3
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable
 
     from airflow_sm_processing.ownership.owner import Generation, Intents, Owner
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.description import JobDescription
-    from airflow_sm_processing.processing.request import SubmissionPlan
     from airflow_sm_processing.processing.session import Session
 
-__all__ = ["Account", "Claimed", "Found", "JobClaim", "JobCreator", "Try", "find", "newest"]
+__all__ = ["Account", "Claimed", "Found", "JobClaim", "Try", "find", "newest"]
 
 log = logging.getLogger(__name__)
 
@@ -175,111 +166,6 @@ class Account:
 
     def _answered(self, ask: Callable[[], _T]) -> _T:
         return retry(ask, max_seconds=self._max_transient_seconds, sleep=self._sleep)
-
-
-def _upload_may_pass(error: BaseException) -> bool:
-    """Return whether to repeat the upload; throttling and quotas are left to the claim's caller."""
-    if isinstance(error, UploadError):
-        return error.may_pass
-    return isinstance(error, TransientError) and not is_pressure(error)
-
-
-class JobCreator:
-    """Creates jobs of one definition."""
-
-    def __init__(
-        self,
-        definition: JobDefinition,
-        session: Session,
-        *,
-        upload_key: str,
-        max_transient_seconds: float,
-        may_create: Callable[[], None],
-        sleep: Callable[[float], None],
-    ) -> None:
-        self._given = definition
-        self._session = session
-        self._upload_key = upload_key
-        self._max_transient_seconds = max_transient_seconds
-        self._may_create = may_create
-        self._sleep = sleep
-        self._tags_are_forbidden = False
-        self._image_is_logged = False
-        self.unanswered: str | None = None
-        """The name of a job whose creation was requested and not clearly refused, so that it may exist."""
-
-    @cached_property
-    def _definition(self) -> JobDefinition:
-        """The definition with the session's defaults; cached, and not needed if a job exists already."""
-        return with_defaults(self._given, self._session)
-
-    def make(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> ProcessingJob:
-        """Upload local files, and create the job.
-
-        Args:
-            name: The job's name.
-            tags: The owner's tags, which are added to the user's; left out if a policy forbids them.
-            repeated: Whether an earlier try may have uploaded some of the files.
-        """
-        plan = self._uploaded(name, tags, repeated=repeated)
-        if not self._image_is_logged:
-            log_image(self._definition, self._session)
-            self._image_is_logged = True
-        arn = self._created(plan)
-        log.info("Created processing job %s", name)
-        return ProcessingJob.from_plan(self._session, plan, arn, output_kms_key=self._definition.output_kms_key)
-
-    def _uploaded(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> SubmissionPlan:
-        """Resolve the definition and upload local files, retrying on lost connections and 5xx errors."""
-        uploads = 0
-
-        def upload() -> SubmissionPlan:
-            nonlocal uploads
-            uploads += 1
-            with self._plan(name, tags) as plan:
-                upload_files(plan, self._definition, self._session, repeated=repeated or uploads > 1)
-            return plan
-
-        tries = retrying(RetryBudget(self._max_transient_seconds), retry_if=_upload_may_pass, sleep=self._sleep)
-        return tries(upload)
-
-    def _plan(self, name: str, tags: Mapping[str, str]) -> AbstractContextManager[SubmissionPlan]:
-        operation = self._session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
-        all_tags = with_owner_tags(self._definition.tags, {} if self._tags_are_forbidden else tags, operation)
-        named = dataclasses.replace(self._definition, job_name=name, tags=all_tags or None)
-        return checked_plan(named, self._session, upload_key=self._upload_key)
-
-    def _created(self, plan: SubmissionPlan) -> str:
-        try:
-            return self._call(plan)
-        except (AccessDeniedError, JobRejectedError) as error:
-            if self._tags_are_forbidden or not forbids_tags(error):
-                raise
-            log.warning("%s Creating the job without owner tags.", error)
-            self._tags_are_forbidden = True
-        users = [dict(tag) for tag in self._definition.tags or ()]
-        request = {key: value for key, value in plan.request.items() if key != "Tags"}
-        return self._call(dataclasses.replace(plan, request={**request, "Tags": users} if users else request))
-
-    def _call(self, plan: SubmissionPlan) -> str:
-        self._may_create()
-        self.unanswered = plan.job_name
-        try:
-            return create_job(
-                self._session.sagemaker_client,
-                plan.request,
-                own_name=False,
-                max_transient_seconds=self._max_transient_seconds,
-                max_pressure_seconds=0.0,
-                sleep=self._sleep_then_ask,
-            )
-        except (AccessDeniedError, JobNameInUseError, JobRejectedError):
-            self.unanswered = None
-            raise
-
-    def _sleep_then_ask(self, seconds: float) -> None:
-        self._sleep(seconds)
-        self._may_create()
 
 
 class Found(NamedTuple):
@@ -588,7 +474,10 @@ class JobClaim:
             try_number=self._asking.number, generation=self._asking.generation, claim=self._claimant.claim
         )
         repeated, self._repeated = self._repeated, True
-        return self._maker.make(self._name, tags, repeated=repeated)
+        made = self._maker.make(self._name, tags, repeated=repeated)
+        return ProcessingJob.from_plan(
+            self._account.session, made.plan, made.job_arn, output_kms_key=made.output_kms_key
+        )
 
     def _note_intent(self) -> None:
         """Store the intent to create the job, so that a later try looks for it."""

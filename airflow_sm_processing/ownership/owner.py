@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -12,12 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow_sm_processing.processing.definition import MAX_LENGTH, legal_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
-    from botocore.model import OperationModel
-
-    from airflow_sm_processing.exceptions import ProcessingError
     from airflow_sm_processing.processing.definition import JobDefinition
 
 
@@ -31,13 +27,11 @@ __all__ = [
     "NoIntents",
     "Owner",
     "described_owner",
-    "forbids_tags",
     "generation_of",
     "job_name",
     "number_of",
     "stem",
     "try_of",
-    "with_owner_tags",
 ]
 
 
@@ -60,41 +54,6 @@ def number_of(name: str, digest: str) -> int | None:
     """Return the number in the name of a job of the owner with that digest; None if it isn't such a name."""
     found = re.search(rf"-{digest}-(\d+)$", name)
     return int(found[1]) if found else None
-
-
-log = logging.getLogger(__name__)
-
-
-def with_owner_tags(
-    tags: Sequence[Mapping[str, str]] | None, own: Mapping[str, str], operation: OperationModel
-) -> list[Mapping[str, str]]:
-    """Add an owner's tags to the user's, which aren't changed; beyond the limit, the owner's last tags are left out.
-
-    Args:
-        tags: The user's tags in the request's form.
-        own: The owner's tags, the most important first.
-        operation: CreateProcessingJob's model, which has the limit.
-    """
-    given = list(tags or ())
-    taken = {tag.get("Key") for tag in given}
-    wanted = [{"Key": key, "Value": value} for key, value in own.items() if key not in taken]
-    most: int = _tag_list(operation).metadata["max"]
-    room = max(0, most - len(given))
-    if len(wanted) > room:
-        names = ", ".join(tag["Key"] for tag in wanted[room:])
-        log.warning("A job can have %d tags, and the task sets %d: left out %s.", most, len(given), names)
-    return [*given, *wanted[:room]]
-
-
-def forbids_tags(error: ProcessingError) -> bool:
-    """Return whether CreateProcessingJob was refused because of its tags."""
-    text = str(error).lower()
-    return "addtags" in text or "tag polic" in text or "requesttag" in text
-
-
-def _tag_list(operation: OperationModel) -> Any:
-    shape: Any = operation.input_shape
-    return shape.members["Tags"]
 
 
 _PREFIX = "airflow:"

@@ -57,6 +57,7 @@ __all__ = [
     "default_keys",
     "plan_submission",
     "why_over_bound",
+    "with_extra_tags",
 ]
 
 log = logging.getLogger(__name__)
@@ -554,6 +555,28 @@ def _request(
         "ExperimentConfig": as_dict(definition.experiment_config or {}) or None,
     }
     return request | {name: value for name, value in optional.items() if value is not None}
+
+
+def with_extra_tags(
+    tags: Sequence[Mapping[str, str]] | None, extra: Mapping[str, str], operation: OperationModel
+) -> list[Mapping[str, str]]:
+    """Add tags to the user's, which aren't changed; beyond the limit, the last of the extra ones are left out.
+
+    Args:
+        tags: The user's tags in the request's form.
+        extra: The tags to add, the most important first.
+        operation: CreateProcessingJob's model, which has the limit.
+    """
+    given = list(tags or ())
+    taken = {tag.get("Key") for tag in given}
+    wanted = [{"Key": key, "Value": value} for key, value in extra.items() if key not in taken]
+    shape: Any = operation.input_shape
+    most: int = shape.members["Tags"].metadata["max"]
+    room = max(0, most - len(given))
+    if len(wanted) > room:
+        names = ", ".join(tag["Key"] for tag in wanted[room:])
+        log.warning("A job can have %d tags, and the task sets %d: left out %s.", most, len(given), names)
+    return [*given, *wanted[:room]]
 
 
 def _cluster(definition: JobDefinition) -> dict[str, Any]:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_sm_processing.exceptions import DefinitionError, JobNameInUseError, TransientError
+from airflow_sm_processing.exceptions import (
+    AccessDeniedError,
+    DefinitionError,
+    JobNameInUseError,
+    JobRejectedError,
+    TransientError,
+    UploadError,
+)
 from airflow_sm_processing.processing.aws_calls import (
     RetryBudget,
     answer_read,
@@ -25,24 +34,25 @@ from airflow_sm_processing.processing.definition import (
     with_image,
 )
 from airflow_sm_processing.processing.models import S3Location, join
-from airflow_sm_processing.processing.request import SubmissionPlan, plan_submission
+from airflow_sm_processing.processing.request import SubmissionPlan, plan_submission, with_extra_tags
 from airflow_sm_processing.processing.s3 import objects_below, with_folders
 from airflow_sm_processing.processing.secrets import JobSecrets
 from airflow_sm_processing.processing.validation import check_definition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from mypy_boto3_sagemaker import SageMakerClient
     from tenacity import RetryCallState
 
-    from airflow_sm_processing.exceptions import Problem
+    from airflow_sm_processing.exceptions import Problem, ProcessingError
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.request import KeyGenerator
     from airflow_sm_processing.processing.session import Session
 
 
-__all__ = ["SubmittedJob", "checked_plan", "create_job", "log_image", "submit", "upload_files", "with_defaults"]
+__all__ = ["JobCreator", "SubmittedJob", "create_job", "submit", "with_defaults"]
 
 
 log = logging.getLogger(__name__)
@@ -184,6 +194,117 @@ def submit(
     )
     log.info("Created processing job %s", plan.job_name)
     return SubmittedJob(plan, arn, definition.output_kms_key)
+
+
+def _upload_may_pass(error: BaseException) -> bool:
+    """Return whether to repeat the upload; throttling and quotas are left to the claim's caller."""
+    if isinstance(error, UploadError):
+        return error.may_pass
+    return isinstance(error, TransientError) and not is_pressure(error)
+
+
+class JobCreator:
+    """Creates a job of one definition, maybe in several tries and under other names, until one was created."""
+
+    def __init__(
+        self,
+        definition: JobDefinition,
+        session: Session,
+        *,
+        upload_key: str,
+        max_transient_seconds: float,
+        may_create: Callable[[], None],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._given = definition
+        self._session = session
+        self._upload_key = upload_key
+        self._max_transient_seconds = max_transient_seconds
+        self._may_create = may_create
+        self._sleep = sleep
+        self._tags_are_forbidden = False
+        self._image_is_logged = False
+        self.unanswered: str | None = None
+        """The name of a job whose creation was requested and not clearly refused, so that it may exist."""
+
+    @cached_property
+    def _definition(self) -> JobDefinition:
+        """The definition with the session's defaults; cached, and not needed if a job exists already."""
+        return with_defaults(self._given, self._session)
+
+    def make(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> SubmittedJob:
+        """Upload local files, and create the job.
+
+        Args:
+            name: The job's name.
+            tags: Added to the definition's own, the most important first; left out if a policy forbids them.
+            repeated: Whether an earlier try may have uploaded some of the files.
+        """
+        plan = self._uploaded(name, tags, repeated=repeated)
+        if not self._image_is_logged:
+            log_image(self._definition, self._session)
+            self._image_is_logged = True
+        arn = self._created(plan)
+        log.info("Created processing job %s", name)
+        return SubmittedJob(plan, arn, self._definition.output_kms_key)
+
+    def _uploaded(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> SubmissionPlan:
+        """Resolve the definition and upload local files, retrying on lost connections and 5xx errors."""
+        uploads = 0
+
+        def upload() -> SubmissionPlan:
+            nonlocal uploads
+            uploads += 1
+            with self._plan(name, tags) as plan:
+                upload_files(plan, self._definition, self._session, repeated=repeated or uploads > 1)
+            return plan
+
+        tries = retrying(RetryBudget(self._max_transient_seconds), retry_if=_upload_may_pass, sleep=self._sleep)
+        return tries(upload)
+
+    def _plan(self, name: str, tags: Mapping[str, str]) -> AbstractContextManager[SubmissionPlan]:
+        operation = self._session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
+        all_tags = with_extra_tags(self._definition.tags, {} if self._tags_are_forbidden else tags, operation)
+        named = dataclasses.replace(self._definition, job_name=name, tags=all_tags or None)
+        return checked_plan(named, self._session, upload_key=self._upload_key)
+
+    def _created(self, plan: SubmissionPlan) -> str:
+        try:
+            return self._call(plan)
+        except (AccessDeniedError, JobRejectedError) as error:
+            if self._tags_are_forbidden or not _forbids_tags(error):
+                raise
+            log.warning("%s Creating the job without owner tags.", error)
+            self._tags_are_forbidden = True
+        users = [dict(tag) for tag in self._definition.tags or ()]
+        request = {key: value for key, value in plan.request.items() if key != "Tags"}
+        return self._call(dataclasses.replace(plan, request={**request, "Tags": users} if users else request))
+
+    def _call(self, plan: SubmissionPlan) -> str:
+        self._may_create()
+        self.unanswered = plan.job_name
+        try:
+            return create_job(
+                self._session.sagemaker_client,
+                plan.request,
+                own_name=False,
+                max_transient_seconds=self._max_transient_seconds,
+                max_pressure_seconds=0.0,
+                sleep=self._sleep_then_ask,
+            )
+        except (AccessDeniedError, JobNameInUseError, JobRejectedError):
+            self.unanswered = None
+            raise
+
+    def _sleep_then_ask(self, seconds: float) -> None:
+        self._sleep(seconds)
+        self._may_create()
+
+
+def _forbids_tags(error: ProcessingError) -> bool:
+    """Return whether CreateProcessingJob was refused because of its tags."""
+    text = str(error).lower()
+    return "addtags" in text or "tag polic" in text or "requesttag" in text
 
 
 def with_defaults(definition: JobDefinition, session: Session) -> JobDefinition:

@@ -10,8 +10,8 @@ import boto3
 import pytest
 
 from airflow_sm_processing.exceptions import TransientError, UploadError
-from airflow_sm_processing.ownership.claim import JobCreator
 from airflow_sm_processing.processing import JobDefinition, ProcessingInput, Session
+from airflow_sm_processing.processing.submission import JobCreator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ def make(service: LocalSageMaker, tmp_path: Path, slept: list[float]) -> Callabl
             may_create=lambda: None,
             sleep=sleep,
         )
-        return maker.make(name, {}, repeated=False).job_name
+        return maker.make(name, {}, repeated=False).plan.job_name
 
     return made
 
