@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from demo.processes import ProcessError, Processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from demo.airflow_home import AirflowHome
     from demo.processes import Child
@@ -67,11 +69,22 @@ class RunningAirflow:
 
 
 @contextmanager
-def running_airflow(home: AirflowHome, *, say: Callable[[str], None]) -> Iterator[RunningAirflow]:
-    """Make the home anew, start all components in it, wait until they are healthy; stop them at the block's end."""
+def running_airflow(
+    home: AirflowHome, *, say: Callable[[str], None], database: Path | None = None
+) -> Iterator[RunningAirflow]:
+    """Make the home anew, start all components in it, wait until they are healthy; stop them at the block's end.
+
+    Args:
+        home: Where Airflow runs.
+        say: Called with what goes on.
+        database: An empty database of the same Airflow, to be copied; if None, Airflow makes one.
+    """
     with home.created(), AirflowApi(home.url) as api, Processes(logs=home.path / "logs") as processes:
         say("Creating Airflow's database")
-        processes.run("db-migrate", ["airflow", "db", "migrate"], home.environment())
+        if database is None:
+            processes.run("db-migrate", ["airflow", "db", "migrate"], home.environment())
+        else:
+            shutil.copy(database, home.path / "airflow.db")
         say(f"Starting Airflow's {', '.join(_COMPONENTS)}")
         airflow = RunningAirflow(home, processes, api)
         for component in _COMPONENTS:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.airflow_database import ensure_database
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -28,7 +30,7 @@ def run_dag(dag_id: str, environment: Mapping[str, str]) -> Run:
     """Run a DAG to its end, in the database of this process's Airflow home."""
     everything = os.environ | dict(environment) | {"AIRFLOW__CORE__DAGS_FOLDER": str(_DAGS)}
     airflow = [sys.executable, "-m", "airflow"]
-    subprocess.run([*airflow, "db", "migrate"], check=True, capture_output=True)
+    ensure_database()
     ended = subprocess.run(
         [*airflow, "dags", "test", dag_id],
         check=False,

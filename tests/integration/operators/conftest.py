@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.airflow_database import ensure_database
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -32,7 +34,7 @@ class Run:
 @pytest.fixture(scope="session")
 def airflow_database() -> None:
     """The database of the test process's Airflow home."""
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+    ensure_database()
 
 
 @pytest.fixture(scope="session")

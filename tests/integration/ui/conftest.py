@@ -18,6 +18,7 @@ from benchmarks.recorded_jobs import TaskRow, insert
 from demo.airflow_home import AirflowHome
 from demo.ports import free_port
 from demo.processes import Processes
+from tests.airflow_database import empty_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,20 +53,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient`"))
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database as Airflow makes it, to be copied."""
-    home = AirflowHome(path=tmp_path_factory.mktemp("database") / "airflow", port=free_port())
-    with home.created(), Processes(logs=home.path / "logs") as processes:
-        processes.run("db-migrate", ["airflow", "db", "migrate"], home.environment())
-    return home.path / "airflow.db"
-
-
 @pytest.fixture
-def session(empty_database: Path, tmp_path: Path) -> Iterator[Session]:
+def session(tmp_path: Path) -> Iterator[Session]:
     """A session on a database of the test's own."""
     path = tmp_path / "airflow.db"
-    shutil.copy(empty_database, path)
+    shutil.copy(empty_database(), path)
     with opened(path) as session:
         yield session
 
@@ -91,7 +83,7 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server_factory(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+def server_factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
     """A function that starts an API server on a database with these task instances."""
     folder = tmp_path_factory.mktemp("servers")
     with Processes(logs=folder / "logs") as processes:
@@ -103,7 +95,7 @@ def server_factory(empty_database: Path, tmp_path_factory: pytest.TempPathFactor
             )
             environment = home.environment() | {"AIRFLOW__API__BASE_URL": f"{home.url}{path}"}
             with home.created():
-                shutil.copy(empty_database, home.path / "airflow.db")
+                shutil.copy(empty_database(), home.path / "airflow.db")
                 with opened(home.path / "airflow.db") as session:
                     insert(session, rows)
             child = processes.start(f"api-{port}", ["airflow", "api-server", "--workers", "1"], environment)

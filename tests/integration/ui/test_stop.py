@@ -11,6 +11,7 @@ import pytest
 from demo.airflow_home import AirflowHome
 from demo.airflow_services import running_airflow
 from demo.ports import free_port
+from tests.airflow_database import empty_database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +63,7 @@ def airflow(asks: str, sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempP
         dags=HERE / "dags",
         extra={**sagemaker.environment(), "AIRFLOW__SM_PROCESSING__ASK_SAGEMAKER": asks},
     )
-    with running_airflow(home, say=print) as running:
+    with running_airflow(home, say=print, database=empty_database()) as running:
         running.wait_for_dags("stoppable")
         yield running
 
