@@ -99,7 +99,7 @@ def server_factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
                 with opened(home.path / "airflow.db") as session:
                     insert(session, rows)
             child = processes.start(f"api-{port}", ["airflow", "api-server", "--workers", "1"], environment)
-            processes.wait_until(lambda: _answers(home.url + path), within=120, what="The API server")
+            processes.wait_until(lambda: answers(home.url + path), within=120, what="The API server")
             tokens = {user: _token(home.url + path, user) for user in ROLES}
             return Server(home.url + path, home.path / "airflow.db", child.log, tokens)
 
@@ -117,7 +117,8 @@ def _strict(passwords: Path) -> dict[str, str]:
     }
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Return whether an API server is there."""
     try:
         return httpx.get(f"{url}/api/v2/version", timeout=10).is_success
     except httpx.HTTPError:

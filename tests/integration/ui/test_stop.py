@@ -10,8 +10,11 @@ import pytest
 
 from demo.airflow_home import AirflowHome
 from demo.airflow_services import running_airflow
-from demo.ports import free_port
+from demo.ports import HOST, free_port
 from tests.airflow_database import empty_database
+from tests.airflow_settings import FEW_IDLE_LOOPS
+
+from .conftest import answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,9 +29,9 @@ HINT = "Stop the job in the AWS console, or set [sm_processing] ask_sagemaker = 
 class Tab:
     """The tab of one task instance of a run."""
 
-    def __init__(self, airflow: RunningAirflow, run_id: str, task_id: str) -> None:
+    def __init__(self, airflow: RunningAirflow, server: str, run_id: str, task_id: str) -> None:
         self._airflow = airflow
-        self._path = f"{airflow.url}/sm-processing/api/dags/stoppable/job"
+        self._path = f"{server}/sm-processing/api/dags/stoppable/job"
         self._place = {"run_id": run_id, "task_id": task_id}
 
     def shown(self) -> Any:
@@ -55,13 +58,13 @@ def asks(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def airflow(asks: str, sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
-    """Its own processes; the API server has AWS credentials only if it's to ask SageMaker."""
+def airflow(sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
+    """Its own processes, whose API server doesn't ask SageMaker."""
     home = AirflowHome(
         path=tmp_path_factory.mktemp("stop") / "airflow",
         port=free_port(),
         dags=HERE / "dags",
-        extra={**sagemaker.environment(), "AIRFLOW__SM_PROCESSING__ASK_SAGEMAKER": asks},
+        extra={**sagemaker.environment(), **FEW_IDLE_LOOPS, "AIRFLOW__SM_PROCESSING__ASK_SAGEMAKER": "False"},
     )
     with running_airflow(home, say=print, database=empty_database()) as running:
         running.wait_for_dags("stoppable")
@@ -69,11 +72,22 @@ def airflow(asks: str, sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture(scope="module")
-def tabs(airflow: RunningAirflow) -> dict[str, Tab]:
+def servers(airflow: RunningAirflow) -> dict[str, str]:
+    """The URLs of the API server, and of one beside it that asks SageMaker."""
+    port = free_port()
+    asking = {"AIRFLOW__API__PORT": str(port), "AIRFLOW__SM_PROCESSING__ASK_SAGEMAKER": "True"}
+    airflow.processes.start("asking-api-server", ["airflow", "api-server"], airflow.home.environment() | asking)
+    url = f"http://{HOST}:{port}"
+    airflow.processes.wait_until(lambda: answers(url), within=120, what="The API server that asks SageMaker")
+    return {"False": airflow.url, "True": url}
+
+
+@pytest.fixture(scope="module")
+def tabs(asks: str, airflow: RunningAirflow, servers: dict[str, str]) -> dict[str, Tab]:
     """The tabs of a run's tasks, whose jobs run."""
     run_id = airflow.api.trigger("stoppable", conf={})
     states = {"in_worker": "running", "deferred": "deferred", "left_running": "deferred", "not_awaited": "success"}
-    tabs = {task_id: Tab(airflow, run_id, task_id) for task_id in states}
+    tabs = {task_id: Tab(airflow, servers[asks], run_id, task_id) for task_id in states}
     for task_id, tab in tabs.items():
         tab.wait_for(states[task_id])
     return tabs
