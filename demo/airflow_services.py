@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ from demo.processes import ProcessError, Processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from demo.airflow_home import AirflowHome
     from demo.processes import Child
@@ -69,22 +67,11 @@ class RunningAirflow:
 
 
 @contextmanager
-def running_airflow(
-    home: AirflowHome, *, say: Callable[[str], None], database: Path | None = None
-) -> Iterator[RunningAirflow]:
-    """Make the home anew, start all components in it, wait until they are healthy; stop them at the block's end.
-
-    Args:
-        home: Where Airflow runs.
-        say: Called with what goes on.
-        database: An empty database of the same Airflow, to be copied; if None, Airflow makes one.
-    """
+def running_airflow(home: AirflowHome, *, say: Callable[[str], None]) -> Iterator[RunningAirflow]:
+    """Make the home anew, start all components in it, wait until they are healthy; stop them at the block's end."""
     with home.created(), AirflowApi(home.url) as api, Processes(logs=home.path / "logs") as processes:
         say("Creating Airflow's database")
-        if database is None:
-            processes.run("db-migrate", ["airflow", "db", "migrate"], home.environment())
-        else:
-            shutil.copy(database, home.path / "airflow.db")
+        processes.run("db-migrate", ["airflow", "db", "migrate"], home.environment())
         say(f"Starting Airflow's {', '.join(_COMPONENTS)}")
         airflow = RunningAirflow(home, processes, api)
         for component in _COMPONENTS:

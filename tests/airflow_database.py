@@ -1,4 +1,8 @@
-"""An empty database of Airflow, which tests copy: `airflow db migrate` computes longer than many tests of a task."""
+"""An empty database of Airflow, which tests copy: `airflow db migrate` computes longer than many tests of a task.
+
+It is for one process of Airflow at a time. Where several start at once, `airflow db migrate` comes first, for it also
+writes the configuration: without one, each of them would write its own, with a Fernet key that the others don't have.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from airflow_sm_processing.local import LocalSageMaker
 from demo.airflow_home import EXAMPLES, AirflowHome
 from demo.airflow_services import RunningAirflow, running_airflow
 from demo.ports import free_port
-from tests.airflow_database import empty_database
 from tests.airflow_settings import FEW_IDLE_LOOPS
 
 from .crash_matrix.summary import SOAK, add_summary
@@ -109,7 +108,7 @@ def airflow(
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
     }
     home = AirflowHome(path=tmp_path_factory.mktemp("acceptance") / "airflow", port=free_port(), extra=extra)
-    with running_airflow(home, say=print, database=empty_database()) as running:
+    with running_airflow(home, say=print) as running:
         running.wait_for_dags(*EXAMPLE_DAGS, *ENDS_DAGS, *CANARY_DAGS, *WAITS_DAGS, "crowd")
         yield running
 

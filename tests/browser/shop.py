@@ -10,7 +10,6 @@ from airflow_sm_processing.local import LocalSageMaker
 from demo.airflow_home import AirflowHome
 from demo.airflow_services import running_airflow
 from demo.ports import free_port
-from tests.airflow_database import empty_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +25,6 @@ def open_shop(home: Path) -> Iterator[RunningAirflow]:
     """Start Airflow with the DAGs loaded; every user is an admin."""
     with LocalSageMaker(stop_grace=2) as sagemaker:
         place = AirflowHome(path=home, port=free_port(), dags=DAGS, extra=sagemaker.environment())
-        with running_airflow(place, say=print, database=empty_database()) as airflow:
+        with running_airflow(place, say=print) as airflow:
             airflow.wait_for_dags(*DAG_IDS)
             yield airflow

@@ -15,7 +15,6 @@ from demo.airflow_home import AirflowHome
 from demo.airflow_services import RunningAirflow, running_airflow
 from demo.ports import HOST, free_port, is_free
 from tests.acceptance.triggerers import Triggerers
-from tests.airflow_database import empty_database
 from tests.airflow_settings import FEW_IDLE_LOOPS
 
 from .operators import DAGS, Operator
@@ -86,7 +85,7 @@ def staged(operator: Operator, names: Iterable[str], folder: Path) -> Iterator[S
             "PATH": f"{operator.python().parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         }
         home = AirflowHome(path=folder / "airflow", port=free_port(), dags=operator.dags, extra=extra)
-        airflow = stack.enter_context(running_airflow(home, say=print, database=empty_database()))
+        airflow = stack.enter_context(running_airflow(home, say=print))
         start_execution_api(airflow, execution_port)
         airflow.wait_for_dags(*DAG_IDS)
         yield Stage(

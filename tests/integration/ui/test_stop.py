@@ -11,7 +11,6 @@ import pytest
 from demo.airflow_home import AirflowHome
 from demo.airflow_services import running_airflow
 from demo.ports import HOST, free_port
-from tests.airflow_database import empty_database
 from tests.airflow_settings import FEW_IDLE_LOOPS
 
 from .conftest import answers
@@ -66,7 +65,7 @@ def airflow(sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory)
         dags=HERE / "dags",
         extra={**sagemaker.environment(), **FEW_IDLE_LOOPS, "AIRFLOW__SM_PROCESSING__ASK_SAGEMAKER": "False"},
     )
-    with running_airflow(home, say=print, database=empty_database()) as running:
+    with running_airflow(home, say=print) as running:
         running.wait_for_dags("stoppable")
         yield running
 
