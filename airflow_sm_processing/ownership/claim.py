@@ -474,10 +474,8 @@ class JobClaim:
             try_number=self._asking.number, generation=self._asking.generation, claim=self._claimant.claim
         )
         repeated, self._repeated = self._repeated, True
-        made = self._maker.make(self._name, tags, repeated=repeated)
-        return ProcessingJob.from_plan(
-            self._account.session, made.plan, made.job_arn, output_kms_key=made.output_kms_key
-        )
+        submitted = self._maker.make(self._name, tags, repeated=repeated)
+        return ProcessingJob.from_submitted(self._account.session, submitted)
 
     def _note_intent(self) -> None:
         """Store the intent to create the job, so that a later try looks for it."""

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.log_events import LogPosition
     from airflow_sm_processing.processing.models import ProcessingInput, ProcessingOutput
-    from airflow_sm_processing.processing.request import SubmissionPlan
     from airflow_sm_processing.processing.session import Session
+    from airflow_sm_processing.processing.submission import SubmittedJob
     from airflow_sm_processing.processing.waiter import ChangeSink, LineSink
 
 __all__ = ["JobLookup", "NewestJob", "ProcessingJob", "find_job", "named_by_arn"]
@@ -169,21 +169,19 @@ class ProcessingJob:
             max_transient_seconds=max_transient_seconds,
             sleep=sleep,
         )
-        return cls.from_plan(session, submitted.plan, submitted.job_arn, output_kms_key=submitted.output_kms_key)
+        return cls.from_submitted(session, submitted)
 
     @classmethod
-    def from_plan(
-        cls, sagemaker_session: Session, plan: SubmissionPlan, job_arn: str, *, output_kms_key: str | None = None
-    ) -> ProcessingJob:
-        """Return the job that a plan's request created; the request has no `output_kms_key` without outputs."""
-        request = plan.request
+    def from_submitted(cls, sagemaker_session: Session, submitted: SubmittedJob) -> ProcessingJob:
+        """Return the job that was created just now."""
+        plan, request = submitted.plan, submitted.plan.request
         return cls(
             sagemaker_session,
             plan.job_name,
             plan.inputs,
             plan.outputs,
-            output_kms_key,
-            job_arn=job_arn,
+            submitted.output_kms_key,  # the request has none without outputs
+            job_arn=submitted.job_arn,
             instance_count=request["ProcessingResources"]["ClusterConfig"].get("InstanceCount"),
             request=request,
         )

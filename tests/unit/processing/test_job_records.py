@@ -11,6 +11,7 @@ from airflow_sm_processing.processing import JobDescription, ProcessingJob, Sess
 from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.processing.s3 import Size
 from airflow_sm_processing.processing.secrets import JobSecrets
+from airflow_sm_processing.processing.submission import SubmittedJob
 from airflow_sm_processing.xcoms import Circumstances, ended_record, job_details, job_record, stopping_record
 
 from .makers import IMAGE, JOB_ARN, an_input, an_output, definition, plan, response
@@ -34,7 +35,9 @@ def a_session(environment: dict[str, str] | None = None, *, mask: Any = True, en
 
 
 def a_made_job(session: Session, **changes: Any) -> ProcessingJob:
-    return ProcessingJob.from_plan(session, plan(definition(**changes)), JOB_ARN)
+    return ProcessingJob.from_submitted(
+        session, SubmittedJob(plan(definition(**changes)), JOB_ARN, output_kms_key=None)
+    )
 
 
 def test_a_job_that_was_just_made_is_recorded_as_it_was_asked_for() -> None:
