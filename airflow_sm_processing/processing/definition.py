@@ -621,7 +621,7 @@ def legal_name(base: str) -> str:
     return re.sub(_ILLEGAL, "-", base).lstrip("-") or DEFAULT_BASE_NAME
 
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(JobDefinition))
+_FIELDS = tuple(JobDefinition.__annotations__)
 _APPLICATION = "submit_app"
 _SPARK_PARAMETERS = (
     "submit_class",

@@ -93,12 +93,26 @@ _T = TypeVar("_T")
 
 @dataclass_transform(frozen_default=True)
 def value_object(cls: type[_T]) -> type[_T]:
-    """Make a `Value` a dataclass without generating any methods.
+    """Make a `Value` a dataclass when its fields are first asked for, without generating any methods.
 
     `dataclass(frozen=True)` compiles seven functions for each class, which would add over a millisecond to every parse
-    of every DAG file; `__init__` alone would still take half a millisecond.
+    of every DAG file, and reading the fields of all classes takes another; most DAG files use few of them.
     """
-    return dataclasses.dataclass(init=False, eq=False, repr=False)(cls)
+    cls.__dataclass_fields__ = _Fields(cls)  # type: ignore[attr-defined]  # what the standard library knows one by
+    return cls
+
+
+class _Fields:
+    """The fields of a value's class, in whose place `dataclass` puts what it reads from the annotations."""
+
+    def __init__(self, cls: type[Any]) -> None:
+        self._cls = cls
+
+    def __get__(self, _value: object, _owner: type[Any]) -> dict[str, dataclasses.Field[Any]]:
+        fields: dict[str, dataclasses.Field[Any]] = dataclasses.dataclass(init=False, eq=False, repr=False)(
+            self._cls
+        ).__dataclass_fields__
+        return fields
 
 
 class _Signature:
