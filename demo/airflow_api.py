@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from typing_extensions import Self
 
 RUN_ENDED = frozenset({"success", "failed"})
@@ -51,6 +53,23 @@ class TaskInstance:
     def label(self) -> str:
         """Name the task, and its index in a mapped one."""
         return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateMismatch:
+    """A task that the scheduler itself has failed: what it says then is in no task's log."""
+
+    task_id: str
+    map_index: int
+    reason: str
+
+    @classmethod
+    def from_response(cls, found: dict[str, Any]) -> StateMismatch:
+        """Take over what the REST API says."""
+        map_index = found["map_index"]
+        return cls(
+            task_id=found["task_id"], map_index=-1 if map_index is None else map_index, reason=str(found["extra"])
+        )
 
 
 _MORE_ATTEMPTS, _SERVER_ERRORS = 3, 500
@@ -150,10 +169,10 @@ class AirflowApi:
         ).text
         return [json.loads(line) for line in text.splitlines() if line]
 
-    def state_mismatches(self, dag_id: str, run_id: str) -> list[str]:
-        """Return why the scheduler itself failed tasks of a run: what it says then is in no task's log."""
-        found = self._get("eventLogs", dag_id=dag_id, run_id=run_id, event="state mismatch", limit=100)
-        return [str(entry["extra"]) for entry in found["event_logs"]]
+    def state_mismatches(self, dag_id: str, run_id: str) -> list[StateMismatch]:
+        """Return the tasks of a run that the scheduler itself has failed, the oldest first."""
+        found = self._get("eventLogs", dag_id=dag_id, run_id=run_id, event="state mismatch", order_by="id", limit=100)
+        return [StateMismatch.from_response(entry) for entry in found["event_logs"]]
 
     def set_state(self, dag_id: str, run_id: str, task_id: str, state: str) -> None:
         """Mark a task, such as `failed`, as a user does."""
@@ -166,8 +185,15 @@ class AirflowApi:
 
     def clear(self, dag_id: str, run_id: str, task_id: str) -> None:
         """Clear a task, so that it runs again, whatever its state."""
-        body = {"dry_run": False, "dag_run_id": run_id, "task_ids": [task_id], "only_failed": False}
-        self._change("POST", f"dags/{dag_id}/clearTaskInstances", body)
+        self._clear(dag_id, run_id, task_ids=[task_id], only_failed=False)
+
+    def clear_failed(self, dag_id: str, run_id: str, tasks: Iterable[tuple[str, int]]) -> None:
+        """Clear tasks, by id and map index, if they have failed, and those that failed for it."""
+        mapped = [list(task) if task[1] >= 0 else task[0] for task in tasks]
+        self._clear(dag_id, run_id, task_ids=mapped, only_failed=True, include_downstream=True)
+
+    def _clear(self, dag_id: str, run_id: str, **options: Any) -> None:
+        self._change("POST", f"dags/{dag_id}/clearTaskInstances", {"dry_run": False, "dag_run_id": run_id, **options})
 
     def triggerers(self) -> set[int]:
         """Return the triggerers that have reported themselves lately, by the numbers of their jobs."""

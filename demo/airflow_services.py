@@ -22,7 +22,7 @@ _COMPONENTS = {
     "dag-processor": ["airflow", "dag-processor"],
 }
 _HEALTHY_WITHIN_SECONDS = 180.0
-_LOADED_WITHIN_SECONDS = 90.0
+_LOADED_WITHIN_SECONDS = 180.0
 _CHECKED = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 

@@ -46,11 +46,9 @@ def listening_hosts(pids: set[int]) -> set[str]:
 
 
 def _open_files(pid: int) -> set[str]:
-    return {_target(link) for link in Path(f"/proc/{pid}/fd").glob("*")}
-
-
-def _target(link: Path) -> str:
-    try:
-        return str(link.readlink())
-    except OSError:  # closed meanwhile, or somebody else's
-        return ""
+    files = set()
+    with suppress(OSError):  # the process has ended meanwhile, or is somebody else's
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                files.add(str(link.readlink()))
+    return files

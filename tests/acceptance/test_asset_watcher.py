@@ -13,6 +13,7 @@ from airflow_sm_processing.assets.listener import ACKNOWLEDGEMENT
 from demo.airflow_api import AirflowApiError
 
 from .account import BUCKET, Account
+from .runs import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,7 @@ def told(airflow: RunningAirflow) -> Counter[str]:
     return Counter(event["extra"]["payload"]["job_name"] for event in events(airflow))
 
 
-def wait(airflow: RunningAirflow, ready: Callable[[], object], what: str, *, within: float = 120.0) -> None:
+def wait(airflow: RunningAirflow, ready: Callable[[], object], what: str) -> None:
     """Wait; Airflow 3.3 doesn't show an event while a run that it caused waits for its start."""
 
     def is_ready() -> bool:
@@ -67,7 +68,7 @@ def wait(airflow: RunningAirflow, ready: Callable[[], object], what: str, *, wit
             return bool(ready())
         return False
 
-    airflow.processes.wait_until(is_ready, within=within, what=what)
+    airflow.processes.wait_until(is_ready, within=PATIENCE_SECONDS, what=what)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def watched(airflow: RunningAirflow, triggerers: Triggerers, sagemaker: LocalSag
         (triggerer,) = triggerers.at_least(1)
         triggerers.kill(triggerer)
         triggerers.start()
-    wait(airflow, lambda: told(airflow).keys() >= {*jobs}, "all events", within=180)
+    wait(airflow, lambda: told(airflow).keys() >= {*jobs}, "all events")
     account.start("watched-last")
     wait(airflow, lambda: "watched-last" in told(airflow), "an event after all others")
     jobs.append("watched-last")

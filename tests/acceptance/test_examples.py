@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .runs import Run
+from .runs import PATIENCE_SECONDS, Run
 
 if TYPE_CHECKING:
     from airflow_sm_processing.local import LocalSageMaker
@@ -163,5 +163,7 @@ def test_a_job_that_anybody_started_schedules_the_dag_that_watches(
 
 def scheduled_run(airflow: RunningAirflow, dag_id: str) -> Run:
     """Return the run that an asset event has made."""
-    airflow.processes.wait_until(lambda: bool(airflow.api.run_ids(dag_id)), within=120, what=f"a run of {dag_id}")
+    airflow.processes.wait_until(
+        lambda: bool(airflow.api.run_ids(dag_id)), within=PATIENCE_SECONDS, what=f"a run of {dag_id}"
+    )
     return Run.made(airflow, dag_id, airflow.api.run_ids(dag_id)[0])

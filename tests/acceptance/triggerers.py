@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from demo.airflow_services import RunningAirflow
     from demo.processes import Child
 
-_STARTED_WITHIN_SECONDS = 90.0
+_REPORTED_WITHIN_SECONDS = 300.0
 
 
 class Triggerer(NamedTuple):
@@ -24,8 +24,8 @@ class Triggerers:
 
     def __init__(self, airflow: RunningAirflow) -> None:
         self._airflow = airflow
-        (number,) = airflow.api.triggerers()
-        self._running = [Triggerer(number, airflow.components["triggerer"])]
+        self._newest = 0
+        self._running = [self._reported(airflow.components["triggerer"])]
         self._names = (f"triggerer-{count}" for count in itertools.count(2))
 
     def at_least(self, count: int) -> list[Triggerer]:
@@ -36,14 +36,7 @@ class Triggerers:
 
     def start(self) -> Triggerer:
         """Start one more, and return it when it has reported itself."""
-        before = self._airflow.api.triggerers()
-        child = self._airflow.start("triggerer", name=next(self._names))
-        self._airflow.processes.wait_until(
-            lambda: bool(self._airflow.api.triggerers() - before),
-            within=_STARTED_WITHIN_SECONDS,
-            what="One more triggerer",
-        )
-        self._running.append(Triggerer(max(self._airflow.api.triggerers()), child))
+        self._running.append(self._reported(self._airflow.start("triggerer", name=next(self._names))))
         return self._running[-1]
 
     def numbered(self, number: int | None) -> Triggerer:
@@ -56,6 +49,22 @@ class Triggerers:
         self._airflow.processes.stop_one(triggerer.child)
 
     def kill(self, triggerer: Triggerer) -> None:
-        """End one by SIGKILL; return when it is gone."""
+        """End one by SIGKILL, without a chance to say goodbye; return when it is gone."""
         self._running.remove(triggerer)
         self._airflow.processes.kill_one(triggerer.child)
+
+    def _reported(self, child: Child) -> Triggerer:
+        """Return the triggerer that was started last, when Airflow lists it.
+
+        It has the highest number. Which of the others are listed doesn't say anything: one that is busy reports itself
+        late, and isn't listed for a while.
+        """
+        found: list[int] = []
+
+        def is_listed() -> bool:
+            found.extend(number for number in self._airflow.api.triggerers() if number > self._newest)
+            return bool(found)
+
+        self._airflow.processes.wait_until(is_listed, within=_REPORTED_WITHIN_SECONDS, what="A triggerer")
+        self._newest = max(found)
+        return Triggerer(self._newest, child)

@@ -108,7 +108,7 @@ def start_execution_api(airflow: RunningAirflow, port: int) -> None:
     """
     command = ["airflow", "api-server", "--apps", "execution", "--host", HOST, "--port", str(port)]
     airflow.processes.start("execution-api", command, airflow.home.environment())
-    airflow.processes.wait_until(lambda: not is_free(port), within=90, what="The execution API")
+    airflow.processes.wait_until(lambda: not is_free(port), within=300, what="The execution API")
 
 
 def connection_id(name: str) -> str:

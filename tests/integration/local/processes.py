@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -28,7 +29,11 @@ def wait_until_gone(marker: str, *, seconds: float = 20) -> None:
 
 def children(parent: int) -> set[int]:
     """Return the ids of a process's children, those of all its threads."""
-    return {int(pid) for task in Path(f"/proc/{parent}/task").glob("*/children") for pid in task.read_text().split()}
+    found: set[int] = set()
+    for listed in Path(f"/proc/{parent}/task").glob("*/children"):
+        with suppress(OSError):  # a thread may end while it is looked at
+            found.update(map(int, listed.read_text().split()))
+    return found
 
 
 def command_of(pid: int) -> str:

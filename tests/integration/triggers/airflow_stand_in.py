@@ -47,10 +47,6 @@ class StandIn:
             return XComResult(key=message.key, value=self.xcoms.get(message.key))
         return None
 
-    async def was_set(self, key: str) -> None:
-        """Wait until a trigger has set an XCom."""
-        await self.was_changed(key, None)
-
     async def was_changed(self, key: str, *before: Any) -> None:
         """Wait until an XCom is something else than what it was."""
         while self.xcoms.get(key) in before:

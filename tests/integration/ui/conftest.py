@@ -99,7 +99,7 @@ def server_factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callabl
                 with opened(home.path / "airflow.db") as session:
                     insert(session, rows)
             child = processes.start(f"api-{port}", ["airflow", "api-server", "--workers", "1"], environment)
-            processes.wait_until(lambda: answers(home.url + path), within=120, what="The API server")
+            processes.wait_until(lambda: answers(home.url + path), within=300, what="The API server")
             tokens = {user: _token(home.url + path, user) for user in ROLES}
             return Server(home.url + path, home.path / "airflow.db", child.log, tokens)
 

@@ -48,7 +48,7 @@ class Tab:
         self.until(is_there, f"state {task_state} and job {job_status}")
 
     def until(self, condition: Callable[[], bool], what: str) -> None:
-        self._airflow.processes.wait_until(condition, within=180, what=f"{self._place['task_id']}: {what}")
+        self._airflow.processes.wait_until(condition, within=600, what=f"{self._place['task_id']}: {what}")
 
 
 @pytest.fixture(scope="module", params=["False", "True"], ids=["tasks stop", "SageMaker is asked"])
@@ -77,7 +77,7 @@ def servers(airflow: RunningAirflow) -> dict[str, str]:
     asking = {"AIRFLOW__API__PORT": str(port), "AIRFLOW__SM_PROCESSING__ASK_SAGEMAKER": "True"}
     airflow.processes.start("asking-api-server", ["airflow", "api-server"], airflow.home.environment() | asking)
     url = f"http://{HOST}:{port}"
-    airflow.processes.wait_until(lambda: answers(url), within=120, what="The API server that asks SageMaker")
+    airflow.processes.wait_until(lambda: answers(url), within=300, what="The API server that asks SageMaker")
     return {"False": airflow.url, "True": url}
 
 
