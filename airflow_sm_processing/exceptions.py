@@ -25,7 +25,7 @@ Exceptions have data attributes; their text says what was wrong, where, and what
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.redaction import one_line, printable, without_signatures
 
@@ -74,14 +74,36 @@ def _restored(cls: type[ProcessingError], args: tuple[Any, ...], state: dict[str
     return error
 
 
-class Problem(NamedTuple):
-    """One thing that is wrong with a definition."""
+class Problem:
+    """One thing that is wrong with a definition.
 
-    parameter: str
-    """The parameter as its user writes it, such as `inputs[0].destination`."""
-    value: object
-    rule: str
-    """The rule that the value breaks, such as `must be at most 63 characters, has 70`."""
+    It isn't a NamedTuple, whose code is compiled anew in each process that parses a DAG file.
+    """
+
+    def __init__(self, parameter: str, value: object, rule: str) -> None:
+        """Name what is wrong.
+
+        Args:
+            parameter: The parameter as its user writes it, such as `inputs[0].destination`.
+            value: The value that it has.
+            rule: The rule that the value breaks, such as `must be at most 63 characters, has 70`.
+        """
+        self.parameter = parameter
+        self.value = value
+        self.rule = rule
+
+    def replace(self, **changes: Any) -> Problem:
+        """Return a problem that differs in some attributes."""
+        return Problem(**{**self.__dict__, **changes})
+
+    def __eq__(self, other: object) -> bool:
+        return self.__dict__ == other.__dict__ if isinstance(other, Problem) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((self.parameter, self.rule))
+
+    def __repr__(self) -> str:
+        return f"Problem({self.parameter!r}, {self.value!r}, {self.rule!r})"
 
     def __str__(self) -> str:
         return f"{self.parameter}={_shortened(self.value)}: {self.rule}"

@@ -570,7 +570,7 @@ def paths_as_written(parameters: TaskParameters, folder: Path) -> Iterator[None]
         quoted = [written.get(value, value) if isinstance(value, str) else value for value in values]
         if type(error) is not DefinitionError or quoted == values:
             raise
-        problems = [item._replace(value=value) for item, value in zip(error.problems, quoted, strict=True)]
+        problems = [item.replace(value=value) for item, value in zip(error.problems, quoted, strict=True)]
         raise DefinitionError(problems, subject=error.subject) from None
 
 

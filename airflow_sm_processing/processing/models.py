@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from airflow_sm_processing.processing.values import (
@@ -20,7 +20,7 @@ from airflow_sm_processing.processing.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from airflow_sm_processing.processing.values import Late
 
@@ -54,11 +54,15 @@ __all__ = [
 SCHEME = "s3://"
 
 
-class S3Location(NamedTuple):
+@value_object
+class S3Location(Value):
     """A bucket and a key, or a bucket and a prefix."""
 
     bucket: str
     key: str
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((self.bucket, self.key))
 
     @classmethod
     def parse(cls, uri: str) -> S3Location:

@@ -120,7 +120,8 @@ class S3Uploader:
         body: str, desired_s3_uri: str, kms_key: str | None = None, sagemaker_session: Session | None = None
     ) -> str:
         """Upload a text as the object with this URI, and return the URI."""
-        return _session(sagemaker_session).upload_string_as_file_body(body, *_place(desired_s3_uri), kms_key)
+        bucket, key = _place(desired_s3_uri)
+        return _session(sagemaker_session).upload_string_as_file_body(body, bucket, key, kms_key)
 
     @staticmethod
     def upload_bytes(
@@ -128,7 +129,8 @@ class S3Uploader:
     ) -> str:
         """Upload bytes as the object with this URI, and return the URI."""
         content = b if isinstance(b, bytes) else b.read()
-        return _session(sagemaker_session).upload_string_as_file_body(content, *_place(s3_uri), kms_key)
+        bucket, key = _place(s3_uri)
+        return _session(sagemaker_session).upload_string_as_file_body(content, bucket, key, kms_key)
 
 
 class S3Downloader:
@@ -143,7 +145,8 @@ class S3Downloader:
         `kms_key` has the same meaning as in the SDK: the customer's own key, for objects that were encrypted with one.
         """
         options = {"SSECustomerKey": kms_key} if kms_key else None
-        return _session(sagemaker_session).download_data(local_path, *_place(s3_uri), options)
+        bucket, key_prefix = _place(s3_uri)
+        return _session(sagemaker_session).download_data(local_path, bucket, key_prefix, options)
 
     @staticmethod
     def read_file(s3_uri: str, sagemaker_session: Session | None = None) -> str:
@@ -321,7 +324,7 @@ def objects_below(client: S3Client, uris: Iterable[str]) -> dict[str, Objects]:
     places = {uri: S3Location.parse(uri) for uri in uris}
     sizes: dict[str, dict[str, int]] = {place.bucket: {} for place in places.values()}
     outer, left = S3Location("", ""), _MOST_LISTED
-    for place in sorted(places.values()):
+    for place in sorted(places.values(), key=tuple):
         if outer.bucket == place.bucket and place.key.startswith(outer.key):
             continue  # listed along
         outer = place

@@ -249,7 +249,7 @@ def local_file_problems(definition: JobDefinition) -> Iterator[Problem]:
 def _as_called(problem: Problem, definition: JobDefinition) -> Problem:
     """Return the problem of an application by the parameter that it was given in."""
     is_application = definition.spark is not None and problem.parameter in {"code", "script_name"}
-    return problem._replace(parameter="submit_app") if is_application else problem
+    return problem.replace(parameter="submit_app") if is_application else problem
 
 
 def _code_file_problems(definition: JobDefinition) -> Iterator[Problem]:
@@ -532,7 +532,7 @@ def _limit_problems(definition: JobDefinition, operation: OperationModel) -> Ite
     for problem in request_problems(operation, plan.unmerged_request):
         if problem.parameter == "ProcessingInputs" and plan.unmerged:
             continue  # within the bound, with manifests
-        yield _as_written(problem._replace(parameter=_parameter(problem.parameter)), definition)
+        yield _as_written(problem.replace(parameter=_parameter(problem.parameter)), definition)
 
 
 _OVER = ("must have at most", "must have 1 to")
@@ -543,12 +543,12 @@ _LONG_ARGUMENTS = "with an entrypoint of yours, they go by a file"
 def _as_written(problem: Problem, definition: JobDefinition) -> Problem:
     """Return the problem in terms of what the user wrote instead of what it becomes in the request."""
     if problem.parameter == "role":
-        return problem._replace(value=definition.role)
+        return problem.replace(value=definition.role)
     if problem.parameter == "env" or problem.parameter.startswith("env["):
         rule = f"{problem.rule}: {_LONG_SETTINGS}" if problem.rule.startswith(_OVER) else problem.rule
-        return problem._replace(value=hidden(problem.value), rule=rule)
+        return problem.replace(value=hidden(problem.value), rule=rule)
     if problem.parameter.startswith("arguments") and problem.rule.startswith(_OVER):
-        return problem._replace(rule=f"{problem.rule}, for the image's own entrypoint: {_LONG_ARGUMENTS}")
+        return problem.replace(rule=f"{problem.rule}, for the image's own entrypoint: {_LONG_ARGUMENTS}")
     if problem.parameter == "inputs" and problem.rule.startswith(_OVER):
         return _of_inputs(problem, definition)
     return problem if definition.code is None else _as_called(_of_script(problem, definition), definition)
@@ -562,7 +562,7 @@ def _of_inputs(problem: Problem, definition: JobDefinition) -> Problem:
     if count:
         own = "the script's own" if count == 1 else f"{count} of the script's own"
         rule = f"{rule}: {len(definition.inputs)} of yours and {own}"
-    return problem._replace(rule=f"{rule}; {why_over_bound(definition)}")
+    return problem.replace(rule=f"{rule}; {why_over_bound(definition)}")
 
 
 def _of_script(problem: Problem, definition: JobDefinition) -> Problem:
@@ -570,8 +570,8 @@ def _of_script(problem: Problem, definition: JobDefinition) -> Problem:
     number = re.match(r"inputs\[(\d+)\]", problem.parameter)
     if number and int(number[1]) >= len(definition.inputs):  # with_code puts them last
         if is_packed(definition) and definition.source_dir is not None:
-            return problem._replace(parameter="source_dir", value=definition.source_dir)
-        return problem._replace(parameter="code", value=definition.code)
+            return problem.replace(parameter="source_dir", value=definition.source_dir)
+        return problem.replace(parameter="code", value=definition.code)
     return problem if is_packed(definition) else _of_command(problem, definition)
 
 
@@ -580,10 +580,10 @@ def _of_command(problem: Problem, definition: JobDefinition) -> Problem:
     command, word = definition.command or (), re.match(r"entrypoint\[(\d+)\]", problem.parameter)
     position = int(word[1]) - len(command) if word else -1
     if position < 0:
-        return problem._replace(parameter=re.sub("^entrypoint", "command", problem.parameter))
+        return problem.replace(parameter=re.sub("^entrypoint", "command", problem.parameter))
     options = [name for name, _ in definition.spark.options()] if definition.spark is not None else []
     script = "script_name" if definition.script_name else "code"
-    return problem._replace(parameter=[*options, script][position])
+    return problem.replace(parameter=[*options, script][position])
 
 
 def _parameter(path: str) -> str:

@@ -12,6 +12,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import MaskSecret
 
 from airflow_sm_processing import DefinitionError, ProcessingInput, ScriptProcessingOperator
+from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.operators.parameters import trigger_mask
 from tests.task_parameters import read_task
 from tests.task_runner import Runner, Supervisor, installed
@@ -151,7 +152,7 @@ def test_a_mask_that_would_leave_a_value_unhidden_is_an_error(
     task.mask_env = mask_env
     with pytest.raises(DefinitionError) as at_run_time:
         read_task(task)
-    assert at_parse_time.value.problems == at_run_time.value.problems == (("mask_env", value, rule),)
+    assert at_parse_time.value.problems == at_run_time.value.problems == (Problem("mask_env", value, rule),)
 
 
 def test_a_mask_that_cannot_be_read_hides_everything_meanwhile(runner: Runner, task_factory: TaskFactory):

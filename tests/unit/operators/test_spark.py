@@ -12,7 +12,7 @@ from airflow_sm_processing import ScriptProcessingOperator, SparkProcessingOpera
 from airflow_sm_processing.cli.commands import moment
 from airflow_sm_processing.cli.dag_policies import task_policies
 from airflow_sm_processing.cli.dry_run import RunFields, rendered
-from airflow_sm_processing.exceptions import DefinitionError
+from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.iam.statements import job_role_statements
 from airflow_sm_processing.processing import PySparkProcessor, Session
 
@@ -98,8 +98,8 @@ def test_local_files_are_beside_the_dag_file() -> None:
         planned(dag)
     here = __file__.rpartition("/")[0]
     assert [*raised.value.problems] == [
-        ("submit_app", "no.py", f"no such file or folder: {here}/no.py"),
-        ("submit_files[0]", "no.csv", f"no such file or folder: {here}/no.csv"),
+        Problem("submit_app", "no.py", f"no such file or folder: {here}/no.py"),
+        Problem("submit_files[0]", "no.csv", f"no such file or folder: {here}/no.csv"),
     ]
 
 

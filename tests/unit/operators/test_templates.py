@@ -18,6 +18,7 @@ from airflow_sm_processing import (
     ProcessingOutput,
     ScriptProcessingOperator,
 )
+from airflow_sm_processing.exceptions import Problem
 from airflow_sm_processing.hooks.connection import AwsConnection
 from airflow_sm_processing.processing.values import WireObject
 from tests.task_parameters import read_task
@@ -127,7 +128,7 @@ def test_a_whole_result_where_a_part_was_meant_is_named(runner, task_factory, up
     task = task_factory(**{parameter: upstream.output})
     with pytest.raises(DefinitionError) as caught:
         read_task(runner.rendered(task))
-    assert caught.value.problems == ((parameter, RESULT, "must be a list"),)
+    assert caught.value.problems == (Problem(parameter, RESULT, "must be a list"),)
 
 
 def test_a_whole_result_gives_its_parts_in_a_template(runner, task_factory, upstream):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_a_uri_is_a_bucket_and_a_key(uri: str, location: tuple[str, str]) -> None:
-    assert S3Location.parse(uri) == location
+    assert tuple(S3Location.parse(uri)) == location
 
 
 @pytest.mark.parametrize(
