@@ -33,6 +33,7 @@ class StandIn:
         await asyncio.sleep(0)
         if isinstance(message, GetTaskStates):
             self.asked += 1
+            self._changed.set()
             state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
             key = "a_task" if self.map_index < 0 else f"a_task_{self.map_index}"
             return SimpleNamespace(task_states={"a_run": {} if state is None else {key: state}})
@@ -46,6 +47,12 @@ class StandIn:
         elif isinstance(message, GetXCom):
             return XComResult(key=message.key, value=self.xcoms.get(message.key))
         return None
+
+    async def was_asked(self) -> None:
+        """Wait until a trigger has asked for the task's state."""
+        while not self.asked:
+            self._changed = asyncio.Event()
+            await self._changed.wait()
 
     async def was_changed(self, key: str, *before: Any) -> None:
         """Wait until an XCom is something else than what it was."""

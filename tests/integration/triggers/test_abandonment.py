@@ -133,7 +133,7 @@ def test_on_kill_goes_on_when_airflow_cancels_it_again(monkeypatch: pytest.Monke
 
     async def killed() -> None:
         killing = asyncio.create_task(airflow.adopt(ProcessingJobTrigger(job.job_name)).on_kill())
-        await asyncio.sleep(0.5)
+        await airflow.was_asked()
         killing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await killing

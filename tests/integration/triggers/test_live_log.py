@@ -15,6 +15,7 @@ from .airflow_stand_in import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import pytest
 
@@ -68,23 +69,30 @@ def test_a_trigger_that_is_lost_is_followed_by_one_that_loses_no_line_and_ends_t
 
 
 def test_a_trigger_that_comes_back_shows_again_what_airflow_has_emptied(
-    monkeypatch: pytest.MonkeyPatch, job_factory: JobFactory, capfd: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, job_factory: JobFactory, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ):
-    job = job_factory("print('line 0.', flush=True); import time; time.sleep(6)")
+    gate = tmp_path / "gate"
+    waits = f"[time.sleep(0.1) for _ in iter(pathlib.Path({str(gate)!r}).exists, True)]"
+    job = job_factory(f"import pathlib, time; print('line 0.', flush=True); {waits}")
     airflow = StandIn(["deferred"], {"job_name": job.job_name})
     airflow.install(monkeypatch)
+
+    shown: list[int] = []
 
     async def cancelled_once() -> Any:
         running = asyncio.create_task(
             first_event(airflow.adopt(ProcessingJobTrigger(job.job_name, poll_interval=1, logs=True)))
         )
-        await asyncio.sleep(4)
+        while not shown:
+            await asyncio.sleep(0.1)
+            shown.extend(numbers((await asyncio.to_thread(capfd.readouterr)).out))
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        gate.touch()
         return await first_event(airflow.adopt(ProcessingJobTrigger(job.job_name, poll_interval=1, logs=True)))
 
     event = asyncio.run(cancelled_once())
-    assert numbers(capfd.readouterr().out) == [0, 0]
+    assert shown + numbers(capfd.readouterr().out) == [0, 0]
     assert event.payload["position_kept"] is True
 
 
