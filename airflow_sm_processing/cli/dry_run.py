@@ -15,7 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_sm_processing.operators.outputs import output_names
 from airflow_sm_processing.processing.models import ProcessingInput
+from airflow_sm_processing.processing.values import LATE
 from airflow_sm_processing.xcoms import RESULT_KEY, submitted_result
 
 if TYPE_CHECKING:
@@ -181,9 +183,10 @@ class _Answers:
         return _comms().ConnectionResult.model_validate(fields)
 
     def _xcom(self, task_id: str, key: str) -> Any:
-        outputs = _output_names(self._dag, task_id)
-        places = {name: f"s3://<output {name} of task {task_id}>" for name in outputs}
-        if key == RESULT_KEY and outputs and not _is_function(self._dag, task_id):
+        task = self._dag.get_task(task_id) if self._dag.has_task(task_id) else None
+        names = [name for name in output_names(task) or () if name is not LATE]
+        places = {name: f"s3://<output {name} of task {task_id}>" for name in names}
+        if key == RESULT_KEY and places and not _is_function(self._dag, task_id):
             job = f"<job of task {task_id}>"
             return submitted_result(job, job, places)
         return places.get(key, f"<{key} of task {task_id}>")
@@ -209,17 +212,6 @@ def _element(parameter: str, placeholder: Any) -> Any:
     if parameter in {"arguments", "command", "entrypoint"}:
         return [placeholder]
     return {} if parameter in {"env", "tags", "experiment_config", "network_config"} else placeholder
-
-
-def _output_names(dag: DAG, task_id: str) -> list[str]:
-    task: Any = dag.get_task(task_id) if dag.has_task(task_id) else None
-    outputs = (
-        task.partial_kwargs.get("outputs") if getattr(task, "is_mapped", False) else getattr(task, "outputs", None)
-    )
-    if not isinstance(outputs, (list, tuple)):
-        return []
-    named = [item.get("output_name") if isinstance(item, dict) else None for item in outputs]
-    return [name or f"output-{position}" for position, name in enumerate(named, 1)]
 
 
 def _comms() -> Any:

@@ -40,6 +40,7 @@ __all__ = [
     "declare_partial",
     "emit_asset_events",
     "emit_assets_problems",
+    "output_names",
     "outputs_alias",
     "plain_parameter",
     "read_result_files",
@@ -156,7 +157,7 @@ def check_reference(operator: Any, key: object) -> None:
 def _known_keys(operator: Any) -> frozenset[str] | None:
     """Return the keys of all XComs that a task can have; None if that isn't known when its DAG file is parsed."""
     cls = getattr(operator, "operator_class", type(operator))
-    names = _output_names(operator)
+    names = output_names(operator)
     parameters = _parameters_of(operator)
     if (
         names is None
@@ -183,16 +184,16 @@ def _parameters_of(operator: Any) -> Callable[[str], Any]:
     return parameter
 
 
-def _output_names(operator: Any) -> set[Any] | None:
+def output_names(operator: Any) -> list[Any] | None:
     """Return the names of a processing task's outputs, LATE for unknown ones; None for a task of another kind."""
     own = getattr(getattr(operator, "operator_class", operator), "own_outputs", None)
     if own is None:
         return None
     outputs = hide_unresolved(json_or_as_is(_parameters_of(operator)("outputs")))
     if outputs is not None and not isinstance(outputs, (list, tuple)):
-        return {*own, LATE}
+        return [*own, LATE]
     names = [item.get("output_name") if isinstance(item, dict) else None for item in outputs or ()]
-    return {*own, *(name or f"output-{position}" for position, name in enumerate(names, 1))}
+    return [*own, *(name or f"output-{position}" for position, name in enumerate(names, 1))]
 
 
 def with_folder_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,7 +229,7 @@ def _is_to_an_output(reference: PlainXComArg) -> bool:
         DefinitionError: The task has no such output.
     """
     check_reference(reference.operator, reference.key)
-    return reference.key in (_output_names(reference.operator) or ())
+    return reference.key in (output_names(reference.operator) or ())
 
 
 def as_folders(value: Any) -> Any:

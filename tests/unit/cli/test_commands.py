@@ -133,6 +133,23 @@ def test_a_task_that_runs_no_job_has_no_plan(task_id, kind, tmp_path):
         main(["plan", "kinds", task_id, "--dag-file", str(file)])
 
 
+def test_outputs_that_are_json_text_have_their_places(tmp_path, capsys):
+    file = tmp_path / "texts.py"
+    file.write_text(
+        "from airflow.sdk import DAG\n"
+        "from airflow_sm_processing import ProcessingInput, ProcessingOperator\n"
+        "job = dict(role='R', image_uri='image', instance_type='ml.m5.large', instance_count=1)\n"
+        "with DAG('texts'):\n"
+        "    made = ProcessingOperator(task_id='makes', **job,"
+        ' outputs=\'[{"source": "/opt/ml/processing/train", "output_name": "train"}]\')\n'
+        "    ProcessingOperator(task_id='reads', **job,"
+        " inputs=[ProcessingInput(made.output['train'], '/opt/ml/processing/input')])\n"
+    )
+    plan = json.loads(printed(capsys, ["plan", "texts", "reads", "--dag-file", str(file)]))
+    (read,) = plan["request"]["ProcessingInputs"]
+    assert read["S3Input"]["S3Uri"] == "s3://<output train of task makes>/"
+
+
 def test_it_is_a_command_of_airflows_own_that_needs_no_database(tmp_path):
     database = tmp_path / "no-folder" / "airflow.db"
     settings = {
