@@ -56,6 +56,15 @@ def test_a_long_value_is_cut_in_the_text_and_whole_in_the_problem() -> None:
     assert str(problem) == f"code='{'x' * 119}… (502 characters): is long"
 
 
+def test_a_problem_equals_another_with_the_same_attributes() -> None:
+    problem = Problem("code", ["a"], "must be a text")
+
+    assert problem == Problem("code", ["a"], "must be a text")
+    assert problem.replace(rule="is long") == Problem("code", ["a"], "is long") != problem
+    assert len({problem, Problem("code", ["a"], "must be a text")}) == 1
+    assert repr(problem) == "Problem('code', ['a'], 'must be a text')"
+
+
 def test_a_rejection_is_a_definition_error_with_the_services_reason() -> None:
     error = JobRejectedError("train", code="ValidationException", reason="no such image")
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import dataclasses  # noqa: TC003  # `dataclass` looks the name up
 import json
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_sm_processing.processing import AthenaDatasetDefinition, DatasetDefinition, ProcessingInput, S3Input
-from airflow_sm_processing.processing.values import as_list, camel_case, snake_case, to_plain
+from airflow_sm_processing.processing.values import Value, as_list, camel_case, snake_case, to_plain, value_object
 
 from .definitions import any_definition, inputs
 
@@ -82,3 +85,24 @@ def test_field_names_and_sagemakers_names_stand_for_each_other(snake: str, camel
 
 def test_what_is_quoted_in_a_path_keeps_its_case() -> None:
     assert snake_case("Environment['MyVar'].SomeThing") == "environment['MyVar'].SomeThing"
+
+
+@pytest.mark.parametrize("attempt", range(20))
+def test_the_first_values_of_a_class_may_be_made_in_several_threads_at_once(attempt: int) -> None:
+    @value_object
+    class Pair(Value):
+        first: str
+        _: dataclasses.KW_ONLY
+        second: int = 2
+
+    begin = Barrier(8)
+
+    def make(number: int) -> Pair:
+        begin.wait(60)
+        return Pair(str(number), second=attempt)
+
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(make, range(8)))
+    assert [(pair.first, pair.second) for pair in made] == [(str(number), attempt) for number in range(8)]
+    with pytest.raises(TypeError, match="takes from 1 to 2 positional arguments"):
+        Pair("a", 3)
