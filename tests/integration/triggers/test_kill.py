@@ -53,8 +53,13 @@ def at_lost_answer(do: Callable[[], object]) -> Iterator[None]:
 
 def statuses(sagemaker: LocalSageMaker, base_job_name: str) -> list[str]:
     """Return the status of each job whose name begins so."""
+    return [job["ProcessingJobStatus"] for job in jobs_of(sagemaker, base_job_name)]
+
+
+def jobs_of(sagemaker: LocalSageMaker, base_job_name: str) -> list[dict[str, Any]]:
+    """Return the jobs whose names begin so; in others', of other tests, it may stand elsewhere."""
     answer = sagemaker.client("sagemaker").list_processing_jobs(NameContains=base_job_name)
-    return [job["ProcessingJobStatus"] for job in answer["ProcessingJobSummaries"]]
+    return [job for job in answer["ProcessingJobSummaries"] if job["ProcessingJobName"].startswith(base_job_name)]
 
 
 def test_a_task_that_is_killed_while_it_waits_stops_its_job(

@@ -19,7 +19,7 @@ from airflow_sm_processing import JobStoppedError
 from airflow_sm_processing.local import Fault
 from airflow_sm_processing.operators import release
 from airflow_sm_processing.operators.attempt import WorkerShutdownError
-from tests.integration.triggers.test_kill import ONCE, SLEEPS, at_lost_answer, sigterm, statuses
+from tests.integration.triggers.test_kill import ONCE, SLEEPS, at_lost_answer, jobs_of, sigterm, statuses
 
 if TYPE_CHECKING:
     from airflow_sm_processing.local import LocalSageMaker
@@ -36,7 +36,7 @@ def at_xcom(runner: Runner, wanted: str = "job_arn") -> None:
 
 def stop_all(sagemaker: LocalSageMaker, base: str) -> None:
     client = sagemaker.client("sagemaker")
-    for job in client.list_processing_jobs(NameContains=base)["ProcessingJobSummaries"]:
+    for job in jobs_of(sagemaker, base):
         with suppress(client.exceptions.ClientError):  # it was stopped
             client.stop_processing_job(ProcessingJobName=job["ProcessingJobName"])
 
