@@ -6,8 +6,9 @@ import fcntl
 import os
 import secrets
 import shutil
+import sqlite3
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,6 +81,15 @@ class AirflowHome:
     def _user_home(self) -> Path:
         return self.path / "user"
 
+    @property
+    def _database(self) -> Path:
+        return self.path / "airflow.db"
+
+    def log_writes_ahead(self) -> None:
+        """Let nobody who reads the new SQLite database wait for a write, nor a write for readers."""
+        with closing(sqlite3.connect(self._database)) as database:
+            database.execute("PRAGMA journal_mode=WAL")  # kept in the file, for all processes that open it
+
     def environment(self) -> dict[str, str]:
         """Return the whole environment of Airflow's processes."""
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -108,5 +118,8 @@ class AirflowHome:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             # On a busy machine, a write may wait for another's far longer than SQLite's default 5 seconds.
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.path / 'airflow.db'}?timeout=60",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}?timeout=60",
+            # SQLAlchemy's pool stays as small as it is by default for SQLite: requests that wait for the one write lock
+            # would use it up, and the one that has the lock would wait for a second connection.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_ENABLED": "False",
         }

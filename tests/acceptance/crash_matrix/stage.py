@@ -30,9 +30,6 @@ HEARTBEAT_TIMEOUT_SECONDS = 30
 SETTINGS = {
     **FEW_IDLE_LOOPS,
     "AIRFLOW__CORE__PARALLELISM": "32",
-    # On SQLite, SQLAlchemy's pool stays as small as it is by default: requests that wait for the one write lock use it
-    # up, and the one that has the lock waits for a second connection.
-    "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_ENABLED": "False",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT_SECONDS),
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
     "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "2",
