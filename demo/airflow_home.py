@@ -32,6 +32,7 @@ _BRISK = {
     # So long may a supervisor fail to notice that its task's process has ended.
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
 }
+_WRITABLE_WITHIN_SECONDS = 3.0
 # On a machine that is busy with other things, the API server may take longer than the default 5 seconds.
 _PATIENT = {"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30"}
 
@@ -89,6 +90,15 @@ class AirflowHome:
         """Let nobody who reads the new SQLite database wait for a write, nor a write for readers."""
         with closing(sqlite3.connect(self._database)) as database:
             database.execute("PRAGMA journal_mode=WAL")  # kept in the file, for all processes that open it
+
+    def is_writable(self) -> bool:
+        """Return whether the SQLite database can be written to within some seconds."""
+        with closing(sqlite3.connect(self._database, timeout=_WRITABLE_WITHIN_SECONDS)) as database:
+            try:
+                database.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:  # a process holds the lock
+                return False
+        return True
 
     def environment(self) -> dict[str, str]:
         """Return the whole environment of Airflow's processes."""

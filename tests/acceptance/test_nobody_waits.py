@@ -193,7 +193,7 @@ def test_a_triggerer_that_was_frozen_and_lost_its_triggers_stops_no_job_and_lose
 ) -> None:
     """Airflow 3.3 calls the trigger's `on_kill` then, as if a user had acted on the task."""
     job_name, first = waiting.submitted_job("waits"), triggerers.numbered(waiting.task("waits").triggerer)
-    with first.child.frozen():
+    with triggerers.frozen(first):
         waiting.until(
             lambda: waiting.task("waits").triggerer not in {None, first.number}, "another triggerer to take the trigger"
         )

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
+from demo.processes import ProcessError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from demo.airflow_services import RunningAirflow
     from demo.processes import Child
 
+_FREEZES = 30
 _REPORTED_WITHIN_SECONDS = 300.0
 
 
@@ -52,6 +58,19 @@ class Triggerers:
         """End one by SIGKILL, without a chance to say goodbye; return when it is gone."""
         self._running.remove(triggerer)
         self._airflow.processes.kill_one(triggerer.child)
+
+    @contextmanager
+    def frozen(self, triggerer: Triggerer) -> Iterator[None]:
+        """Hold one as a machine that is suspended does, until the block's end.
+
+        Not while it holds SQLite's only write lock, or all of Airflow would stand still; other databases have many.
+        """
+        for _ in range(_FREEZES):
+            with triggerer.child.frozen():
+                if self._airflow.home.is_writable():
+                    yield
+                    return
+        raise ProcessError(f"Whenever triggerer {triggerer.number} was frozen, SQLite couldn't be written to")
 
     def _reported(self, child: Child) -> Triggerer:
         """Return the triggerer that was started last, when Airflow lists it.

@@ -176,7 +176,7 @@ def test_a_triggerer_is_killed_among_thirty(airflow: ProductionAirflow, thirty: 
 def test_a_triggerer_comes_back_whose_triggers_another_has(airflow: ProductionAirflow, thirty: Run) -> None:
     # One that is busy reports itself late, and isn't listed for a moment: nothing may be concluded from one look.
     thirty.until(lambda: len(airflow.api.triggerers()) == 2, "both to be listed")
-    with airflow.processes.running("triggerer-2").frozen():
+    with airflow.frozen("triggerer-2"):
         thirty.until(
             lambda: len(left := airflow.api.triggerers()) == 1 and {task.triggerer for task in thirty.tasks()} == left,
             "the frozen one to be taken for dead, and all to be with the other",
