@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def test_a_deferred_tasks_log_has_the_jobs_lines_while_it_is_deferred_and_each_once_at_the_end(
     airflow: RunningAirflow, gate_factory: Callable[[], Gate], written_lines: Callable[[str], list[JobLine]]
 ) -> None:
-    run = Run(airflow, "waits_deferred_alone", gate=gate_factory())
+    run = Run(airflow, "waits_deferred_alone", gate=gate_factory(), conf={"poll_interval": "1"})
     run.until_task_waits("waits", "deferred")
     run.until(lambda: len(run.job_lines("waits")) >= 3, "three lines of the job")
     assert run.task("waits").state == "deferred"

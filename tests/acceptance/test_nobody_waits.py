@@ -165,7 +165,7 @@ def is_killed(log: str) -> bool:
 def waiting(airflow: RunningAirflow, triggerers: Triggerers, gate_factory: Callable[[], Gate]) -> Run:
     """A run of one deferred task, while one triggerer has its trigger and another could take it."""
     triggerers.at_least(2)
-    run = Run(airflow, "waits_deferred_alone", gate=gate_factory())
+    run = Run(airflow, "waits_deferred_alone", gate=gate_factory(), conf={"poll_interval": "1"})
     run.until_task_waits("waits", "deferred")
     return run
 

@@ -32,7 +32,7 @@ def waits(mode, *, deferrable):
 
     @dag(dag_id=f"waits_{mode}_alone", schedule=None)
     def alone():
-        job("waits", poll_interval=60)
+        job("waits", poll_interval="{{ dag_run.conf.get('poll_interval', 60) }}")
 
     many()
     alone()
