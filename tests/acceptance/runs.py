@@ -146,9 +146,17 @@ class Run:
 
     def submitted_job(self, task_id: str, *, other_than: str | None = None) -> str:
         """Return the job's name when a task has submitted one; a cleared task's, when it isn't the old one any more."""
-        self.until(lambda: self.xcoms(task_id).get("job_name") not in {None, other_than}, f"{task_id} to submit a job")
-        name: str = self.xcoms(task_id)["job_name"]
-        return name
+        found: list[str] = []
+
+        def has_submitted() -> bool:
+            has_ended = self.task(task_id).state in ENDS
+            name = self.xcoms(task_id).get("job_name")
+            found[:] = [name] if name not in {None, other_than} else []
+            assert found or not has_ended, f"{task_id} has ended without a job:\n{self.log(task_id)}"
+            return bool(found)
+
+        self.until(has_submitted, f"{task_id} to submit a job")
+        return found[0]
 
     def trigger_starts(self, task_id: str, *, map_index: int = -1) -> int:
         """Return how often a triggerer has started the task's trigger."""

@@ -24,6 +24,7 @@ def dag_tested(commands: Path, home: Path, *, dags: str, dag_id: str, **settings
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(HERE / dags),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": f"{home}/dag_bundles",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
     }
     with LocalSageMaker(stop_grace=5) as sagemaker:

@@ -95,6 +95,13 @@ def postgresql(folder: Path, processes: Processes) -> Server:
     return server
 
 
+def query(server: Server, sql: str) -> str:
+    """Return what PostgreSQL's own client prints of a query's answer."""
+    options = ("--no-psqlrc", "--tuples-only", "--no-align", f"--host={HOST}", f"--port={server.port}")
+    client = [_newest_postgresql() / "psql", *options, "--username=airflow", "--dbname=airflow", f"--command={sql}"]
+    return subprocess.check_output(client, env=ENVIRONMENT, text=True).strip()
+
+
 def _newest_postgresql() -> Path:
     found = sorted(_DEBIANS.glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
     if not found:

@@ -9,22 +9,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import create_engine, text
-from sqlalchemy.pool import NullPool
-
 from demo.airflow_api import AirflowApi
 from demo.airflow_services import RunningAirflow
 from demo.guard import GRACE_SECONDS
 from demo.ports import HOST
 from demo.processes import ProcessError, Processes
 
-from .servers import Server, folder_of_servers, postgresql, redis
+from .servers import Server, folder_of_servers, postgresql, query, redis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-    from sqlalchemy import Engine
 
     from demo.airflow_home import AirflowHome
     from demo.processes import Child
@@ -56,9 +51,9 @@ HEALTHY_WITHIN_SECONDS = 240.0
 FREEZES = 10
 TRANSACTION_SECONDS = 10.0
 """More than any transaction of Airflow's takes."""
-OLDER_TRANSACTIONS = text(
+OLDER_TRANSACTIONS = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' "
-    "AND pid <> pg_backend_pid() AND xact_start < :moment"
+    "AND pid <> pg_backend_pid() AND xact_start <"
 )
 SETTINGS = {
     "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
@@ -139,10 +134,9 @@ class ProductionAirflow(RunningAirflow):
 
         Not in the middle of a transaction, for nobody else would get past its locks.
         """
-        database = create_engine(self.home.environment()["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"], poolclass=NullPool)
         for _ in range(FREEZES):
             with self.processes.running(component).frozen():
-                if transactions_end(database):
+                if transactions_end(self.servers["postgresql"]):
                     yield
                     return
         raise ProcessError(f"Whenever {component} was frozen, a transaction was left open")
@@ -167,15 +161,14 @@ class ProductionAirflow(RunningAirflow):
         self.processes.wait_until(self.is_healthy, within=HEALTHY_WITHIN_SECONDS, what=what, say=print)
 
 
-def transactions_end(database: Engine) -> bool:
+def transactions_end(database: Server) -> bool:
     """Return whether all transactions that are open now end within some seconds."""
-    with database.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        moment = connection.scalar(text("SELECT clock_timestamp()"))
-        deadline = time.monotonic() + TRANSACTION_SECONDS
-        while connection.scalar(OLDER_TRANSACTIONS, {"moment": moment}):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.1)
+    moment = query(database, "SELECT clock_timestamp()")
+    deadline = time.monotonic() + TRANSACTION_SECONDS
+    while query(database, f"{OLDER_TRANSACTIONS} '{moment}'") != "0":
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
     return True
 
 
