@@ -188,9 +188,9 @@ class AirflowApi:
         self._clear(dag_id, run_id, task_ids=[task_id], only_failed=False)
 
     def clear_failed(self, dag_id: str, run_id: str, tasks: Iterable[tuple[str, int]]) -> None:
-        """Clear tasks, by id and map index, if they have failed, and those that failed for it."""
-        mapped = [list(task) if task[1] >= 0 else task[0] for task in tasks]
-        self._clear(dag_id, run_id, task_ids=mapped, only_failed=True, include_downstream=True)
+        """Clear failed tasks, by id and map index, and the tasks downstream that failed because of them."""
+        task_ids = [list(task) if task[1] >= 0 else task[0] for task in tasks]
+        self._clear(dag_id, run_id, task_ids=task_ids, only_failed=True, include_downstream=True)
 
     def _clear(self, dag_id: str, run_id: str, **options: Any) -> None:
         self._change("POST", f"dags/{dag_id}/clearTaskInstances", {"dry_run": False, "dag_run_id": run_id, **options})

@@ -86,8 +86,8 @@ class AirflowHome:
     def _database(self) -> Path:
         return self.path / "airflow.db"
 
-    def log_writes_ahead(self) -> None:
-        """Let nobody who reads the new SQLite database wait for a write, nor a write for readers."""
+    def use_write_ahead_log(self) -> None:
+        """Switch the new SQLite database to its write-ahead log: readers and the writer don't wait for each other."""
         with closing(sqlite3.connect(self._database)) as database:
             database.execute("PRAGMA journal_mode=WAL")  # kept in the file, for all processes that open it
 

@@ -72,7 +72,7 @@ def running_airflow(home: AirflowHome, *, say: Callable[[str], None]) -> Iterato
     with home.created(), AirflowApi(home.url) as api, Processes(logs=home.path / "logs") as processes:
         say("Creating Airflow's database")
         processes.run("db-migrate", ["airflow", "db", "migrate"], home.environment())
-        home.log_writes_ahead()
+        home.use_write_ahead_log()
         say(f"Starting Airflow's {', '.join(_COMPONENTS)}")
         airflow = RunningAirflow(home, processes, api)
         for component in _COMPONENTS:

@@ -33,6 +33,7 @@ _GUARD = Path(__file__).with_name("guard.py")
 _SILENT_SECONDS = 10.0
 _LOOK_EVERY_SECONDS = 0.5
 _SHOWN_LINES = 15
+_FREEZES = 20
 
 
 class ProcessError(Exception):
@@ -78,13 +79,25 @@ class Child:
                 os.kill(pid, number)
 
     @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Hold all of the command's processes, as a machine that is suspended does, until the block's end."""
-        self.signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.signal(signal.SIGCONT)
+    def frozen(self, when: Callable[[], bool] = lambda: True) -> Iterator[None]:
+        """Hold all of the command's processes, as a machine that is suspended does, until the block's end.
+
+        Args:
+            when: Asked while they are held. As long as the answer is no, they run for a moment and are held again.
+
+        Raises:
+            ProcessError: The answer was always no.
+        """
+        for _ in range(_FREEZES):
+            self.signal(signal.SIGSTOP)
+            try:
+                if when():
+                    yield
+                    return
+            finally:
+                self.signal(signal.SIGCONT)
+            time.sleep(_LOOK_EVERY_SECONDS)  # stopped at once, they would stand where they stood
+        raise ProcessError(f"{self.name} was frozen {_FREEZES} times, and never where it may be")
 
     def tail(self) -> str:
         """Return the last lines of the log."""

@@ -621,7 +621,7 @@ def legal_name(base: str) -> str:
     return re.sub(_ILLEGAL, "-", base).lstrip("-") or DEFAULT_BASE_NAME
 
 
-_FIELDS = tuple(JobDefinition.__annotations__)
+_FIELDS = tuple(JobDefinition.__annotations__)  # dataclasses.fields would make the dataclass at each parse
 _APPLICATION = "submit_app"
 _SPARK_PARAMETERS = (
     "submit_class",

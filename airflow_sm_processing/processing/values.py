@@ -98,20 +98,22 @@ def value_object(cls: type[_T]) -> type[_T]:
     `dataclass(frozen=True)` compiles seven functions for each class, which would add over a millisecond to every parse
     of every DAG file, and reading the fields of all classes takes another; most DAG files use few of them.
     """
-    cls.__dataclass_fields__ = _Fields(cls)  # type: ignore[attr-defined]  # what the standard library knows one by
+    cls.__dataclass_fields__ = _Fields(cls)  # type: ignore[attr-defined]  # it is what makes a class a dataclass
     return cls
 
 
 class _Fields:
-    """The fields of a value's class, in whose place `dataclass` puts what it reads from the annotations."""
+    """The fields of a value's class, read from its annotations on first use; `dataclass` then replaces this object.
+
+    Threads that come first at the same time all read them, with the same result.
+    """
 
     def __init__(self, cls: type[Any]) -> None:
         self._cls = cls
 
     def __get__(self, _value: object, _owner: type[Any]) -> dict[str, dataclasses.Field[Any]]:
-        fields: dict[str, dataclasses.Field[Any]] = dataclasses.dataclass(init=False, eq=False, repr=False)(
-            self._cls
-        ).__dataclass_fields__
+        dataclasses.dataclass(init=False, eq=False, repr=False)(self._cls)
+        fields: dict[str, dataclasses.Field[Any]] = self._cls.__dataclass_fields__
         return fields
 
 

@@ -38,6 +38,7 @@ def variables(home: Path, port: int) -> dict[str, str]:
     return kept | {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(home / "dag_bundles"),
         "AIRFLOW__SM_PROCESSING__SHORTEST_DEFERRAL": "0",  # jobs end right away here
         "AWS_ACCESS_KEY_ID": "bench",
         "AWS_SECRET_ACCESS_KEY": "bench",

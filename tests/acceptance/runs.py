@@ -7,6 +7,8 @@ import re
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from demo.airflow_api import RUN_ENDED
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
@@ -101,14 +103,14 @@ class Run:
         return tasks
 
     def _until_ended(self) -> None:
-        self.until(lambda: self._airflow.api.run_state(self.dag_id, self.run_id) in {"success", "failed"}, "its end")
+        self.until(lambda: self._airflow.api.run_state(self.dag_id, self.run_id) in RUN_ENDED, "its end")
 
     def _repeat_what_the_scheduler_failed(self) -> None:
         """Clear, as an operator does, what Airflow's scheduler itself has failed.
 
-        A scheduler of Airflow 3.3 that learns of a deferral after the trigger's end fails the task, whosever the
-        trigger is (apache/airflow#72716). Triggers of ours wait for a while; on a machine that is busy
-        enough, it isn't long enough.
+        A scheduler of Airflow 3.3 that learns of a deferral after the trigger has fired fails the task, whatever its
+        operator (apache/airflow#72716). Our triggers wait for some seconds before they fire; a very busy scheduler may
+        need more.
         """
         known = 0
         for _ in range(_REPEATS):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,7 @@ with Processes(logs=Path(sys.argv[1])) as processes:
     processes.start("sleeper", [sys.executable, "-c", sys.argv[2]], {})
     time.sleep(600)
 """
+COUNTER = "import itertools, time; [print(n, flush=True) or time.sleep(0.01) for n in itertools.count()]"
 ORDERLY = STUBBORN.replace("signal.signal(signal.SIGINT, signal.SIG_IGN)", "")
 
 
@@ -86,6 +89,50 @@ def test_a_child_that_ignores_sigint_is_killed(logs: Path) -> None:
         grandchild = int(eventually(lambda: first_line(logs / "sleeper.log")))
     assert child.guard.returncode == 128 + signal.SIGKILL
     assert not is_alive(grandchild)
+
+
+def process_state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_a_frozen_child_stands_still_and_then_goes_on(logs: Path) -> None:
+    with Processes(logs=logs) as processes:
+        child = processes.start("counter", [sys.executable, "-c", COUNTER], {})
+        eventually(lambda: first_line(child.log))
+        with child.frozen():
+            eventually(lambda: process_state(child.pid) == "T")
+            count = len(child.log.read_text())
+        eventually(lambda: len(child.log.read_text()) > count)
+
+
+def test_a_child_is_frozen_again_elsewhere_until_it_stands_where_it_may(logs: Path) -> None:
+    counts: list[int] = []
+    with Processes(logs=logs) as processes:
+        child = processes.start("counter", [sys.executable, "-c", COUNTER], {})
+        eventually(lambda: first_line(child.log))
+
+        def stands_elsewhere() -> bool:
+            eventually(lambda: process_state(child.pid) == "T")
+            counts.append(len(child.log.read_text()))
+            return len(counts) == 3
+
+        with child.frozen(stands_elsewhere):
+            assert process_state(child.pid) == "T"
+        assert counts == sorted(set(counts))
+        with pytest.raises(ProcessError, match="counter was frozen"), child.frozen(lambda: False):
+            raise AssertionError("frozen")
+
+
+def test_a_database_that_somebody_writes_to_is_not_writable(tmp_path: Path) -> None:
+    home = AirflowHome(path=tmp_path / "airflow", port=0)
+    with home.created():
+        home.use_write_ahead_log()
+        assert home.is_writable()
+        with closing(sqlite3.connect(home.path / "airflow.db")) as database:
+            assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            database.execute("BEGIN IMMEDIATE")
+            assert not home.is_writable()
+        assert home.is_writable()
 
 
 def test_a_child_that_ends_by_itself_is_told_with_the_end_of_its_log(logs: Path) -> None:

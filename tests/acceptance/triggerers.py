@@ -6,15 +6,12 @@ import itertools
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from demo.processes import ProcessError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from demo.airflow_services import RunningAirflow
     from demo.processes import Child
 
-_FREEZES = 30
 _REPORTED_WITHIN_SECONDS = 300.0
 
 
@@ -65,12 +62,8 @@ class Triggerers:
 
         Not while it holds SQLite's only write lock, or all of Airflow would stand still; other databases have many.
         """
-        for _ in range(_FREEZES):
-            with triggerer.child.frozen():
-                if self._airflow.home.is_writable():
-                    yield
-                    return
-        raise ProcessError(f"Whenever triggerer {triggerer.number} was frozen, SQLite couldn't be written to")
+        with triggerer.child.frozen(self._airflow.home.is_writable):
+            yield
 
     def _reported(self, child: Child) -> Triggerer:
         """Return the triggerer that was started last, when Airflow lists it.

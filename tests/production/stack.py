@@ -13,7 +13,7 @@ from demo.airflow_api import AirflowApi
 from demo.airflow_services import RunningAirflow
 from demo.guard import GRACE_SECONDS
 from demo.ports import HOST
-from demo.processes import ProcessError, Processes
+from demo.processes import Processes
 
 from .servers import Server, folder_of_servers, postgresql, query, redis
 
@@ -48,7 +48,6 @@ COMPONENTS: dict[str, list[str]] = {
     },
 }
 HEALTHY_WITHIN_SECONDS = 240.0
-FREEZES = 10
 TRANSACTION_SECONDS = 10.0
 """More than any transaction of Airflow's takes."""
 OLDER_TRANSACTIONS = (
@@ -134,12 +133,8 @@ class ProductionAirflow(RunningAirflow):
 
         Not in the middle of a transaction, for nobody else would get past its locks.
         """
-        for _ in range(FREEZES):
-            with self.processes.running(component).frozen():
-                if transactions_end(self.servers["postgresql"]):
-                    yield
-                    return
-        raise ProcessError(f"Whenever {component} was frozen, a transaction was left open")
+        with self.processes.running(component).frozen(lambda: transactions_end(self.servers["postgresql"])):
+            yield
 
     @contextmanager
     def ending_gracefully(self, component: str) -> Iterator[Child]:

@@ -103,7 +103,8 @@ def with_healthy_ones(answers: Iterable[Malformed]) -> list[Malformed | None]:
 def jobs(sagemaker: LocalSageMaker, base: str) -> dict[str, str]:
     """Return the status of each job whose name begins so, as the service has it."""
     answer = sagemaker.client("sagemaker").list_processing_jobs(NameContains=base, MaxResults=100)
-    return {job["ProcessingJobName"]: job["ProcessingJobStatus"] for job in answer["ProcessingJobSummaries"]}
+    found = {job["ProcessingJobName"]: job["ProcessingJobStatus"] for job in answer["ProcessingJobSummaries"]}
+    return {name: status for name, status in found.items() if name.startswith(base)}
 
 
 def waits_at(gate: Path) -> str:
