@@ -13,7 +13,6 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
     from airflow.sdk import DAG
 
@@ -32,24 +31,10 @@ os.environ["AIRFLOW__SM_PROCESSING__SHORTEST_DEFERRAL"] = "0"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def service_models_parsed_once() -> Iterator[None]:
-    """Let all sessions of boto3 share what they read of botocore's data: a third of what the tests compute was that.
+def service_models_parsed_once() -> None:
+    from tests.service_models import share_service_models
 
-    moto's own loader, which adds to the models that it has read, keeps them to itself.
-    """
-    from botocore.loaders import Loader
-
-    set_up = Loader.__init__
-    shared: dict[Any, Any] = {}
-
-    def share(self: Loader, *args: Any, **kwargs: Any) -> None:
-        set_up(self, *args, **kwargs)
-        if type(self) is Loader:
-            self._cache = shared
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Loader, "__init__", share)
-        yield
+    share_service_models()
 
 
 @pytest.fixture

@@ -140,14 +140,23 @@ class ProcessingHook(AwsGenericHook[Any]):
         """
         once = Config(retries={"total_max_attempts": 1, "mode": "standard"})
         with aws_call("boto3.client", service_name):
-            return self._make_client(service_name, _SHORT_TIMEOUTS.merge(self._get_config()).merge(once))
+            return self._make_client(service_name, _SHORT_TIMEOUTS.merge(self._client_config).merge(once))
+
+    @cached_property
+    def _client_config(self) -> Config:
+        """The configuration of the hook's clients.
+
+        It is made once, for the amazon provider reads the source of the whole call stack for it (some 30 ms) to name
+        the operator in the user agent.
+        """
+        return self._get_config()
 
     def _make_client(self, service_name: str, /, config: Config | None = None) -> Any:
         client = self.session.boto_session.client(  # type: ignore[call-overload]  # any service
             service_name,
             region_name=self.region_name,
             endpoint_url=self.conn_config.get_service_endpoint_url(service_name),
-            config=config or self._get_config(),
+            config=config or self._client_config,
             verify=self.verify,
         )
         count_calls(client)

@@ -55,10 +55,6 @@ SETTINGS = {
 }
 
 
-TEST_SECONDS = 1800
-"""More than the tests' own time limits, whose errors say what was waited for."""
-
-
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(SOAK, type=int, default=1, help="how often the crash matrix is played")
 
@@ -66,13 +62,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the crash matrix's table."""
     add_summary(terminalreporter)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tier's tests enough time for their own time limits."""
-    for item in items:
-        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
 
 
 @pytest.fixture(scope="session")

@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from .crash_matrix.rows import Row
     from .crash_matrix.stage import Stage
 
-# The first test of a round plays all rows.
-pytestmark = pytest.mark.timeout(1800)
-
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Play as many rounds as asked for."""

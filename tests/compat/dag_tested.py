@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.local import LocalSageMaker
+from tests.dag_runs import printed_by_dag_test
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +29,8 @@ def dag_tested(commands: Path, home: Path, *, dags: str, dag_id: str, **settings
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
     }
     with LocalSageMaker(stop_grace=5) as sagemaker:
-        environment = os.environ | airflow | settings | sagemaker.environment()
-        subprocess.run([commands / "airflow", "db", "migrate"], check=True, capture_output=True, env=environment)
-        with log.open("w") as file:
-            command = [commands / "airflow", "dags", "test", dag_id]
-            subprocess.run(command, check=False, stdout=file, stderr=subprocess.STDOUT, env=environment, timeout=240)
+        environment = airflow | settings | sagemaker.environment()
+        migrate = [commands / "airflow", "db", "migrate"]
+        subprocess.run(migrate, check=True, capture_output=True, env=os.environ | environment)
+        log.write_text(printed_by_dag_test([str(commands / "airflow")], dag_id, environment=environment))
         yield log

@@ -75,10 +75,10 @@ def commands(request: pytest.FixtureRequest) -> Path:
     return environment(str(request.param).replace(" ", "-"), *PACKAGE, *beside)
 
 
-def run(home: Path, *command: str | Path, timeout: float = 240) -> str:
+def run(home: Path, *command: str | Path) -> str:
     """Run a command with an Airflow home of its own; return what it prints."""
     environ = os.environ | {"AIRFLOW_HOME": str(home), "PYTHONWARNINGS": "ignore", "PYTEST_ADDOPTS": ""}
-    ran = subprocess.run(command, capture_output=True, text=True, env=environ, cwd=ROOT, timeout=timeout, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, env=environ, cwd=ROOT, timeout=1500, check=False)
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
     return ran.stdout
 
@@ -105,7 +105,6 @@ def test_definitions_are_checked_on_the_oldest_boto3_too(lowest: Path, tmp_path:
     assert " passed" in run(tmp_path, *pytest_, *files, "tests/unit/processing/test_boto3_versions.py")
 
 
-@pytest.mark.timeout(900)
 def test_it_works_on_the_oldest_python(tmp_path: Path):
     """Every module's import, and the tests of the core and the decorator."""
     interpreter = oldest_python()
@@ -117,7 +116,7 @@ def test_it_works_on_the_oldest_python(tmp_path: Path):
     files = [ROOT / "tests" / "unit" / name for name in ("processing", "decorators")]
     assert json.loads(run(tmp_path, oldest / "python", HERE / "imports.py").splitlines()[-1]) == {}
     pytest_ = (oldest / "python", "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider")
-    assert " passed" in run(tmp_path, *pytest_, *files, timeout=600)
+    assert " passed" in run(tmp_path, *pytest_, *files)
 
 
 def oldest_python() -> Path | None:

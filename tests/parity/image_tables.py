@@ -24,7 +24,7 @@ def ask_sdk(question: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
         command = [str(sdk_python()), str(_WORKER), str(answer)]
-        subprocess.run(command, input=json.dumps(question), text=True, capture_output=True, check=True, timeout=240)
+        subprocess.run(command, input=json.dumps(question), text=True, capture_output=True, check=True, timeout=1500)
         return json.loads(answer.read_text())
 
 

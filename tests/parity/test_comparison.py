@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .bench import Bench
     from .wire import Wire
 
-pytestmark = pytest.mark.timeout(60, func_only=True)  # the first use may install the SDK
 
 RUN: dict[str, Any] = {
     "code": "script.py",

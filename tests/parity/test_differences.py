@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from .bench import Bench
     from .difference import Difference
 
-pytestmark = pytest.mark.timeout(60, func_only=True)  # the first use may install the SDK
-
 
 @pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda difference: difference.case.name)
 def test_difference(difference: Difference, bench: Bench) -> None:

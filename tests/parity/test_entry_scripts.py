@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .bench import Bench
     from .wire import Wire
 
-pytestmark = pytest.mark.timeout(180, func_only=True)  # the first use may install the SDK
 MAIN = """\
 import json, os, sys
 from pathlib import Path

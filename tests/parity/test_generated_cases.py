@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .bench import Bench
     from .case import Case
 
-pytestmark = pytest.mark.timeout(240, func_only=True)  # the first use may install the SDK
 PROCESSORS = ("Processor", "ScriptProcessor", "PyTorchProcessor", "PySparkProcessor", "SparkJarProcessor")
 EXAMPLES = 36
 """Draws for each processor; always the same ones, as they are derandomised. A few of them are equal."""

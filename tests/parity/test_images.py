@@ -17,7 +17,6 @@ from .image_tables import TABLES, ask_sdk, compact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.timeout(300, func_only=True)  # the first use may install the SDK
 Question = tuple[str, dict[str, Any]]
 INSTANCES = (None, "ml.m5.xlarge", "ml.c7i-flex.large", "ml.g5.xlarge", "ml.p2.xlarge", "local_gpu", "m5")
 """In one region; in the others, one for each processor."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from .bench import Bench
 
-pytestmark = pytest.mark.timeout(120, func_only=True)  # the first use may install the SDK
 SECRET = "s3cret of/ours%@"
 FILES = {"src/main.py": "1", "src/lib/a.py": "", "src/run.sh": "", "shared/b.py": "b", "alone.py": "2"}
 SOURCE = {"code": "main.py", "source_dir": "src"}

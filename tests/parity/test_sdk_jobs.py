@@ -19,7 +19,6 @@ from .sdk_environment import sdk_python
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.timeout(300, func_only=True)  # the first use may install the SDK
 PROGRAM = Path(__file__).with_name("sdk_jobs.py")
 SECONDS = 240
 

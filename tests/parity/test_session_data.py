@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from airflow_sm_processing.local import LocalSageMaker
 
 from .sdk_environment import sdk_python
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.timeout(300, func_only=True)  # the first use may install the SDK
 FILES = {"a.csv": "1,2\n", "deep/b.csv": "3", "deep/er/c d.txt": "é", ".hidden": "h"}
 
 
@@ -35,7 +32,7 @@ def carried_out(side: str, folder: Path) -> list[Any]:
             check=True,
             stdout=subprocess.PIPE,
             text=True,
-            timeout=240,
+            timeout=1500,
         )
     return list(json.loads(run.stdout.splitlines()[-1]))
 

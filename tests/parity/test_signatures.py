@@ -9,7 +9,6 @@ import pytest
 if TYPE_CHECKING:
     from .bench import Bench
 
-pytestmark = pytest.mark.timeout(60, func_only=True)  # the first use may install the SDK
 CALLABLES = (
     "AthenaDatasetDefinition",
     "DatasetDefinition",

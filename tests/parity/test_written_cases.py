@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from .bench import Bench
     from .case import Case
 
-pytestmark = pytest.mark.timeout(60, func_only=True)  # the first use may install the SDK
-
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_written_case(case: Case, bench: Bench, proven: Callable[..., None]) -> None:

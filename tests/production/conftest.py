@@ -34,14 +34,6 @@ BESIDE = (
 )
 """What this stack needs beside the package."""
 DAG_IDS = ("sm_training", "thirty", "cleared", "on_first", "on_second", "versions")
-TEST_SECONDS = 900
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave the tier's tests the time of their own waits."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from .dag_runs import Run, run_dag
+from tests.dag_runs import Run, run_dag
 
 if TYPE_CHECKING:
     from airflow_sm_processing.local import LocalSageMaker
 
-pytestmark = pytest.mark.timeout(600)  # seven jobs, one after the other
-
 
 @pytest.fixture(scope="module")
 def finished(sagemaker: LocalSageMaker) -> Run:
-    return run_dag("functions", sagemaker.environment())
+    return run_dag("functions", Path(__file__).parent / "dags", sagemaker.environment())
 
 
 def test_each_task_ends_as_its_function(finished: Run):

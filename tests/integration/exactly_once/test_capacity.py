@@ -7,12 +7,12 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import pytest
-
 from benchmarks.fake_sagemaker.plan import Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from tests.integration.exactly_once.conftest import Outcome
 
@@ -25,7 +25,6 @@ _REASON = re.compile(
 )
 
 
-@pytest.mark.timeout(900)
 def test_all_get_their_jobs_one_a_second_ten_at_a_time(
     crowd: Callable[..., Outcome], capsys: pytest.CaptureFixture[str]
 ):

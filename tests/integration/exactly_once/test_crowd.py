@@ -6,14 +6,14 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import pytest
-
 from benchmarks.fake_sagemaker.plan import Plan
 from benchmarks.fake_sagemaker.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
+
+    import pytest
 
     from tests.integration.exactly_once.conftest import Outcome
 
@@ -32,7 +32,6 @@ def identity(instance: Mapping[str, Any]) -> tuple[str, ...]:
     return ("crowd", instance["run_id"], instance["task_id"], str(instance["map_index"]))
 
 
-@pytest.mark.timeout(900)  # on a busy machine; alone it takes a tenth
 def test_each_of_hundreds_has_one_job(crowd: Callable[..., Outcome], capsys: pytest.CaptureFixture[str]):
     """One call in five fails, and one process in ten is killed; nothing is left running, lost or made twice."""
     outcome = crowd(

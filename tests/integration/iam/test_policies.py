@@ -9,10 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 
-
-@pytest.mark.timeout(900)  # a tier of its own, some three minutes long on two cores
 def test_the_policies_allow_what_tasks_call():
     checks = Path(__file__).with_name("policy_holds.py")
     command = [sys.executable, "-m", "pytest", "-q", "--show-capture=no", "-p", "no:cacheprovider", str(checks)]

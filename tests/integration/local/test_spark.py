@@ -47,7 +47,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.skipif(not HAS_SPARK, reason="needs pyspark, which is 300 MB, and Java: pip install '.[spark]'")
-@pytest.mark.timeout(240)
 @pytest.mark.usefixtures("environment", "folder")
 def test_an_application_runs_with_its_files_configuration_and_event_logs() -> None:
     client = boto3.Session().client("s3")
@@ -105,7 +104,6 @@ def make_jar(folder: Path, jar: Path, sources: dict[str, str], classpath: str) -
 
 
 @pytest.mark.skipif(not (HAS_SPARK and shutil.which("javac")), reason="needs pyspark, and Java with its compiler")
-@pytest.mark.timeout(240)
 @pytest.mark.usefixtures("environment")
 def test_a_class_of_a_jar_runs_with_another_jar(folder: Path) -> None:
     import pyspark

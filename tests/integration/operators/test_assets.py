@@ -9,9 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Run
-
     from airflow_sm_processing.local import LocalSageMaker
+    from tests.dag_runs import Run
 
 WRITTEN = {"bytes": 75, "objects": 3, "is_complete": True}
 """What `scripts/writes_results.py` writes."""

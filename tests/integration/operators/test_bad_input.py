@@ -12,9 +12,8 @@ from airflow_sm_processing.local.faults import Fault
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Run
-
     from airflow_sm_processing.local import LocalSageMaker
+    from tests.dag_runs import Run
 
 
 @dataclass(frozen=True)

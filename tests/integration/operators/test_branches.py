@@ -9,9 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Run
-
     from airflow_sm_processing.local import LocalSageMaker
+    from tests.dag_runs import Run
 
 IN = "/opt/ml/processing/in"
 

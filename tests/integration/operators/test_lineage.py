@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from datetime import timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_sm_processing.local import LocalSageMaker
+    from tests.dag_runs import Run
 
 TASKS = {"waits", "defers", "fails", "fails_deferred"}
 DEFINITION = {
@@ -25,7 +25,7 @@ DEFINITION = {
 
 @pytest.fixture(scope="module")
 def emitted(
-    airflow_database: None, sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory
+    run_dag: Callable[..., Run], sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, list[dict[str, Any]]]:
     """A run's events, by task id, from the file that the provider writes."""
     s3 = sagemaker.client("s3")
@@ -40,15 +40,7 @@ def emitted(
         "AIRFLOW__OPENLINEAGE__NAMESPACE": "here",
         "AIRFLOW__OPENLINEAGE__EXECUTION_TIMEOUT": "60",
     }
-    run = subprocess.run(
-        [sys.executable, "-m", "airflow", "dags", "test", "lineage"],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=os.environ | sagemaker.environment() | lineage,
-        timeout=270,
-    )
-    assert "DagRun Finished" in run.stdout, run.stdout + run.stderr
+    run_dag("lineage", **lineage)
     return by_task(events)
 
 

@@ -11,9 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Run
-
     from airflow_sm_processing.local import LocalSageMaker
+    from tests.dag_runs import Run
 
 BUCKET = "s3://sagemaker-us-east-1-123456789012"
 _JOB_LINES = re.compile(r"\[algo-\d+\] (.*?)(?: +\[airflow.*)?$", re.MULTILINE)

@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Run
+    from tests.dag_runs import Run
 
 VALUES = {
     "metrics": {"accuracy": 0.75, "labels": ["é"]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from typing import Any
@@ -132,6 +133,19 @@ def test_botocores_configuration(hook_factory: HookFactory, extra: Any, paramete
 def test_every_call_says_that_airflow_makes_it(hook_factory: HookFactory):
     clients = clients_of(hook_factory({"region_name": "eu-west-1"}))
     assert [name for name, client in clients.items() if "Airflow/" not in client.meta.config.user_agent] == []
+
+
+def test_the_call_stack_is_read_for_the_first_client_only(hook_factory: HookFactory, monkeypatch: pytest.MonkeyPatch):
+    """The amazon provider looks in it for the operator's name, for the user agent: some 30 ms each time."""
+    looks = []
+    stack = inspect.stack
+    monkeypatch.setattr(inspect, "stack", lambda *context: looks.append(context) or stack(*context))
+    hook = hook_factory({"region_name": "eu-west-1"})
+    hook.session.client("sagemaker")
+    of_the_first = len(looks)
+    clients_of(hook)
+    hook.single_attempt_client("sagemaker")
+    assert of_the_first == len(looks) > 0
 
 
 def test_clients_are_made_once(hook_factory: HookFactory):

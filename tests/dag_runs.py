@@ -1,0 +1,106 @@
+"""DAG runs by Airflow's own `dags test`, triggers included, in the database of this process's Airflow home."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tests.airflow_database import ensure_database
+from tests.service_models import share_service_models
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DAG_RUN_SECONDS = 1500
+"""Ends a run that hangs: tasks run one after the other, on a busy machine several times as slowly as on an idle one."""
+
+_ROOT = Path(__file__).parents[1]
+_TASK_STARTS = re.compile(r"\[DAG TEST\] starting task_id=(\S+) map_index=(-?\d+)")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a DAG run left behind; mapped tasks are called `task[index]`."""
+
+    states: dict[str, str]
+    tries: dict[str, int]
+    xcoms: dict[str, dict[str, Any]]
+    output: str
+    """What the run printed."""
+
+    @property
+    def logs(self) -> dict[str, str]:
+        """What each task printed: they run one after the other."""
+        marks = list(_TASK_STARTS.finditer(self.output))
+        ends = [mark.start() for mark in marks[1:]] + [len(self.output)]
+        logs: dict[str, str] = {}
+        for mark, end in zip(marks, ends, strict=True):
+            name = _name(mark[1], int(mark[2]))
+            logs[name] = logs.get(name, "") + self.output[mark.end() : end]
+        return logs
+
+
+def run_dag(dag_id: str, dags: Path, environment: Mapping[str, str]) -> Run:
+    """Run a DAG of a folder to its end."""
+    ensure_database()
+    command = [sys.executable, "-m", "tests.dag_runs"]
+    output = printed_by_dag_test(command, dag_id, environment={"AIRFLOW__CORE__DAGS_FOLDER": str(dags), **environment})
+    assert "DagRun Finished" in output, output
+    return _read(dag_id, output)
+
+
+def printed_by_dag_test(command: Sequence[str], dag_id: str, *, environment: Mapping[str, str]) -> str:
+    """Return what `dags test` of any Airflow prints, by its command `airflow` or a like one.
+
+    It goes to a file: a process that is left behind would keep a pipe open.
+    """
+    with tempfile.TemporaryFile("w+") as log:
+        subprocess.run(
+            [*command, "dags", "test", dag_id],
+            check=False,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | dict(environment),
+            cwd=_ROOT,
+            timeout=DAG_RUN_SECONDS,
+        )
+        log.seek(0)
+        return log.read()
+
+
+def _read(dag_id: str, output: str) -> Run:
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        instances = session.scalars(select(TaskInstance).where(TaskInstance.dag_id == dag_id)).all()
+        states = {_name(item.task_id, item.map_index): str(item.state) for item in instances}
+        tries = {_name(item.task_id, item.map_index): item.try_number for item in instances}
+        xcoms: dict[str, dict[str, Any]] = {}
+        for xcom in session.scalars(select(XComModel).where(XComModel.dag_id == dag_id)):
+            xcoms.setdefault(_name(xcom.task_id, xcom.map_index), {})[xcom.key] = XComModel.deserialize_value(xcom)
+    return Run(states, tries, xcoms, output)
+
+
+def _name(task_id: str, map_index: int) -> str:
+    return task_id if map_index < 0 else f"{task_id}[{map_index}]"
+
+
+def _airflow_command() -> None:
+    """Be the command `airflow`, whose `dags test` runs all tasks, of a session each, in one process."""
+    from airflow.__main__ import main
+
+    share_service_models()
+    main()
+
+
+if __name__ == "__main__":
+    _airflow_command()
