@@ -21,6 +21,7 @@ _MODULES = (
     "airflow_sm_processing.processing.uploads.transfer",
     "airflow_sm_processing.sensors.processing",
     "airflow_sm_processing.triggers.processing",
+    "platformdirs",
     "s3transfer.manager",
 )
 _SERVICES = ("iam", "logs", "s3", "sagemaker", "sts")

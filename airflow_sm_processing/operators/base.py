@@ -12,7 +12,6 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
 
 from airflow_sm_processing.exceptions import DefinitionError
-from airflow_sm_processing.links import JOB_LINKS
 from airflow_sm_processing.operators.outputs import (
     AssetOutlets,
     TaskOutput,
@@ -76,6 +75,7 @@ if TYPE_CHECKING:
     from airflow_sm_processing.exceptions import JobFailedError, Problem
     from airflow_sm_processing.hooks.connection import AwsConnection
     from airflow_sm_processing.hooks.processing import ProcessingHook
+    from airflow_sm_processing.links import ConsoleLink
     from airflow_sm_processing.operators.acquire import EndedJob, RunSettings
     from airflow_sm_processing.operators.job_run import JobRun
     from airflow_sm_processing.operators.parameters import WaitOptions
@@ -204,6 +204,15 @@ DEFAULT_MAX_RESULT_FILE_BYTES = 256 * 1024
 _OWN_XCOM = "airflow.sdk.execution_time.xcom.BaseXCom"
 
 
+class _JobLinks:
+    """The links of a task's job, which are loaded when they are first read: a worker that parses a DAG file doesn't."""
+
+    def __get__(self, task: object, owner: type) -> Collection[ConsoleLink]:
+        from airflow_sm_processing.links import JOB_LINKS
+
+        return JOB_LINKS
+
+
 class BaseProcessingOperator(BaseOperator):
     """Runs one SageMaker processing job.
 
@@ -271,7 +280,7 @@ class BaseProcessingOperator(BaseOperator):
         "skip_on_exit_code": "json",
     }
     ui_color = "#e8f1ea"
-    operator_extra_links = JOB_LINKS
+    operator_extra_links = _JobLinks()
     own_outputs: Sequence[str] = ()
     """The names of outputs that a task of this kind reads itself when its job has ended."""
     processor_parameters: Sequence[str] = ()

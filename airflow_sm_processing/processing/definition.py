@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
 from airflow_sm_processing.processing.models import (
@@ -38,10 +38,13 @@ from airflow_sm_processing.processing.values import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from typing import TypeVar
 
     from airflow_sm_processing.processing.models import InstancePreference
     from airflow_sm_processing.processing.spark import SparkSubmission
     from airflow_sm_processing.processing.values import Late
+
+    _T = TypeVar("_T")
 
 __all__ = [
     "DEFINITION_PARAMETERS",
@@ -668,7 +671,6 @@ _FIELD_READERS: dict[str, Callable[[ValueReader, str, Any], Any]] = {
 }
 """The readers of those fields of definition objects that aren't texts."""
 _TWO_FACTOR = "2FA_enabled"
-_T = TypeVar("_T")
 
 
 class DefinitionReader(ValueReader):

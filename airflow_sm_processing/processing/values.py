@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Number
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from airflow_sm_processing.exceptions import Problem
@@ -21,9 +21,11 @@ from airflow_sm_processing.processing.secrets import hidden
 if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable, Collection
-    from typing import TypeAlias
+    from typing import TypeAlias, TypeVar
 
     from typing_extensions import Self, dataclass_transform
+
+    _T = TypeVar("_T")
 else:
 
     def dataclass_transform(**_options):  # noqa: ANN003, ANN202  # mypy sees the other branch
@@ -87,8 +89,6 @@ class _Late:
 
 LATE = _Late()
 """Used in a definition for what isn't known yet; checks skip it."""
-
-_T = TypeVar("_T")
 
 
 @dataclass_transform(frozen_default=True)

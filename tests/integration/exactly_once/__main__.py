@@ -8,6 +8,7 @@ import os
 import pkgutil
 import sys
 import time
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from airflow.sdk.execution_time import task_runner
 import airflow_sm_processing
 from airflow_sm_processing import ProcessingOperator
 from airflow_sm_processing.hooks.connection import AwsConnection
+from airflow_sm_processing.processing.defaults import config_files
 from tests.integration.exactly_once.instances import Instance
 from tests.integration.exactly_once.order import Order
 from tests.integration.exactly_once.scheduler import Scheduler
@@ -76,6 +78,8 @@ def _prepare_to_fork(dag: DAG, order: Order) -> None:
     for module in pkgutil.walk_packages(airflow_sm_processing.__path__, "airflow_sm_processing."):
         if not module.name.startswith("airflow_sm_processing.local"):
             import_module(module.name)
+    config_files()  # loads what it asks for the folders of configuration
+    Counter(())  # asks of each subclass of Mapping, of which Airflow has hundreds, whether this is one
     hook = AwsConnection(aws_conn_id=None, botocore_config=order.parameters.get("botocore_config")).hook()
     _ = hook.session.sagemaker_client
     AwsConnection.hook = lambda *_: hook  # type: ignore[method-assign]
