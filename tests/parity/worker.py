@@ -1,7 +1,7 @@
 """Run one library over cases: read an order as a JSON line, and write its outcome as a JSON line.
 
 Runs in either environment: `worker.py sdk` in the SDK's, `worker.py ours` in the package's. Only boto3 and the library
-itself are imported, and nothing in them is replaced.
+itself are imported, and nothing in them is replaced; but what botocore reads of its own files, it reads once.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import importlib
 import inspect
 import json
 import os
+import runpy
 import sys
+from pathlib import Path
 from typing import IO, Any
 
 import boto3
-import botocore.session
 
 LIBRARIES = {
     "sdk": (
@@ -33,7 +34,7 @@ LIBRARIES = {
     ),
     "ours": ("airflow_sm_processing.processing", "airflow_sm_processing.image_uris"),
 }
-LOADER = botocore.session.get_session().get_component("data_loader")  # parses each service model once, not once a case
+runpy.run_path(str(Path(__file__).parents[1] / "service_models.py"))["share_service_models"]()
 
 
 class ConfiguredSession(boto3.Session):
@@ -43,9 +44,7 @@ class ConfiguredSession(boto3.Session):
     """
 
     def __init__(self, access_key: str, region: str) -> None:
-        botocore_session = botocore.session.get_session()
-        botocore_session.register_component("data_loader", LOADER)
-        super().__init__(access_key, "secret", region_name=region, botocore_session=botocore_session)
+        super().__init__(access_key, "secret", region_name=region)
 
     def client(self, service_name: str, *arguments: Any, **options: Any) -> Any:
         """Make the client, whatever endpoint is asked for."""
