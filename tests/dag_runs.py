@@ -50,28 +50,29 @@ def run_dag(dag_id: str, dags: Path, environment: Mapping[str, str]) -> Run:
     """Run a DAG of a folder to its end."""
     ensure_database()
     command = [sys.executable, "-m", "tests.dag_runs"]
-    output = printed_by_dag_test(command, dag_id, environment={"AIRFLOW__CORE__DAGS_FOLDER": str(dags), **environment})
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        dags_test(command, dag_id, log=log, environment={"AIRFLOW__CORE__DAGS_FOLDER": str(dags), **environment})
+        output = log.read_text()
     assert "DagRun Finished" in output, output
     return _read(dag_id, output)
 
 
-def printed_by_dag_test(command: Sequence[str], dag_id: str, *, environment: Mapping[str, str]) -> str:
-    """Return what `dags test` of any Airflow prints, by its command `airflow` or a like one.
+def dags_test(command: Sequence[str], dag_id: str, *, log: Path, environment: Mapping[str, str]) -> None:
+    """Run `dags test` of any Airflow, by its command `airflow` or a like one; what it prints goes to the log at once.
 
-    It goes to a file: a process that is left behind would keep a pipe open.
+    It isn't a pipe, which a process that is left behind would keep open.
     """
-    with tempfile.TemporaryFile("w+") as log:
+    with log.open("w") as file:
         subprocess.run(
             [*command, "dags", "test", dag_id],
             check=False,
-            stdout=log,
+            stdout=file,
             stderr=subprocess.STDOUT,
             env=os.environ | dict(environment),
             cwd=_ROOT,
             timeout=DAG_RUN_SECONDS,
         )
-        log.seek(0)
-        return log.read()
 
 
 def _read(dag_id: str, output: str) -> Run:

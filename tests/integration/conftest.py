@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,22 +11,6 @@ from airflow_sm_processing.local import LocalSageMaker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-HERE = Path(__file__).parent
-LONGEST = (
-    "test_stop.py",
-    "test_bad_input.py",
-    "test_modes.py",
-    "test_policies.py",
-    "test_crowd.py",
-    "test_capacity.py",
-)
-"""The files that take a minute or more: begun last, each would keep one process busy when the others have ended."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files."""
-    items.sort(key=lambda item: item.path.name not in LONGEST or HERE not in item.path.parents)
 
 
 @pytest.fixture(scope="session")
