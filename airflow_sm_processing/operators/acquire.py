@@ -6,6 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -28,7 +29,7 @@ from airflow_sm_processing.processing.values import LATE
 from airflow_sm_processing.triggers.processing import CapacityTrigger, Refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from typing import NoReturn
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from airflow_sm_processing.operators.outputs import AssetOutlets
     from airflow_sm_processing.operators.parameters import WaitOptions
     from airflow_sm_processing.operators.release import JobGuard
-    from airflow_sm_processing.ownership.claim import Claimed
     from airflow_sm_processing.processing.definition import JobDefinition
     from airflow_sm_processing.processing.description import JobDescription
     from airflow_sm_processing.processing.job import ProcessingJob
@@ -199,7 +199,9 @@ class JobAcquisition:
                 claim = self._claim(definition)
                 while True:
                     try:
-                        job, found = _claim_job(claim, self._guard)
+                        with _unseen_job_stopped(claim, self._guard):
+                            job, found = claim.job()
+                            self._guard.job = job
                     except TransientError as error:
                         if not is_pressure(error):
                             raise
@@ -261,10 +263,11 @@ class JobAcquisition:
         )
 
 
-def _claim_job(claim: JobClaim, guard: JobGuard) -> Claimed:
-    """Return the claim's job; if that fails, stop a job that may have been created without our knowing."""
+@contextmanager
+def _unseen_job_stopped(claim: JobClaim, guard: JobGuard) -> Iterator[None]:
+    """If the block fails, stop a job that the claim may have created without our knowing."""
     try:
-        claimed = claim.job()
+        yield
     except BaseException as error:  # Airflow's time-out isn't an Exception
         will_try_again = isinstance(error, TransientError) and is_pressure(error)
         if isinstance(error, MalformedResponseError) and not guard.killed:
@@ -272,8 +275,6 @@ def _claim_job(claim: JobClaim, guard: JobGuard) -> Claimed:
         elif not will_try_again and not guard.is_for_next_try():
             _stop_unseen(claim, guard)
         raise
-    guard.job = claimed.job
-    return claimed
 
 
 def _stop_unseen(claim: JobClaim, guard: JobGuard) -> None:

@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.exceptions import (
@@ -41,7 +42,6 @@ from airflow_sm_processing.processing.validation import check_definition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from contextlib import AbstractContextManager
 
     from mypy_boto3_sagemaker import SageMakerClient
     from tenacity import RetryCallState
@@ -240,7 +240,9 @@ class JobCreator:
             tags: Added to the definition's own, the most important first; left out if a policy forbids them.
             repeated: Whether an earlier try may have uploaded some of the files.
         """
-        plan = self._uploaded(name, tags, repeated=repeated)
+        tries = retrying(RetryBudget(self._max_transient_seconds), retry_if=_upload_may_pass, sleep=self._sleep)
+        uploads = count()
+        plan = tries(lambda: self._uploaded(name, tags, repeated=repeated or next(uploads) > 0))
         if not self._image_is_logged:
             log_image(self._definition, self._session)
             self._image_is_logged = True
@@ -249,24 +251,13 @@ class JobCreator:
         return SubmittedJob(plan, arn, self._definition.output_kms_key)
 
     def _uploaded(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> SubmissionPlan:
-        """Resolve the definition and upload local files, retrying on lost connections and 5xx errors."""
-        uploads = 0
-
-        def upload() -> SubmissionPlan:
-            nonlocal uploads
-            uploads += 1
-            with self._plan(name, tags) as plan:
-                upload_files(plan, self._definition, self._session, repeated=repeated or uploads > 1)
-            return plan
-
-        tries = retrying(RetryBudget(self._max_transient_seconds), retry_if=_upload_may_pass, sleep=self._sleep)
-        return tries(upload)
-
-    def _plan(self, name: str, tags: Mapping[str, str]) -> AbstractContextManager[SubmissionPlan]:
+        """Resolve the definition to a request, and upload its local files."""
         operation = self._session.sagemaker_client.meta.service_model.operation_model("CreateProcessingJob")
         all_tags = with_extra_tags(self._definition.tags, {} if self._tags_are_forbidden else tags, operation)
         named = dataclasses.replace(self._definition, job_name=name, tags=all_tags or None)
-        return checked_plan(named, self._session, upload_key=self._upload_key)
+        with checked_plan(named, self._session, upload_key=self._upload_key) as plan:
+            upload_files(plan, self._definition, self._session, repeated=repeated)
+        return plan
 
     def _created(self, plan: SubmissionPlan) -> str:
         try:
