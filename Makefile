@@ -43,7 +43,7 @@ test: unit core demo ## What shows most faults: the fast tier, the core of integ
 verify: $(PARTS) ## Everything: each tier, lint and docs; .ci/run does the same, two parts at a time
 
 unit: $(STAMP) ## The fast tier: no server, no Airflow process
-	$(BIN)/pytest -n logical --dist loadfile tests/unit
+	$(BIN)/pytest -n logical --dist loadfile --timeout 300 tests/unit
 
 # Four processes on two cores too, for it waits more than it computes. A file stays in one process, where its costly
 # fixtures are made once; pytest-xdist 3.8 passes over its own groups under pytest 9.2.

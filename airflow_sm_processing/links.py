@@ -6,19 +6,19 @@ exists, and the link works while the task is running or deferred.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from airflow.sdk import BaseOperatorLink
 
 from airflow_sm_processing.xcoms import LINK_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from airflow.sdk import BaseOperator
     from airflow.sdk.types import TaskInstanceKey
 
-__all__ = ["JOB_LINKS", "CloudWatchLink", "ConsoleLink", "OutputsLink", "SageMakerLink", "push_links"]
+__all__ = ["JOB_LINKS", "CloudWatchLink", "ConsoleLink", "OutputsLink", "SageMakerLink"]
 
 
 class ConsoleLink(BaseOperatorLink):
@@ -61,10 +61,4 @@ class OutputsLink(ConsoleLink):
 
 
 JOB_LINKS: Collection[ConsoleLink] = (SageMakerLink(), CloudWatchLink(), OutputsLink())
-"""The links of a task that calls `push_links`."""
-
-
-def push_links(ti: Any, pages: Mapping[str, str]) -> None:
-    """Push the address of each available page."""
-    for title, url in pages.items():
-        ti.xcom_push(key=LINK_KEYS[title], value=url)
+"""The links of a task that calls `xcoms.push_links`."""

@@ -35,6 +35,7 @@ __all__ = [
     "job_details",
     "job_record",
     "moment",
+    "push_links",
     "reserved_name_problems",
     "stopping_record",
     "submitted_result",
@@ -275,3 +276,9 @@ def xcom_if_any(ti: Any, key: str) -> Any:
     if not found.root:  # no instance of the task has one
         return None
     return XCom.get_one(key=key, map_index=ti.map_index, **place)
+
+
+def push_links(ti: Any, pages: Mapping[str, str]) -> None:
+    """Push the address of each available page."""
+    for title, url in pages.items():
+        ti.xcom_push(key=LINK_KEYS[title], value=url)

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from tests.airflow_database import ensure_database
 from tests.service_models import share_service_models
+from tests.time_limits import HANGS_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-DAG_RUN_SECONDS = 1500
-"""Ends a run that hangs: tasks run one after the other, on a busy machine several times as slowly as on an idle one."""
 
 _ROOT = Path(__file__).parents[1]
 _TASK_STARTS = re.compile(r"\[DAG TEST\] starting task_id=(\S+) map_index=(-?\d+)")
@@ -52,16 +50,20 @@ def run_dag(dag_id: str, dags: Path, environment: Mapping[str, str]) -> Run:
     command = [sys.executable, "-m", "tests.dag_runs"]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "log")
-        dags_test(command, dag_id, log=log, environment={"AIRFLOW__CORE__DAGS_FOLDER": str(dags), **environment})
-        output = log.read_text()
-    assert "DagRun Finished" in output, output
+        settings = {"AIRFLOW__CORE__DAGS_FOLDER": str(dags)}
+        try:
+            run_dags_test(command, dag_id, log=log, environment={**settings, **environment})
+        finally:
+            output = log.read_text()
+            print(output)  # pytest shows it if the test fails
+    assert "DagRun Finished" in output
     return _read(dag_id, output)
 
 
-def dags_test(command: Sequence[str], dag_id: str, *, log: Path, environment: Mapping[str, str]) -> None:
-    """Run `dags test` of any Airflow, by its command `airflow` or a like one; what it prints goes to the log at once.
+def run_dags_test(command: Sequence[str], dag_id: str, *, log: Path, environment: Mapping[str, str]) -> None:
+    """Run `dags test` with any Airflow's `airflow` command, and write its output to the log as it runs.
 
-    It isn't a pipe, which a process that is left behind would keep open.
+    The output isn't piped: a process left behind would keep the pipe open.
     """
     with log.open("w") as file:
         subprocess.run(
@@ -71,7 +73,7 @@ def dags_test(command: Sequence[str], dag_id: str, *, log: Path, environment: Ma
             stderr=subprocess.STDOUT,
             env=os.environ | dict(environment),
             cwd=_ROOT,
-            timeout=DAG_RUN_SECONDS,
+            timeout=HANGS_AFTER_SECONDS,
         )
 
 
@@ -96,7 +98,10 @@ def _name(task_id: str, map_index: int) -> str:
 
 
 def _airflow_command() -> None:
-    """Be the command `airflow`, whose `dags test` runs all tasks, of a session each, in one process."""
+    """Run the `airflow` command with service models shared.
+
+    `dags test` runs all tasks in one process, each with its own session of boto3.
+    """
     from airflow.__main__ import main
 
     share_service_models()

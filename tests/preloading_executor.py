@@ -1,4 +1,4 @@
-"""An executor whose tasks find loaded what they would load: most of what a short task computes is that."""
+"""Airflow's local executor, which imports first what each task would import: most of a short task's CPU time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SERVICES = ("iam", "logs", "s3", "sagemaker", "sts")
 
 
 class PreloadingExecutor(LocalExecutor):
-    """Airflow's local executor, which forks a process for each task."""
+    """Forks the tasks' processes when it has loaded what they need."""
 
     def start(self) -> None:
         """Load modules and the descriptions of AWS's services before the first fork."""

@@ -10,8 +10,8 @@ from botocore.loaders import Loader
 def share_service_models() -> None:
     """Let all sessions of boto3 in this process share what they read of botocore's data.
 
-    It was a third of what tests compute. moto's own loader, which adds to the models that it has read, keeps them to
-    itself.
+    Parsing it took a third of the tests' CPU time. moto's own loader, which adds to the models that it has read, keeps
+    them to itself.
     """
     set_up = Loader.__init__
     shared: dict[Any, Any] = {}

@@ -146,8 +146,8 @@ class ProcessingHook(AwsGenericHook[Any]):
     def _client_config(self) -> Config:
         """The configuration of the hook's clients.
 
-        It is made once, for the amazon provider reads the source of the whole call stack for it (some 30 ms) to name
-        the operator in the user agent.
+        Made once: the amazon provider reads the source of the whole call stack (some 30 ms) to name the operator in
+        the user agent.
         """
         return self._get_config()
 

@@ -199,7 +199,7 @@ class JobAcquisition:
                 claim = self._claim(definition)
                 while True:
                     try:
-                        with _unseen_job_stopped(claim, self._guard):
+                        with _unseen_job_stopped_on_failure(claim, self._guard):
                             job, found = claim.job()
                             self._guard.job = job
                     except TransientError as error:
@@ -264,8 +264,8 @@ class JobAcquisition:
 
 
 @contextmanager
-def _unseen_job_stopped(claim: JobClaim, guard: JobGuard) -> Iterator[None]:
-    """If the block fails, stop a job that the claim may have created without our knowing."""
+def _unseen_job_stopped_on_failure(claim: JobClaim, guard: JobGuard) -> Iterator[None]:
+    """Stop a job that the claim may have created unseen, if the block fails."""
     try:
         yield
     except BaseException as error:  # Airflow's time-out isn't an Exception

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing import xcoms
 from airflow_sm_processing.exceptions import JobFailedError, ProcessingError, WaitTimeoutError
-from airflow_sm_processing.links import push_links
 from airflow_sm_processing.metrics import job_ended
 from airflow_sm_processing.operators.acquire import (
     BACKSTOP,
@@ -464,7 +463,7 @@ def measured(hook: ProcessingHook, description: JobDescription) -> dict[str, Siz
     read = [str(item.s3_input.s3_uri) for item in description.inputs if item.s3_input and item.s3_input.s3_uri]
     written = [str(item.destination) for item in description.outputs if item.destination]
     if not (read or written):
-        return {}  # without a client, which costs a tenth of a second where it is the first of S3
+        return {}  # no S3 client needed: the first costs a tenth of a second
     try:
         return measure_all(hook.single_attempt_client("s3"), [*read, *written], folders=written)
     except Exception as error:  # noqa: BLE001  # as for records: none may fail a task
@@ -483,7 +482,7 @@ def publish(context: Context, job: ProcessingJob) -> None:
     for name, uri in job.output_uris.items():
         if name not in xcoms.RESERVED_KEYS:  # an output of somebody else's job may have such a name
             ti.xcom_push(key=name, value=uri)
-    push_links(ti, job.links())
+    xcoms.push_links(ti, job.links())
 
 
 def own_xcom(context: Context, key: str) -> Any:

@@ -233,7 +233,7 @@ class JobCreator:
         return with_defaults(self._given, self._session)
 
     def make(self, name: str, tags: Mapping[str, str], *, repeated: bool) -> SubmittedJob:
-        """Upload local files, and create the job.
+        """Upload local files, retrying on lost connections and 5xx errors, and create the job.
 
         Args:
             name: The job's name.

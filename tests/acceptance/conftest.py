@@ -13,7 +13,7 @@ from airflow_sm_processing.local import LocalSageMaker
 from demo.airflow_home import EXAMPLES, AirflowHome
 from demo.airflow_services import RunningAirflow, running_airflow
 from demo.ports import free_port
-from tests.airflow_settings import LIGHT_LOAD
+from tests.airflow_settings import LITTLE_CPU
 
 from .crash_matrix.summary import SOAK, add_summary
 from .metrics import listening
@@ -46,7 +46,7 @@ WAITS_DAGS = tuple(
 )
 # Many tasks at once; a triggerer that died is noticed soon; triggers are spread over the triggerers in small portions.
 SETTINGS = {
-    **LIGHT_LOAD,
+    **LITTLE_CPU,
     "AIRFLOW__CORE__PARALLELISM": "16",
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "1",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_sm_processing.local import LocalSageMaker
-from tests.dag_runs import dags_test
+from tests.dag_runs import run_dags_test
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,5 +32,5 @@ def dag_tested(commands: Path, home: Path, *, dags: str, dag_id: str, **settings
         environment = airflow | settings | sagemaker.environment()
         migrate = [commands / "airflow", "db", "migrate"]
         subprocess.run(migrate, check=True, capture_output=True, env=os.environ | environment)
-        dags_test([str(commands / "airflow")], dag_id, log=log, environment=environment)
+        run_dags_test([str(commands / "airflow")], dag_id, log=log, environment=environment)
         yield log

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.time_limits import HANGS_AFTER_SECONDS
+
 from .dag_tested import dag_tested
 from .environments import HERE, ROOT, environment, install
 
@@ -78,7 +80,9 @@ def commands(request: pytest.FixtureRequest) -> Path:
 def run(home: Path, *command: str | Path) -> str:
     """Run a command with an Airflow home of its own; return what it prints."""
     environ = os.environ | {"AIRFLOW_HOME": str(home), "PYTHONWARNINGS": "ignore", "PYTEST_ADDOPTS": ""}
-    ran = subprocess.run(command, capture_output=True, text=True, env=environ, cwd=ROOT, timeout=1500, check=False)
+    ran = subprocess.run(
+        command, capture_output=True, text=True, env=environ, cwd=ROOT, timeout=HANGS_AFTER_SECONDS, check=False
+    )
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
     return ran.stdout
 
@@ -115,7 +119,7 @@ def test_it_works_on_the_oldest_python(tmp_path: Path):
     oldest = environment(f"python-{OLDEST_PYTHON}", *needed, wanted=constraints, python=interpreter)
     files = [ROOT / "tests" / "unit" / name for name in ("processing", "decorators")]
     assert json.loads(run(tmp_path, oldest / "python", HERE / "imports.py").splitlines()[-1]) == {}
-    pytest_ = (oldest / "python", "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider")
+    pytest_ = (oldest / "python", "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "--timeout=900")
     assert " passed" in run(tmp_path, *pytest_, *files)
 
 

@@ -13,6 +13,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from tests.time_limits import HANGS_AFTER_SECONDS
+
 from .sdk_environment import sdk_python
 
 TABLES = Path(__file__).parents[2] / "airflow_sm_processing" / "image_uris.json"
@@ -24,7 +26,9 @@ def ask_sdk(question: Any) -> Any:
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer.json"
         command = [str(sdk_python()), str(_WORKER), str(answer)]
-        subprocess.run(command, input=json.dumps(question), text=True, capture_output=True, check=True, timeout=1500)
+        subprocess.run(
+            command, input=json.dumps(question), text=True, capture_output=True, check=True, timeout=HANGS_AFTER_SECONDS
+        )
         return json.loads(answer.read_text())
 
 

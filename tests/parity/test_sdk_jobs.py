@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_sm_processing.local import LocalSageMaker
+from tests.time_limits import HANGS_AFTER_SECONDS
 
 from .sdk_environment import sdk_python
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROGRAM = Path(__file__).with_name("sdk_jobs.py")
-SECONDS = 240
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def ran(sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory) -> 
         capture_output=True,
         text=True,
         check=False,
-        timeout=SECONDS,
+        timeout=HANGS_AFTER_SECONDS,
     )
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-3000:]
     return json.loads(run.stdout.splitlines()[-1]), run.stdout

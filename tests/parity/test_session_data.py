@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_sm_processing.local import LocalSageMaker
+from tests.time_limits import HANGS_AFTER_SECONDS
 
 from .sdk_environment import sdk_python
 
@@ -32,7 +33,7 @@ def carried_out(side: str, folder: Path) -> list[Any]:
             check=True,
             stdout=subprocess.PIPE,
             text=True,
-            timeout=1500,
+            timeout=HANGS_AFTER_SECONDS,
         )
     return list(json.loads(run.stdout.splitlines()[-1]))
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.time_limits import HANGS_AFTER_SECONDS
+
 from .sdk_environment import sdk_python
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ def test_the_sdks_objects_are_read(version: str, at_least: int, proven: Callable
         check=True,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=1500,
+        timeout=HANGS_AFTER_SECONDS,
     )
     parts = json.loads(run.stdout.splitlines()[-1])
     assert len(parts) >= at_least

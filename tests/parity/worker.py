@@ -1,7 +1,7 @@
 """Run one library over cases: read an order as a JSON line, and write its outcome as a JSON line.
 
 Runs in either environment: `worker.py sdk` in the SDK's, `worker.py ours` in the package's. Only boto3 and the library
-itself are imported, and nothing in them is replaced; but what botocore reads of its own files, it reads once.
+itself are imported, and nothing in them is replaced, except that botocore reads each of its data files only once.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from demo.airflow_home import AirflowHome
 from demo.airflow_services import RunningAirflow, running_airflow
 from demo.ports import HOST, free_port, is_free
 from tests.acceptance.triggerers import Triggerers
-from tests.airflow_settings import LIGHT_LOAD
+from tests.airflow_settings import LITTLE_CPU
 
 from .operators import DAGS, Operator
 from .relay import Relay
@@ -28,7 +28,7 @@ HEARTBEAT_TIMEOUT_SECONDS = 30
 """The number of seconds after which Airflow fails a task whose worker died, and begins its next try."""
 # Many tasks at once; deaths are noticed soon. Supervisors reach Airflow's execution API through a relay.
 SETTINGS = {
-    **LIGHT_LOAD,
+    **LITTLE_CPU,
     "AIRFLOW__CORE__PARALLELISM": "32",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": str(HEARTBEAT_TIMEOUT_SECONDS),
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",

@@ -6,7 +6,7 @@ from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import dag, get_current_context, task
 
 from airflow_sm_processing import ProcessingOperator
-from airflow_sm_processing.links import push_links
+from airflow_sm_processing.xcoms import push_links
 
 MARKUP = "<script>document.title = 'taken'</script><img src=x onerror=\"document.title = 'taken'\">"
 RIGHT_TO_LEFT = "\u202etxt.exe \u05d0\u05d1\u05d2"

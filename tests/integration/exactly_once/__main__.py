@@ -78,8 +78,8 @@ def _prepare_to_fork(dag: DAG, order: Order) -> None:
     for module in pkgutil.walk_packages(airflow_sm_processing.__path__, "airflow_sm_processing."):
         if not module.name.startswith("airflow_sm_processing.local"):
             import_module(module.name)
-    config_files()  # loads what it asks for the folders of configuration
-    Counter(())  # asks of each subclass of Mapping, of which Airflow has hundreds, whether this is one
+    config_files()  # imports platformdirs
+    Counter(())  # fills the cache of isinstance(…, Mapping), which has hundreds of subclasses in Airflow
     hook = AwsConnection(aws_conn_id=None, botocore_config=order.parameters.get("botocore_config")).hook()
     _ = hook.session.sagemaker_client
     AwsConnection.hook = lambda *_: hook  # type: ignore[method-assign]

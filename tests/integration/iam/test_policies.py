@@ -12,7 +12,8 @@ from pathlib import Path
 
 def test_the_policies_allow_what_tasks_call():
     checks = Path(__file__).with_name("policy_holds.py")
-    command = [sys.executable, "-m", "pytest", "-q", "--show-capture=no", "-p", "no:cacheprovider", str(checks)]
+    options = ("-q", "--show-capture=no", "-p", "no:cacheprovider", "--timeout=900")
+    command = [sys.executable, "-m", "pytest", *options, str(checks)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout[-5000:]
     assert " passed" in run.stdout

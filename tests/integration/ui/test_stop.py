@@ -11,7 +11,7 @@ import pytest
 from demo.airflow_home import AirflowHome
 from demo.airflow_services import running_airflow
 from demo.ports import HOST, free_port
-from tests.airflow_settings import LIGHT_LOAD
+from tests.airflow_settings import LITTLE_CPU
 
 from .conftest import answers
 
@@ -63,7 +63,7 @@ def airflow(sagemaker: LocalSageMaker, tmp_path_factory: pytest.TempPathFactory)
         path=tmp_path_factory.mktemp("stop") / "airflow",
         port=free_port(),
         dags=HERE / "dags",
-        extra={**sagemaker.environment(), **LIGHT_LOAD, "AIRFLOW__SM_PROCESSING__ASK_SAGEMAKER": "False"},
+        extra={**sagemaker.environment(), **LITTLE_CPU, "AIRFLOW__SM_PROCESSING__ASK_SAGEMAKER": "False"},
     )
     with running_airflow(home, say=print) as running:
         running.wait_for_dags("stoppable")
