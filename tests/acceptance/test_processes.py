@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from demo.airflow_home import CHECKOUT, AirflowHome, HomeInUseError
+from demo.ports import free_port
 from demo.processes import ProcessError, Processes
 
 # Ignores SIGINT, and starts a process in a session of its own, as Airflow's task processes are.
@@ -33,6 +34,7 @@ with Processes(logs=Path(sys.argv[1])) as processes:
     processes.start("sleeper", [sys.executable, "-c", sys.argv[2]], {})
     time.sleep(600)
 """
+ASSIGNED = Path("/proc/sys/net/ipv4/ip_local_port_range")
 COUNTER = "import itertools, time; [print(n, flush=True) or time.sleep(0.01) for n in itertools.count()]"
 ORDERLY = STUBBORN.replace("signal.signal(signal.SIGINT, signal.SIG_IGN)", "")
 
@@ -159,3 +161,10 @@ def test_a_long_wait_is_not_silent(logs: Path, monkeypatch: pytest.MonkeyPatch) 
     with Processes(logs=logs) as processes:
         processes.wait_until(lambda: len(said) > 1, within=30, what="Airflow", say=said.append)
     assert said[0].startswith("Airflow isn't ready yet, after ")
+
+
+@pytest.mark.skipif(not ASSIGNED.exists(), reason="only Linux has this file")
+def test_a_free_port_is_none_that_the_system_may_assign_to_a_connection():
+    """On a busy machine, one in thousands of connections would get it before Airflow listens on it."""
+    first, last = map(int, ASSIGNED.read_text().split())
+    assert [port for port in (free_port() for _ in range(20)) if first <= port <= last] == []
