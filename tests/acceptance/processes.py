@@ -30,10 +30,10 @@ def task_processes(task_instance_id: str) -> dict[str, int]:
     raise LookupError(f"no process has the title {title!r}")
 
 
-def is_running(pid: int) -> bool:
-    """Return whether a process exists and isn't a zombie."""
+def works_on(pid: int, task_instance_id: str) -> bool:
+    """Return whether a process is a task's or supervises it; the local executor's supervisors go on to other tasks."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return task_instance_id.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
 

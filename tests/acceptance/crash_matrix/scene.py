@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from tests.acceptance.processes import is_running, task_processes
+from tests.acceptance.processes import task_processes, works_on
 from tests.acceptance.runs import ENDS, Run
 
 from .calls import At, Hold, Request
@@ -48,6 +48,7 @@ class Scene:
     run: Run | None = None
     _finished: float
     _ending: Mapping[str, int]
+    _ending_try: str
 
     def __init__(self, stage: Stage, row: Row) -> None:
         self.stage = stage
@@ -170,17 +171,20 @@ class Scene:
 
     def shut_down(self) -> None:
         """SIGTERM to the supervisor, as when a pod is evicted, a machine or a Celery worker stops; it passes it on."""
-        self._ending = task_processes(self.task().id)
+        self._ending_try = self.task().id
+        self._ending = task_processes(self._ending_try)
         os.kill(self._ending["supervisor"], signal.SIGTERM)
 
     def kill_what_is_left(self, *, after: float) -> None:
-        """SIGKILL those of a worker's processes that haven't ended so many seconds after it was to shut down."""
+        """SIGKILL those of a worker's processes that still work on the try so many seconds after it was to shut down."""
         deadline = time.monotonic() + after
-        while time.monotonic() < deadline and any(is_running(pid) for pid in self._ending.values()):
+        while (left := self._at_work()) and time.monotonic() < deadline:
             time.sleep(_LOOK_EVERY_SECONDS)
-        for pid in self._ending.values():
-            if is_running(pid):
-                os.kill(pid, signal.SIGKILL)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+
+    def _at_work(self) -> list[int]:
+        return [pid for pid in self._ending.values() if works_on(pid, self._ending_try)]
 
     # ----- the jobs
 
