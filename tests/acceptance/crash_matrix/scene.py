@@ -176,7 +176,7 @@ class Scene:
         os.kill(self._ending["supervisor"], signal.SIGTERM)
 
     def kill_what_is_left(self, *, after: float) -> None:
-        """SIGKILL those of a worker's processes that still work on the try so many seconds after it was to shut down."""
+        """SIGKILL the worker's processes that still work on the try so many seconds after it was to shut down."""
         deadline = time.monotonic() + after
         while (left := self._at_work()) and time.monotonic() < deadline:
             time.sleep(_LOOK_EVERY_SECONDS)
