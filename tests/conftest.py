@@ -29,25 +29,6 @@ os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(Path(__file__).parent / "integrat
 # No scheduler, which a task that resumes at once would outrun, is there; a test that starts one says otherwise.
 os.environ["AIRFLOW__SM_PROCESSING__SHORTEST_DEFERRAL"] = "0"
 
-ROOT = Path(__file__).parents[1]
-LONGEST = (
-    "tests/compat/test_older_triggerer.py",
-    "tests/integration/ui/test_stop.py",
-    "tests/integration/operators/test_bad_input.py",
-    "tests/integration/operators/test_modes.py",
-    "tests/integration/exactly_once/test_crowd.py",
-    "tests/integration/exactly_once/test_capacity.py",
-    "tests/integration/iam/test_policies.py",
-)
-"""Files of a minute or more in tiers of several processes: begun last, one would keep a process busy alone."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest files."""
-    ranks = {ROOT / file: rank for rank, file in enumerate(LONGEST)}
-    assert all(file.exists() for file in ranks), "a file of LONGEST was renamed"
-    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
-
 
 @pytest.fixture(scope="session", autouse=True)
 def service_models_parsed_once() -> None:
