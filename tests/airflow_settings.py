@@ -8,5 +8,7 @@ LITTLE_CPU = {
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     "AIRFLOW__CORE__EXECUTOR": "tests.preloading_executor.PreloadingExecutor",
 }
-"""For an Airflow that waits a lot and runs many short tasks. The demo, the compat and the production tier start their
-tasks without the preloading executor, as users do."""
+"""For an Airflow that waits a lot and runs many short tasks.
+
+The demo, the compat and the production tier start their tasks without the preloading executor, as users do.
+"""

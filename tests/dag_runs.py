@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ class Run:
     output: str
     """What the run printed."""
 
-    @property
+    @cached_property
     def logs(self) -> dict[str, str]:
         """What each task printed: they run one after the other."""
         marks = list(_TASK_STARTS.finditer(self.output))

@@ -205,7 +205,7 @@ _OWN_XCOM = "airflow.sdk.execution_time.xcom.BaseXCom"
 
 
 class _JobLinks:
-    """The links of a task's job, loaded when they are first read: not to parse a DAG file in a worker."""
+    """The links of a task's job, loaded when they are first read: a worker that parses a DAG file reads none."""
 
     def __get__(self, task: object, owner: type) -> Collection[ConsoleLink]:
         from airflow_sm_processing.links import JOB_LINKS

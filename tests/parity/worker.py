@@ -34,6 +34,7 @@ LIBRARIES = {
     ),
     "ours": ("airflow_sm_processing.processing", "airflow_sm_processing.image_uris"),
 }
+# By its path: this runs isolated, where `tests` can't be imported.
 runpy.run_path(str(Path(__file__).parents[1] / "service_models.py"))["share_service_models"]()
 
 

@@ -118,6 +118,15 @@ def test_parse_law_a_dag_file_loads_neither_boto3_nor_the_amazon_provider():
     assert before <= {"airflow.providers.amazon", "airflow.providers.amazon.get_provider_info"}
 
 
+def test_a_dag_file_loads_no_links():
+    """Only Airflow's serialization reads them, and a worker parses DAG files too."""
+    program = (
+        "import sys\nfrom airflow_sm_processing import ScriptProcessingOperator as Task\n"
+        "assert 'airflow_sm_processing.links' not in sys.modules\nassert len(Task.operator_extra_links) == 3"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
 def test_parse_law_a_task_that_is_defined_loads_neither_boto3_nor_the_amazon_provider():
     program = """
 from airflow.sdk import DAG
