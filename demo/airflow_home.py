@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CHECKOUT = Path(__file__).resolve().parent.parent
 EXAMPLES = CHECKOUT / "dags_examples"
 
+_LOCAL_SETTINGS = Path(__file__).with_name("airflow_local_settings.py")
 # All that Airflow gets of the caller's environment. HOME isn't in it: ~/.aws, ~/airflow and ~/.config stay unread.
 _KEPT = ("LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TERM", "TMPDIR", "TZ")
 # What makes tasks start soon on a small machine: fewer idle seconds and processes than production wants.
@@ -74,8 +75,9 @@ class AirflowHome:
                 raise HomeInUseError(f"Another process uses {self.path}: end it first.") from error
             if self.path.exists():
                 shutil.rmtree(self.path)
-            for folder in (self.path, self._user_home):
+            for folder in (self.path, self._user_home, self.path / "config"):
                 folder.mkdir(mode=0o700)
+            shutil.copy(_LOCAL_SETTINGS, self.path / "config")
             yield
 
     @property
@@ -129,8 +131,9 @@ class AirflowHome:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             # By default, all Airflows of a machine share one folder in /tmp.
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(self.path / "dag_bundles"),
-            # On a busy machine, a write may wait for another's far longer than SQLite's default 5 seconds.
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}?timeout=60",
+            # On a busy machine, a write may wait for another's far longer than SQLite's default 5 seconds, and the
+            # scheduler ends if it waits in vain.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}?timeout=300",
             # SQLAlchemy's pool stays as small as it is by default for SQLite: requests that wait for the one write lock
             # would use it up, and the one that has the lock would wait for a second connection.
             "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_ENABLED": "False",

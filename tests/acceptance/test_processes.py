@@ -36,6 +36,14 @@ with Processes(logs=Path(sys.argv[1])) as processes:
 """
 ASSIGNED = Path("/proc/sys/net/ipv4/ip_local_port_range")
 COUNTER = "import itertools, time; [print(n, flush=True) or time.sleep(0.01) for n in itertools.count()]"
+# 0 is OFF: https://www.sqlite.org/pragma.html#pragma_synchronous
+SYNCHRONOUS = """
+from airflow import settings
+from sqlalchemy import text
+settings.initialize()
+with settings.Session() as session:
+    print(session.execute(text("PRAGMA synchronous")).scalar_one())
+"""
 ORDERLY = STUBBORN.replace("signal.signal(signal.SIGINT, signal.SIG_IGN)", "")
 
 
@@ -135,6 +143,13 @@ def test_a_database_that_somebody_writes_to_is_not_writable(tmp_path: Path) -> N
             database.execute("BEGIN IMMEDIATE")
             assert not home.is_writable()
         assert home.is_writable()
+
+
+def test_airflow_does_not_keep_its_database_locked_until_the_disk_has_it(tmp_path: Path, logs: Path) -> None:
+    home = AirflowHome(path=tmp_path / "airflow", port=0)
+    with home.created(), Processes(logs=logs) as processes:
+        processes.run("settings", [sys.executable, "-c", SYNCHRONOUS], home.environment())
+    assert (logs / "settings.log").read_text().split()[-1] == "0"
 
 
 def test_a_child_that_ends_by_itself_is_told_with_the_end_of_its_log(logs: Path) -> None:
