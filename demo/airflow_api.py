@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +73,15 @@ class StateMismatch:
         )
 
 
-_MORE_ATTEMPTS, _SERVER_ERRORS = 3, 500
+def _is_servers_fault(error: BaseException) -> bool:
+    response = getattr(error.__cause__, "response", None)
+    return response is not None and response.is_server_error
+
+
+# On SQLite, Airflow gives up what another request, or another of its processes, holds up.
+_repeating = Retrying(
+    retry=retry_if_exception(_is_servers_fault), wait=wait_random(0.5, 1.5), stop=stop_after_attempt(12), reraise=True
+)
 
 
 class AirflowApi:
@@ -207,15 +216,7 @@ class AirflowApi:
         return self._request("GET", path, params=parameters).json()
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Ask for something; on SQLite, Airflow gives up what another of its processes holds up."""
-        for _ in range(_MORE_ATTEMPTS):
-            try:
-                return self._request_once(method, path, **options)
-            except AirflowApiError as error:
-                failed = getattr(error.__cause__, "response", None)
-                if failed is None or failed.status_code < _SERVER_ERRORS:
-                    raise
-        return self._request_once(method, path, **options)
+        return _repeating(self._request_once, method, path, **options)
 
     def _request_once(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
