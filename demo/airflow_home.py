@@ -131,9 +131,8 @@ class AirflowHome:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             # By default, all Airflows of a machine share one folder in /tmp.
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(self.path / "dag_bundles"),
-            # On a busy machine, a write may wait for another's far longer than SQLite's default 5 seconds.
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}?timeout=60",
-            # SQLAlchemy's pool stays as small as it is by default for SQLite: requests that wait for the one write lock
-            # would use it up, and the one that has the lock would wait for a second connection.
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_ENABLED": "False",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}",
+            # No bound: requests that wait for the one write lock would use up all connections, and the one that has the
+            # lock would wait for a second.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": "-1",
         }

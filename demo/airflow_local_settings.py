@@ -9,23 +9,26 @@ import asyncio
 import sqlite3
 
 from sqlalchemy import event
-from sqlalchemy.engine import Engine
+from sqlalchemy.pool import Pool
 
 __all__: tuple[str, ...] = ()  # Airflow would take each other name for a setting
 
-LONGEST_WAIT_IN_LOOP_MILLISECONDS = 2000
+# On a busy machine, a write may wait for another's far longer than SQLite's default 5 seconds.
+LOCK_TIMEOUT_MILLISECONDS = 60_000
+LOCK_TIMEOUT_IN_EVENT_LOOP_MILLISECONDS = 2_000
 
 
-@event.listens_for(Engine, "connect")
-def _wait_less_in_event_loops(connection: object, _record: object) -> None:
-    """Keep an event loop from waiting long for the lock of a SQLite database.
+@event.listens_for(Pool, "checkout")
+def _set_lock_timeout(connection: object, _record: object, _proxy: object) -> None:
+    """Set how long whoever uses a connection to a SQLite database waits for its lock: in an event loop, not for long.
 
     Airflow's API server writes what users do to its audit log in its event loop (`action_logging`). A request that has
     the lock at that moment needs the event loop to commit, so each waits for the other until the time-out of the
     loop's wait. Processes that have waited longer would have reached theirs, and the scheduler would have ended.
     """
-    if isinstance(connection, sqlite3.Connection) and _is_in_event_loop():
-        connection.execute(f"PRAGMA busy_timeout={LONGEST_WAIT_IN_LOOP_MILLISECONDS}")
+    if isinstance(connection, sqlite3.Connection):
+        timeout = LOCK_TIMEOUT_IN_EVENT_LOOP_MILLISECONDS if _is_in_event_loop() else LOCK_TIMEOUT_MILLISECONDS
+        connection.execute(f"PRAGMA busy_timeout={timeout}")
 
 
 def _is_in_event_loop() -> bool:

@@ -35,7 +35,7 @@ class Row:
     """Whether the job ends by itself when the task waits for it after the action."""
     meanwhile: Action | None = None
     """What happens to the task before the part of Airflow that was killed is started again."""
-    within: float = 240.0
+    within: float = 600.0
     """Seconds for each wait of the row."""
 
     @property

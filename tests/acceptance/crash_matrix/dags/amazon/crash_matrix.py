@@ -10,7 +10,7 @@ from pathlib import Path
 from airflow.providers.amazon.aws.operators.sagemaker import SageMakerProcessingOperator
 from airflow.sdk import dag
 
-TIME_TO_WAIT = timedelta(seconds=90)  # a busy machine takes half of it to get the task to wait
+TIME_TO_WAIT = timedelta(minutes=4)  # a busy machine took 90 seconds of it to get the task to wait
 SCRIPT = Path(__file__).parents[1] / "waits_at_own_gate.py"
 NAME, GATES = "{{ dag_run.conf['name'] }}", "{{ dag_run.conf['gates'] }}"
 CODE, RESULT = "/opt/ml/processing/input/code", "/opt/ml/processing/result"

@@ -7,7 +7,7 @@ from airflow.sdk import dag
 
 from airflow_sm_processing import ProcessingOutput, ScriptProcessingOperator
 
-TIME_TO_WAIT = timedelta(seconds=90)  # a busy machine takes half of it to get the task to wait
+TIME_TO_WAIT = timedelta(minutes=4)  # a busy machine took 90 seconds of it to get the task to wait
 SCRIPT = Path(__file__).parents[1] / "waits_at_own_gate.py"
 
 
