@@ -179,7 +179,7 @@ def production_airflow(home: AirflowHome) -> Iterator[ProductionAirflow]:
         database = f"postgresql+psycopg2://airflow@{HOST}:{servers['postgresql'].port}/airflow"
         connected = {
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_ENABLED": "True",  # the home's own settings are for SQLite
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": "10",  # as by default; the home has no bound, for SQLite
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database}",
             "AIRFLOW__CELERY__BROKER_URL": f"redis://{HOST}:{servers['redis'].port}/0",
         }
