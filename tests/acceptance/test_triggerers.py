@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from airflow_sm_processing.processing.log_events import LogPosition
+from airflow_sm_processing.xcoms import JOB_NAME_KEY, LOG_POSITION_KEY
 
 from .runs import Run
 
@@ -22,9 +25,9 @@ if TYPE_CHECKING:
     from .triggerers import Triggerers
 
 MAPPED = {"on_1": 40, "on_2": 10}
-"""The tasks of `dags/crowd.py` whose jobs have one host and two, and how often each is mapped."""
-LAST_SECONDS = timedelta(seconds=15)
-"""How much of what a log shows a triggerer's death may repeat: a position is kept every few seconds."""
+"""The tasks of `dags/crowd.py`, and how often each is mapped."""
+HOSTS = {"on_1": 1, "on_2": 2}
+"""How many hosts their jobs have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +43,8 @@ class Crowd:
     """The tasks whose trigger was started more often than the kill explains: two triggerers took it in the same moment,
     which SQLite has no row locks to prevent, or Airflow took a late triggerer for dead.
     """
-    shown_until: Mapping[str, datetime]
-    """The time of the newest line that each task's log showed shortly before the kill."""
+    saved_since: Mapping[str, datetime]
+    """From when on a triggerer that begins at the position that was saved before the kill may show a log's lines."""
     killed: int
     killed_at: datetime
     ended: list[TaskInstance]
@@ -53,12 +56,9 @@ def crowd(airflow: RunningAirflow, triggerers: Triggerers, gate_factory: Callabl
     triggerers.at_least(2)
     run = Run(airflow, "crowd", gate=gate_factory())
     tasks = all_deferred(run)
-    jobs = {task.label: str(run.xcoms(task.task_id, map_index=task.map_index)["job_name"]) for task in tasks}
+    xcoms = {task.label: run.xcoms(task.task_id, map_index=task.map_index) for task in tasks}
     shares = Counter(task.triggerer for task in tasks)
     killed = triggerers.numbered(shares.most_common(1)[0][0])
-    shown_until = {
-        task.label: max(line.time for line in run.job_lines(task.task_id, map_index=task.map_index)) for task in tasks
-    }
     killed_at = datetime.now(timezone.utc)
     triggerers.kill(killed)
     triggerers.start()
@@ -74,10 +74,10 @@ def crowd(airflow: RunningAirflow, triggerers: Triggerers, gate_factory: Callabl
     )
     return Crowd(
         run=run,
-        jobs=jobs,
+        jobs={label: str(found[JOB_NAME_KEY]) for label, found in xcoms.items()},
         triggerers={task.label: task.triggerer for task in tasks},
         taken_twice=taken_twice,
-        shown_until=shown_until,
+        saved_since={task.label: saved_since(xcoms[task.label], HOSTS[task.task_id]) for task in tasks},
         killed=killed.number,
         killed_at=killed_at,
         ended=ended,
@@ -95,6 +95,13 @@ def all_deferred(run: Run) -> list[TaskInstance]:
             f"three lines of {task.label}",
         )
     return run.tasks()
+
+
+def saved_since(xcoms: Mapping[str, Any], hosts: int) -> datetime:
+    """Return the time from which on a job's lines are read with the position in its task's XComs."""
+    streams = LogPosition.from_plain(xcoms[LOG_POSITION_KEY]).streams.values()
+    milliseconds = min(stream.since for stream in streams) if len(streams) == hosts else 0
+    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
 
 
 def until_a_line_is_newer(run: Run, task: TaskInstance, moment: datetime) -> None:
@@ -134,12 +141,12 @@ def test_every_line_of_every_host_is_in_its_tasks_log(
     assert missing == {label: set() for label in crowd.jobs}
 
 
-def test_only_lines_of_the_last_seconds_before_the_kill_are_repeated(crowd: Crowd) -> None:
+def test_only_lines_after_the_saved_position_are_repeated(crowd: Crowd) -> None:
     assert len(crowd.taken_twice) < 25
     for task in [task for task in crowd.ended if task.label not in crowd.taken_twice]:
         shown = Counter(crowd.run.job_lines(task.task_id, map_index=task.map_index))
         repeated = [line for line, count in shown.items() if count > 1]
         if crowd.triggerers[task.label] != crowd.killed:
             assert repeated == [], task.label
-        since = crowd.shown_until[task.label] - LAST_SECONDS
-        assert [line for line in repeated if not since < line.time < crowd.killed_at] == [], task.label
+        since = crowd.saved_since[task.label]
+        assert [line for line in repeated if not since <= line.time < crowd.killed_at] == [], task.label
