@@ -41,7 +41,8 @@ class Crowd:
     """Which triggerer had a task's trigger before the kill."""
     taken_twice: frozenset[str]
     """The tasks whose trigger was started more often than the kill explains: two triggerers took it in the same moment,
-    which SQLite has no row locks to prevent, or Airflow took a late triggerer for dead.
+    which SQLite has no row locks to prevent, or Airflow took a late triggerer for dead. Looked for before the kill too,
+    for Airflow empties the log that a triggerer has of a task when it starts the trigger there once more.
     """
     saved_since: Mapping[str, datetime]
     """From when on a triggerer that begins at the position that was saved before the kill may show a log's lines."""
@@ -59,6 +60,7 @@ def crowd(airflow: RunningAirflow, triggerers: Triggerers, gate_factory: Callabl
     xcoms = {task.label: run.xcoms(task.task_id, map_index=task.map_index) for task in tasks}
     shares = Counter(task.triggerer for task in tasks)
     killed = triggerers.numbered(shares.most_common(1)[0][0])
+    taken_twice = {task.label for task in tasks if trigger_starts(run, task) > 1}
     killed_at = datetime.now(timezone.utc)
     triggerers.kill(killed)
     triggerers.start()
@@ -67,16 +69,14 @@ def crowd(airflow: RunningAirflow, triggerers: Triggerers, gate_factory: Callabl
             until_a_line_is_newer(run, task, killed_at)
     run.open_gate()
     ended = run.ended()
-    taken_twice = frozenset(
-        task.label
-        for task in tasks
-        if run.trigger_starts(task.task_id, map_index=task.map_index) > (2 if task.triggerer == killed.number else 1)
-    )
+    taken_twice |= {
+        task.label for task in tasks if trigger_starts(run, task) > (2 if task.triggerer == killed.number else 1)
+    }
     return Crowd(
         run=run,
         jobs={label: str(found[JOB_NAME_KEY]) for label, found in xcoms.items()},
         triggerers={task.label: task.triggerer for task in tasks},
-        taken_twice=taken_twice,
+        taken_twice=frozenset(taken_twice),
         saved_since={task.label: saved_since(xcoms[task.label], HOSTS[task.task_id]) for task in tasks},
         killed=killed.number,
         killed_at=killed_at,
@@ -102,6 +102,11 @@ def saved_since(xcoms: Mapping[str, Any], hosts: int) -> datetime:
     streams = LogPosition.from_plain(xcoms[LOG_POSITION_KEY]).streams.values()
     milliseconds = min(stream.since for stream in streams) if len(streams) == hosts else 0
     return datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+
+
+def trigger_starts(run: Run, task: TaskInstance) -> int:
+    """Return how often a task's trigger was started, by the logs that there are of it."""
+    return run.trigger_starts(task.task_id, map_index=task.map_index)
 
 
 def until_a_line_is_newer(run: Run, task: TaskInstance, moment: datetime) -> None:
