@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
+from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from typing_extensions import Self
 
@@ -73,15 +73,21 @@ class StateMismatch:
         )
 
 
-def _is_servers_fault(error: BaseException) -> bool:
-    response = getattr(error.__cause__, "response", None)
-    return response is not None and response.is_server_error
-
-
-# On SQLite, Airflow gives up what another request, or another of its processes, holds up.
 _repeating = Retrying(
-    retry=retry_if_exception(_is_servers_fault), wait=wait_random(0.5, 1.5), stop=stop_after_attempt(12), reraise=True
+    retry=retry_if_result(lambda response: response.is_server_error),
+    retry_error_callback=lambda last: last.outcome and last.outcome.result(),
+    wait=wait_random(0.5, 1.5),
+    stop=stop_after_attempt(12),
 )
+
+
+def repeated(request: Callable[..., httpx.Response], *arguments: Any, **options: Any) -> httpx.Response:
+    """Make a request, again if the server failed: on SQLite, Airflow gives up while another holds the database's lock.
+
+    Returns:
+        The first answer that isn't an error of the server's, or the last.
+    """
+    return _repeating(request, *arguments, **options)
 
 
 class AirflowApi:
@@ -216,20 +222,17 @@ class AirflowApi:
         return self._request("GET", path, params=parameters).json()
 
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        return _repeating(self._request_once, method, path, **options)
-
-    def _request_once(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
             if not self._logged_in:
                 self._log_in()
-            return self._http.request(method, f"/api/v2/{path}", **options).raise_for_status()
+            return repeated(self._http.request, method, f"/api/v2/{path}", **options).raise_for_status()
         except httpx.HTTPError as error:
             raise AirflowApiError(
                 f"Airflow's API server on {self._http.base_url} failed: {method} {path}: {error}"
             ) from error
 
     def _log_in(self) -> None:
-        token = self._http.get("/auth/token").raise_for_status().json()["access_token"]
+        token = repeated(self._http.get, "/auth/token").raise_for_status().json()["access_token"]
         self._http.headers["Authorization"] = f"Bearer {token}"
         self._logged_in = True
 

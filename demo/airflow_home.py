@@ -133,6 +133,6 @@ class AirflowHome:
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(self.path / "dag_bundles"),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}",
             # No bound: requests that wait for the one write lock would use up all connections, and the one that has the
-            # lock would wait for a second.
+            # lock would wait for a second connection.
             "AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": "-1",
         }

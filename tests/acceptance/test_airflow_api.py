@@ -16,20 +16,20 @@ from demo.ports import HOST
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ANSWERS = {"/auth/token": {"access_token": "token"}, "/api/v2/dags/a/dagRuns/b": {"state": "running"}}
+TOKEN, RUN = "/auth/token", "/api/v2/dags/a/dagRuns/b"
+ANSWERS = {TOKEN: {"access_token": "token"}, RUN: {"state": "running"}}
 
 
 @contextmanager
 def api_server(*statuses: int) -> Iterator[tuple[str, list[str]]]:
-    """Serve answers with these statuses, then with 200, and yield the URL and the paths that are asked for."""
+    """Answer with these statuses, from then on with the last, and yield the URL and the paths that are asked for."""
     asked: list[str] = []
     left = list(statuses)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            is_token = self.path == "/auth/token"
-            self.send_response(200 if is_token or not left else left.pop(0))
+            self.send_response(left.pop(0) if len(left) > 1 else left[0])
             self.end_headers()
             self.wfile.write(json.dumps(ANSWERS[self.path]).encode())
 
@@ -47,12 +47,18 @@ def api_server(*statuses: int) -> Iterator[tuple[str, list[str]]]:
 
 
 def test_what_the_server_failed_to_do_is_asked_again() -> None:
-    with api_server(500, 503) as (url, asked), AirflowApi(url) as api:
+    with api_server(500, 200, 500, 503, 200) as (url, asked), AirflowApi(url) as api:
         assert api.run_state("a", "b") == "running"
-    assert asked == ["/auth/token", *["/api/v2/dags/a/dagRuns/b"] * 3]
+    assert asked == [*[TOKEN] * 2, *[RUN] * 3]
 
 
 def test_what_the_server_refuses_is_asked_once() -> None:
-    with api_server(404) as (url, asked), AirflowApi(url) as api, pytest.raises(AirflowApiError, match="404"):
+    with api_server(200, 404) as (url, asked), AirflowApi(url) as api, pytest.raises(AirflowApiError, match="404"):
         api.run_state("a", "b")
-    assert asked == ["/auth/token", "/api/v2/dags/a/dagRuns/b"]
+    assert asked == [TOKEN, RUN]
+
+
+def test_a_server_that_goes_on_failing_is_told_by_its_last_answer() -> None:
+    with api_server(200, 503) as (url, asked), AirflowApi(url) as api, pytest.raises(AirflowApiError, match="503"):
+        api.run_state("a", "b")
+    assert asked == [TOKEN, *[RUN] * 12]

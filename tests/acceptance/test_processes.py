@@ -36,7 +36,7 @@ with Processes(logs=Path(sys.argv[1])) as processes:
 """
 ASSIGNED = Path("/proc/sys/net/ipv4/ip_local_port_range")
 COUNTER = "import itertools, time; [print(n, flush=True) or time.sleep(0.01) for n in itertools.count()]"
-# Prints how long it waits for a lock: outside of an event loop, and in one.
+# Prints for how many milliseconds Airflow waits for its database's lock: outside of an event loop, and in one.
 WAITS = """
 import asyncio
 from airflow import settings
@@ -150,9 +150,7 @@ def test_a_database_that_somebody_writes_to_is_not_writable(tmp_path: Path) -> N
         assert home.is_writable()
 
 
-def test_an_event_loop_of_airflow_waits_less_for_the_database_than_other_processes_do(
-    tmp_path: Path, logs: Path
-) -> None:
+def test_airflow_waits_less_for_its_databases_lock_in_an_event_loop(tmp_path: Path, logs: Path) -> None:
     home = AirflowHome(path=tmp_path / "airflow", port=0)
     with home.created(), Processes(logs=logs) as processes:
         processes.run("waits", [sys.executable, "-c", WAITS], home.environment())

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from tenacity import Retrying, retry_if_result, stop_after_attempt, wait_random
 
+from demo.airflow_api import repeated
 from demo.airflow_home import AirflowHome
 from demo.airflow_services import running_airflow
 from demo.ports import HOST, free_port
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 HINT = "Stop the job in the AWS console, or set [sm_processing] ask_sagemaker = True to let the API server stop it."
-# On SQLite, Airflow gives up the entry in its audit log, and so the request, if another holds the database's lock.
-_repeating = Retrying(
-    retry=retry_if_result(lambda answer: answer.is_server_error),
-    retry_error_callback=lambda last: last.outcome and last.outcome.result(),
-    wait=wait_random(0.5, 1.5),
-    stop=stop_after_attempt(12),
-)
 
 
 class Tab:
@@ -46,7 +39,7 @@ class Tab:
 
     def stop(self) -> httpx.Response:
         body, headers = {"job_name": self.shown()["job"]["job_name"]}, {"X-SM-Processing": "stop"}
-        return _repeating(httpx.post, f"{self._path}/stop", params=self._place, json=body, headers=headers, timeout=60)
+        return repeated(httpx.post, f"{self._path}/stop", params=self._place, json=body, headers=headers, timeout=60)
 
     def wait_for(self, task_state: str, job_status: str = "InProgress") -> None:
         def is_there() -> bool:
