@@ -6,6 +6,7 @@ itself are imported, and nothing in them is replaced, except that botocore reads
 
 from __future__ import annotations
 
+import gc
 import importlib
 import inspect
 import json
@@ -13,7 +14,7 @@ import os
 import runpy
 import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import boto3
 
@@ -36,6 +37,11 @@ LIBRARIES = {
 }
 # By its path: this runs isolated, where `tests` can't be imported.
 runpy.run_path(str(Path(__file__).parents[1] / "service_models.py"))["share_service_models"]()
+gc.set_threshold(50_000)  # see tests/conftest.py
+
+
+UNUSED_SERVICES = {"sagemaker-runtime", "sagemaker-featurestore-runtime", "sagemaker-metrics"}
+"""Those for which the SDK's Session makes a client that no processor calls."""
 
 
 class ConfiguredSession(boto3.Session):
@@ -44,13 +50,20 @@ class ConfiguredSession(boto3.Session):
     The SDK names AWS's own host for STS, which would win over the configuration.
     """
 
+    _unused: ClassVar[dict[str, Any]] = {}
+
     def __init__(self, access_key: str, region: str) -> None:
         super().__init__(access_key, "secret", region_name=region)
 
     def client(self, service_name: str, *arguments: Any, **options: Any) -> Any:
-        """Make the client, whatever endpoint is asked for."""
+        """Make the client, whatever endpoint is asked for; of those that are never called, one is enough."""
+        if service_name in self._unused:
+            return self._unused[service_name]
         make: Any = super().client  # its stubs know each service by name
-        return make(service_name, *arguments, **{**options, "endpoint_url": None})
+        made = make(service_name, *arguments, **{**options, "endpoint_url": None})
+        if service_name in UNUSED_SERVICES:
+            self._unused[service_name] = made
+        return made
 
 
 class Library:
