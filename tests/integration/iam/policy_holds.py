@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .conftest import Guard
 
 LISTING = "sagemaker:ListProcessingJobs"
+LOG_READING = "logs:FilterLogEvents"
 OPTIONAL = {"sagemaker:AddTags", "sagemaker:ListTags", LISTING}
 COMMON = {
     "role": "SageMakerRole",
@@ -46,7 +47,7 @@ LINES = (
     "import os, time; [print(line, flush=True) or time.sleep(0.5) for line in range(8)]; "
     "[time.sleep(0.1) for _ in iter(lambda: os.path.exists({gate!r}), True)]"
 )
-SECONDS = 120  # until the jobs are listed, at most
+SECONDS = 120  # until the jobs are listed and their logs read, at most
 SEVERAL_PARTS = 9 * 1024**2  # bytes: s3transfer and the CRT client upload 8 MB at a time
 
 
@@ -88,7 +89,7 @@ def actions(document: dict[str, Any]) -> set[str]:
 
 
 def run_all(dag: DAG, server: LocalSageMaker, guard: Guard, gate: Path) -> dict[str, str]:
-    """Run each task to its end, some again, and return the states; jobs that wait at the gate are listed before."""
+    """Run each task to its end, some again, and return the states; triggers ask for jobs that wait at the gate."""
     states = {}
     with installed(Supervisor()) as runner:
         run: Callable[[str], str] = lambda task_id: runner.run(dag.get_task(task_id)).state  # noqa: E731
@@ -108,7 +109,7 @@ def deferred(runner: Runner, dag: DAG, guard: Guard, gate: Path) -> list[str]:
     triggers = [ProcessingJobTrigger(**runner.run(task).deferred.trigger_kwargs) for task in tasks]
 
     async def all_events() -> list[Any]:
-        events, _ = await asyncio.gather(first_events(triggers), asyncio.to_thread(open_when_listed, gate, guard))
+        events, _ = await asyncio.gather(first_events(triggers), asyncio.to_thread(open_when_asked_for, gate, guard))
         return events
 
     return [
@@ -117,10 +118,10 @@ def deferred(runner: Runner, dag: DAG, guard: Guard, gate: Path) -> list[str]:
     ]
 
 
-def open_when_listed(gate: Path, guard: Guard) -> None:
-    """Open the gate once the jobs that wait at it were to be listed, whether or not that is allowed."""
+def open_when_asked_for(gate: Path, guard: Guard) -> None:
+    """Open the gate once triggers have asked for the jobs that wait at it, and for their logs, allowed or not."""
     deadline = time.monotonic() + SECONDS
-    while LISTING not in guard.used and LISTING not in guard.denied and time.monotonic() < deadline:
+    while not {LISTING, LOG_READING} <= guard.used | guard.denied and time.monotonic() < deadline:
         time.sleep(0.05)
     gate.touch()
 
