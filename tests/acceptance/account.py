@@ -6,6 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow_sm_processing.local import LocalSageMaker
 
 BUCKET = "watched"
@@ -19,8 +21,20 @@ class Account:
         self._account_id = sagemaker.account_id
         sagemaker.client("s3").create_bucket(Bucket=BUCKET)
 
-    def start(self, name: str, *, seconds: float = 0.0, code: int = 0, tags: tuple[str, ...] = ("for",)) -> None:
-        script = f"import time; time.sleep({seconds}); open('/opt/ml/processing/out/a', 'w').write('x'); exit({code})"
+    def start(
+        self,
+        name: str,
+        *,
+        seconds: float = 0.0,
+        gate: Path | None = None,
+        code: int = 0,
+        tags: tuple[str, ...] = ("for",),
+    ) -> None:
+        """Start a job that ends after some seconds, or when the gate is there if it has one."""
+        waits = f"time.sleep({seconds})"
+        if gate is not None:
+            waits = f"[time.sleep(0.1) for _ in iter(lambda: os.path.exists({str(gate)!r}), True)]"
+        script = f"import os, time; {waits}; open('/opt/ml/processing/out/a', 'w').write('x'); exit({code})"
         output = {"S3Uri": f"s3://{BUCKET}/{name}", "LocalPath": "/opt/ml/processing/out", "S3UploadMode": "EndOfJob"}
         self._client.create_processing_job(
             ProcessingJobName=name,

@@ -190,16 +190,20 @@ def test_the_minimal_one_keeps_what_tells_whose_a_chosen_name_is(guarded: LocalS
 )
 @pytest.mark.parametrize("deferrable", [False, True])
 def test_it_allows_exactly_what_sensors_call(
-    guarded: LocalSageMaker, guard: Guard, which: dict[str, str], minimal: bool, deferrable: bool
+    guarded: LocalSageMaker, guard: Guard, which: dict[str, str], minimal: bool, deferrable: bool, tmp_path: Path
 ):
-    Account(guarded).start("elsewhere-1", seconds=2.0)
+    gate = tmp_path / "gate"
+    Account(guarded).start("elsewhere-1", gate=gate)
     with DAG("a_dag", schedule=None) as dag:
         sensor = ProcessingJobSensor(task_id="sensor", deferrable=deferrable, poll_interval=0.2, **which)
     guard.used.clear()
     guard.policy = policy(dag, minimal=minimal)
     with installed(Supervisor()) as runner:
+        if not deferrable:
+            gate.touch()
         ended = runner.run(sensor)
         if deferrable:
+            gate.touch()  # a job that had ended before would be no reason to defer
             (event,) = asyncio.run(first_events([JobSensorTrigger(**ended.deferred.trigger_kwargs)]))
             ended = runner.run(sensor, resume=("execute_complete", {"event": event}))
     assert ended.state == "success"
