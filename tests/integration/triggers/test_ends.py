@@ -18,6 +18,7 @@ from airflow_sm_processing.watcher.watches import JobOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from airflow_sm_processing.local import LocalSageMaker
     from tests.task_runner import Ended, Runner
@@ -32,14 +33,15 @@ def trigger_of(ended: Ended) -> ProcessingJobTrigger:
     return ProcessingJobTrigger(**deserialize(ended.deferred.trigger_kwargs))
 
 
-def fired_by(trigger: ProcessingJobTrigger) -> Any:
+async def event_of(trigger: ProcessingJobTrigger) -> Any:
     """Return the one event of a trigger."""
-
-    async def run() -> list[Any]:
-        return [event async for event in trigger.run()]
-
-    (event,) = asyncio.run(run())
+    (event,) = [event async for event in trigger.run()]
     return event
+
+
+def fired_by(trigger: ProcessingJobTrigger) -> Any:
+    """Run a trigger to its end, and return its event."""
+    return asyncio.run(event_of(trigger))
 
 
 def resumed(runner: Runner, task: Any, ended: Ended, event: JobEvent) -> Ended:
@@ -176,12 +178,24 @@ def test_what_fails_between_submission_and_deferral_stops_the_job(
 
 
 def test_trigger_and_worker_together_show_each_line_once(
-    runner: Runner, task_factory: TaskFactory, capfd: pytest.CaptureFixture[str]
+    runner: Runner, task_factory: TaskFactory, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ):
-    task = task_factory(f"{THREE_LINES}; import time; time.sleep(4)", deferrable=True, poll_interval=1)
+    gate = tmp_path / "gate"
+    waits = f"import pathlib, time; [time.sleep(0.1) for _ in iter(pathlib.Path({str(gate)!r}).exists, True)]"
+    task = task_factory(f"{THREE_LINES}; import sys; sys.stdout.flush(); {waits}", deferrable=True, poll_interval=1)
     deferred = runner.run(task)
-    event = JobEvent.from_payload(fired_by(trigger_of(deferred)).payload)
-    assert lines_in(capfd.readouterr().out) == ["one", "two", "three"]
+    shown: list[str] = []
+
+    async def fired_when_shown() -> Any:
+        firing = asyncio.create_task(event_of(trigger_of(deferred)))
+        while len(shown) < len(("one", "two", "three")) and not firing.done():
+            await asyncio.sleep(0.1)
+            shown.extend(lines_in((await asyncio.to_thread(capfd.readouterr)).out))
+        gate.touch()
+        return await firing
+
+    event = JobEvent.from_payload(asyncio.run(fired_when_shown()).payload)
+    assert shown == ["one", "two", "three"]
     assert resumed(runner, task, deferred, event).state == "success"
     assert lines_in(capfd.readouterr().out) == []
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     JobFactory = Callable[[str], ProcessingJob]
 
+SOON = 30.0
+"""Seconds; far less than what the jobs and the patience of these tests last, and enough for a busy machine."""
+
 
 async def payloads(trigger: ProcessingJobTrigger) -> list[Any]:
     """Return everything that a trigger yields until it is done."""
@@ -54,7 +57,7 @@ def test_it_fires_at_its_deadline(job_factory: JobFactory, stop_on_kill: bool, s
     late = time.time() - at
     fired = JobEvent(job_name=job.job_name, outcome=JobOutcome.DEADLINE, deadline=Deadline(at, "max_wait"))
     assert events == [fired.to_payload()]
-    assert 0 <= late < 5
+    assert 0 <= late < SOON
     assert job.description().status.value in statuses
 
 
@@ -63,7 +66,7 @@ def test_a_long_poll_interval_does_not_put_off_the_deadline(job_factory: JobFact
     at = time.time() + 0.3
     trigger = ProcessingJobTrigger(job.job_name, poll_interval=60, deadline=[at, "max_wait"])
     (event,) = asyncio.run(payloads(trigger))
-    assert (event["outcome"], 0 <= time.time() - at < 20) == ("deadline", True)
+    assert (event["outcome"], 0 <= time.time() - at < SOON) == ("deadline", True)
 
 
 def test_a_deadline_is_a_moment_and_does_not_begin_anew_with_the_trigger(job_factory: JobFactory):
@@ -74,7 +77,7 @@ def test_a_deadline_is_a_moment_and_does_not_begin_anew_with_the_trigger(job_fac
     started = time.monotonic()
     (event,) = asyncio.run(payloads(again))
     assert (event["outcome"], event["deadline"]) == ("deadline", list(first.deadline or ()))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < SOON
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,7 @@ def test_what_does_not_pass_in_time_is_trouble(
     (event,), seconds = waited(job.job_name, connection=impatient(), max_transient_seconds=0.5)
     assert (event["job_name"], event["outcome"], event["deadline"]) == (job.job_name, "trouble", None)
     assert says in event["message"]
-    assert 0.5 <= seconds < 5
+    assert 0.5 <= seconds < SOON
 
 
 def test_an_unknown_job_is_told_at_once():
@@ -118,7 +121,7 @@ def test_an_unknown_job_is_told_at_once():
     (event,), seconds = waited("no-such-job", deadline=[at, "max_wait"], max_transient_seconds=60)
     assert (event["outcome"], event["deadline"]) == ("unknown", [at, "max_wait"])
     assert "DescribeProcessingJob for no-such-job failed" in event["message"]
-    assert seconds < 5
+    assert seconds < SOON
 
 
 def test_a_connection_that_cannot_be_used_is_trouble():

@@ -191,7 +191,7 @@ def test_deferred_it_times_out_and_the_job_goes_on(
     deferred = runner.run(sensor)
     event = asyncio.run(fired(trigger_of(deferred)))
     assert event["outcome"] == "deadline"
-    assert 0 <= time.time() - event["deadline"] < 5
+    assert 0 <= time.time() - event["deadline"] < 30  # the job lasts a minute
     resumed = runner.run(sensor, resume=("execute_complete", {"event": event}))
     assert (resumed.state, isinstance(resumed.error, AirflowSensorTimeout)) == (state, not soft_fail)
     assert job.description().status.value == "InProgress"
