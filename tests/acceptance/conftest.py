@@ -17,7 +17,7 @@ from tests.airflow_settings import LITTLE_CPU
 
 from .crash_matrix.summary import SOAK, add_summary
 from .metrics import listening
-from .runs import Gate, JobLine, Run
+from .runs import PATIENCE_SECONDS, Gate, JobLine, Run
 from .triggerers import Triggerers
 
 if TYPE_CHECKING:
@@ -151,10 +151,10 @@ def status_of(sagemaker: LocalSageMaker) -> Callable[[str], str]:
 
 @pytest.fixture(scope="session")
 def last_status_of(status_of: Callable[[str], str]) -> Callable[[str], str]:
-    """Waits for a job's end, at most as long as a stop takes, and returns its status then."""
+    """Waits for a job's end, and returns its status then."""
 
     def wait(job_name: str) -> str:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while (status := status_of(job_name)) in {"InProgress", "Stopping"}:
             assert time.monotonic() < deadline, f"{job_name} is {status} still"
             time.sleep(0.5)

@@ -133,7 +133,7 @@ def test_the_ui_loads_a_folder_of_ones_own_even_if_a_file_of_it_is_broken(
         try:
             assert any("Ctrl-C stops everything" in line for line in ui.stdout)
             with AirflowApi(f"http://127.0.0.1:{port}") as api:
-                deadline = time.monotonic() + 90
+                deadline = time.monotonic() + 300
                 while not (api.dag_ids() and api.import_errors()) and time.monotonic() < deadline:
                     time.sleep(0.5)
                 assert api.dag_ids() == {"mine"}

@@ -57,7 +57,7 @@ def logs(tmp_path: Path) -> Path:
     return tmp_path / "logs"
 
 
-def eventually(fact, within=30.0):
+def eventually(fact, within=300.0):
     """Wait until something is so."""
     deadline = time.monotonic() + within
     while not (found := fact()):

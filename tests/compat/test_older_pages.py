@@ -32,7 +32,7 @@ def http(commands: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[h
         fill = [str(commands / "python"), "-m", "benchmarks.recorded_jobs", str(JOBS)]
         processes.run("fill", fill, environment | {"PYTHONPATH": str(ROOT)})
         processes.start("api-server", ["airflow", "api-server", "--workers", "1"], environment)
-        processes.wait_until(lambda: bool(api.health()), within=120, what="The API server")
+        processes.wait_until(lambda: bool(api.health()), within=300, what="The API server")
         with httpx.Client(base_url=home.url, timeout=60) as client:
             token = client.get("/auth/token").raise_for_status().json()["access_token"]
             client.headers["Authorization"] = f"Bearer {token}"

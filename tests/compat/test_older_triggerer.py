@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,7 @@ from demo.airflow_home import AirflowHome
 from demo.airflow_services import running_airflow
 from demo.ports import free_port
 from tests.acceptance.account import Account
-from tests.acceptance.runs import Run
+from tests.acceptance.runs import PATIENCE_SECONDS, Run
 from tests.acceptance.triggerers import Triggerers
 
 if TYPE_CHECKING:
@@ -104,19 +105,19 @@ def test_completed_jobs_are_told_once_with_the_memory_in_a_variable(
         account.start(started[-1], seconds=1.0)
         return bool(told())
 
-    until = airflow.processes.wait_until
+    until = partial(airflow.processes.wait_until, within=PATIENCE_SECONDS)
     airflow.wait_for_dags("watching")
-    until(begins, within=120, what="the first event")
+    until(begins, what="the first event")
     key = CompletedJobsTrigger(job_name_prefix="watched-").store_key
-    until(lambda: started[-1] in airflow.api.variable(key), within=60, what="the last job to be remembered")
+    until(lambda: started[-1] in airflow.api.variable(key), what="the last job to be remembered")
     (triggerer,) = triggerers.at_least(1)
     triggerers.stop(triggerer)
     account.start("watched-meanwhile")
-    until(lambda: account.status("watched-meanwhile") == "Completed", within=60, what="the job")
+    until(lambda: account.status("watched-meanwhile") == "Completed", what="the job")
     triggerers.start()
-    until(lambda: "watched-meanwhile" in told(), within=120, what="what completed while no triggerer ran")
+    until(lambda: "watched-meanwhile" in told(), what="what completed while no triggerer ran")
     account.start("watched-last")
-    until(lambda: "watched-last" in told(), within=60, what="the last event")
+    until(lambda: "watched-last" in told(), what="the last event")
     assert set(told().values()) == {1}
     log = (airflow.home.path / "logs" / "triggerer.log").read_text()
     assert "this Airflow has no state store for assets, so its state is in an Airflow variable" in log

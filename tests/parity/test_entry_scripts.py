@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_sm_processing.local import LocalSageMaker
+from tests.waiting import wait_until
 from tests.wheels import TINY_WHEEL, make_tiny_wheel
 
 from .case import Case, processing_input, processing_output
@@ -96,10 +97,9 @@ def replayed(sagemaker: LocalSageMaker, wire: Wire, name: str) -> dict[str, Any]
     s3.delete_object(Bucket="results", Key="out/told.json")
     role = f"arn:aws:iam::{sagemaker.account_id}:role/SageMakerRole"
     client.create_processing_job(**wire.request | {"ProcessingJobName": name, "RoleArn": role})
-    deadline = time.monotonic() + 120
-    while (job := client.describe_processing_job(ProcessingJobName=name))["ProcessingJobStatus"] == "InProgress":
-        assert time.monotonic() < deadline, job
-        time.sleep(0.1)
+    describe = partial(client.describe_processing_job, ProcessingJobName=name)
+    wait_until(lambda: describe()["ProcessingJobStatus"] != "InProgress", shows=describe)
+    job = describe()
     told = s3.list_objects_v2(Bucket="results", Prefix="out/told.json").get("Contents")
     return {
         "status": job["ProcessingJobStatus"],

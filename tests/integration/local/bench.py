@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import itertools
 import tarfile
-import time
 from typing import TYPE_CHECKING, Any
+
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -118,11 +119,12 @@ class Bench:
 
     def end_training(self, name: str) -> dict[str, Any]:
         """Wait until a training job has ended."""
-        deadline = time.monotonic() + 60
-        while "TrainingEndTime" not in (described := self.describe_training(name)):
-            assert time.monotonic() < deadline, described
-            time.sleep(0.02)
-        return described
+
+        def ended() -> dict[str, Any] | None:
+            described = self.describe_training(name)
+            return described if "TrainingEndTime" in described else None
+
+        return wait_until(ended, shows=lambda: self.describe_training(name))
 
     def train(self, command: Sequence[str] | None, **more: Any) -> dict[str, Any]:
         return self.end_training(self.create_training(command, **more))
@@ -146,11 +148,12 @@ class Bench:
 
     def wait_for(self, name: str, *, field: str) -> dict[str, Any]:
         """Wait until a field of the description is there."""
-        deadline = time.monotonic() + 60
-        while field not in (described := self.describe(name)):
-            assert time.monotonic() < deadline, described
-            time.sleep(0.02)
-        return described
+
+        def having() -> dict[str, Any] | None:
+            described = self.describe(name)
+            return described if field in described else None
+
+        return wait_until(having, shows=lambda: self.describe(name))
 
     def end(self, name: str) -> dict[str, Any]:
         return self.wait_for(name, field="ProcessingEndTime")
@@ -192,11 +195,13 @@ class Bench:
 
     def wait_for_line(self, name: str, line: str, group: str = LOG_GROUP) -> None:
         """Wait until every host has written a line."""
-        deadline = time.monotonic() + 60
-        while True:
+
+        def written() -> dict[str, list[str]]:
             streams = self.cloudwatch.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
-            logs = self.logs(name, group) if streams else {}
-            if logs and all(line in lines for lines in logs.values()):
-                return
-            assert time.monotonic() < deadline, logs
-            time.sleep(0.02)
+            return self.logs(name, group) if streams else {}
+
+        def is_written() -> bool:
+            logs = written()
+            return bool(logs) and all(line in lines for lines in logs.values())
+
+        wait_until(is_written, shows=written)

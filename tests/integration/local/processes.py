@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from pathlib import Path
+
+from tests.waiting import wait_until
 
 
 def running(marker: str) -> list[str]:
@@ -20,11 +21,8 @@ def running(marker: str) -> list[str]:
     return found
 
 
-def wait_until_gone(marker: str, *, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while left := running(marker):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.02)
+def wait_until_gone(marker: str) -> None:
+    wait_until(lambda: not running(marker), shows=lambda: running(marker))
 
 
 def children(parent: int) -> set[int]:

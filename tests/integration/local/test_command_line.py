@@ -8,13 +8,15 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+
+from tests.time_limits import HANGS_AFTER_SECONDS
+from tests.waiting import wait_until
 
 from .bench import LOG_GROUP
 from .processes import running, wait_until_gone
@@ -40,11 +42,8 @@ def serving(
         env=os.environ | {"TMPDIR": str(folder)},
     )
     try:
-        deadline = time.monotonic() + 60
-        while not ready.exists():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: ready.exists() or process.poll() is not None, shows=lambda: "the server isn't ready")
+        assert process.poll() is None, process.communicate()
         yield process, json.loads(ready.read_text())
     finally:
         process.kill()
@@ -72,10 +71,8 @@ def _start_sleeper(ready: dict[str, Any], marker: str) -> None:
         AppSpecification={"ImageUri": "image", "ContainerEntrypoint": ["sh", "-c", script]},
         ProcessingResources={"ClusterConfig": {"InstanceCount": 2, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}},
     )
-    deadline = time.monotonic() + 30
-    while len([command for command in running(marker) if command.startswith("sleep")]) < 6:
-        assert time.monotonic() < deadline, running(marker)
-        time.sleep(0.02)
+    sleeping = lambda: [command for command in running(marker) if command.startswith("sleep")]  # noqa: E731
+    wait_until(lambda: len(sleeping()) >= 6, shows=lambda: running(marker))
     assert logs.describe_log_groups(logGroupNamePrefix=LOG_GROUP)["logGroups"]
     for opened in (sagemaker, logs):
         opened.close()
@@ -98,7 +95,7 @@ def test_a_signal_ends_the_server_and_its_jobs_and_leaves_nothing(tmp_path: Path
     with serving(tmp_path) as (process, ready):
         _start_sleeper(ready, marker)
         process.send_signal(number)
-        _, complaints = process.communicate(timeout=30)
+        _, complaints = process.communicate(timeout=HANGS_AFTER_SECONDS)
         assert (process.returncode, complaints) == (0, "")
         assert running(marker) == []
     assert [path.name for path in tmp_path.iterdir()] == ["ready.json"]
@@ -115,7 +112,7 @@ def test_nothing_is_written_outside_of_the_data_folder(tmp_path: Path):
         _start_sleeper(ready, f"600.{os.getpid()}5")
         assert [path.name for path in elsewhere.iterdir()] == ["ready.json"]
         process.terminate()
-        process.communicate(timeout=30)
+        process.communicate(timeout=HANGS_AFTER_SECONDS)
     assert [path.name for path in elsewhere.iterdir()] == ["ready.json"]
     assert list((data / "jobs").iterdir()) == []
 
@@ -216,7 +213,7 @@ def test_run_creates_airflows_database_where_a_terminal_says_yes(tmp_path: Path,
         said = _read_until(ours, "[Y/n] ")
         os.write(ours, b"\n")
         said += _read_until(ours, None)
-        listed = process.communicate(timeout=120)[0]
+        listed = process.communicate(timeout=HANGS_AFTER_SECONDS)[0]
     os.close(ours)
     assert (
         f"There is no Airflow database in {tmp_path / 'airflow.db'} yet. Create it with `airflow db migrate`?" in said
@@ -249,7 +246,7 @@ time.sleep(600)
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     process.terminate()
-    assert process.wait(timeout=30) == 9
+    assert process.wait(timeout=HANGS_AFTER_SECONDS) == 9
     process.stdout.close()
 
 

@@ -7,13 +7,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_sm_processing.local import LocalSageMaker
+from tests.waiting import wait_until
 
 from .processes import wait_until_gone
 from .test_command_line import client, serving
@@ -49,11 +49,7 @@ def start_job(ready: dict[str, Any], name: str, command: list[str]) -> None:
 
 
 def wait_for(path: Path, pattern: str) -> Path:
-    deadline = time.monotonic() + 60
-    while not (found := list(path.glob(pattern))):
-        assert time.monotonic() < deadline, list(path.rglob("*"))
-        time.sleep(0.02)
-    return found[0]
+    return wait_until(lambda: next(path.glob(pattern), None), shows=lambda: list(path.rglob("*")))
 
 
 def open_to_others(folder: Path) -> dict[str, str]:
@@ -145,10 +141,7 @@ def test_a_start_cleans_what_killed_servers_left_and_nothing_else(tmp_path: Path
         assert list((data / "jobs").iterdir()) == [own]
         start_job(ready, "kept", ["true"])
         folder = wait_for(data, "jobs/kept-*")
-        deadline = time.monotonic() + 60
-        while (folder / "job-is-running").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: not (folder / "job-is-running").exists(), shows=lambda: list(folder.iterdir()))
         process.kill()
     with LocalSageMaker(data_dir=data):
         assert {path.name for path in (data / "jobs").iterdir()} == {own.name, folder.name}

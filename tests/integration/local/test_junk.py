@@ -8,7 +8,6 @@ import shlex
 import shutil
 import socket
 import subprocess
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_sm_processing.local import Fault, LocalSageMaker
+from tests.waiting import wait_until
 
 from .bench import channel, code, s3_input, s3_output
 from .test_command_line import COMMAND, client, serving
@@ -471,10 +471,9 @@ def test_a_full_disk_is_named(tmp_path: Path, options: str):
             },
             ProcessingInputs=[s3_input("in", "s3://bucket/in/", "/opt/ml/processing/in")],
         )
-        deadline = time.monotonic() + 60
-        while "FailureReason" not in (job := sagemaker.describe_processing_job(ProcessingJobName="full")):
-            assert time.monotonic() < deadline, job
-            time.sleep(0.02)
+        describe = lambda: sagemaker.describe_processing_job(ProcessingJobName="full")  # noqa: E731
+        wait_until(lambda: "FailureReason" in describe(), shows=describe)
+        job = describe()
         assert "No space left on device" in job["FailureReason"]
         assert job["ProcessingJobStatus"] == "Failed"
         for opened in (s3, sagemaker):

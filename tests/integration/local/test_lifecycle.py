@@ -55,7 +55,7 @@ def test_a_stopped_script_gets_sigterm_on_every_host_and_its_outputs_are_uploade
 
 
 def test_a_script_that_ignores_sigterm_is_killed_after_the_grace_time(bench_factory: Any):
-    with LocalSageMaker(stop_grace=0.5) as server:
+    with LocalSageMaker(stop_grace=3) as server:
         bench = bench_factory(server)
         name = bench.create_script(IGNORES_SIGTERM)
         bench.wait_for_line(name, "ready")
@@ -64,7 +64,7 @@ def test_a_script_that_ignores_sigterm_is_killed_after_the_grace_time(bench_fact
         _stop(bench, name)
         assert bench.describe(name)["ProcessingJobStatus"] == "Stopping"
         assert bench.end(name)["ProcessingJobStatus"] == "Stopped"
-        assert 0.5 <= time.monotonic() - began < 10
+        assert 3 <= time.monotonic() - began < 300  # the script lasts ten minutes
 
 
 def test_a_job_that_is_stopped_at_once_ends_as_stopped(bench: Bench):
@@ -225,7 +225,7 @@ def test_the_servers_end_leaves_no_thread_and_ends_a_queue_of_jobs(bench_factory
         asked.start()
     asked.join()
     assert set(threading.enumerate()) <= before
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 300  # the jobs and the answer last ten minutes
 
 
 def _ask_who_i_am(server: LocalSageMaker) -> None:

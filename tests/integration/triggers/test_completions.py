@@ -12,6 +12,7 @@ import pytest
 
 from airflow_sm_processing import CompletedJobsTrigger
 from airflow_sm_processing.assets.listener import ACKNOWLEDGEMENT
+from tests.time_limits import HANGS_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -50,7 +51,7 @@ class Events:
         self.store = store
 
     async def take(self, events: AsyncGenerator[Any, None]) -> dict[str, Any]:
-        payload: dict[str, Any] = (await asyncio.wait_for(anext(events), 30)).payload
+        payload: dict[str, Any] = (await asyncio.wait_for(anext(events), HANGS_AFTER_SECONDS)).payload
         self.store.values[payload[ACKNOWLEDGEMENT]] = True
         return payload
 

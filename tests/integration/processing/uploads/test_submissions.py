@@ -8,11 +8,13 @@ import sys
 import time
 import uuid
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_sm_processing.exceptions import UploadError
+from tests.waiting import wait_until
 
 from . import submitting
 from .submitting import submit_folder
@@ -54,12 +56,9 @@ class Account:
     def read_by(self, number: int) -> dict[str, str]:
         """What the job found in its input."""
         name = self.name(number)
-        deadline = time.monotonic() + 60
-        while (job := self._sagemaker.describe_processing_job(ProcessingJobName=name))["ProcessingJobStatus"] == (
-            "InProgress"
-        ):
-            assert time.monotonic() < deadline, job
-            time.sleep(0.05)
+        describe = partial(self._sagemaker.describe_processing_job, ProcessingJobName=name)
+        wait_until(lambda: describe()["ProcessingJobStatus"] != "InProgress", shows=describe)
+        job = describe()
         assert job["ProcessingJobStatus"] == "Completed", job
         body = self._s3.get_object(Bucket=self.task, Key=f"{name}/output/read/read.json")["Body"].read()
         return dict(json.loads(body))

@@ -259,7 +259,7 @@ def test_a_signals_exception_ends_the_crts_transfers_though_s3_is_silent(many, t
     try:
         with pytest.raises(StopError):
             upload(many, **target)
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 50  # S3 is silent for a minute
     finally:
         answer.set()
 
