@@ -99,7 +99,13 @@ def _command(
         metavar="PATTERN=PYTHON",
         help="the Python that runs the jobs of matching images (default: the server's own)",
     )
-    add("--fault", action="append", default=[], metavar="FAULT", help="an error to inject, see below")
+    add(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="FAULT",
+        help="an error to inject, such as DescribeProcessingJob:throttle=2",
+    )
     add("--deny-role", action="append", default=[], metavar="PATTERN", help="roles that SageMaker can't assume")
     add("--seed", type=int, default=0, help="makes faults with a rate repeatable (default: 0)")
     add("--role", action="append", metavar="NAME", help="IAM roles to create (default: SageMakerRole)")

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+import airflow_sm_processing
+
 ROOT = Path(__file__).parents[2]
 METADATA = (ROOT / "pyproject.toml").read_text()
 REPOSITORY = re.search(r'^Repository = "(.*)"$', METADATA, re.MULTILINE)[1]  # type: ignore[index]  # Python 3.10 has no tomllib
@@ -102,6 +104,13 @@ def test_the_sdist_includes_everything_at_the_top_of_the_repository():
     assert {top for top in tops if not any(fnmatch(top, pattern) for pattern in patterns)} == set()
 
 
+def version() -> str:
+    return re.search(r'^version = "(.*)"$', METADATA, re.MULTILINE)[1]  # type: ignore[index]
+
+
 def test_the_changelog_has_a_section_for_this_version():
-    version = re.search(r'^version = "(.*)"$', METADATA, re.MULTILINE)[1]  # type: ignore[index]
-    assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"\n## {version()}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_package_names_its_own_version():
+    assert airflow_sm_processing.__version__ == version()
