@@ -343,7 +343,7 @@ COMMANDS: list[tuple[str, str, str, str, Callable[..., None], list[tuple[tuple[s
                 ("--minimal",),
                 {
                     "action": "store_true",
-                    "help": "leave out what tasks can do without, at the price of more calls, less certain owners and less to see",
+                    "help": "leave out what tasks can do without; they make more calls then, and know and show less",
                 },
             ),
             *_PLACE,
