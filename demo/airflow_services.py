@@ -21,8 +21,8 @@ _COMPONENTS = {
     "triggerer": ["airflow", "triggerer", "--skip-serve-logs"],
     "dag-processor": ["airflow", "dag-processor"],
 }
-_HEALTHY_WITHIN_SECONDS = 180.0
-_LOADED_WITHIN_SECONDS = 180.0
+_HEALTHY_WITHIN_SECONDS = 600.0
+_LOADED_WITHIN_SECONDS = 600.0
 _CHECKED = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 

@@ -29,6 +29,7 @@ class Metrics:
             "STATSD_PORT": str(self._server.getsockname()[1]),
             "STATSD_INFLUXDB_ENABLED": "True",
             "STATSD_DISABLED_TAGS": "",
+            "METRICS_ALLOW_LIST": "sm_processing",  # Airflow's own might fill the socket's buffer, and ours be lost
         }
         return {f"AIRFLOW__METRICS__{name}": value for name, value in settings.items()}
 

@@ -107,7 +107,9 @@ def test_the_ui_is_an_admins_without_a_login_and_ends_with_ctrl_c(environment: d
         assert ui.stdout is not None
         try:
             assert any(f"http://127.0.0.1:{port} (no login" in line for line in ui.stdout)
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, follow_redirects=True) as browser:
+            with httpx.Client(
+                base_url=f"http://127.0.0.1:{port}", trust_env=False, follow_redirects=True, timeout=300
+            ) as browser:
                 browser.get("/auth/token/login").raise_for_status()
                 me = browser.get("/ui/auth/me").raise_for_status().json()
             assert me["username"] == "Anonymous"

@@ -94,7 +94,7 @@ def test_the_starters_end_ends_them_too(logs: Path, number: signal.Signals) -> N
     with subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.DEVNULL) as starter:
         grandchild = int(eventually(lambda: first_line(logs / "sleeper.log")))
         starter.send_signal(number)
-        starter.wait(timeout=60)
+        starter.wait(timeout=300)
     eventually(lambda: not is_alive(grandchild))
 
 
@@ -128,7 +128,9 @@ def test_a_child_is_frozen_again_elsewhere_until_it_stands_where_it_may(logs: Pa
 
         def stands_elsewhere() -> bool:
             eventually(lambda: process_state(child.pid) == "T")
-            counts.append(len(child.log.read_text()))
+            length = len(child.log.read_text())
+            if length not in counts:  # it goes on in between, which a busy machine may need some time for
+                counts.append(length)
             return len(counts) == 3
 
         with child.frozen(stands_elsewhere):
@@ -161,7 +163,7 @@ def test_a_child_that_ends_by_itself_is_told_with_the_end_of_its_log(logs: Path)
     with Processes(logs=logs) as processes:
         processes.start("failing", [sys.executable, "-c", "print('no such table'); exit(3)"], {})
         with pytest.raises(ProcessError, match=r"(?s)failing ended by itself with exit code 3.*no such table"):
-            processes.wait_until(lambda: False, within=30, what="It")
+            processes.wait_until(lambda: False, within=300, what="It")
 
 
 def test_what_is_never_ready_is_told_with_the_time(logs: Path) -> None:
@@ -179,7 +181,7 @@ def test_a_long_wait_is_not_silent(logs: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("demo.processes._SILENT_SECONDS", 0.0)
     said: list[str] = []
     with Processes(logs=logs) as processes:
-        processes.wait_until(lambda: len(said) > 1, within=30, what="Airflow", say=said.append)
+        processes.wait_until(lambda: len(said) > 1, within=300, what="Airflow", say=said.append)
     assert said[0].startswith("Airflow isn't ready yet, after ")
 
 

@@ -68,10 +68,10 @@ def test_a_call_held_as_a_request_reaches_nobody_until_it_is_let_go(
     hold = relay.hold(lambda request: request.operation == "PUT", at=At.REQUEST)
     with ThreadPoolExecutor() as pool:
         call = pool.submit(create_bucket, "held")
-        assert hold.wait(30)
+        assert hold.wait(300)
         assert ("held" in buckets(), call.done(), relay.passed()) == (False, False, [])
         hold.let_go()
-        call.result(30)
+        call.result(300)
     assert "held" in buckets()
 
 
@@ -81,10 +81,10 @@ def test_a_call_held_at_its_answer_was_carried_out_though_the_answer_is_lost(
     hold = relay.hold(lambda request: request.operation == "PUT", at=At.ANSWER)
     with ThreadPoolExecutor() as pool:
         call = pool.submit(create_bucket, "answer-lost")
-        assert hold.wait(30)
+        assert hold.wait(300)
         hold.drop()
         with pytest.raises(ProxyConnectionError):
-            call.result(30)
+            call.result(300)
     assert "answer-lost" in buckets()
 
 

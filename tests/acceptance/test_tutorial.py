@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 
 from airflow_sm_processing.local import LocalSageMaker
 from demo.airflow_home import CHECKOUT
+from tests.time_limits import HANGS_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,7 +80,7 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=HANGS_AFTER_SECONDS,
             check=False,
         )
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 SCREENSHOTS = HERE.parent.parent / ".screenshots"
-PATIENCE = 60_000  # milliseconds: for a machine that is busy with other things
+PATIENCE = 300_000  # milliseconds: for a machine that is busy with other things
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),

@@ -76,6 +76,7 @@ def test_a_job_is_stopped_when_its_task_is_ended_and_not_when_the_triggerer_is(
     run.mark("is_marked_failed", "failed")
     stopped = {"Stopping", "Stopped"}
     run.until(lambda: status(sagemaker, jobs["is_marked_failed"]) in stopped, "the marked task's job to be stopped")
+    run.until(lambda: bool(run.xcoms("survives").get("log_position")), "the line's position to be saved")
     (first,) = triggerers.at_least(1)
     triggerers.stop(first)
     triggerers.start()

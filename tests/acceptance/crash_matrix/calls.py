@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_HELD_AT_MOST_SECONDS = 300.0
+_HELD_AT_MOST_SECONDS = 900.0
 
 
 class At(Enum):

@@ -117,7 +117,7 @@ def connection(sagemaker: LocalSageMaker, line: Relay) -> str:
     """Write a connection to the local SageMaker, by way of a relay, as an environment variable has it."""
     aws = json.loads(sagemaker.environment()["AIRFLOW_CONN_AWS_DEFAULT"])
     # What is held is waited for: botocore would count the wait for lost, and call again.
-    aws["extra"]["config_kwargs"] = {"proxies": {"http": line.url}, "read_timeout": 300}
+    aws["extra"]["config_kwargs"] = {"proxies": {"http": line.url}, "read_timeout": 900}
     return json.dumps(aws)
 
 

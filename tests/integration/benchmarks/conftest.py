@@ -15,6 +15,7 @@ from benchmarks.fake_sagemaker.logs import Logs
 from benchmarks.fake_sagemaker.plan import Plan
 from benchmarks.fake_sagemaker.streams import Streams
 from tests.integration.benchmarks.accounts import NOW, Account, Server
+from tests.time_limits import HANGS_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +51,6 @@ def server_factory() -> Callable[..., AbstractContextManager[Server]]:
                 yield Server(int(process.stdout.readline()))
             finally:
                 process.stdin.close()
-                process.wait(10)
+                process.wait(HANGS_AFTER_SECONDS)
 
     return serve

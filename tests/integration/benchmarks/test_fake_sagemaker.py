@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,8 @@ from benchmarks.fake_sagemaker.logs import GROUP, PAGE_BYTES
 from benchmarks.fake_sagemaker.plan import Plan, job_name, line_text
 from benchmarks.fake_sagemaker.trouble import Trouble, Troubles
 from tests.integration.benchmarks.accounts import NOW
+from tests.time_limits import HANGS_AFTER_SECONDS
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -334,12 +335,16 @@ def test_trouble_reaches_the_client_and_carries_out_the_call_or_not(server_facto
     seed = next(seed for seed in range(1000) if Troubles(1.0, seed).next() is trouble)
     codes = {Trouble.ERROR: "InternalFailure", Trouble.THROTTLE: "ThrottlingException"}
     timeouts = {Trouble.SILENCE, Trouble.LATE, Trouble.UNHEARD}
-    kind = ClientError if trouble in codes else ReadTimeoutError if trouble in timeouts else ConnectionClosedError
+    lost: tuple[type[Exception], ...] = (ReadTimeoutError, ConnectionClosedError)  # a slow client finds it closed
+    kind = ClientError if trouble in codes else lost if trouble in timeouts else ConnectionClosedError
+    patience = 0.2 if trouble in timeouts else HANGS_AFTER_SECONDS
     with server_factory(jobs=0, latency=0, trouble=1.0, seed=seed, hold=0.5) as server:
         with pytest.raises(kind, match=codes.get(trouble, "time|closed")):
-            server.client("sagemaker", read_timeout=0.2).stop_processing_job(ProcessingJobName="unknown")
-        time.sleep(0.5)  # until what comes late has come
-        report = server.control("calls")
-    carried_out = trouble in {Trouble.LOST, Trouble.LATE, Trouble.UNHEARD}
+            server.client("sagemaker", read_timeout=patience).stop_processing_job(ProcessingJobName="unknown")
+        carried_out = trouble in {Trouble.LOST, Trouble.LATE, Trouble.UNHEARD}
+        look = lambda: server.control("calls")  # noqa: E731
+        if carried_out:
+            wait_until(lambda: look()["operations"], shows=look)
+        report = look()
     assert list(report["operations"]) == ["StopProcessingJob"] * carried_out
     assert report["troubles"] == {trouble.value: 1}

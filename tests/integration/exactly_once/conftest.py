@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.integration.exactly_once.order import Order
+from tests.time_limits import HANGS_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +67,7 @@ def served(plan: Plan) -> Iterator[int]:
             yield int(process.stdout.readline())
         finally:
             process.stdin.close()
-            process.wait(10)
+            process.wait(HANGS_AFTER_SECONDS)
 
 
 @pytest.fixture

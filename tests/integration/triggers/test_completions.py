@@ -13,6 +13,7 @@ import pytest
 from airflow_sm_processing import CompletedJobsTrigger
 from airflow_sm_processing.assets.listener import ACKNOWLEDGEMENT
 from tests.time_limits import HANGS_AFTER_SECONDS
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -143,6 +144,9 @@ def test_tags_are_those_that_the_job_has(jobs: Jobs) -> None:
     assert told == meant
 
 
+REFUSED = "Can't read completed jobs for now; none is lost"
+
+
 def test_refusals_are_waited_out(jobs: Jobs, sagemaker: LocalSageMaker, caplog: pytest.LogCaptureFixture) -> None:
     async def told() -> str:
         store = Store()
@@ -150,10 +154,12 @@ def test_refusals_are_waited_out(jobs: Jobs, sagemaker: LocalSageMaker, caplog: 
         async with aclosing(watching.run()) as events:
             taking = asyncio.ensure_future(watching.take(events))
             await store.saved.wait()
+            sagemaker.set_faults("ListProcessingJobs:error=ThrottlingException")
             await jobs.start("a")
-            sagemaker.set_faults("ListProcessingJobs:error=ThrottlingException,times=2")
+            is_refused = lambda: REFUSED in caplog.text  # noqa: E731
+            await asyncio.to_thread(wait_until, is_refused, shows=lambda: caplog.text)
+            sagemaker.set_faults()
             return str((await taking)["job_name"])
 
     with caplog.at_level(logging.WARNING):
         assert asyncio.run(told()) == f"{jobs.prefix}-a"
-    assert "Can't read completed jobs for now; none is lost" in caplog.text

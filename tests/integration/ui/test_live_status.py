@@ -19,6 +19,7 @@ from airflow_sm_processing.processing.description import JobStatus
 from airflow_sm_processing.ui.live_status import JobReference, LiveStatus, with_live_status
 from airflow_sm_processing.ui.models import Job
 from benchmarks.recorded_jobs import TaskRow, record
+from tests.time_limits import HANGS_AFTER_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -195,11 +196,11 @@ def test_at_most_twenty_sessions_are_cached(live_status: LiveStatus):
 def silent_sagemaker() -> Iterator[socket.socket]:
     """A server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(0.5)
         yield listener
 
 
-def was_called(listener: socket.socket) -> bool:
+def was_called(listener: socket.socket, *, within: float) -> bool:
+    listener.settimeout(within)
     try:
         listener.accept()[0].close()
     except TimeoutError:
@@ -221,7 +222,8 @@ def test_aws_is_called_only_where_the_user_allows_it(server_factory: Callable[..
         server = server_factory([row], **extra)
         page = server.get("/api/jobs")
         shown = server.get("/api/dags/dag/job", run_id="one", task_id="preprocess")
-        assert (page["asks_sagemaker"], was_called(listener)) == ((True, True) if asks == "True" else (False, False))
+        called = was_called(listener, within=HANGS_AFTER_SECONDS if asks == "True" else 0.5)
+        assert (page["asks_sagemaker"], called) == ((True, True) if asks == "True" else (False, False))
     note = "SageMaker hasn't responded yet." if asks == "True" else None
     assert [page["jobs"][0]["status_note"], shown["job"]["status_note"]] == [note, note]
     assert shown["stop"]["how"] == ("sagemaker" if asks == "True" else "task")

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -25,18 +26,20 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("environment")
 
 HOSTS = ("algo-1", "algo-2")
-# Some lines are the same, and those have bytes that are no text. An argument has no newlines.
+# Some lines are the same, and those have bytes that are no text. It goes on from the tenth when the gate is there. An
+# argument has no newlines, and at most 256 characters.
 SCRIPT = (
-    "import sys, time; "
-    r"[(sys.stdout.buffer.write(b'%d\nsame \xff\n' % number), sys.stdout.flush(), time.sleep(0.1)) "
-    "for number in range(int(sys.argv[1]))]"
+    "import os, sys, time; count, gate = sys.argv[1:]; "
+    r"[(sys.stdout.buffer.write(b'%d\nsame \xff\n' % n), sys.stdout.flush(), time.sleep(0.1), "
+    "[time.sleep(0.1) for _ in iter(lambda: n < 10 or os.path.exists(gate), True)]) for n in range(int(count))]"
 )
+OPEN = Path("/")
 QUICK = WaitSettings(poll_interval=0.2, log_settle_seconds=1.0)
 
 
 @pytest.fixture
-def job_factory() -> Callable[[int], ProcessingJob]:
-    """Starts jobs of two hosts that write for so many tenths of a second."""
+def job_factory() -> Callable[..., ProcessingJob]:
+    """Starts jobs of two hosts that write for so many tenths of a second, and wait at the gate if it isn't open."""
     processor = Processor(
         role="SageMakerRole",
         image_uri="image",
@@ -45,7 +48,7 @@ def job_factory() -> Callable[[int], ProcessingJob]:
         entrypoint=[sys.executable, "-c"],
         sagemaker_session=Session(boto3.Session()),
     )
-    return lambda tenths: processor.run(arguments=[SCRIPT, str(tenths)], wait=False, logs=False)
+    return lambda tenths, gate=OPEN: processor.run(arguments=[SCRIPT, str(tenths), str(gate)], wait=False, logs=False)
 
 
 def a_feed() -> LogFeed:
@@ -78,21 +81,23 @@ def run(main: Any) -> None:
 
 
 def test_every_line_of_a_running_job_comes_once_and_in_order_while_it_runs(
-    job_factory: Callable[[int], ProcessingJob],
+    job_factory: Callable[..., ProcessingJob], tmp_path: Path
 ) -> None:
     async def main() -> None:
-        since = time.time()
-        job = await asyncio.to_thread(job_factory, 70)
+        since, gate = time.time(), tmp_path / "gate"
+        job = await asyncio.to_thread(job_factory, 30, gate)
         feed, lines, live = a_feed(), [], []
         followed = feed.follow(job.job_name, lines.extend, since=since, hosts=len(HOSTS))
         waiting = asyncio.ensure_future(ended(job))
         while not waiting.done():
             live = [*lines]
+            if live:
+                await asyncio.to_thread(gate.touch)
             await asyncio.sleep(0.1)
         assert await followed.settle(1)
         await feed.close()
 
-        assert {host: of_host(lines, host) for host in HOSTS} == dict.fromkeys(HOSTS, written(70))
+        assert {host: of_host(lines, host) for host in HOSTS} == dict.fromkeys(HOSTS, written(30))
         assert live
         assert [line.timestamp for line in lines if line.host == "algo-1"] == sorted(
             line.timestamp for line in lines if line.host == "algo-1"
@@ -101,7 +106,11 @@ def test_every_line_of_a_running_job_comes_once_and_in_order_while_it_runs(
     run(main())
 
 
-def test_a_worker_shows_exactly_what_the_feed_has_not(job_factory: Callable[[int], ProcessingJob]) -> None:
+def test_a_worker_shows_exactly_what_the_feed_has_not(
+    job_factory: Callable[..., ProcessingJob], tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+
     async def followed_until_lines_came(job: ProcessingJob) -> tuple[list[LogLine], str]:
         feed, lines = a_feed(), []
         came = asyncio.Event()
@@ -111,12 +120,13 @@ def test_a_worker_shows_exactly_what_the_feed_has_not(job_factory: Callable[[int
         return lines, json.dumps(followed.position().to_plain())
 
     async def main() -> tuple[ProcessingJob, list[LogLine], LogPosition]:
-        job = await asyncio.to_thread(job_factory, 30)
+        job = await asyncio.to_thread(job_factory, 30, gate)
         lines, plain = await followed_until_lines_came(job)
         return job, lines, LogPosition.from_plain(json.loads(plain))
 
     with blockbuster_ctx():
         job, shown, position = asyncio.run(main())
+    gate.touch()
     rest: list[LogLine] = []
     job.wait_for_end(settings=QUICK, sink=rest.append, log_position=position)
 
@@ -126,7 +136,7 @@ def test_a_worker_shows_exactly_what_the_feed_has_not(job_factory: Callable[[int
 
 
 def test_throttles_and_lost_connections_lose_and_repeat_nothing(
-    job_factory: Callable[[int], ProcessingJob], sagemaker: LocalSageMaker
+    job_factory: Callable[..., ProcessingJob], sagemaker: LocalSageMaker
 ) -> None:
     sagemaker.set_faults(
         Fault(operation="FilterLogEvents", error="ThrottlingException", rate=0.3),
@@ -147,7 +157,7 @@ def test_throttles_and_lost_connections_lose_and_repeat_nothing(
     run(main())
 
 
-def test_the_tail_of_a_job_is_shown_at_its_end_only(job_factory: Callable[[int], ProcessingJob]) -> None:
+def test_the_tail_of_a_job_is_shown_at_its_end_only(job_factory: Callable[..., ProcessingJob]) -> None:
     lines: list[LogLine] = []
 
     job_factory(15).wait_for_end("tail", settings=QUICK, sink=lines.append)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -185,6 +186,13 @@ def is_waiting_for_git() -> bool:
     return any(inner.f_code.co_name == "communicate" for inner, _ in traceback.walk_stack(frame))
 
 
+def restore(handler: Any, pipe: Path) -> None:
+    """Restore the handler, and end the wait for a writer of the pipe, if git was ended before it opened it."""
+    signal.signal(signal.SIGUSR1, handler)
+    with suppress(OSError):
+        os.close(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
+
+
 @pytest.mark.parametrize("end", ["time", "exception"])
 def test_git_and_its_children_end_with_the_time_or_the_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
@@ -217,7 +225,7 @@ def test_git_and_its_children_end_with_the_time_or_the_task(
         ):
             pass
     finally:
-        signal.signal(signal.SIGUSR1, before)
+        restore(before, pipe)
     watcher.join(60)
     assert ended.is_set()
     if end == "time":
