@@ -1,7 +1,8 @@
 """Run one library over cases: read an order as a JSON line, and write its outcome as a JSON line.
 
 Runs in either environment: `worker.py sdk` in the SDK's, `worker.py ours` in the package's. Only boto3 and the library
-itself are imported, and nothing in them is replaced, except that botocore reads each of its data files only once.
+itself are imported, and nothing in them is replaced, except that botocore reads each of its data files only once, and
+makes only one client of each service that is never called.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ LIBRARIES = {
 # By its path: this runs isolated, where `tests` can't be imported.
 runpy.run_path(str(Path(__file__).parents[1] / "service_models.py"))["share_service_models"]()
 gc.set_threshold(50_000)  # see tests/conftest.py
-
 
 UNUSED_SERVICES = {"sagemaker-runtime", "sagemaker-featurestore-runtime", "sagemaker-metrics"}
 """Those for which the SDK's Session makes a client that no processor calls."""
