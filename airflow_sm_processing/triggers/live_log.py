@@ -167,6 +167,7 @@ class LiveLog:
             else None
         )
         self._before: LogPosition | None = None
+        self._replayed: Sequence[Span] = ()
         self._followed: Followed | None = None
         self.position_kept = task is not None
         """Whether there may be an XCom to delete; deleting a missing one does no harm."""
@@ -220,18 +221,26 @@ class LiveLog:
                 raise
 
     async def position(self) -> dict[str, Any] | None:
-        """Stop showing lines, and return the exact position."""
+        """Stop showing lines, and return the position from which a worker continues.
+
+        It is the exact position, unless Airflow has emptied this triggerer's log and not all of it could be shown
+        again: then the worker shows everything since this triggerer's first line, some of it for the second time.
+        """
         if self._environment is not None:
             self._environment.give_up()
         await self._beginning
         if self._followed is None:
-            return None if self._before is None else self._before.bounded(_HANDED_OVER).to_plain()
-        if self._followed.is_replaying:
-            await self._settle()  # a worker continues from the position, and shows nothing before it
-        self._followed.close()  # a line shown after this would be shown again
-        await self._let_lines_pass()
-        self._is_over = True
-        return self._followed.position().bounded(_HANDED_OVER).to_plain()
+            reached, is_lost = self._before, bool(self._replayed)
+        else:
+            if self._followed.is_replaying:
+                await self._settle()
+            self._followed.close()  # a line shown after this would be shown again
+            await self._let_lines_pass()
+            self._is_over = True
+            reached, is_lost = self._followed.position(), self._followed.is_replaying
+        if is_lost:
+            reached = self._replayed[0][0]
+        return None if reached is None else reached.bounded(_HANDED_OVER).to_plain()
 
     async def finish(self) -> bool:
         """Show the remaining lines of an ended job; return False if they can't be read."""
@@ -273,6 +282,7 @@ class LiveLog:
     async def _begin(self) -> None:
         spans = spans_of(self._key)
         self._before = await self._position_before(spans)
+        self._replayed = spans if is_log_emptied() else ()
         if self._environment is not None and not await self._environment.is_known():
             return
         self._followed = self._feed.follow(
@@ -281,7 +291,7 @@ class LiveLog:
             position=self._before,
             since=self._since,
             hosts=self._hosts,
-            replayed=spans if is_log_emptied() else (),
+            replayed=self._replayed,
         )
         if self._task is not None:
             self._saver.keep(self)
