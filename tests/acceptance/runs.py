@@ -56,7 +56,7 @@ class JobLine(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Gate:
-    """Holds back the jobs of `scripts/waits_at_gate.py`, which end when it is open."""
+    """Holds back jobs, which end when it is open."""
 
     path: Path
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from airflow_sm_processing.local import LocalSageMaker
     from demo.airflow_services import RunningAirflow
 
+    from .runs import Gate
+
 MODES = tuple(dag_id for dag_id in CANARY_DAGS if dag_id != "canaries_other")
 # Where Airflow itself keeps what it is given, and why nothing else may be there.
 KEPT = {
@@ -49,14 +51,16 @@ def canaries(
 
 
 @pytest.fixture(scope="module")
-def runs(airflow: RunningAirflow, canaries: Canaries) -> dict[str, Run]:
+def runs(airflow: RunningAirflow, canaries: Canaries, gate_factory: Callable[[], Gate]) -> dict[str, Run]:
     """A run of each DAG of `dags/canaries.py`, by DAG id."""
-    return {dag_id: Run(airflow, dag_id) for dag_id in CANARY_DAGS}
+    return {dag_id: Run(airflow, dag_id, gate=gate_factory()) for dag_id in CANARY_DAGS}
 
 
 @pytest.fixture(scope="module")
 def ended(runs: dict[str, Run]) -> dict[str, dict[str, str]]:
     """The tasks' last states, by DAG and task id, when all have ended."""
+    for run in runs.values():
+        run.open_gate()
     return {dag_id: {task.task_id: str(task.state) for task in run.ended()} for dag_id, run in runs.items()}
 
 

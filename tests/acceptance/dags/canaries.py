@@ -26,17 +26,20 @@ COMMON = {
 }
 
 
-def tells(task_id, exit_code, **options):
+GATE = "{{ dag_run.conf['gate'] }}"
+
+
+def tells(task_id, *arguments, **options):
     ScriptProcessingOperator(
-        task_id=task_id, arguments=[exit_code], env=TOLD, base_job_name=f"canaries-{task_id}", **COMMON, **options
+        task_id=task_id, arguments=[*arguments], env=TOLD, base_job_name=f"canaries-{task_id}", **COMMON, **options
     )
 
 
 def canaries(dag_id, **options):
     @dag(dag_id=dag_id, schedule=None)
     def definition():
-        tells("completes", 0, **options)
-        tells("fails", 3, **options)
+        tells("completes", 0, GATE, **options)
+        tells("fails", 3, GATE, **options)
 
     return definition()
 

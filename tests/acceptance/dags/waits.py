@@ -27,7 +27,7 @@ def waits(mode, *, deferrable):
     @dag(dag_id=f"waits_{mode}", schedule=None)
     def many():
         job("exceeds_max_wait", max_wait=15)
-        job("exceeds_execution_timeout", execution_timeout=timedelta(seconds=30))
+        job("exceeds_execution_timeout", execution_timeout=timedelta(minutes=1))
         job("goes_on", stop_on_kill=False)
 
     @dag(dag_id=f"waits_{mode}_alone", schedule=None)

@@ -65,7 +65,7 @@ def dag(tmp_path: Path) -> DAG:
         lines = LINES.format(gate=str(tmp_path / "gate"))
         for task_id in ("deferred", "deferred_too"):  # one job alone is described: a listing would save no call
             ProcessingOperator(task_id=task_id, arguments=[lines], deferrable=True, **python)
-        ProcessingOperator(task_id="slow", arguments=["import time; time.sleep(60)"], max_wait=1.0, **python)
+        ProcessingOperator(task_id="slow", arguments=["import time; time.sleep(600)"], max_wait=1.0, **python)
         source = ProcessingInput(str(large), "/opt/ml/processing/large")
         ProcessingOperator(task_id="large", inputs=[source], arguments=["pass"], max_transient_seconds=0.1, **python)
     return dag

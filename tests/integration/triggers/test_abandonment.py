@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     JobFactory = Callable[[str], ProcessingJob]
 
-SLEEPS = "import time; time.sleep(60)"
+SLEEPS = "import time; time.sleep(600)"
 STOPPED = {"Stopping", "Stopped"}
 
 

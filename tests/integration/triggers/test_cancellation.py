@@ -38,13 +38,13 @@ async def cancelled(trigger: ProcessingJobTrigger, *, after: float) -> tuple[obj
 
 
 def test_between_two_looks(job_factory: Callable[[str], ProcessingJob]):
-    job = job_factory("import time; time.sleep(60)")
+    job = job_factory("import time; time.sleep(600)")
     assert asyncio.run(cancelled(ProcessingJobTrigger(job.job_name, poll_interval=60), after=0.3)) == LEAVES_NOTHING
     assert job.description().status.value == "InProgress"
 
 
 def test_while_it_looks(sagemaker: LocalSageMaker, job_factory: Callable[[str], ProcessingJob]):
-    job = job_factory("import time; time.sleep(60)")
+    job = job_factory("import time; time.sleep(600)")
     sagemaker.set_faults(Fault(operation="DescribeProcessingJob", latency=3))
     assert asyncio.run(cancelled(ProcessingJobTrigger(job.job_name, poll_interval=0.01), after=1)) == LEAVES_NOTHING
 

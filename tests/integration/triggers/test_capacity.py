@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -113,8 +113,8 @@ def test_execution_timeout_bounds_the_wait_for_room(
     runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker
 ):
     sagemaker.set_faults("CreateProcessingJob:error=ResourceLimitExceeded")
-    # Long enough for a busy machine's worker to defer in: that is what the time-out has to meet.
-    task = task_factory("pass", deferrable=True, execution_timeout=timedelta(seconds=12))
+    runner.started = datetime.now(timezone.utc) - timedelta(hours=1)  # what the alarm in the worker doesn't know
+    task = task_factory("pass", deferrable=True, execution_timeout=timedelta(hours=1, seconds=1))
     error = stays(runner, task)[-1].error
     assert type(error).__name__ == "AirflowTaskTimeout"
     assert "execution_timeout was reached while AWS had no capacity for the job: CreateProcessingJob" in str(error)

@@ -31,7 +31,7 @@ def test_an_ended_job_of_the_lane_is_found_once(job_factory: JobFactory) -> None
     began = time.time() + 10  # so much before it is looked for, for clocks differ: where other tests' jobs have ended
     kind = "ml.r5.24xlarge"  # none of theirs is of
     job = job_factory("pass", instance_type=kind)
-    job_factory("import time; time.sleep(60)", instance_type=kind)
+    job_factory("import time; time.sleep(600)", instance_type=kind)
     job.wait(logs=False)
     assert asyncio.run(counts(f"ml.none,{kind}", began, began, time.time() + 60)) == [1, 0, 0]
     assert asyncio.run(counts("ml.none", began)) == [0]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     TaskFactory = Callable[..., ProcessingOperator]
 
-SLEEPS = "import time; time.sleep(60)"
+SLEEPS = "import time; time.sleep(600)"
 THREE_LINES = "print('one'); print('two'); print('three')"
 
 

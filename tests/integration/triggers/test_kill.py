@@ -25,13 +25,19 @@ if TYPE_CHECKING:
 
     TaskFactory = Callable[..., ProcessingOperator]
 
-SLEEPS = "import time; time.sleep(60)"
+SLEEPS = "import time; time.sleep(600)"
 ONCE = {"retries": {"total_max_attempts": 1}}
 
 
 def sigterm(_key: object) -> None:
     """Do what a supervisor does to end a task; Airflow's handler calls the task's on_kill."""
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def time_is_over(_key: object) -> None:
+    """Ring the alarm that Airflow has set for the task's `execution_timeout`, however much time is left."""
+    assert signal.getitimer(signal.ITIMER_REAL) != (0.0, 0.0)
+    signal.setitimer(signal.ITIMER_REAL, 1.0)
 
 
 @contextmanager
@@ -103,11 +109,15 @@ def test_a_task_that_is_killed_while_it_submits_stops_the_job_that_it_made(
     assert statuses(sagemaker, "killed-submitting") == ["Stopped"]
 
 
+def nothing(_key: object) -> None:
+    """Leave it to the task's own patience."""
+
+
 @pytest.mark.parametrize(
-    ("parameters", "kind"),
+    ("parameters", "then", "kind"),
     [
-        ({"max_transient_seconds": 1}, TransientError),
-        ({"execution_timeout": timedelta(seconds=8)}, AirflowTaskTimeout),
+        ({"max_transient_seconds": 1}, nothing, TransientError),
+        ({"execution_timeout": timedelta(hours=1)}, time_is_over, AirflowTaskTimeout),
     ],
     ids=["patience ends", "execution_timeout"],
 )
@@ -117,6 +127,7 @@ def test_a_job_that_was_made_unseen_is_left_to_the_next_try_or_stopped(
     task_factory: TaskFactory,
     sagemaker: LocalSageMaker,
     parameters: dict[str, Any],
+    then: Callable[[object], None],
     kind: type[BaseException],
     retries_left: bool,
     left: list[str],
@@ -125,7 +136,7 @@ def test_a_job_that_was_made_unseen_is_left_to_the_next_try_or_stopped(
     base = f"unseen-{kind.__name__}-{retries_left}"
     task = task_factory(SLEEPS, base_job_name=base, botocore_config=ONCE, **parameters)
     outage = Fault(operation="CreateProcessingJob", error="InternalFailure", status=500)
-    with at_lost_answer(lambda: sagemaker.set_faults(outage)):
+    with at_lost_answer(lambda: (sagemaker.set_faults(outage), then(None))):
         ended = runner.run(task, retries_left=retries_left)
     assert isinstance(ended.error, kind)
     (status,) = statuses(sagemaker, base)
@@ -159,7 +170,8 @@ def test_on_kill_after_the_jobs_end_does_nothing(runner: Runner, task_factory: T
 def test_an_execution_timeout_in_the_worker_stops_the_job(
     runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker
 ):
-    task = task_factory(SLEEPS, base_job_name="timed-out", execution_timeout=timedelta(seconds=8))
+    runner.supervisor.on_xcom = lambda key: time_is_over(key) if key == "job_arn" else None
+    task = task_factory(SLEEPS, base_job_name="timed-out", execution_timeout=timedelta(hours=1))
     ended = runner.run(task)
     assert isinstance(ended.error, AirflowTaskTimeout)
     assert statuses(sagemaker, "timed-out") in (["Stopping"], ["Stopped"])

@@ -16,6 +16,8 @@ from airflow.sdk.serde import deserialize, serialize
 from airflow_sm_processing import JobFailedError, ProcessingOperator
 from airflow_sm_processing.exceptions import AccessDeniedError, WaitTimeoutError
 from airflow_sm_processing.local import Fault
+from airflow_sm_processing.processing import JobLogs
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     TaskFactory = Callable[..., ProcessingOperator]
 
-SLEEPS = "print('sleeping', flush=True); import time; time.sleep(60)"
+SLEEPS = "print('sleeping', flush=True); import time; time.sleep(600)"
 
 
 def event_of(ended: Ended) -> dict[str, Any]:
@@ -63,6 +65,11 @@ def job_of(runner: Runner, task: str = "task", map_index: int = -1) -> str:
 def status_of(sagemaker: LocalSageMaker, job_name: str) -> str:
     job = sagemaker.client("sagemaker").describe_processing_job(ProcessingJobName=job_name)
     return str(job["ProcessingJobStatus"])
+
+
+def until_a_line_is_written(sagemaker: LocalSageMaker, job_name: str) -> None:
+    client = sagemaker.client("logs")
+    wait_until(lambda: list(JobLogs(client, job_name).new_lines()), shows=lambda: status_of(sagemaker, job_name))
 
 
 STOPPED = {"Stopping", "Stopped"}
@@ -130,6 +137,7 @@ def test_a_deadline_that_passes_in_the_trigger_stops_the_job_and_shows_its_log(
 ):
     task = task_factory(SLEEPS, deferrable=True, max_wait=3)
     deferred = runner.run(task)
+    until_a_line_is_written(sagemaker, job_of(runner))
     ended = resumed(runner, task, deferred, event_of(deferred))
     assert (ended.state, type(ended.error)) == ("up_for_retry", WaitTimeoutError)
     assert str(ended.error) == f"Processing job {job_of(runner)} had not ended after 3 s."

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.task_runner import Runner
 
 # The arguments of a job are the shell's own, for sleep would end at once with an error about them.
-SLEEP = ["/bin/sh", "-c", "sleep 60"]
+SLEEP = ["/bin/sh", "-c", "sleep 600"]
 KEY = "arn:aws:kms:us-east-1:123456789012:key/{}"
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/image:1"
 ASKED = (
@@ -175,7 +175,7 @@ def test_of_a_processing_operator(runner: Runner, dag: DAG, sagemaker: LocalSage
 
 def test_of_a_script_processing_operator(runner: Runner, dag: DAG, sagemaker: LocalSageMaker, tmp_path: Path):
     (tmp_path / "code" / "jobs").mkdir(parents=True)
-    (tmp_path / "code" / "jobs" / "run.py").write_text("import time; time.sleep(30)")
+    (tmp_path / "code" / "jobs" / "run.py").write_text("import time; time.sleep(600)")
     task = ScriptProcessingOperator(
         task_id="task",
         instance_preferences=[
@@ -221,7 +221,7 @@ def test_logs(runner: Runner, task_factory: Any, capfd: pytest.CaptureFixture[st
     ("on_stopped", "state"), [("fail", "up_for_retry"), ("skip", "skipped"), ("{{ 'succeed' }}", "success")]
 )
 def test_on_stopped(runner: Runner, task_factory: Any, on_stopped: str, state: str):
-    ended = runner.run(task_factory("import time; time.sleep(60)", max_runtime_in_seconds=1, on_stopped=on_stopped))
+    ended = runner.run(task_factory("import time; time.sleep(600)", max_runtime_in_seconds=1, on_stopped=on_stopped))
     assert ended.state == state
 
 
@@ -253,7 +253,7 @@ def test_poll_interval_in_a_worker(runner: Runner, task_factory: Any, monkeypatc
 def test_max_transient_seconds_in_a_worker(runner: Runner, task_factory: Any, sagemaker: LocalSageMaker):
     sagemaker.set_faults(Fault(operation="DescribeProcessingJob", error="ThrottlingException"))
     task = task_factory(
-        "import time; time.sleep(60)",
+        "import time; time.sleep(600)",
         max_transient_seconds="{{ 0.5 }}",
         botocore_config={"retries": {"total_max_attempts": 1}},
         logs=False,
@@ -267,7 +267,7 @@ def test_max_transient_seconds_in_a_worker(runner: Runner, task_factory: Any, sa
 
 
 def test_max_wait_in_a_worker(runner: Runner, task_factory: Any):
-    ended = runner.run(task_factory("import time; time.sleep(60)", max_wait="{{ 1 }}", logs=False))
+    ended = runner.run(task_factory("import time; time.sleep(600)", max_wait="{{ 1 }}", logs=False))
     assert str(ended.error).endswith("had not ended after 1 s.")
 
 

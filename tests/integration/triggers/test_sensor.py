@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Elsewhere = Callable[..., ProcessingJob]
 
 WRITES = "open('/opt/ml/processing/out/a', 'w').write('a')"
-SLEEPS = "import time; time.sleep(60)"
+SLEEPS = "import time; time.sleep(600)"
 KINDS = ("job_name", "job_arn", "job_name_prefix")
 QUICK = WaitSettings(poll_interval=0.1)
 MODES: dict[str, dict[str, Any]] = {"poke": {"mode": "poke"}, "deferrable": {"deferrable": True}}

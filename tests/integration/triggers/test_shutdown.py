@@ -19,7 +19,7 @@ from airflow_sm_processing import JobStoppedError
 from airflow_sm_processing.local import Fault
 from airflow_sm_processing.operators import release
 from airflow_sm_processing.operators.attempt import WorkerShutdownError
-from tests.integration.triggers.test_kill import ONCE, SLEEPS, at_lost_answer, jobs_of, sigterm, statuses
+from tests.integration.triggers.test_kill import ONCE, SLEEPS, at_lost_answer, jobs_of, sigterm, statuses, time_is_over
 
 if TYPE_CHECKING:
     from airflow_sm_processing.local import LocalSageMaker
@@ -207,6 +207,7 @@ def test_two_signals_are_one(
 @pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
 def test_an_execution_timeout_is_no_shutdown(runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker):
     runner.supervisor.state = "running"
-    task = task_factory(SLEEPS, base_job_name="time-is-over", execution_timeout=timedelta(seconds=20))
+    runner.supervisor.on_xcom = lambda key: time_is_over(key) if key == "job_arn" else None
+    task = task_factory(SLEEPS, base_job_name="time-is-over", execution_timeout=timedelta(hours=1))
     assert isinstance(runner.run(task).error, AirflowTaskTimeout)
     assert statuses(sagemaker, "time-is-over") in STOPPED

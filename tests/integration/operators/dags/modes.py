@@ -21,7 +21,7 @@ with DAG("modes", schedule=None, params={"instances": 1}):
             task_id=f"succeed_{mode}", arguments=["succeed"], outputs=outputs, env={"RUN": "{{ run_id }}"}, **in_mode
         )
         ScriptProcessingOperator(task_id=f"fail_{mode}", arguments=["fail"], outputs=outputs, **in_mode)
-        ScriptProcessingOperator(task_id=f"max_wait_{mode}", arguments=["sleep"], max_wait=3, **in_mode)
+        ScriptProcessingOperator(task_id=f"max_wait_{mode}", arguments=["sleep"], max_wait=5, **in_mode)
         ScriptProcessingOperator(
             task_id=f"stopped_{mode}", arguments=["sleep"], max_runtime_in_seconds=1, on_stopped="fail", **in_mode
         )
