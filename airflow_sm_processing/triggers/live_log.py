@@ -184,10 +184,10 @@ class LiveLog:
         self._saver.forget(self)
         if self._followed is not None:
             self._followed.close()
-            if self._is_over:
-                forget_spans(self._key)
-            else:
-                add_span(self._key, self._before, self._followed.position())
+        if self._is_over:
+            forget_spans(self._key)
+        elif self._followed is not None:
+            add_span(self._key, self._before, self._followed.position())
         await asyncio.gather(self._beginning, return_exceptions=True)
         if self._environment is not None:
             await self._environment.close()
@@ -236,8 +236,8 @@ class LiveLog:
                 await self._settle()
             self._followed.close()  # a line shown after this would be shown again
             await self._let_lines_pass()
-            self._is_over = True
             reached, is_lost = self._followed.position(), self._followed.is_replaying
+        self._is_over = True
         if is_lost:
             reached = self._replayed[0][0]
         return None if reached is None else reached.bounded(_HANDED_OVER).to_plain()

@@ -173,6 +173,7 @@ def test_what_airflow_has_emptied_and_the_trigger_can_not_show_again_comes_from_
     sagemaker.set_faults()
     assert numbers(capfd.readouterr().out) == []
     assert event.payload["outcome"] == outcome
+    assert [log for log in log_positions._spans if job.job_name in str(log)] == []
     assert list(lines_after(job, event.payload["log_position"])) == [0]
 
 
