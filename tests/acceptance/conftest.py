@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,11 @@ from demo.airflow_home import EXAMPLES, AirflowHome
 from demo.airflow_services import RunningAirflow, running_airflow
 from demo.ports import free_port
 from tests.airflow_settings import LITTLE_CPU
+from tests.waiting import wait_until
 
 from .crash_matrix.summary import SOAK, add_summary
 from .metrics import listening
-from .runs import PATIENCE_SECONDS, Gate, JobLine, Run
+from .runs import Gate, JobLine, Run
 from .triggerers import Triggerers
 
 if TYPE_CHECKING:
@@ -154,11 +154,11 @@ def last_status_of(status_of: Callable[[str], str]) -> Callable[[str], str]:
     """Waits for a job's end, and returns its status then."""
 
     def wait(job_name: str) -> str:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while (status := status_of(job_name)) in {"InProgress", "Stopping"}:
-            assert time.monotonic() < deadline, f"{job_name} is {status} still"
-            time.sleep(0.5)
-        return status
+        def last_status() -> str | None:
+            status = status_of(job_name)
+            return None if status in {"InProgress", "Stopping"} else status
+
+        return wait_until(last_status, shows=lambda: f"{job_name} is {status_of(job_name)}")
 
     return wait
 

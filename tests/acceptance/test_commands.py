@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import httpx
@@ -20,6 +19,7 @@ from demo.airflow_api import AirflowApi
 from demo.airflow_home import CHECKOUT
 from demo.ports import free_port
 from demo.report import Reporter
+from tests.waiting import wait_until
 
 from .processes import LOOPBACK, listening_hosts, processes_of
 
@@ -135,9 +135,7 @@ def test_the_ui_loads_a_folder_of_ones_own_even_if_a_file_of_it_is_broken(
         try:
             assert any("Ctrl-C stops everything" in line for line in ui.stdout)
             with AirflowApi(f"http://127.0.0.1:{port}") as api:
-                deadline = time.monotonic() + 300
-                while not (api.dag_ids() and api.import_errors()) and time.monotonic() < deadline:
-                    time.sleep(0.5)
+                wait_until(lambda: api.dag_ids() and api.import_errors(), shows=api.dag_ids)
                 assert api.dag_ids() == {"mine"}
                 assert [error.splitlines()[-1] for error in api.import_errors().values()] == [
                     "ModuleNotFoundError: No module named 'no_such_module'"

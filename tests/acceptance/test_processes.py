@@ -6,15 +6,19 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from demo.airflow_home import CHECKOUT, AirflowHome, HomeInUseError
 from demo.ports import free_port
 from demo.processes import ProcessError, Processes
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from demo.processes import Child
 
 # Ignores SIGINT, and starts a process in a session of its own, as Airflow's task processes are.
 STUBBORN = """
@@ -57,19 +61,16 @@ def logs(tmp_path: Path) -> Path:
     return tmp_path / "logs"
 
 
-def eventually(fact, within=300.0):
-    """Wait until something is so."""
-    deadline = time.monotonic() + within
-    while not (found := fact()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return found
-
-
 def first_line(log: Path) -> str:
-    """Return the first line of a log that may still be written."""
-    text = log.read_text() if log.exists() else ""
-    return text.partition("\n")[0] if "\n" in text else ""
+    """Return the first line of a log when it is written."""
+    text_of = lambda: log.read_text() if log.exists() else ""  # noqa: E731
+    wait_until(lambda: "\n" in text_of(), shows=text_of)
+    return text_of().partition("\n")[0]
+
+
+def until_frozen(child: Child) -> None:
+    state = lambda: process_state(child.pid)  # noqa: E731
+    wait_until(lambda: state() == "T", shows=state)
 
 
 def is_alive(pid: int) -> bool:
@@ -83,7 +84,7 @@ def is_alive(pid: int) -> bool:
 def test_the_blocks_end_ends_the_children_and_their_children(logs: Path) -> None:
     with Processes(logs=logs) as processes:
         processes.start("sleeper", [sys.executable, "-c", ORDERLY], {})
-        grandchild = int(eventually(lambda: first_line(logs / "sleeper.log")))
+        grandchild = int(first_line(logs / "sleeper.log"))
         assert is_alive(grandchild)
     assert not is_alive(grandchild)
 
@@ -92,16 +93,16 @@ def test_the_blocks_end_ends_the_children_and_their_children(logs: Path) -> None
 def test_the_starters_end_ends_them_too(logs: Path, number: signal.Signals) -> None:
     command = [sys.executable, "-c", STARTER, str(logs), ORDERLY]
     with subprocess.Popen(command, cwd=CHECKOUT, stderr=subprocess.DEVNULL) as starter:
-        grandchild = int(eventually(lambda: first_line(logs / "sleeper.log")))
+        grandchild = int(first_line(logs / "sleeper.log"))
         starter.send_signal(number)
         starter.wait(timeout=300)
-    eventually(lambda: not is_alive(grandchild))
+    wait_until(lambda: not is_alive(grandchild), shows=lambda: process_state(grandchild))
 
 
 def test_a_child_that_ignores_sigint_is_killed(logs: Path) -> None:
     with Processes(logs=logs) as processes:
         child = processes.start("sleeper", [sys.executable, "-c", STUBBORN], {"DEMO_GRACE_SECONDS": "0.5"})
-        grandchild = int(eventually(lambda: first_line(logs / "sleeper.log")))
+        grandchild = int(first_line(logs / "sleeper.log"))
     assert child.guard.returncode == 128 + signal.SIGKILL
     assert not is_alive(grandchild)
 
@@ -113,21 +114,21 @@ def process_state(pid: int) -> str:
 def test_a_frozen_child_stands_still_and_then_goes_on(logs: Path) -> None:
     with Processes(logs=logs) as processes:
         child = processes.start("counter", [sys.executable, "-c", COUNTER], {})
-        eventually(lambda: first_line(child.log))
+        first_line(child.log)
         with child.frozen():
-            eventually(lambda: process_state(child.pid) == "T")
+            until_frozen(child)
             count = len(child.log.read_text())
-        eventually(lambda: len(child.log.read_text()) > count)
+        wait_until(lambda: len(child.log.read_text()) > count, shows=child.log.read_text)
 
 
 def test_a_child_is_frozen_again_elsewhere_until_it_stands_where_it_may(logs: Path) -> None:
     counts: list[int] = []
     with Processes(logs=logs) as processes:
         child = processes.start("counter", [sys.executable, "-c", COUNTER], {})
-        eventually(lambda: first_line(child.log))
+        first_line(child.log)
 
         def stands_elsewhere() -> bool:
-            eventually(lambda: process_state(child.pid) == "T")
+            until_frozen(child)
             length = len(child.log.read_text())
             if length not in counts:  # it goes on in between, which a busy machine may need some time for
                 counts.append(length)
