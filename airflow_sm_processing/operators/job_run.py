@@ -232,7 +232,7 @@ class JobRun:
         Args:
             job: The job to wait for.
             deadline: When to give up.
-            shown: The position in the log that the trigger has reached.
+            shown: The position in the log from which the trigger lets a worker continue.
             gave_up: Whether the trigger has stopped the job at its deadline.
         """
         from airflow_sm_processing.processing.log_events import LogPosition

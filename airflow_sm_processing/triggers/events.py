@@ -84,7 +84,7 @@ class JobEvent:
     """The wait's deadline, passed or not, which still applies if a worker continues the wait."""
     message: str | None = None
     log_position: dict[str, Any] | None = None
-    """The fields of a `LogPosition`: how far the job's log was shown."""
+    """The fields of a `LogPosition`: where a worker continues to show the job's log; None is its start."""
     position_kept: bool = False
     """Whether the task has an XCom with a position, which is no longer needed."""
     refused_since: float | None = None

@@ -119,7 +119,8 @@ class FollowedStream:
     def left_the_newest(self) -> None:
         """Record that only the newest lines weren't read; the next reading begins before them, as after the end."""
         self.reached = None
-        self.is_new = self.is_replaying = False
+        self.is_new = False
+        self._has_replayed()
 
     def count(self, weight: float) -> None:
         """Add to the weight of the lines that were read for the first time."""
@@ -132,8 +133,13 @@ class FollowedStream:
             self.rate += _RATE_WEIGHT * (rate - self.rate)
         self._unrated = 0.0
         self.reached = None
-        self.is_new = self.is_replaying = False
+        self.is_new = False
+        self._has_replayed()
         self.read_at = began
+
+    def _has_replayed(self) -> None:
+        """Record that the spans were emitted again, unless the job went off during the reading and got no lines."""
+        self.is_replaying = self.is_replaying and self.job.is_off
 
 
 PAGE_WEIGHT = 10_000

@@ -17,7 +17,7 @@ from tests.waiting import wait_until
 
 from .crash_matrix.summary import SOAK, add_summary
 from .metrics import listening
-from .runs import Gate, JobLine, Run
+from .runs import PATIENCE_SECONDS, Gate, JobLine, Run
 from .triggerers import Triggerers
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def last_status_of(status_of: Callable[[str], str]) -> Callable[[str], str]:
             status = status_of(job_name)
             return None if status in {"InProgress", "Stopping"} else status
 
-        return wait_until(last_status, shows=lambda: f"{job_name} is {status_of(job_name)}")
+        return wait_until(last_status, shows=lambda: f"{job_name} is {status_of(job_name)}", within=PATIENCE_SECONDS)
 
     return wait
 

@@ -104,8 +104,6 @@ def airflow(
             "PATH": f"{commands}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
             "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
-            # A file that changes is parsed at once; the others needn't be again.
-            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
         },
     )
     with production_airflow(home) as running:

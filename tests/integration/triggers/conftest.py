@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +27,17 @@ def blocking_calls_fail(environment: None) -> Iterator[None]:
     """Nothing may block a running event loop, the triggerer's least of all."""
     with blockbuster_ctx():
         yield
+
+
+@pytest.fixture(autouse=True)
+def jobs_are_stopped(environment: None, sagemaker: LocalSageMaker) -> Iterator[None]:
+    """No job outlives its test, for the jobs of others would wait for its place on the server."""
+    yield
+    sagemaker.set_faults()
+    client = sagemaker.client("sagemaker")
+    for job in client.list_processing_jobs(StatusEquals="InProgress", MaxResults=100)["ProcessingJobSummaries"]:
+        with suppress(client.exceptions.ClientError):  # it has just ended
+            client.stop_processing_job(ProcessingJobName=job["ProcessingJobName"])
 
 
 @pytest.fixture
@@ -57,20 +69,12 @@ def task_factory(dag: DAG, common: dict[str, Any]) -> Callable[..., ProcessingOp
 
 
 @pytest.fixture
-def job_factory(
-    hook: ProcessingHook, common: dict[str, Any], sagemaker: LocalSageMaker
-) -> Iterator[Callable[..., ProcessingJob]]:
-    """Starts jobs that run a line of Python; those still running at the end are stopped."""
-    jobs: list[ProcessingJob] = []
+def job_factory(hook: ProcessingHook, common: dict[str, Any]) -> Callable[..., ProcessingJob]:
+    """Starts jobs that run a line of Python."""
     fields = {name: value for name, value in common.items() if name != "poll_interval"}
 
     def start(line: str, **changes: Any) -> ProcessingJob:
         processor = hook.processor(**{**fields, **changes})
-        jobs.append(processor.run(arguments=[line], wait=False, logs=False))
-        return jobs[-1]
+        return processor.run(arguments=[line], wait=False, logs=False)
 
-    yield start
-    sagemaker.set_faults()
-    for job in jobs:
-        if not job.description().status.is_terminal:
-            job.stop()
+    return start

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,10 +32,14 @@ def stays(runner: Runner, task: Any) -> list[Ended]:
     """Run a task as Airflow does, stay by stay in workers, with its triggers in between."""
     found = [runner.run(task)]
     while isinstance(found[-1].message, DeferTask):
-        deferred = found[-1].deferred
-        arguments = deserialize(deferred.next_kwargs) | {"event": asyncio.run(fired(deferred))}
-        found.append(runner.run(task, resume=(deferred.next_method, serialize(arguments))))
+        found.append(resumed(runner, task, found[-1].deferred))
     return found
+
+
+def resumed(runner: Runner, task: Any, deferred: DeferTask) -> Ended:
+    """Run the trigger, and then the task's next stay."""
+    arguments = deserialize(deferred.next_kwargs) | {"event": asyncio.run(fired(deferred))}
+    return runner.run(task, resume=(deferred.next_method, serialize(arguments)))
 
 
 async def fired(deferred: DeferTask) -> Any:
@@ -113,9 +117,14 @@ def test_execution_timeout_bounds_the_wait_for_room(
     runner: Runner, task_factory: TaskFactory, sagemaker: LocalSageMaker
 ):
     sagemaker.set_faults("CreateProcessingJob:error=ResourceLimitExceeded")
-    runner.started = datetime.now(timezone.utc) - timedelta(hours=1)  # what the alarm in the worker doesn't know
-    task = task_factory("pass", deferrable=True, execution_timeout=timedelta(hours=1, seconds=1))
-    error = stays(runner, task)[-1].error
+    task = task_factory("pass", deferrable=True, execution_timeout=timedelta(hours=1))
+    deferred = runner.run(task).deferred
+    arguments = deserialize(deferred.trigger_kwargs)
+    assert deferred.classpath.endswith("CapacityTrigger")
+    assert arguments["until"] == pytest.approx(runner.started.timestamp() + 3600)
+    runner.started -= timedelta(hours=1)
+    deferred.trigger_kwargs = serialize(arguments | {"until": runner.started.timestamp() + 3600})
+    error = resumed(runner, task, deferred).error
     assert type(error).__name__ == "AirflowTaskTimeout"
     assert "execution_timeout was reached while AWS had no capacity for the job: CreateProcessingJob" in str(error)
 
@@ -139,9 +148,7 @@ def test_where_no_triggerer_runs_airflow_ends_the_wait_for_room(
     task = task_factory("pass", deferrable=True, max_capacity_wait=60, poll_interval=0.1)
     ended = runner.run(task)
     while not ended.deferred.classpath.endswith("CapacityTrigger"):
-        event = {"event": asyncio.run(fired(ended.deferred))}
-        arguments = deserialize(ended.deferred.next_kwargs) | event
-        ended = runner.run(task, resume=(ended.deferred.next_method, serialize(arguments)))
+        ended = resumed(runner, task, ended.deferred)
     assert ended.deferred.trigger_timeout is not None
     assert 80 < ended.deferred.trigger_timeout.total_seconds() <= 90
     ended = runner.run(task, resume=("__fail__", {"error": "Trigger timeout"}))

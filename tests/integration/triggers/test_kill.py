@@ -35,8 +35,8 @@ def sigterm(_key: object) -> None:
 
 
 def time_is_over(_key: object) -> None:
-    """Ring the alarm that Airflow has set for the task's `execution_timeout`, however much time is left."""
-    assert signal.getitimer(signal.ITIMER_REAL) != (0.0, 0.0)
+    """Ring the alarm that Airflow has set for the task's `execution_timeout` of an hour."""
+    assert signal.getitimer(signal.ITIMER_REAL)[0] > 3000  # which isn't the alarm of the test itself
     signal.setitimer(signal.ITIMER_REAL, 1.0)
 
 

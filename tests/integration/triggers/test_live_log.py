@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     JobFactory = Callable[[str], ProcessingJob]
 
+HANGS_AFTER = 300.0
+"""Seconds; far more than a busy machine needs."""
 WRITES_ONE = (
     "import pathlib, time; print('line 0.', flush=True); "
     "[time.sleep(0.1) for _ in iter(pathlib.Path({!r}).exists, True)]"
@@ -46,11 +48,15 @@ def numbers(log: str) -> list[int]:
     return [int(number) for number in re.findall(r"\] line (\d+)\.", log)]
 
 
-def lines_after(job: ProcessingJob, plain: dict[str, Any] | None) -> dict[int, float]:
-    """Return what a worker shows of an ended job's log from a position on: the numbers, with their times in ms."""
+def lines_after(job: ProcessingJob, plain: dict[str, Any] | None) -> list[tuple[int, float]]:
+    """Return what a worker shows of an ended job's log from a position on: numbers, with times in milliseconds."""
     lines: list[LogLine] = []
     job.wait_for_end(sink=lines.append, log_position=None if plain is None else LogPosition.from_plain(plain))
-    return {number: line.timestamp.timestamp() * 1000 for line in lines for number in numbers(f"] {line.message}")}
+    return [(number, line.timestamp.timestamp() * 1000) for line in lines for number in numbers(f"] {line.message}")]
+
+
+def numbers_after(job: ProcessingJob, plain: dict[str, Any] | None) -> list[int]:
+    return [number for number, _ in lines_after(job, plain)]
 
 
 async def first_event(trigger: ProcessingJobTrigger) -> Any:
@@ -63,11 +69,12 @@ def started(airflow: StandIn, arguments: dict[str, Any]) -> asyncio.Task[Any]:
     return asyncio.create_task(first_event(airflow.adopt(ProcessingJobTrigger(**arguments))))
 
 
-async def line_shown(capfd: pytest.CaptureFixture[str]) -> list[int]:
-    """Wait until lines of the job are shown, and return their numbers."""
+async def line_shown(running: asyncio.Task[Any], capfd: pytest.CaptureFixture[str]) -> list[int]:
+    """Wait until lines of the job are shown while a trigger runs, and return their numbers."""
     shown: list[int] = []
     while not shown:
         await asyncio.sleep(0.1)
+        assert not running.done()
         shown.extend(numbers((await asyncio.to_thread(capfd.readouterr)).out))
     return shown
 
@@ -100,7 +107,8 @@ def test_a_trigger_that_is_lost_is_followed_by_one_that_loses_no_line_and_ends_t
     async def lost() -> None:
         running = started(airflow, arguments)
         while not before:  # the local SageMaker's own lines come first
-            await airflow.was_changed("log_position", None, airflow.xcoms.get("log_position"))
+            changed = airflow.was_changed("log_position", None, airflow.xcoms.get("log_position"))
+            await asyncio.wait_for(changed, HANGS_AFTER)
             before.extend(numbers((await asyncio.to_thread(capfd.readouterr)).out))
         await cancelled(running)
 
@@ -113,7 +121,7 @@ def test_a_trigger_that_is_lost_is_followed_by_one_that_loses_no_line_and_ends_t
     after = numbers(capfd.readouterr().out)
     repeated = before[-1] + 1 - after[0]
     assert 0 <= repeated <= len(before)
-    assert before + after[repeated:] == list(lines_after(job, None))
+    assert before + after[repeated:] == numbers_after(job, None)
     assert airflow.xcoms.keys() == {"job_name", "return_value"}
     assert airflow.xcoms["return_value"]["status"] == "Completed"
     assert event.xcoms is None
@@ -129,17 +137,17 @@ def test_a_trigger_that_comes_back_shows_again_what_airflow_has_emptied(
 
     async def event_of_the_second() -> Any:
         first = started(airflow, arguments)
-        assert await line_shown(capfd) == [0]
+        assert await line_shown(first, capfd) == [0]
         await cancelled(first)
         second = started(airflow, arguments)
-        assert await line_shown(capfd) == [0]
+        assert await line_shown(second, capfd) == [0]
         await asyncio.to_thread(gate.touch)
         return await second
 
     event = asyncio.run(event_of_the_second())
     assert numbers(capfd.readouterr().out) == []
     assert event.payload["position_kept"] is True
-    assert lines_after(job, event.payload["log_position"]) == {}
+    assert numbers_after(job, event.payload["log_position"]) == []
 
 
 @pytest.mark.parametrize(
@@ -163,7 +171,7 @@ def test_what_airflow_has_emptied_and_the_trigger_can_not_show_again_comes_from_
 
     async def event_of_the_second() -> Any:
         first = started(airflow, arguments)
-        assert await line_shown(capfd) == [0]
+        assert await line_shown(first, capfd) == [0]
         await cancelled(first)
         await asyncio.to_thread(gate.touch)
         sagemaker.set_faults(Fault(operation=refused, error="AccessDeniedException"))
@@ -174,7 +182,7 @@ def test_what_airflow_has_emptied_and_the_trigger_can_not_show_again_comes_from_
     assert numbers(capfd.readouterr().out) == []
     assert event.payload["outcome"] == outcome
     assert [log for log in log_positions._spans if job.job_name in str(log)] == []
-    assert list(lines_after(job, event.payload["log_position"])) == [0]
+    assert numbers_after(job, event.payload["log_position"]) == [0]
 
 
 def saved(airflow: StandIn) -> StreamPosition:
@@ -182,16 +190,16 @@ def saved(airflow: StandIn) -> StreamPosition:
     return stream
 
 
-async def saved_anew(airflow: StandIn) -> None:
-    await airflow.was_changed("log_position", airflow.xcoms["log_position"])
-
-
 async def saved_beyond_its_first_lines(airflow: StandIn) -> None:
     """Wait until a position is saved from which not all lines are shown again."""
-    await saved_anew(airflow)
-    first = saved(airflow)
-    while saved(airflow).since <= first.until:
-        await saved_anew(airflow)
+    await airflow.was_changed("log_position", {})
+    await saved_beyond(airflow, saved(airflow).until)
+
+
+async def saved_beyond(airflow: StandIn, moment: float) -> None:
+    """Wait until a position is saved that continues after a moment, in milliseconds since the epoch."""
+    while saved(airflow).since <= moment:
+        await airflow.was_changed("log_position", airflow.xcoms["log_position"])
 
 
 def test_wherever_a_trigger_moves_only_the_last_seconds_before_a_move_are_shown_twice(
@@ -204,28 +212,28 @@ def test_wherever_a_trigger_moves_only_the_last_seconds_before_a_move_are_shown_
     arguments = {"job_name": job.job_name, "poll_interval": 1, "logs": True, "since": 1.0, "hosts": 1, "end_task": True}
     memories: dict[str, dict[Any, Any]] = {"A": {}, "B": {}}
 
-    async def stay(is_over: Callable[[StandIn], Coroutine[Any, Any, None]] | None) -> None:
+    async def stay(left_when: Callable[[StandIn], Coroutine[Any, Any, None]] | None) -> None:
         running = started(airflow, arguments)
-        if is_over is None:
+        if left_when is None:
             await running
         else:
-            await is_over(airflow)
+            await asyncio.wait_for(left_when(airflow), HANGS_AFTER)
             await cancelled(running)
 
-    def shown_by(triggerer: str, is_over: Callable[[StandIn], Coroutine[Any, Any, None]] | None = None) -> set[int]:
+    def shown_by(triggerer: str, left_when: Callable[[StandIn], Coroutine[Any, Any, None]] | None = None) -> set[int]:
         monkeypatch.setattr(log_positions, "_spans", memories[triggerer])
-        asyncio.run(stay(is_over))
+        asyncio.run(stay(left_when))
         shown = numbers(capfd.readouterr().out)
         assert len(shown) == len(set(shown))
         return set(shown)
 
     emptied = shown_by("A", saved_beyond_its_first_lines)
-    left_at = saved(airflow).since
-    of_b = shown_by("B", saved_anew)
+    left_at, moved_at = saved(airflow).since, time.time() * 1000
+    of_b = shown_by("B", lambda airflow: saved_beyond(airflow, moved_at))
     gate.touch()
     of_a = shown_by("A")
 
-    times = lines_after(job, None)
+    times = dict(lines_after(job, None))
     assert of_a | of_b == times.keys()
     assert emptied <= of_a
     assert of_b - of_a != set()

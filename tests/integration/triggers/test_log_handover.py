@@ -220,7 +220,6 @@ def test_a_mapped_task_sees_to_its_own_job(runner: Runner, dag: DAG, common: dic
     failed_by_airflow(runner, mapped, TriggerFailureReason.TRIGGER_TIMEOUT, map_index=1)
     assert status_of(sagemaker, job_of(runner, "mapped", 1)) in STOPPED
     assert status_of(sagemaker, job_of(runner, "mapped", 0)) == "InProgress"
-    sagemaker.client("sagemaker").stop_processing_job(ProcessingJobName=job_of(runner, "mapped", 0))
 
 
 def test_a_job_that_the_triggerer_cannot_watch_is_watched_by_the_worker(

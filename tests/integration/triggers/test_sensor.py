@@ -18,7 +18,7 @@ from airflow_sm_processing.triggers.processing import JobSensorTrigger
 from airflow_sm_processing.xcoms import ended_result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from airflow.sdk import DAG
 
@@ -43,21 +43,16 @@ def name() -> str:
 
 
 @pytest.fixture
-def elsewhere(hook: ProcessingHook, common: dict[str, Any], name: str) -> Iterator[Elsewhere]:
+def elsewhere(hook: ProcessingHook, common: dict[str, Any], name: str) -> Elsewhere:
     """Starts jobs as somebody else does, under names that begin with `name`."""
-    jobs: list[ProcessingJob] = []
     fields = {key: value for key, value in common.items() if key != "poll_interval"}
 
     def start(line: str, *, suffix: str = "") -> ProcessingJob:
         outputs = [ProcessingOutput("/opt/ml/processing/out", output_name="out")]
         processor = hook.processor(**fields)
-        jobs.append(processor.run(arguments=[line], outputs=outputs, job_name=name + suffix, wait=False, logs=False))
-        return jobs[-1]
+        return processor.run(arguments=[line], outputs=outputs, job_name=name + suffix, wait=False, logs=False)
 
-    yield start
-    for job in jobs:
-        if not job.description().status.is_terminal:
-            job.stop()
+    return start
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ Both are SIGTERM. Airflow's state of the task tells them apart: on a shutdown it
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from airflow_sm_processing import JobStoppedError
 from airflow_sm_processing.local import Fault
 from airflow_sm_processing.operators import release
 from airflow_sm_processing.operators.attempt import WorkerShutdownError
-from tests.integration.triggers.test_kill import ONCE, SLEEPS, at_lost_answer, jobs_of, sigterm, statuses, time_is_over
+from tests.integration.triggers.test_kill import ONCE, SLEEPS, at_lost_answer, sigterm, statuses, time_is_over
 
 if TYPE_CHECKING:
     from airflow_sm_processing.local import LocalSageMaker
@@ -32,13 +31,6 @@ STOPPED = (["Stopping"], ["Stopped"])
 def at_xcom(runner: Runner, wanted: str = "job_arn") -> None:
     """Send SIGTERM when the task pushes an XCom."""
     runner.supervisor.on_xcom = lambda key: sigterm(key) if key == wanted else None
-
-
-def stop_all(sagemaker: LocalSageMaker, base: str) -> None:
-    client = sagemaker.client("sagemaker")
-    for job in jobs_of(sagemaker, base):
-        with suppress(client.exceptions.ClientError):  # it was stopped
-            client.stop_processing_job(ProcessingJobName=job["ProcessingJobName"])
 
 
 def shut_down(runner: Runner, task: Any, *, retries_left: bool = True, state: str | None = "running") -> Ended:
@@ -56,7 +48,6 @@ def test_the_next_try_goes_on_with_the_job(
     assert (ended.state, type(ended.error)) == ("up_for_retry", WorkerShutdownError)
     assert "is shutting down. Processing job shut-down-" in str(ended.error)
     assert statuses(sagemaker, base) == ["InProgress"]
-    stop_all(sagemaker, base)
 
 
 @pytest.mark.parametrize("state", ["failed", "restarting"])
@@ -117,7 +108,6 @@ def test_an_airflow_that_cannot_be_asked_is_taken_for_a_host_that_is_cut_off(
     ended = shut_down(runner, task_factory(SLEEPS, base_job_name=base), retries_left=retries_left)
     assert isinstance(ended.error, WorkerShutdownError if retries_left else JobStoppedError)
     assert statuses(sagemaker, base) in left
-    stop_all(sagemaker, base)
 
 
 def test_a_late_word_that_a_user_ended_the_task_still_stops_the_job(
@@ -153,7 +143,6 @@ def test_a_job_that_this_worker_would_not_have_waited_for_goes_on(
     at_xcom(runner, "_job")
     ended = runner.run(task_factory(SLEEPS, base_job_name=base, **parameters), retries_left=retries_left)
     assert (ended.state, statuses(sagemaker, base)) == (state, ["InProgress"])
-    stop_all(sagemaker, base)
 
 
 def test_a_shutdown_while_the_job_is_submitted_leaves_it_to_the_next_try(
@@ -170,7 +159,6 @@ def test_a_shutdown_while_the_job_is_submitted_leaves_it_to_the_next_try(
     ended = runner.run(task)
     assert isinstance(ended.error, WorkerShutdownError)
     assert statuses(sagemaker, "submitting") == ["InProgress"]
-    stop_all(sagemaker, "submitting")
 
 
 @pytest.mark.parametrize(("retries_left", "left"), [(True, (["InProgress"],)), (False, STOPPED)])
@@ -188,7 +176,6 @@ def test_a_job_that_was_made_unseen_is_left_to_the_next_try(
         ended = runner.run(task_factory(SLEEPS, base_job_name=base, botocore_config=ONCE), retries_left=retries_left)
     assert "ended from outside" in str(ended.error)
     assert statuses(sagemaker, base) in left
-    stop_all(sagemaker, base)
 
 
 def test_two_signals_are_one(

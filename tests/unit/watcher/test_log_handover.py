@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from .log_world import Written
 
-ONE = "job/algo-1-17"
+ONE, OTHER = "job/algo-1-17", "other/algo-1-17"
+UNREAD = StreamPosition(since=0, until=0)
 
 
 def through_json(position: LogPosition) -> LogPosition:
@@ -170,6 +171,27 @@ def test_however_often_readers_that_lose_their_pages_change_each_line_stands_onc
         run(main())
     finally:
         log_positions._spans.clear()
+
+
+def test_what_is_read_for_a_reader_that_is_gone_counts_as_not_shown_again() -> None:
+    async def main() -> None:
+        world = World(latency=0.5)
+        world.write(ONE, "a", after=-1)
+        world.write(OTHER, "b", after=-1)
+        first = Follower(world.feed, "job", hosts=1)
+        assert await first.log.settle(1)
+        first.log.close()
+        end, feed = first.log.position(), world.new_feed()
+        others = Follower(feed, "other", hosts=1, position=LogPosition({OTHER: UNREAD}))  # keeps the call alive
+        second = Follower(feed, "job", hosts=1, position=end, replayed=[(None, end)])
+        await asyncio.sleep(0.25)  # in the middle of the first call
+        second.log.close()
+        await asyncio.sleep(5)
+
+        assert (others.messages, second.messages, second.log.is_replaying) == (["b"], [], True)
+        await feed.close()
+
+    run(main())
 
 
 def test_many_moves_of_a_trigger_leave_few_spans() -> None:

@@ -1,4 +1,4 @@
-"""Tell everything, and end with the exit code in the first argument, when the file exists that a second one names."""
+"""Tell everything, and end with the exit code in the first argument, once the file named by a second one exists."""
 
 import json
 import os
