@@ -24,8 +24,6 @@ COMMON = {
     "aws_conn_id": "canary_aws",
     "poll_interval": 1,
 }
-
-
 GATE = "{{ dag_run.conf['gate'] }}"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from tests.malformed_answers import (
     Malformed,
 )
 from tests.spoiling_relay import SpoilingRelay
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,8 +77,7 @@ def job(session: Session) -> ProcessingJob:
     job: ProcessingJob = processor(session).run(
         arguments=[line], outputs=[output], job_name=ENDED, wait=False, logs=False
     )
-    while not job.description().status.is_terminal:
-        time.sleep(0.05)
+    wait_until(lambda: job.description().status.is_terminal, shows=job.description)
     return job
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     JobFactory = Callable[[str], ProcessingJob]
 
+T = TypeVar("T")
 HANGS_AFTER = 300.0
 """Seconds; far more than a busy machine needs."""
 WRITES_ONE = (
@@ -79,6 +80,11 @@ async def line_shown(running: asyncio.Task[Any], capfd: pytest.CaptureFixture[st
     return shown
 
 
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a test's triggers; none waits for ever."""
+    return asyncio.run(asyncio.wait_for(coroutine, HANGS_AFTER))
+
+
 async def cancelled(running: asyncio.Task[Any]) -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -107,17 +113,16 @@ def test_a_trigger_that_is_lost_is_followed_by_one_that_loses_no_line_and_ends_t
     async def lost() -> None:
         running = started(airflow, arguments)
         while not before:  # the local SageMaker's own lines come first
-            changed = airflow.was_changed("log_position", None, airflow.xcoms.get("log_position"))
-            await asyncio.wait_for(changed, HANGS_AFTER)
+            await airflow.was_changed("log_position", None, airflow.xcoms.get("log_position"))
             before.extend(numbers((await asyncio.to_thread(capfd.readouterr)).out))
         await cancelled(running)
 
-    asyncio.run(lost())
+    run(lost())
     before.extend(numbers(capfd.readouterr().out))
     assert LogPosition.from_plain(airflow.xcoms["log_position"]).streams.keys() != set()
     log_positions._spans.clear()  # the next one is in another process
     gate.touch()
-    event = asyncio.run(ended())
+    event = run(ended())
     after = numbers(capfd.readouterr().out)
     repeated = before[-1] + 1 - after[0]
     assert 0 <= repeated <= len(before)
@@ -144,7 +149,7 @@ def test_a_trigger_that_comes_back_shows_again_what_airflow_has_emptied(
         await asyncio.to_thread(gate.touch)
         return await second
 
-    event = asyncio.run(event_of_the_second())
+    event = run(event_of_the_second())
     assert numbers(capfd.readouterr().out) == []
     assert event.payload["position_kept"] is True
     assert numbers_after(job, event.payload["log_position"]) == []
@@ -177,7 +182,7 @@ def test_what_airflow_has_emptied_and_the_trigger_can_not_show_again_comes_from_
         sagemaker.set_faults(Fault(operation=refused, error="AccessDeniedException"))
         return await started(airflow, arguments)
 
-    event = asyncio.run(event_of_the_second())
+    event = run(event_of_the_second())
     sagemaker.set_faults()
     assert numbers(capfd.readouterr().out) == []
     assert event.payload["outcome"] == outcome
@@ -217,12 +222,12 @@ def test_wherever_a_trigger_moves_only_the_last_seconds_before_a_move_are_shown_
         if left_when is None:
             await running
         else:
-            await asyncio.wait_for(left_when(airflow), HANGS_AFTER)
+            await left_when(airflow)
             await cancelled(running)
 
     def shown_by(triggerer: str, left_when: Callable[[StandIn], Coroutine[Any, Any, None]] | None = None) -> set[int]:
         monkeypatch.setattr(log_positions, "_spans", memories[triggerer])
-        asyncio.run(stay(left_when))
+        run(stay(left_when))
         shown = numbers(capfd.readouterr().out)
         assert len(shown) == len(set(shown))
         return set(shown)

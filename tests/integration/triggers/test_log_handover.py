@@ -67,9 +67,11 @@ def status_of(sagemaker: LocalSageMaker, job_name: str) -> str:
     return str(job["ProcessingJobStatus"])
 
 
-def until_a_line_is_written(sagemaker: LocalSageMaker, job_name: str) -> None:
+def until_written(sagemaker: LocalSageMaker, job_name: str, line: str) -> None:
+    """Wait until CloudWatch has a line of the job."""
     client = sagemaker.client("logs")
-    wait_until(lambda: list(JobLogs(client, job_name).new_lines()), shows=lambda: status_of(sagemaker, job_name))
+    written = lambda: [shown.message for shown in JobLogs(client, job_name).new_lines()]  # noqa: E731
+    wait_until(lambda: line in written(), shows=written)
 
 
 STOPPED = {"Stopping", "Stopped"}
@@ -137,7 +139,7 @@ def test_a_deadline_that_passes_in_the_trigger_stops_the_job_and_shows_its_log(
 ):
     task = task_factory(SLEEPS, deferrable=True, max_wait=3)
     deferred = runner.run(task)
-    until_a_line_is_written(sagemaker, job_of(runner))
+    until_written(sagemaker, job_of(runner), "sleeping")
     ended = resumed(runner, task, deferred, event_of(deferred))
     assert (ended.state, type(ended.error)) == ("up_for_retry", WaitTimeoutError)
     assert str(ended.error) == f"Processing job {job_of(runner)} had not ended after 3 s."

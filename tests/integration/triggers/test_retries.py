@@ -10,6 +10,8 @@ from airflow.sdk.serde import deserialize, serialize
 
 from airflow_sm_processing.operators.attempt import UnwantedJobError
 from airflow_sm_processing.triggers.processing import ProcessingJobTrigger
+from tests.integration.triggers.test_log_handover import status_of, until_written
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,12 +42,16 @@ def job_of(runner: Runner) -> str:
 
 
 def test_a_deferrable_retry_waits_for_the_job_and_shows_its_log_from_the_beginning(
-    runner: Runner, task_factory: TaskFactory, gate: Path, capfd: pytest.CaptureFixture[str]
+    runner: Runner,
+    task_factory: TaskFactory,
+    sagemaker: LocalSageMaker,
+    gate: Path,
+    capfd: pytest.CaptureFixture[str],
 ):
     task = task_factory(waits_at(gate), deferrable=True)
     first = runner.run(task)
     name = job_of(runner)
-    asyncio.run(asyncio.sleep(1))  # the job's line is older than the next try
+    until_written(sagemaker, name, "one")  # the job's line is older than the next try
     runner.supervisor.xcoms.clear()
     second = runner.run(task)
     assert (job_of(runner), second.deferred.classpath) == (name, first.deferred.classpath)
@@ -69,9 +75,8 @@ def test_a_job_that_completed_while_nobody_waited_is_taken_without_a_deferral(
     task = task_factory("pass", wait_for_completion=False)
     runner.run(task)
     name = job_of(runner)
-    client = sagemaker.client("sagemaker")
-    while client.describe_processing_job(ProcessingJobName=name)["ProcessingJobStatus"] == "InProgress":
-        asyncio.run(asyncio.sleep(0.1))
+    status = lambda: status_of(sagemaker, name)  # noqa: E731
+    wait_until(lambda: status() != "InProgress", shows=status)
     runner.supervisor.xcoms.clear()
     task.wait_for_completion, task.deferrable = True, deferrable
     ended = runner.run(task)
