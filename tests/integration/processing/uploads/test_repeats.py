@@ -125,10 +125,10 @@ def test_the_expected_owner_is_checked_by_the_listing_as_well(folder, target, s3
 
 def as_long(path: Path) -> None:
     """Write as many other bytes, as soon as the file system's clock has ticked."""
-    before = path.stat()
+    before, content = path.stat(), path.read_bytes()
     while path.stat().st_ctime_ns == before.st_ctime_ns:
         with path.open("r+b") as file:
-            file.write(b"X")
+            file.write(bytes([content[0] ^ 1]))  # a fixed byte may be the one that stands there
 
 
 CHANGES: dict[str, Callable[[Path], Any]] = {

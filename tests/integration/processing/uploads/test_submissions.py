@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 import uuid
 from collections import Counter
 from functools import partial
@@ -111,9 +110,10 @@ def test_a_retry_after_a_kill_amid_the_upload_reads_its_own_content_alone(
     account.set_faults("s3:PutObject:latency=1")
     command = [sys.executable, submitting.__file__, str(folder), account.task, account.name(1)]
     with subprocess.Popen(command) as process:
-        while len(account.written()) < FILES // 10:
-            assert process.poll() is None
-            time.sleep(0.01)
+        wait_until(
+            lambda: process.poll() is not None or len(account.written()) >= FILES // 10, shows=account.written
+        )
+        assert process.poll() is None
         process.kill()
     left = account.written()
     assert len(left) < FILES
