@@ -13,7 +13,7 @@ def house() -> House:
 
 
 def test_each_measure_keeps_its_bound(house: House):
-    """One test for all: to take them, as parameters would, while pytest collects costs each of its processes seconds."""
+    """One test for all: as parameters, they would be taken by each of the processes that collect, for seconds."""
     assert [measure for measure in measures(house) if not measure.holds] == []
 
 
