@@ -110,9 +110,7 @@ def test_a_retry_after_a_kill_amid_the_upload_reads_its_own_content_alone(
     account.set_faults("s3:PutObject:latency=1")
     command = [sys.executable, submitting.__file__, str(folder), account.task, account.name(1)]
     with subprocess.Popen(command) as process:
-        wait_until(
-            lambda: process.poll() is not None or len(account.written()) >= FILES // 10, shows=account.written
-        )
+        wait_until(lambda: process.poll() is not None or len(account.written()) >= FILES // 10, shows=account.written)
         assert process.poll() is None
         process.kill()
     left = account.written()
