@@ -85,7 +85,7 @@ class Problem:
 
         Args:
             parameter: The parameter as its user writes it, such as `inputs[0].destination`.
-            value: The value that it has.
+            value: The value that it has; `...` if it has none, because it is a file.
             rule: The rule that the value breaks, such as `must be at most 63 characters, has 70`.
         """
         self.parameter = parameter
@@ -106,7 +106,8 @@ class Problem:
         return f"Problem({self.parameter!r}, {self.value!r}, {self.rule!r})"
 
     def __str__(self) -> str:
-        return f"{self.parameter}={_shortened(self.value)}: {self.rule}"
+        value = "" if self.value is ... else f"={_shortened(self.value)}"
+        return f"{self.parameter}{value}: {self.rule}"
 
 
 class DefinitionError(ProcessingError, ValueError):

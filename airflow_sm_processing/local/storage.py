@@ -204,11 +204,13 @@ def _manifest(s3: Any, uri: str) -> Iterator[_Object]:
 
 def _manifest_entries(s3: Any, uri: str) -> tuple[str, list[str]]:
     bucket, key = split_uri(uri)
-    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read(MAX_MANIFEST_BYTES + 1)
-    if len(body) > MAX_MANIFEST_BYTES:
-        raise InputError(f"ClientError: The manifest {uri} has over {MAX_MANIFEST_BYTES} bytes.")
+    found = s3.get_object(Bucket=bucket, Key=key)
+    with found["Body"] as body:
+        if found["ContentLength"] > MAX_MANIFEST_BYTES:
+            raise InputError(f"ClientError: The manifest {uri} has over {MAX_MANIFEST_BYTES} bytes.")
+        content = body.read()
     try:
-        match loads(body):
+        match loads(content):
             case [{"prefix": str(base)}, *names] if all(isinstance(name, str) for name in names):
                 return base, names
     except ValueError as error:
@@ -299,10 +301,10 @@ def _make_folder(destination: Path, path: str) -> None:
 
 
 def _fetch(s3: Any, source: _Object, destination: Path, path: str) -> None:
-    body = s3.get_object(Bucket=source.bucket, Key=source.key)["Body"]
     _make_folder(destination, path.rpartition("/")[0])
+    found = s3.get_object(Bucket=source.bucket, Key=source.key)
     try:
-        with (destination / path).open("wb") as file:
+        with found["Body"] as body, (destination / path).open("wb") as file:
             shutil.copyfileobj(body, file, 1024 * 1024)
     except OSError as error:
         raise InputError(

@@ -45,13 +45,17 @@ if TYPE_CHECKING:
 
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.model import Shape
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
     from tenacity.wait import wait_base
 
 __all__ = [
+    "LargeObjectError",
     "RetryBudget",
     "answer_read",
     "aws_call",
     "backoff",
+    "content_of",
     "error_of",
     "in_utc",
     "is_pressure",
@@ -383,6 +387,38 @@ def readable(client: Any, operation: str, answer: _Answer, *required: str) -> _A
     if fault is not None:
         raise ValueError(fault)
     return answer
+
+
+class LargeObjectError(ValueError):
+    """An object is larger than the limit for reading it."""
+
+    def __init__(self, uri: str, size: int, max_bytes: int) -> None:
+        self.size = size
+        super().__init__(f"{uri} has {size:,} bytes, and {max_bytes:,} are read at most")
+
+
+def content_of(client: S3Client, answer: GetObjectOutputTypeDef, uri: str, *, max_bytes: int) -> bytes:
+    """Return the whole content of the object that GetObject answered with, and close its connection in any case.
+
+    Raises:
+        ServiceError: The response is unreadable, or S3 closed the connection early.
+        LargeObjectError: The object has more than `max_bytes`.
+    """
+    from urllib3.exceptions import HTTPError
+
+    with answer["Body"] as body:
+        with answer_read("GetObject", uri):
+            readable(client, "GetObject", answer, "ContentLength", "ETag")  # a proxy's page has no ETag
+        size = answer["ContentLength"]
+        if size > max_bytes:
+            raise LargeObjectError(uri, size, max_bytes)
+        with aws_call("GetObject", uri):
+            try:
+                content: bytes = body.read()  # with an argument, neither botocore nor urllib3 checks the length
+            except HTTPError as error:  # botocore doesn't translate it when content is read
+                message = f"GetObject for {uri} was interrupted: {error}. It may work later."
+                raise TransientError(message, operation="GetObject", code=type(error).__name__) from error
+    return content
 
 
 def summaries(client: Any, answer: Mapping[str, Any]) -> list[Any]:

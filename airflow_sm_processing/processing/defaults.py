@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_sm_processing.exceptions import DefinitionError, Problem
-from airflow_sm_processing.processing.aws_calls import aws_call
+from airflow_sm_processing.processing.aws_calls import LargeObjectError, aws_call, content_of
 from airflow_sm_processing.processing.models import NetworkConfig, S3Location, is_s3_uri
 from airflow_sm_processing.processing.secrets import hidden
 
@@ -182,13 +182,16 @@ def _file_text(source: Source) -> bytes | None:
     path = path / _FILE_NAME if path.is_dir() else path
     try:
         with path.open("rb") as file:
-            return _bounded(source.name, file.read(_MAX_BYTES + 1))
+            text = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         if source.may_be_absent:
             return None
         raise _wrong(source.name, "is no file: write one, or unset what names it") from None
     except OSError as error:
         raise _wrong(source.name, f"can't be read: {error.strerror}") from error
+    if len(text) > _MAX_BYTES:
+        raise _too_long(source.name)
+    return text
 
 
 def _object_text(uri: str, s3_client: Callable[[], S3Client] | None) -> bytes:
@@ -196,14 +199,18 @@ def _object_text(uri: str, s3_client: Callable[[], S3Client] | None) -> bytes:
         raise AssertionError(uri)
     place = S3Location.parse(uri)
     key = place.key if place.key.endswith((".yaml", ".yml")) else f"{place.key.rstrip('/')}/{_FILE_NAME}".lstrip("/")
-    with aws_call("GetObject", f"s3://{place.bucket}/{key}"):
-        return _bounded(uri, s3_client().get_object(Bucket=place.bucket, Key=key)["Body"].read(_MAX_BYTES + 1))
+    file_uri = f"s3://{place.bucket}/{key}"
+    with aws_call("GetObject", file_uri):
+        client = s3_client()
+        found = client.get_object(Bucket=place.bucket, Key=key)
+    try:
+        return content_of(client, found, file_uri, max_bytes=_MAX_BYTES)
+    except LargeObjectError:
+        raise _too_long(uri) from None
 
 
-def _bounded(name: str, text: bytes) -> bytes:
-    if len(text) > _MAX_BYTES:
-        raise _wrong(name, f"is longer than {_MAX_BYTES} bytes")
-    return text
+def _too_long(name: str) -> DefinitionError:
+    return _wrong(name, f"is longer than {_MAX_BYTES} bytes")
 
 
 def _values(document: Any, name: str) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -211,7 +218,7 @@ def _values(document: Any, name: str) -> Iterator[tuple[tuple[str, ...], Any]]:
     section: Any = document
     for length, key in enumerate(_SECTION):
         if not isinstance(section, Mapping):
-            raise _wrong(name, "must be a mapping", _SECTION[:length])
+            raise _wrong(f"{name}: {'.'.join(_SECTION[:length])}" if length else name, "must be a mapping")
         section = section.get(key)
         if section is None:
             return
@@ -263,9 +270,9 @@ def _is_tag(tag: Any) -> bool:
     )
 
 
-def _problem(name: str, rule: str, path: Sequence[str], value: object = None) -> Problem:
-    return Problem(f"{name}: {'.'.join(path)}" if path else name, hidden(value), rule)  # it may be a secret
+def _problem(name: str, rule: str, path: Sequence[str], value: object) -> Problem:
+    return Problem(f"{name}: {'.'.join(path)}", hidden(value), rule)  # it may be a secret
 
 
-def _wrong(name: str, rule: str, path: Sequence[str] = ()) -> DefinitionError:
-    return DefinitionError([_problem(name, rule, path)], subject="SageMaker's defaults")
+def _wrong(name: str, rule: str) -> DefinitionError:
+    return DefinitionError([Problem(name, ..., rule)], subject="SageMaker's defaults")

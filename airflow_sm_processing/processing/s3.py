@@ -25,7 +25,14 @@ from airflow_sm_processing.exceptions import (
     ServiceError,
     TransientError,
 )
-from airflow_sm_processing.processing.aws_calls import answer_read, aws_call, new_token, readable
+from airflow_sm_processing.processing.aws_calls import (
+    LargeObjectError,
+    answer_read,
+    aws_call,
+    content_of,
+    new_token,
+    readable,
+)
 from airflow_sm_processing.processing.models import S3Location, as_folder, is_s3_uri
 
 if TYPE_CHECKING:
@@ -59,14 +66,6 @@ __all__ = [
 ]
 
 
-class LargeObjectError(ValueError):
-    """An object is larger than the limit for reading it."""
-
-    def __init__(self, uri: str, size: int, max_bytes: int) -> None:
-        self.size = size
-        super().__init__(f"{uri} has {size:,} bytes, and {max_bytes:,} are read at most")
-
-
 def read_object(session: Session, uri: str, *, max_bytes: int) -> bytes:
     """Return the content of an object.
 
@@ -74,24 +73,10 @@ def read_object(session: Session, uri: str, *, max_bytes: int) -> bytes:
         ServiceError: S3 refused, couldn't be reached, or closed the connection early.
         LargeObjectError: The object has more than `max_bytes`.
     """
-    from urllib3.exceptions import HTTPError
-
     bucket, key = S3Location.parse(uri)
     with aws_call("GetObject", uri):
         found = session.s3_client.get_object(Bucket=bucket, Key=key)
-    with found["Body"] as body:
-        with answer_read("GetObject", uri):
-            readable(session.s3_client, "GetObject", found, "ContentLength", "ETag")  # a proxy's page has no ETag
-        size = found["ContentLength"]
-        if size > max_bytes:
-            raise LargeObjectError(uri, size, max_bytes)
-        with aws_call("GetObject", uri):
-            try:
-                content: bytes = body.read()  # with an argument, neither botocore nor urllib3 checks the length
-            except HTTPError as error:  # botocore doesn't translate it when content is read
-                message = f"GetObject for {uri} was interrupted: {error}. It may work later."
-                raise TransientError(message, operation="GetObject", code=type(error).__name__) from error
-    return content
+    return content_of(session.s3_client, found, uri, max_bytes=max_bytes)
 
 
 def may_be_absent(error: ServiceError) -> bool:
