@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import signal
+import traceback
 import uuid
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -146,6 +149,8 @@ class Runner:
         instance = self.instance(task, map_index=map_index, resume=resume, retries_left=retries_left)
         with _own_sigterm():
             state, message, error = task_runner.run(instance, instance.get_template_context(), structlog.get_logger())
+        if error is not None and not isinstance(error, Exception):
+            _free_interrupted(error)
         return Ended(str(state.value), message, error, instance.task)
 
     def rendered(self, task: Any, *, map_index: int = -1) -> Any:
@@ -189,6 +194,21 @@ def installed(supervisor: Supervisor) -> Iterator[Runner]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
         yield Runner(supervisor)
+
+
+def _free_interrupted(error: BaseException) -> None:
+    """Free what a signal's exception interrupted, as the end of a worker's process does.
+
+    It may be raised between any two instructions: nobody closes a socket that was just being connected, and whichever
+    later test happens to collect it would fail with a ResourceWarning.
+    """
+    reason: BaseException | None = error
+    while reason is not None:
+        traceback.clear_frames(reason.__traceback__)
+        reason = reason.__cause__ or reason.__context__
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @contextmanager
