@@ -10,6 +10,7 @@ import os
 import shutil
 import stat
 import tempfile
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,24 +80,34 @@ def keep_job_folder(folder: Path) -> None:
 
 
 def remove(folder: Path) -> bool:
-    """Remove a folder with everything in it, including inaccessible folders, and return whether it is gone."""
-    for _ in range(2):
-        with contextlib.suppress(RecursionError):  # from rmtree, with a thousand nested folders
-            shutil.rmtree(folder, ignore_errors=True)
-        if not os.path.lexists(folder):
-            return True
+    """Remove a folder with everything in it, inaccessible and deeply nested folders too; return whether it is gone."""
+    _remove_tree(folder)
+    if os.path.lexists(folder):
         with contextlib.suppress(OSError):
-            _open_all(folder)
-    return False
+            _flatten(folder)
+        _remove_tree(folder)
+    return not os.path.lexists(folder)
 
 
-def _open_all(folder: Path) -> None:
-    """Restore this user's access to the folders that a job closed to everybody."""
-    closed = [str(folder)]
-    while closed:
-        path = closed.pop()
-        os.chmod(path, _PRIVATE_FOLDER)  # noqa: PTH101  # scandir gives text
-        closed += [entry.path for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
+def _remove_tree(folder: Path) -> None:
+    with contextlib.suppress(RecursionError):  # with a thousand nested folders
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _flatten(folder: Path) -> None:
+    """Move all nested folders up into the folder, and restore this user's access to those that a job closed."""
+    top = str(folder)
+    os.chmod(top, _PRIVATE_FOLDER)  # noqa: PTH101  # scandir gives text
+    pending = [top]
+    while pending:
+        path = pending.pop()
+        with os.scandir(path) as entries:
+            inner = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        for found in inner:
+            os.chmod(found, _PRIVATE_FOLDER)  # noqa: PTH101
+            moved = f"{top}/{uuid.uuid4().hex}"
+            os.rename(found, moved)  # noqa: PTH104
+            pending.append(moved)
 
 
 @contextmanager

@@ -301,15 +301,15 @@ def _make_folder(destination: Path, path: str) -> None:
 
 
 def _fetch(s3: Any, source: _Object, destination: Path, path: str) -> None:
-    _make_folder(destination, path.rpartition("/")[0])
-    found = s3.get_object(Bucket=source.bucket, Key=source.key)
-    try:
-        with found["Body"] as body, (destination / path).open("wb") as file:
-            shutil.copyfileobj(body, file, 1024 * 1024)
-    except OSError as error:
-        raise InputError(
-            f"ClientError: Data download failed: {source.uri} can't be written as {path!r}: {error.strerror}."
-        ) from error
+    with s3.get_object(Bucket=source.bucket, Key=source.key)["Body"] as body:
+        _make_folder(destination, path.rpartition("/")[0])
+        try:
+            with (destination / path).open("wb") as file:
+                shutil.copyfileobj(body, file, 1024 * 1024)
+        except OSError as error:
+            raise InputError(
+                f"ClientError: Data download failed: {source.uri} can't be written as {path!r}: {error.strerror}."
+            ) from error
 
 
 # Threads wouldn't make a job's upload faster: client and server share one process and its lock.
