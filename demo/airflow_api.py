@@ -172,6 +172,11 @@ class AirflowApi:
         keys = [entry["key"] for entry in self._get(path, map_index=map_index)["xcom_entries"]]
         return {key: self._get(f"{path}/{key}", map_index=map_index)["value"] for key in keys}
 
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
+        """Return what a task pushed under a key; None if it has not."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries"
+        return self._get(f"{path}/{key}")["value"] if self._get(path, xcom_key=key)["xcom_entries"] else None
+
     def log(self, dag_id: str, run_id: str, task: TaskInstance) -> str:
         """Return a task's log as Airflow shows it, one event a line."""
         return "\n".join(map(_event_text, self.log_events(dag_id, run_id, task)))

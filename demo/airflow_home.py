@@ -85,17 +85,18 @@ class AirflowHome:
         return self.path / "user"
 
     @property
-    def _database(self) -> Path:
+    def database(self) -> Path:
+        """The SQLite database, unless `extra` names another."""
         return self.path / "airflow.db"
 
     def use_write_ahead_log(self) -> None:
         """Switch the new SQLite database to its write-ahead log: readers and the writer don't wait for each other."""
-        with closing(sqlite3.connect(self._database)) as database:
+        with closing(sqlite3.connect(self.database)) as database:
             database.execute("PRAGMA journal_mode=WAL")  # kept in the file, for all processes that open it
 
     def is_writable(self) -> bool:
         """Return whether the SQLite database can be written to within some seconds."""
-        with closing(sqlite3.connect(self._database, timeout=_WRITABLE_WITHIN_SECONDS)) as database:
+        with closing(sqlite3.connect(self.database, timeout=_WRITABLE_WITHIN_SECONDS)) as database:
             try:
                 database.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:  # a process holds the lock
@@ -131,7 +132,7 @@ class AirflowHome:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             # By default, all Airflows of a machine share one folder in /tmp.
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(self.path / "dag_bundles"),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self._database}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}",
             # No bound: requests that wait for the one write lock would use up all connections, and the one that has the
             # lock would wait for a second connection.
             "AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": "-1",

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from demo.airflow_api import RUN_ENDED
 
+from .states import states_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
@@ -103,7 +105,7 @@ class Run:
         return tasks
 
     def _until_ended(self) -> None:
-        self.until(lambda: self._airflow.api.run_state(self.dag_id, self.run_id) in RUN_ENDED, "its end")
+        self.until(lambda: self.state() in RUN_ENDED, "its end")
 
     def _repeat_what_the_scheduler_failed(self) -> None:
         """Clear, as an operator does, what Airflow's scheduler itself has failed.
@@ -152,7 +154,7 @@ class Run:
 
         def has_submitted() -> bool:
             has_ended = self.task(task_id).state in ENDS
-            name = self.xcoms(task_id).get("job_name")
+            name = self._airflow.api.xcom(self.dag_id, self.run_id, task_id, "job_name")
             found[:] = [name] if name not in {None, other_than} else []
             assert found or not has_ended, f"{task_id} has ended without a job:\n{self.log(task_id)}"
             return bool(found)
@@ -199,7 +201,11 @@ class Run:
 
     def tasks(self) -> list[TaskInstance]:
         """Return the tasks of the run as they are now."""
-        return self._airflow.api.task_instances(self.dag_id, self.run_id)
+        return states_of(self._airflow).task_instances(self.dag_id, self.run_id)
+
+    def state(self) -> str:
+        """Return the run's state as it is now."""
+        return states_of(self._airflow).run_state(self.dag_id, self.run_id)
 
     def until(self, ready: Callable[[], bool], what: str) -> None:
         """Wait until something is so: no test depends on how fast the machine is, and none waits for ever."""

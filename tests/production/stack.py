@@ -58,6 +58,7 @@ SETTINGS = {
     "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
     "AIRFLOW__CORE__PARALLELISM": "8",
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     # On a machine that does all of this at once, the broker's answer may take longer than the default second.
     "AIRFLOW__CELERY__OPERATION_TIMEOUT": "30",
     # What has died is noticed soon, and what is slow is not taken for dead.

@@ -119,6 +119,8 @@ def test_a_run_keeps_the_version_of_its_bundle(
     before.until_task_is("waits", "deferred")
     script = repository.path / "scripts" / "version.py"
     script.write_text(script.read_text().replace("version 1", "version 2"))
+    dag_file = repository.path / "production.py"
+    dag_file.write_text(f"{dag_file.read_text()}# Airflow loads files at once whose time of change is new.\n")
     version = repository.commit("Change what the second job tells")
     before.until(lambda: airflow.api.bundle_version("versions") == version, "the new version to be loaded")
     after = Run(airflow, "versions", gate=gate_factory())

@@ -152,8 +152,7 @@ class Scene:
         """Wait until the DAG run is in the state, which the scheduler gives it a moment after its task's."""
         run = self.run
         assert run is not None
-        api = self.stage.airflow.api
-        self.until(lambda: api.run_state(run.dag_id, run.run_id) == state, f"see its run become {state}")
+        self.until(lambda: run.state() == state, f"see its run become {state}")
 
     def until_try(self, number: int) -> None:
         """Wait until the task's try of that number waits for a job in a worker."""
