@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _GUARD = Path(__file__).with_name("guard.py")
 _SILENT_SECONDS = 10.0
 _LOOK_EVERY_SECONDS = 0.5
-_LONGEST_PAUSE_SECONDS = 1.5
+_LONGEST_PAUSE_SECONDS = 1.0
 _SHOWN_LINES = 15
 _FREEZES = 20
 
@@ -171,7 +171,7 @@ class Processes:
             if time.monotonic() > deadline:
                 raise ProcessError(f"{what} wasn't ready after {within:.0f} s. See the logs in {self._logs}.")
             # A look may be a request to a server that is busy: the longer the wait, the less a pause adds to it.
-            time.sleep(min(_LONGEST_PAUSE_SECONDS, _LOOK_EVERY_SECONDS + (time.monotonic() - started) / 20))
+            time.sleep(min(_LONGEST_PAUSE_SECONDS, _LOOK_EVERY_SECONDS + (time.monotonic() - started) / 40))
 
     def check(self) -> None:
         """Raise ProcessError if a child has ended."""
