@@ -14,7 +14,7 @@ from demo.airflow_services import running_airflow
 from demo.ports import HOST, free_port
 from tests.airflow_settings import LITTLE_CPU
 
-from .conftest import answers
+from .conftest import NO_AUTHORITIES, answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from demo.airflow_services import RunningAirflow
 
 HERE = Path(__file__).parent
+OPTIONS: dict[str, Any] = {"timeout": 60, "verify": NO_AUTHORITIES}
 HINT = "Stop the job in the AWS console, or set [sm_processing] ask_sagemaker = True to let the API server stop it."
 
 
@@ -35,11 +36,12 @@ class Tab:
         self._place = {"run_id": run_id, "task_id": task_id}
 
     def shown(self) -> Any:
-        return httpx.get(self._path, params=self._place, timeout=60).raise_for_status().json()
+        answer = httpx.get(self._path, params=self._place, **OPTIONS)
+        return answer.raise_for_status().json()
 
     def stop(self) -> httpx.Response:
         body, headers = {"job_name": self.shown()["job"]["job_name"]}, {"X-SM-Processing": "stop"}
-        return repeated(httpx.post, f"{self._path}/stop", params=self._place, json=body, headers=headers, timeout=60)
+        return repeated(httpx.post, f"{self._path}/stop", params=self._place, json=body, headers=headers, **OPTIONS)
 
     def wait_for(self, task_state: str, job_status: str = "InProgress") -> None:
         def is_there() -> bool:
